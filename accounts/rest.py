@@ -1,0 +1,35 @@
+"""The REST framework's view of the viewer."""
+
+from rest_framework.authentication import BaseAuthentication, CSRFCheck
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.request import Request
+
+from accounts.models import AccessToken, User
+from accounts.viewer import Viewer
+
+
+def viewer(request: Request) -> Viewer:
+    """Return who is asking, as the middleware found out."""
+    found: Viewer = request._request.viewer  # type: ignore[attr-defined]  # noqa: SLF001
+    return found
+
+
+class ViewerAuthentication(BaseAuthentication):
+    """Takes the person from ``request.viewer``; a session needs its CSRF secret to write."""
+
+    def authenticate(self, request: Request) -> tuple[User, AccessToken | None] | None:
+        who = viewer(request)
+        if who.user is None:
+            return None
+        if who.token is None:
+            self._check_csrf(request)
+        return who.user, who.token
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Bearer"
+
+    def _check_csrf(self, request: Request) -> None:
+        check = CSRFCheck(lambda _request: None)  # type: ignore[arg-type, return-value]
+        check.process_request(request._request)  # noqa: SLF001
+        if reason := check.process_view(request._request, None, (), {}):  # type: ignore[arg-type]  # noqa: SLF001
+            raise PermissionDenied(f"CSRF check failed: {reason}")

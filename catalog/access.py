@@ -1,0 +1,129 @@
+"""The one door to a repository. Absent and hidden look the same."""
+
+from typing import Literal
+
+from accounts.models import Namespace, Scope
+from accounts.viewer import Viewer
+from catalog.models import ModelRepo, RepoAlias, RepoRedirect
+from store.core.errors import ForbiddenError, NotFoundError, StoreError
+
+
+class RepoNotFoundError(NotFoundError):
+    """The repository is absent or hidden from this viewer."""
+
+    code = "repo_not_found"
+
+
+class NamespaceNotFoundError(NotFoundError):
+    """No person or organization has this name."""
+
+    code = "namespace_not_found"
+
+
+class RepoMovedError(StoreError):
+    """The repository has another id now; ``repo`` is visible to the viewer."""
+
+    code = "moved"
+    status = 307
+
+    def __init__(self, repo: ModelRepo) -> None:
+        super().__init__(f"This repository is now {repo.full_name}.", full_name=repo.full_name)
+        self.repo = repo
+
+
+class RepoDisabledError(ForbiddenError):
+    """Staff took the repository down."""
+
+    code = "repo_disabled"
+
+
+Action = Literal["read", "write", "admin"]
+
+
+def repo_for(viewer: Viewer, namespace: str, name: str, *, to: Action = "read") -> ModelRepo:
+    """Return ``namespace/name`` if ``viewer`` may ``to`` it. Letters' case does not matter.
+
+    Args:
+        viewer: Who asks.
+        namespace: A person's or organization's name.
+        name: The repository's.
+        to: ``read`` what is in it, ``write`` to it, or ``admin``: rename, delete, settings.
+
+    Raises:
+        RepoNotFoundError: absent or hidden. Never "forbidden", which would confirm it exists.
+        RepoMovedError: it has another id now and the viewer may see it.
+        ForbiddenError: visible, but not theirs to change.
+        MissingScopeError: theirs, but the token was not made for it.
+    """
+    visible = ModelRepo.objects.visible_to(viewer).select_related("namespace")
+    repo = visible.named(namespace, name).first()
+    if repo is None:
+        moved = RepoRedirect.objects.filter(
+            namespace__name__iexact=namespace, name__iexact=name
+        ).first()
+        target = visible.filter(pk=moved.repo_id).first() if moved else None
+        if target is not None:
+            raise RepoMovedError(target)
+        raise RepoNotFoundError(f"Repository Not Found: there is no model {namespace}/{name}.")
+    check_may(viewer, repo, to=to)
+    return repo
+
+
+def check_may(viewer: Viewer, repo: ModelRepo, *, to: Action) -> None:
+    """Refuse what ``viewer`` may not do to a repository they can see.
+
+    Raises:
+        UnauthenticatedError: nobody is signed in.
+        ForbiddenError: the role does not allow it.
+        MissingScopeError: the token does not cover it.
+    """
+    if to == "read":
+        return
+    viewer.signed_in()
+    if not viewer.can_write(repo.namespace_id):
+        raise ForbiddenError(f"You may not change {repo.full_name}. Ask its owner for access.")
+    viewer.require(Scope.WRITE)
+
+
+def can(viewer: Viewer, repo: ModelRepo, *, to: Action) -> bool:
+    """Whether ``check_may`` would let it pass; for showing or hiding buttons."""
+    try:
+        check_may(viewer, repo, to=to)
+    except StoreError:
+        return False
+    return True
+
+
+def namespace_for(viewer: Viewer, name: str) -> Namespace:
+    """Return the name space of a living person or organization.
+
+    Raises:
+        NamespaceNotFoundError: nobody has this name.
+    """
+    rows = Namespace.objects.select_related("user", "organization")
+    found = rows.filter(name__iexact=name).first()
+    if found is None or found.owner is None:
+        raise NamespaceNotFoundError(f"There is nobody called {name} here.")
+    return found
+
+
+def publishing_namespace(viewer: Viewer, name: str | None) -> Namespace:
+    """Return the name space ``viewer`` wants to publish in; ``None`` means their own.
+
+    Raises:
+        UnauthenticatedError: nobody is signed in.
+        MissingScopeError: the token cannot write.
+        ForbiddenError: it is not theirs, or does not exist: the answer does not tell.
+    """
+    user = viewer.require(Scope.WRITE)
+    rows = Namespace.objects.select_related("user", "organization")
+    found = rows.filter(name__iexact=name or user.username).first()
+    if found is None or not viewer.can_write(found.pk):
+        raise ForbiddenError(f"You may not publish under {name}. Use your own name or a team's.")
+    return found
+
+
+def canonical_alias(name: str) -> str | None:
+    """Return ``namespace/name`` of a single-segment id that staff made, else ``None``."""
+    alias = RepoAlias.objects.select_related("repo__namespace").filter(name__iexact=name).first()
+    return alias.repo.full_name if alias else None

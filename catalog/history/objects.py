@@ -1,0 +1,155 @@
+"""Git objects of one repository, read from and written to PostgreSQL."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from dulwich.objects import Blob, Commit, ShaFile, Tag, Tree
+
+from catalog.history.pointers import parse_pointer
+from catalog.models import GitObject
+
+FILE_MODE = 0o100644
+EXECUTABLE_MODE = 0o100755
+LINK_MODE = 0o120000
+TREE_MODE = 0o040000
+EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+
+_FLUSH_BYTES = 16 * 1024**2
+"""Written in batches of so many bytes, so that a large commit stays small in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class TreeItem:
+    """One line of a tree object."""
+
+    name: str
+    mode: int
+    oid: str
+
+    @property
+    def is_tree(self) -> bool:
+        """A folder."""
+        return self.mode == TREE_MODE
+
+
+class MissingObjectError(LookupError):
+    """A commit or tree names an object that is not stored: our own fault, never the caller's."""
+
+
+class ObjectStore:
+    """Reads and writes the git objects of one repository.
+
+    Reads see what was added before, flushed or not. Call ``flush`` before the end of the
+    transaction; adding an object that is there already is a no-op.
+    """
+
+    def __init__(self, repo_id: int) -> None:
+        self.repo_id = repo_id
+        self._waiting: dict[str, GitObject] = {}
+        self._waiting_bytes = 0
+        self._trees: dict[str, list[TreeItem]] = {EMPTY_TREE: []}
+
+    def add(self, obj: ShaFile) -> str:
+        """Keep ``obj`` and return its id (40 hex)."""
+        oid = obj.id.decode()
+        if oid in self._waiting:
+            return oid
+        data = obj.as_raw_string()
+        pointer = parse_pointer(data) if obj.type_num == Blob.type_num else None
+        self._waiting[oid] = GitObject(
+            repo_id=self.repo_id,
+            oid=oid,
+            kind=obj.type_num,
+            size_bytes=len(data),
+            data=data,
+            lfs_sha256=pointer.sha256 if pointer else "",
+            lfs_size_bytes=pointer.size_bytes if pointer else None,
+        )
+        self._waiting_bytes += len(data)
+        if self._waiting_bytes > _FLUSH_BYTES:
+            self.flush()
+        return oid
+
+    def add_blob(self, data: bytes) -> str:
+        """Keep a file's content and return its id."""
+        return self.add(Blob.from_string(data))
+
+    def flush(self) -> None:
+        """Write what was added to the database."""
+        if self._waiting:
+            GitObject.objects.bulk_create(
+                self._waiting.values(), ignore_conflicts=True, batch_size=1000
+            )
+        self._waiting.clear()
+        self._waiting_bytes = 0
+
+    def raw(self, oid: str) -> tuple[int, bytes]:
+        """Return (git type number, content).
+
+        Raises:
+            MissingObjectError: the repository has no such object.
+        """
+        row = (
+            self._waiting.get(oid)
+            or GitObject.objects.filter(repo_id=self.repo_id, oid=oid).first()
+        )
+        if row is None:
+            raise MissingObjectError(oid)
+        return row.kind, bytes(row.data)
+
+    def blob(self, oid: str) -> bytes:
+        """Return a file's content (an LFS file's pointer text)."""
+        return self.raw(oid)[1]
+
+    def tree(self, oid: str) -> list[TreeItem]:
+        """Return the lines of a tree, in git's order."""
+        if oid not in self._trees:
+            self.load_trees([oid])
+        return self._trees[oid]
+
+    def load_trees(self, oids: Iterable[str]) -> None:
+        """Read several trees in one query; ``tree`` finds them afterwards."""
+        wanted = {oid for oid in oids if oid not in self._trees}
+        for oid in list(wanted):
+            if waiting := self._waiting.get(oid):
+                self._trees[oid] = list(_parse_tree(bytes(waiting.data)))
+                wanted.discard(oid)
+        rows = GitObject.objects.filter(repo_id=self.repo_id, oid__in=wanted)
+        for found, data in rows.values_list("oid", "data"):
+            self._trees[found] = list(_parse_tree(bytes(data)))
+            wanted.discard(found)
+        if wanted:
+            raise MissingObjectError(wanted.pop())
+
+    def commit(self, oid: str) -> Commit:
+        """Return a commit object."""
+        found = ShaFile.from_raw_string(*self.raw(oid))
+        if not isinstance(found, Commit):
+            raise MissingObjectError(oid)
+        return found
+
+    def tag(self, oid: str) -> Tag:
+        """Return an annotated tag object."""
+        found = ShaFile.from_raw_string(*self.raw(oid))
+        if not isinstance(found, Tag):
+            raise MissingObjectError(oid)
+        return found
+
+
+def make_tree(items: Iterable[TreeItem]) -> Tree:
+    """Return the git tree of ``items``, whatever their order."""
+    tree = Tree()
+    for item in items:
+        tree.add(item.name.encode(), item.mode, item.oid.encode())
+    return tree
+
+
+def _parse_tree(data: bytes) -> Iterator[TreeItem]:
+    """Yield the lines of a raw tree: ``mode SP name NUL 20-byte-id``, repeated."""
+    at = 0
+    while at < len(data):
+        space = data.index(b" ", at)
+        end = data.index(b"\0", space)
+        name = data[space + 1 : end].decode("utf-8", "replace")
+        yield TreeItem(name, int(data[at:space], 8), data[end + 1 : end + 21].hex())
+        at = end + 21

@@ -1,0 +1,27 @@
+"""Tables of the catalog, one module a subject."""
+
+from catalog.models.content import LfsObject, RepoLfsObject, Upload, UploadPart
+from catalog.models.git import Commit, CommitPath, GitObject, Ref
+from catalog.models.listing import BaseModelLink, Listing, ModelCard
+from catalog.models.repo import Like, ModelRepo, RepoAlias, RepoQuerySet, RepoRedirect
+from catalog.models.scan import FileScan
+
+__all__ = [
+    "BaseModelLink",
+    "Commit",
+    "CommitPath",
+    "FileScan",
+    "GitObject",
+    "LfsObject",
+    "Like",
+    "Listing",
+    "ModelCard",
+    "ModelRepo",
+    "Ref",
+    "RepoAlias",
+    "RepoLfsObject",
+    "RepoQuerySet",
+    "RepoRedirect",
+    "Upload",
+    "UploadPart",
+]

@@ -1,0 +1,93 @@
+"""Large files by digest, and which repository owns which."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from catalog.models.repo import ModelRepo
+from store.core.ids import new_public_id
+
+
+class LfsObject(models.Model):
+    """Bytes by sha256, kept once however many repositories own them.
+
+    The row exists only after the bytes are durable and verified.
+    """
+
+    sha256 = models.CharField(max_length=64, primary_key=True)
+    size_bytes = models.BigIntegerField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(size_bytes__gte=0), name="lfs_size_not_negative")
+        ]
+
+    def __str__(self) -> str:
+        return self.sha256
+
+
+class RepoLfsObject(models.Model):
+    """``repo`` owns the object: its bytes were uploaded there, or copied by somebody entitled."""
+
+    repo = models.ForeignKey(ModelRepo, models.CASCADE, related_name="lfs_objects")
+    lfs_object = models.ForeignKey(LfsObject, models.PROTECT, related_name="owners")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["repo", "lfs_object"], name="repo_lfs_object_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.lfs_object_id[:8]} in {self.repo_id}"
+
+
+class Upload(models.Model):
+    """A large file on its way in, in one piece or in parts."""
+
+    public_id = models.CharField(max_length=24, default=new_public_id, unique=True)
+    repo = models.ForeignKey(ModelRepo, models.CASCADE, related_name="uploads")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="uploads")
+    sha256 = models.CharField(max_length=64)
+    size_bytes = models.BigIntegerField()
+    chunk_bytes = models.BigIntegerField(null=True)
+    """Size of a part; ``None``: the file comes in one piece."""
+    storage_id = models.CharField(max_length=1024, blank=True)
+    """What the storage calls the open multipart upload."""
+    created_at = models.DateTimeField(auto_now_add=True)
+    touched_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["repo", "user", "sha256"], name="upload_once_per_person"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.sha256[:8]} to {self.repo_id}"
+
+    @property
+    def part_count(self) -> int:
+        """How many parts the file comes in; 1 when in one piece."""
+        if self.chunk_bytes is None:
+            return 1
+        return -(-self.size_bytes // self.chunk_bytes)
+
+
+class UploadPart(models.Model):
+    """One received part of an upload."""
+
+    upload = models.ForeignKey(Upload, models.CASCADE, related_name="parts")
+    number = models.PositiveIntegerField()
+    etag = models.CharField(max_length=128)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["upload", "number"], name="part_once")]
+
+    def __str__(self) -> str:
+        return f"part {self.number} of {self.upload_id}"

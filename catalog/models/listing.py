@@ -1,0 +1,123 @@
+"""What the store knows of a listing: derived from its files, rebuilt whenever they change."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVectorField
+from django.db import models
+
+from catalog.models.repo import ModelRepo
+
+
+def _words(max_length: int = 120) -> "ArrayField[list[str], list[str]]":
+    return ArrayField(models.CharField(max_length=max_length), default=list)
+
+
+class Listing(models.Model):
+    """One narrow row a repository, made for search, facets and lists.
+
+    Claims of the publisher (card) and facts we measured (files) stand in separate columns; the
+    measured ones belong to ``head_oid``.
+    """
+
+    repo = models.OneToOneField(ModelRepo, models.CASCADE, primary_key=True, related_name="listing")
+    full_name = models.CharField(max_length=140)
+    is_private = models.BooleanField()
+    head_oid = models.CharField(max_length=40, blank=True)
+
+    # claimed by the card
+    summary = models.CharField(max_length=300, blank=True)
+    pipeline_tag = models.CharField(max_length=64, blank=True)
+    library = models.CharField(max_length=64, blank=True)
+    licenses = _words()
+    commercial_use = models.CharField(max_length=12, default="unknown")
+    """``yes``, ``no``, ``conditional`` or ``unknown``, from the license table."""
+    languages = _words()
+    tags = _words(200)
+    """All hub tags, the derived ones (``license:mit``) included."""
+    datasets = _words(200)
+    base_models = _words(200)
+
+    # measured from the files of head_oid
+    architecture = models.CharField(max_length=120, blank=True)
+    model_type = models.CharField(max_length=64, blank=True)
+    parameters = models.BigIntegerField(null=True)
+    dtype = models.CharField(max_length=24, blank=True)
+    quantization = models.CharField(max_length=64, blank=True)
+    context_length = models.BigIntegerField(null=True)
+    vocabulary = models.BigIntegerField(null=True)
+    formats = _words()
+    weights_bytes = models.BigIntegerField(default=0)
+    total_bytes = models.BigIntegerField(default=0)
+    file_count = models.IntegerField(default=0)
+    is_runnable = models.BooleanField(default=False)
+    not_runnable_reason = models.CharField(max_length=300, blank=True)
+    verdict = models.CharField(max_length=8, default="pending")
+    """The worst verdict of any file of ``head_oid``."""
+
+    # counted
+    likes = models.IntegerField(default=0)
+    downloads = models.IntegerField(default=0)
+    """Completed downloads in the last 30 days."""
+    downloads_all_time = models.BigIntegerField(default=0)
+    trending = models.FloatField(default=0)
+
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+    search = SearchVectorField(null=True)
+
+    class Meta:
+        indexes = [GinIndex(fields=["search"], name="listing_search")]
+
+    def __str__(self) -> str:
+        return self.full_name
+
+
+class ModelCard(models.Model):
+    """The wide part: the card and the configuration files as read from ``head_oid``."""
+
+    repo = models.OneToOneField(ModelRepo, models.CASCADE, primary_key=True, related_name="card")
+    data = models.JSONField(default=dict)
+    """The README's front matter."""
+    model_index = models.JSONField(null=True)
+    warnings = models.JSONField(default=list)
+    """What is wrong with the card, in sentences for its owner."""
+    body = models.TextField(blank=True)
+    """The README without its front matter."""
+    html = models.TextField(blank=True)
+    toc = models.JSONField(default=list)
+    renderer_version = models.CharField(max_length=24, blank=True)
+    config = models.JSONField(default=dict)
+    """The part of config.json and its fellows that clients and pages show."""
+    facts = models.JSONField(default=dict)
+    """Every measured fact, the ones without a column of their own included."""
+
+    def __str__(self) -> str:
+        return f"card of {self.repo_id}"
+
+
+class BaseModelLink(models.Model):
+    """``repo`` says it was made from ``base_name``."""
+
+    class Relation(models.TextChoices):
+        """How the hub names it."""
+
+        FINETUNE = "finetune"
+        ADAPTER = "adapter"
+        MERGE = "merge"
+        QUANTIZED = "quantized"
+
+    repo = models.ForeignKey(ModelRepo, models.CASCADE, related_name="base_links")
+    base_name = models.CharField(max_length=200)
+    """As the card writes it; often a repository of another hub."""
+    base = models.ForeignKey(
+        ModelRepo, models.SET_NULL, null=True, blank=True, related_name="derived_links"
+    )
+    """The repository of this store it means, when there is one."""
+    relation = models.CharField(max_length=12, choices=Relation.choices)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["repo", "base_name"], name="base_link_once")]
+        indexes = [models.Index(fields=["base_name"], name="base_link_name")]
+
+    def __str__(self) -> str:
+        return f"{self.repo_id} is a {self.relation} of {self.base_name}"

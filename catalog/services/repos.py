@@ -1,0 +1,230 @@
+"""The life of a repository: create, rename, settings, delete."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from accounts.models import Namespace, Organization
+from accounts.names import check_repo_name
+from accounts.services.audit import record
+from accounts.viewer import Viewer
+from catalog.access import check_may, publishing_namespace
+from catalog.history.attributes import FILE as ATTRIBUTES_FILE
+from catalog.history.attributes import default_attributes
+from catalog.history.commits import add_commit
+from catalog.history.objects import ObjectStore
+from catalog.history.paths import check_path
+from catalog.history.refs import DEFAULT_BRANCH, HEADS
+from catalog.history.worktree import WorkTree
+from catalog.models import Listing, ModelRepo, Ref, RepoRedirect
+from catalog.services.indexing import index_revision
+from store.core.errors import ConflictError, InvalidError
+
+FIRST_TITLE = "initial commit"
+
+
+class RepoExistsError(ConflictError):
+    """The owner has a repository of this name; ``extra["full_name"]`` is its id."""
+
+    code = "repo_exists"
+
+
+class NotConfirmedError(InvalidError):
+    """Deleting needs the repository's full name typed in."""
+
+    code = "not_confirmed"
+
+
+@dataclass(frozen=True, slots=True)
+class NewRepo:
+    """What a new repository starts as."""
+
+    name: str
+    namespace: str | None = None
+    """``None``: the viewer's own."""
+    is_private: bool | None = None
+    """``None``: as the organization prefers, else public."""
+    license: str = ""
+    """Goes into a README's front matter, unless ``files`` has a README."""
+    files: Mapping[str, bytes] | None = None
+
+
+@transaction.atomic
+def create_repo(viewer: Viewer, new: NewRepo) -> ModelRepo:
+    """Make a repository with its initial commit.
+
+    Raises:
+        InvalidNameError: the name breaks a rule.
+        RepoExistsError: the owner has one of that name.
+        ForbiddenError: the viewer may not publish there.
+    """
+    check_repo_name(new.name)
+    namespace = publishing_namespace(viewer, new.namespace)
+    user = viewer.signed_in()
+    is_private = new.is_private
+    if is_private is None:
+        owner = namespace.owner
+        is_private = isinstance(owner, Organization) and owner.is_private_by_default
+    try:
+        with transaction.atomic():
+            repo = ModelRepo.objects.create(
+                namespace=namespace, name=new.name, is_private=is_private, created_by=user
+            )
+    except IntegrityError as exc:
+        there = ModelRepo.objects.select_related("namespace").get(
+            namespace=namespace, name__iexact=new.name
+        )
+        raise RepoExistsError(
+            f"You already created this model repo: {there.full_name}", full_name=there.full_name
+        ) from exc
+    RepoRedirect.objects.filter(namespace=namespace, name__iexact=new.name).delete()
+    _initial_commit(repo, _first_files(new), author=user.username)
+    record(
+        "repo.create",
+        actor=user,
+        subject=repo.full_name,
+        namespace=namespace,
+        address=viewer.address,
+    )
+    return repo
+
+
+@transaction.atomic
+def move_repo(viewer: Viewer, repo: ModelRepo, *, namespace: str, name: str) -> ModelRepo:
+    """Give a repository another id; the old one leads to it until its owner re-uses it.
+
+    Raises:
+        InvalidNameError: the new name breaks a rule.
+        RepoExistsError: the new id is in use.
+        ForbiddenError: the viewer may not write in one of the two name spaces.
+    """
+    check_may(viewer, repo, to="admin")
+    check_repo_name(name)
+    target = publishing_namespace(viewer, namespace)
+    old_namespace, old_name, old_full = repo.namespace, repo.name, repo.full_name
+    if (target.pk, name) == (old_namespace.pk, old_name):
+        return repo
+    locked = ModelRepo.objects.select_for_update().get(pk=repo.pk)
+    locked.namespace, locked.name = target, name
+    try:
+        with transaction.atomic():
+            locked.save(update_fields=["namespace", "name"])
+    except IntegrityError as exc:
+        raise RepoExistsError(
+            f"A model repository called {target.name}/{name} already exists",
+            full_name=f"{target.name}/{name}",
+        ) from exc
+    RepoRedirect.objects.filter(namespace=target, name__iexact=name).delete()
+    if (target.pk, name.lower()) != (old_namespace.pk, old_name.lower()):
+        RepoRedirect.objects.create(namespace=old_namespace, name=old_name, repo=locked)
+    Listing.objects.filter(repo=locked).update(full_name=locked.full_name)
+    _reindex(locked)
+    record(
+        "repo.move",
+        actor=viewer.user,
+        subject=locked.full_name,
+        namespace=target,
+        address=viewer.address,
+        old=old_full,
+    )
+    return locked
+
+
+@transaction.atomic
+def change_settings(
+    viewer: Viewer, repo: ModelRepo, *, is_private: bool | None = None, gate: str | None = None
+) -> ModelRepo:
+    """Change who may see a repository. ``None`` leaves a setting as it is.
+
+    Raises:
+        InvalidError: no such gate.
+        ForbiddenError: not the viewer's to change.
+    """
+    check_may(viewer, repo, to="admin")
+    if gate is not None and gate not in ModelRepo.Gate.values:
+        raise InvalidError(f"gated is one of {ModelRepo.Gate.values}.")
+    locked = ModelRepo.objects.select_for_update().get(pk=repo.pk)
+    changed: dict[str, object] = {}
+    if is_private is not None:
+        locked.is_private = changed["private"] = is_private
+    if gate is not None:
+        locked.gate = changed["gate"] = gate
+    locked.save(update_fields=["is_private", "gate"])
+    Listing.objects.filter(repo=locked).update(is_private=locked.is_private)
+    record(
+        "repo.settings",
+        actor=viewer.user,
+        subject=locked.full_name,
+        namespace=locked.namespace,
+        address=viewer.address,
+        **changed,
+    )
+    return locked
+
+
+@transaction.atomic
+def delete_repo(viewer: Viewer, repo: ModelRepo, *, confirmation: str | None = None) -> None:
+    """Delete a repository with its history. Large files nobody else owns go to the collector.
+
+    Args:
+        viewer: Who asks.
+        repo: What to delete.
+        confirmation: The full name as typed by a person; ``None`` from programs, which name the
+            repository in the call itself.
+
+    Raises:
+        NotConfirmedError: the typed name is another.
+        ForbiddenError: not the viewer's to delete.
+    """
+    check_may(viewer, repo, to="admin")
+    if confirmation is not None and confirmation != repo.full_name:
+        raise NotConfirmedError(f"Type {repo.full_name} to delete it. Nothing was deleted.")
+    namespace: Namespace = repo.namespace
+    full_name = repo.full_name
+    ModelRepo.objects.select_for_update().get(pk=repo.pk)
+    repo.delete()
+    record(
+        "repo.delete",
+        actor=viewer.user,
+        subject=full_name,
+        namespace=namespace,
+        address=viewer.address,
+    )
+
+
+def _first_files(new: NewRepo) -> dict[str, bytes]:
+    files = {check_path(path): data for path, data in (new.files or {}).items()}
+    files.setdefault(ATTRIBUTES_FILE, default_attributes().encode())
+    if new.license:
+        files.setdefault("README.md", f"---\nlicense: {new.license}\n---\n".encode())
+    return files
+
+
+def _initial_commit(repo: ModelRepo, files: Mapping[str, bytes], *, author: str) -> None:
+    store = ObjectStore(repo.pk)
+    tree = WorkTree(store)
+    for path, data in files.items():
+        tree.put(path, store.add_blob(data))
+    written = add_commit(
+        store, repo, tree_oid=tree.write(), parent=None, title=FIRST_TITLE, author=author
+    )
+    oid = written.commit.oid
+    Ref.objects.create(repo=repo, name=HEADS + DEFAULT_BRANCH, oid=oid, commit_oid=oid)
+    now = timezone.now()
+    Listing.objects.create(
+        repo=repo,
+        full_name=repo.full_name,
+        is_private=repo.is_private,
+        created_at=now,
+        updated_at=now,
+    )
+    index_revision(repo, written)
+
+
+def _reindex(repo: ModelRepo) -> None:
+    """Search knows a repository by its name, too."""
+    from catalog.search.documents import refresh_search
+
+    refresh_search([repo.pk])

@@ -1,0 +1,63 @@
+"""Generations: what was asked, of which exact commit, and what came out."""
+
+from django.conf import settings
+from django.db import models
+
+from catalog.models import ModelRepo
+from store.core.ids import new_public_id
+from store.core.models import Job
+
+
+class GenerationRun(models.Model):
+    """One request to a model. Its prompt and text belong to whoever asked and nobody else."""
+
+    class State(models.TextChoices):
+        """Where the run stands."""
+
+        QUEUED = "queued"
+        RUNNING = "running"
+        DONE = "done"
+        FAILED = "failed"
+        CANCELLED = "cancelled"
+
+    ENDED = (State.DONE, State.FAILED, State.CANCELLED)
+
+    public_id = models.CharField(max_length=24, default=new_public_id, unique=True)
+    repo = models.ForeignKey(ModelRepo, models.CASCADE, related_name="generations")
+    commit_oid = models.CharField(max_length=40)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, null=True, related_name="generations"
+    )
+    visitor_key = models.CharField(max_length=64, blank=True)
+    """Session-bound key of a visitor who is not signed in; lets them read and stop their run."""
+    job = models.ForeignKey(Job, models.SET_NULL, null=True, related_name="+")
+    prompt = models.TextField()
+    params = models.JSONField()
+    """Frozen sampling parameters, after clamping."""
+    state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
+    texts = models.JSONField(default=list)
+    """One text for each sequence, complete once the run has ended."""
+    finish_reasons = models.JSONField(default=list)
+    prompt_tokens = models.IntegerField(default=0)
+    new_tokens = models.IntegerField(default=0)
+    load_s = models.FloatField(null=True)
+    first_token_s = models.FloatField(null=True)
+    generate_s = models.FloatField(null=True)
+    error_code = models.CharField(max_length=64, blank=True)
+    error = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["user", "-created_at"], name="generation_of_user"),
+            models.Index(fields=["visitor_key", "-created_at"], name="generation_of_visitor"),
+        ]
+
+    def __str__(self) -> str:
+        return f"generation {self.public_id} ({self.state})"
+
+    @property
+    def has_ended(self) -> bool:
+        """Nothing more will come."""
+        return self.state in self.ENDED

@@ -1,0 +1,11 @@
+"""The core application: background jobs and what every page shares."""
+
+from django.apps import AppConfig
+
+
+class CoreConfig(AppConfig):
+    """Holds the ``Job`` table."""
+
+    name = "store.core"
+    label = "core"
+    verbose_name = "Background jobs"

@@ -1,0 +1,247 @@
+"""Asking for background work, and the life of a job row.
+
+Domain rooms call ``enqueue`` by name and never see Celery. ``workers`` claims, beats and ends
+jobs through the functions below; each is one compare-and-set, so two workers holding the same
+job cannot both write its end.
+"""
+
+import logging
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from functools import partial
+from typing import Any
+
+from celery import current_app
+from django.db import IntegrityError, transaction
+from django.db.models import F, Q, Value
+from django.db.models.functions import Concat, Right
+from django.utils import timezone
+from kombu.exceptions import OperationalError
+
+from store.core.models import Job
+
+logger = logging.getLogger(__name__)
+
+RUN_TASK = "workers.run"
+"""The one Celery task: takes ``job_id``, claims the row, does the work."""
+MAX_LOG_CHARS = 20_000
+"""A job keeps the last so many characters of its log."""
+
+
+class Queue(StrEnum):
+    """The queues workers listen on."""
+
+    DEFAULT = "default"
+    SCAN = "scan"
+    INFERENCE = "inference"
+
+
+class JobName(StrEnum):
+    """Every kind of background work. ``workers.handlers`` has one function for each."""
+
+    SCAN_COMMIT = "catalog.scan_commit"
+    SWEEP_UPLOADS = "catalog.sweep_uploads"
+    REFRESH_TRENDS = "catalog.refresh_trends"
+    FLUSH_DOWNLOADS = "licensing.flush_downloads"
+    GENERATE = "inference.generate"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How one kind of job is run."""
+
+    queue: Queue
+    max_attempts: int = 4
+    lease_s: int = 60
+    """A worker renews the lease well before this; a dead worker's job is free again after it."""
+    time_limit_s: int = 600
+    """Wall time after which the worker gives the job up as failed."""
+
+
+POLICIES: Mapping[JobName, Policy] = {
+    JobName.SCAN_COMMIT: Policy(Queue.SCAN),
+    JobName.SWEEP_UPLOADS: Policy(Queue.DEFAULT),
+    JobName.REFRESH_TRENDS: Policy(Queue.DEFAULT),
+    JobName.FLUSH_DOWNLOADS: Policy(Queue.DEFAULT),
+    JobName.GENERATE: Policy(Queue.INFERENCE, max_attempts=2, lease_s=30, time_limit_s=3600),
+}
+
+
+def enqueue(name: JobName, *, delay_s: float = 0, key: str = "", **args: int | str) -> Job:
+    """Ask for ``name``; the row is written now, the workers hear of it when the transaction commits.
+
+    Args:
+        name: What to do.
+        delay_s: Earliest start, in seconds from now.
+        key: Two open jobs of one name never share a key; the open one is returned instead.
+        **args: Ids the handler needs; never payloads.
+
+    Returns:
+        The new job, or the open one with the same key.
+    """
+    due = timezone.now() + timedelta(seconds=delay_s)
+    try:
+        with transaction.atomic():
+            job = Job.objects.create(
+                name=name, queue=POLICIES[name].queue, key=key, args=args, not_before=due
+            )
+    except IntegrityError:
+        return Job.objects.get(name=name, key=key, state__in=Job.OPEN)
+    transaction.on_commit(partial(nudge, job, delay_s=delay_s))
+    return job
+
+
+def nudge(job: Job, *, delay_s: float = 0) -> None:
+    """Tell the workers of ``job``. A broker that is down only delays it: the sweeper asks again."""
+    try:
+        current_app.send_task(
+            RUN_TASK,
+            kwargs={"job_id": job.pk},
+            queue=job.queue,
+            countdown=delay_s or None,
+            retry=False,
+            ignore_result=True,
+        )
+    except OperationalError:
+        logger.warning("job %s waits: the queue cannot be reached", job.pk)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right of one worker to run one job, for as long as the lease is renewed."""
+
+    job: Job
+    owner: str
+
+    def renew(self) -> bool:
+        """Extend the lease. ``False``: it was lost or the job was cancelled; stop working."""
+        return bool(self._mine().update(lease_until=_lease_end(self.job.name)))
+
+    def report(self, *, progress: float | None = None, line: str = "") -> None:
+        """Write progress (0 to 1) and a log line that people will read."""
+        changes: dict[str, Any] = {}
+        if progress is not None:
+            changes["progress"] = min(max(progress, 0.0), 1.0)
+        if line:
+            changes["log"] = Right(Concat(F("log"), Value(line + "\n")), MAX_LOG_CHARS)
+        if changes:
+            self._mine().update(**changes)
+
+    def finish(self, result: Mapping[str, Any] | None = None) -> bool:
+        """End the job well. ``False``: it is no longer ours, nothing was written."""
+        return self._end(Job.State.DONE, progress=1.0, result=result)
+
+    def fail(self, *, code: str, message: str) -> bool:
+        """End the job for good with a reason people understand."""
+        return self._end(Job.State.FAILED, error_code=code, error=message)
+
+    def hand_back(self, *, delay_s: float, code: str, message: str) -> bool:
+        """Put the job back for another attempt, or fail it when its attempts are used up."""
+        if self.job.attempts >= POLICIES[JobName(self.job.name)].max_attempts:
+            return self.fail(code=code, message=message)
+        due = timezone.now() + timedelta(seconds=delay_s)
+        back = self._mine().update(
+            state=Job.State.QUEUED,
+            lease_owner="",
+            lease_until=None,
+            not_before=due,
+            nudged_at=due,
+            error_code=code,
+            error=message,
+        )
+        if back:
+            transaction.on_commit(partial(nudge, self.job, delay_s=delay_s))
+        return bool(back)
+
+    def _mine(self) -> Any:
+        rows = Job.objects.filter(pk=self.job.pk, state=Job.State.RUNNING)
+        return rows.filter(lease_owner=self.owner)
+
+    def _end(self, state: Job.State, **changes: Any) -> bool:
+        done = self._mine().update(
+            state=state, finished_at=timezone.now(), lease_until=None, **changes
+        )
+        return bool(done)
+
+
+def claim(job_id: int) -> Claim | None:
+    """Take the job if it is due and free (or its worker is gone).
+
+    Returns:
+        The claim, or ``None``: done, cancelled, not yet due, or somebody else's.
+    """
+    now = timezone.now()
+    free = Q(state=Job.State.QUEUED, not_before__lte=now + timedelta(seconds=1))
+    orphaned = Q(state=Job.State.RUNNING, lease_until__lt=now)
+    row = Job.objects.filter(pk=job_id).values_list("name", flat=True).first()
+    if row is None:
+        return None
+    owner = uuid.uuid4().hex
+    mine = (
+        Job.objects.filter(free | orphaned, pk=job_id)
+        .filter(attempts__lt=POLICIES[JobName(row)].max_attempts)
+        .update(
+            state=Job.State.RUNNING,
+            lease_owner=owner,
+            lease_until=_lease_end(row),
+            attempts=F("attempts") + 1,
+            started_at=now,
+        )
+    )
+    return Claim(Job.objects.get(pk=job_id), owner) if mine else None
+
+
+def cancel(job_id: int) -> bool:
+    """End an open job on a person's wish; a running worker notices at its next renewal."""
+    return bool(
+        Job.objects.filter(pk=job_id, state__in=Job.OPEN).update(
+            state=Job.State.CANCELLED, finished_at=timezone.now(), lease_until=None
+        )
+    )
+
+
+def sweep(*, forgotten_after_s: int = 20) -> int:
+    """Nudge again whatever was lost, and give up what failed too often. Run by the beat.
+
+    Args:
+        forgotten_after_s: A waiting job whose last nudge is older is nudged again.
+
+    Returns:
+        How many jobs were nudged.
+    """
+    now = timezone.now()
+    lost_lease = Q(state=Job.State.RUNNING, lease_until__lt=now)
+    waiting = Q(state=Job.State.QUEUED, not_before__lte=now)
+    forgotten = waiting & Q(nudged_at__lt=now - timedelta(seconds=forgotten_after_s))
+    nudged = 0
+    for job in Job.objects.filter(lost_lease | forgotten).order_by("id")[:500]:
+        if job.attempts >= POLICIES[JobName(job.name)].max_attempts:
+            Job.objects.filter(lost_lease | forgotten, pk=job.pk).update(
+                state=Job.State.FAILED,
+                finished_at=now,
+                lease_until=None,
+                error_code="gave_up",
+                error=job.error or "The worker stopped too often while doing this. Try again.",
+            )
+            continue
+        Job.objects.filter(pk=job.pk).update(nudged_at=now)
+        nudge(job)
+        nudged += 1
+    return nudged
+
+
+def ahead_of(job: Job) -> int:
+    """Return how many waiting jobs of the same queue come before ``job`` (0: it is next)."""
+    if job.state != Job.State.QUEUED:
+        return 0
+    waiting = Job.objects.filter(queue=job.queue, state=Job.State.QUEUED)
+    return waiting.filter(
+        Q(not_before__lt=job.not_before) | Q(not_before=job.not_before, id__lt=job.pk)
+    ).count()
+
+
+def _lease_end(name: str) -> Any:
+    return timezone.now() + timedelta(seconds=POLICIES[JobName(name)].lease_s)

@@ -1,0 +1,44 @@
+"""Opaque cursors for lists that grow while they are read."""
+
+import base64
+import binascii
+import json
+from typing import Any
+
+from store.core.errors import InvalidError
+
+MAX_CURSOR_CHARS = 512
+
+
+class BadCursorError(InvalidError):
+    """The cursor was not made by this store; start again without one."""
+
+    code = "bad_cursor"
+
+
+def encode_cursor(position: list[Any]) -> str:
+    """Return ``position`` (the sort key of the last row) as an opaque URL-safe word."""
+    text = json.dumps(position, separators=(",", ":"), default=str)
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str, *, length: int) -> list[Any]:
+    """Return the position in ``cursor``.
+
+    Args:
+        cursor: What a client sent.
+        length: How many values the position has.
+
+    Raises:
+        BadCursorError: it is not one of ours.
+    """
+    if len(cursor) > MAX_CURSOR_CHARS:
+        raise BadCursorError("This cursor is not ours. Start again without one.")
+    try:
+        raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        position = json.loads(raw)
+    except (binascii.Error, ValueError) as exc:
+        raise BadCursorError("This cursor is not ours. Start again without one.") from exc
+    if not isinstance(position, list) or len(position) != length:
+        raise BadCursorError("This cursor is not ours. Start again without one.")
+    return position

@@ -1,0 +1,77 @@
+"""Fixed-window limits, shared by all processes through Valkey."""
+
+import time
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from store.core.errors import RateLimitedError
+from store.core.valkey import valkey
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A limit: at most ``quota`` events in each ``window_s`` seconds for one key."""
+
+    name: str
+    quota: int
+    window_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a caller stands in a window."""
+
+    window: Window
+    remaining: int
+    reset_s: int
+
+    def headers(self) -> dict[str, str]:
+        """Return the ``RateLimit`` headers hub clients read (IETF draft, structured fields)."""
+        name, window = self.window.name, self.window
+        return {
+            "RateLimit": f'"{name}";r={self.remaining};t={self.reset_s}',
+            "RateLimit-Policy": f'"fixed window";"{name}";q={window.quota};w={window.window_s}',
+        }
+
+
+def hit(window: Window, key: str, *, cost: int = 1) -> Standing:
+    """Count ``cost`` events of ``key``.
+
+    Raises:
+        RateLimitedError: the quota of this window is used up; ``extra`` has ``retry_after_s``.
+    """
+    standing = _count(window, key, cost)
+    if standing.remaining < 0:
+        raise RateLimitedError(
+            f"Too many requests ({window.name}). Try again in {standing.reset_s} seconds.",
+            retry_after_s=standing.reset_s,
+            limit=window.name,
+        )
+    return standing
+
+
+def peek(window: Window, key: str) -> Standing:
+    """Return the standing of ``key`` without counting anything."""
+    return _count(window, key, 0)
+
+
+def forget(window: Window, key: str) -> None:
+    """Give ``key`` a fresh window (a right password after wrong ones, say)."""
+    valkey().delete(_slot(window, key))
+
+
+def _slot(window: Window, key: str) -> str:
+    return f"limit:{window.name}:{key}:{int(time.time()) // window.window_s}"
+
+
+def _count(window: Window, key: str, cost: int) -> Standing:
+    reset_s = window.window_s - int(time.time()) % window.window_s
+    if settings.ENV.rate_limits == "off":
+        return Standing(window, window.quota, reset_s)
+    slot = _slot(window, key)
+    pipe = valkey().pipeline()
+    pipe.incrby(slot, cost)
+    pipe.expire(slot, window.window_s + 1)
+    used = int(pipe.execute()[0])
+    return Standing(window, window.quota - used, reset_s)

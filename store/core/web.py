@@ -1,0 +1,117 @@
+"""What every web answer shares: a request id, one way to show errors, the caller's address."""
+
+import logging
+import re
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import render
+
+from store.core.errors import RateLimitedError, StoreError
+
+logger = logging.getLogger(__name__)
+Handler = Callable[[HttpRequest], HttpResponseBase]
+
+_UNSAFE_IN_ID = re.compile(r"[^\w.:;=/+-]")
+_MAX_ID_CHARS = 128
+
+
+def request_id(request: HttpRequest) -> str:
+    """Return the id of this request, as hub clients expect it.
+
+    It equals an incoming ``X-Request-Id``, else contains an incoming ``X-Amzn-Trace-Id``.
+    """
+    given = request.headers.get("X-Request-Id") or request.headers.get("X-Amzn-Trace-Id")
+    return _UNSAFE_IN_ID.sub("", given or "")[:_MAX_ID_CHARS] or uuid.uuid4().hex
+
+
+class RequestIdMiddleware:
+    """Gives each request an id, in the answer's ``X-Request-Id`` and in every log line."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        request.id = request_id(request)  # type: ignore[attr-defined]
+        with structlog.contextvars.bound_contextvars(request_id=request.id):  # type: ignore[attr-defined]
+            response = self.get_response(request)
+        response["X-Request-Id"] = request.id  # type: ignore[attr-defined]
+        return response
+
+
+class ErrorMiddleware:
+    """Turns an expected failure of a page into a page that says what to do next."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_exception(
+        self, request: HttpRequest, exception: Exception
+    ) -> HttpResponseBase | None:
+        """Render a ``StoreError``; leave everything else to Django (a 500, logged)."""
+        if not isinstance(exception, StoreError):
+            return None
+        return error_page(request, exception)
+
+
+def error_page(request: HttpRequest, error: StoreError) -> HttpResponse:
+    """Render ``error`` as a page, or as JSON for a caller that asked for JSON."""
+    if wants_json(request):
+        answer: HttpResponse = JsonResponse({"error": error_body(error)}, status=error.status)
+    else:
+        context = {"error": error, "sign_in_next": request.get_full_path()}
+        answer = render(request, "error.html", context, status=error.status)
+    if isinstance(error, RateLimitedError):
+        answer["Retry-After"] = str(error.retry_after_s)
+    answer["Cache-Control"] = "no-store"
+    return answer
+
+
+def error_body(error: StoreError) -> dict[str, Any]:
+    """Return the JSON shape of an error: ``code`` to branch on, ``message`` to read."""
+    return {"code": error.code, "message": error.message, "extra": error.extra}
+
+
+def wants_json(request: HttpRequest) -> bool:
+    """Whether the caller asked for JSON and would not rather have a page."""
+    accept = request.headers.get("Accept", "")
+    return "application/json" in accept and "text/html" not in accept
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Answer a form whose secret is missing or old."""
+
+    class StaleFormError(StoreError):
+        code = "stale_form"
+        status = 403
+
+    logger.info("csrf refused: %s", reason)
+    message = "This form is out of date or came from another site. Reload the page and try again."
+    return error_page(request, StaleFormError(message))
+
+
+def client_address(request: HttpRequest) -> str:
+    """Return the caller's IP address; ``X-Forwarded-For`` counts only behind our own proxies."""
+    hops = settings.ENV.trusted_proxies
+    if hops:
+        chain = request.headers.get("X-Forwarded-For", "").split(",")
+        if len(chain) >= hops and chain[-hops].strip():
+            return chain[-hops].strip()
+    return request.META.get("REMOTE_ADDR") or "local"
+
+
+def origin(request: HttpRequest) -> str:
+    """Return ``scheme://host[:port]`` as the caller wrote it; absolute links use this."""
+    return f"{request.scheme}://{request.get_host()}"
+
+
+def site(request: HttpRequest) -> dict[str, object]:
+    """Template context of every page."""
+    return {"site_name": settings.SITE_NAME, "origin": origin(request)}

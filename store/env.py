@@ -1,0 +1,133 @@
+"""The environment, read once and typed. ``store.settings`` copies from here; nothing else reads it.
+
+Every field carries a docstring with unit and range; ``docs/configuration.md`` has a line for each
+and a test keeps the two together.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Le
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MIB = 1024**2
+GIB = 1024**3
+
+
+class Env(BaseSettings):
+    """All settings of the store. Names are upper-cased and prefixed with ``STORE_`` outside."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="STORE_",
+        env_file=".env",
+        secrets_dir="/run/secrets" if Path("/run/secrets").is_dir() else None,
+        extra="ignore",
+        env_ignore_empty=True,
+        use_attribute_docstrings=True,
+        populate_by_name=True,
+    )
+
+    database_url: Annotated[str, Field(validation_alias="DATABASE_URL")] = ""
+    """PostgreSQL as ``postgres://user:password@host:port/name``. Empty: the embedded engine."""
+    redis_url: Annotated[str, Field(validation_alias="REDIS_URL")] = ""
+    """Redis or Valkey as ``redis://host:port/0``. Empty: the embedded engine."""
+
+    data_dir: Path = Path("var")
+    """Folder for everything the store keeps on disk: engines, blobs, logs, caches."""
+    secret_key: SecretStr = SecretStr("")
+    """Signs sessions and upload links. Empty: a random key is made once and kept in the data
+    folder, readable by its owner only. Sites with several machines must set it."""
+    debug: bool = False
+    """Show tracebacks to the browser. Never on a site that strangers reach."""
+    public_url: str = ""
+    """The address people use, for links in mails and jobs, as ``https://models.example.org``.
+    Empty: ``http://127.0.0.1:PORT``. Pages and APIs always answer with the caller's own host."""
+    allowed_hosts: str = "*"
+    """Host names the site answers to, comma-separated. ``*`` accepts any, for one machine."""
+    host: str = "127.0.0.1"
+    """Address the web server of ``make run`` listens on."""
+    port: Annotated[int, Ge(1), Le(65535), Field(validation_alias="PORT")] = 8000
+    """Port the web server of ``make run`` listens on."""
+    https: bool = False
+    """The site is reached over https: cookies become secure, HSTS is sent, and
+    ``X-Forwarded-Proto`` of the proxy in front is trusted."""
+    trusted_proxies: Annotated[int, Ge(0), Le(8)] = 0
+    """How many proxies of our own stand in front; the client's address is taken that many places
+    from the right of ``X-Forwarded-For``. 0 ignores the header."""
+
+    web_workers: Annotated[int, Ge(1), Le(64)] = 2
+    """Web server processes of ``make run``."""
+    web_threads: Annotated[int, Ge(4), Le(512)] = 64
+    """Threads in each web process; a download or a stream holds one."""
+    max_streams: Annotated[int, Ge(0), Le(512)] = 16
+    """Event streams one web process serves at a time; past it pages poll instead."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least level that is logged."""
+    log_format: Literal["text", "json"] = "text"
+    """``text`` for people, ``json`` for a log collector."""
+
+    storage: Literal["local", "s3"] = "local"
+    """Where large files live."""
+    s3_bucket: str = ""
+    """Bucket, with ``STORE_STORAGE=s3``."""
+    s3_endpoint: str = ""
+    """Address of an S3-compatible store, as the server reaches it. Empty: Amazon's."""
+    s3_public_endpoint: str = ""
+    """The same, as clients reach it (presigned links). Empty: ``STORE_S3_ENDPOINT``."""
+    s3_region: str = "us-east-1"
+    """Region name that signatures use."""
+    s3_access_key: SecretStr = SecretStr("")
+    """Access key id. Empty: the library's own search (environment, instance role)."""
+    s3_secret_key: SecretStr = SecretStr("")
+    """Secret access key."""
+
+    delivery: Literal["sendfile", "x-accel", "redirect"] = "sendfile"
+    """How large files leave: the web server's own sendfile, nginx by ``X-Accel-Redirect``, or a
+    redirect to a presigned link of the object store (needs ``STORE_STORAGE=s3``)."""
+    x_accel_prefix: str = "/_blobs/"
+    """Internal location of nginx that maps to the blob folder."""
+    download_link_s: Annotated[int, Ge(30), Le(3600)] = 300
+    """Life of a presigned download link, in seconds."""
+    upload_link_s: Annotated[int, Ge(300), Le(7 * 86400)] = 86400
+    """Life of a signed upload link, in seconds. Long uploads hold one for each part."""
+
+    max_file_bytes: Annotated[int, Ge(1)] = 50 * GIB
+    """Largest single file a publisher may push, in bytes."""
+    max_commit_bytes: Annotated[int, Ge(MIB)] = GIB
+    """Largest body of one commit request, in bytes (small files travel inside it)."""
+    max_regular_file_bytes: Annotated[int, Ge(1), Le(64 * MIB)] = 10 * MIB
+    """Files of this size and more are stored as LFS objects, in bytes."""
+    multipart_chunk_bytes: Annotated[int, Ge(5 * MIB), Le(5 * GIB)] = 64 * MIB
+    """Size of one part of a multipart upload, in bytes. Files up to it go in one PUT."""
+
+    rate_limits: Literal["on", "off"] = "on"
+    """Limits on requests, log-ins and generations. Off only for tests and closed networks."""
+    visitor_tokens_per_day: Annotated[int, Ge(0)] = 20_000
+    """New tokens a visitor who is not signed in may generate in a day."""
+    user_tokens_per_day: Annotated[int, Ge(0)] = 200_000
+    """New tokens a signed-in person may generate in a day."""
+
+    model_memory_bytes: Annotated[int, Ge(64 * MIB)] = 6 * GIB
+    """Memory all resident demo models may use together, in bytes."""
+    box_memory_bytes: Annotated[int, Ge(256 * MIB)] = 8 * GIB
+    """Memory one model process may use, in bytes."""
+    generation_timeout_s: Annotated[int, Ge(5), Le(3600)] = 300
+    """Wall time one generation may take, in seconds, loading included."""
+    allow_unprotected_box: bool = False
+    """Run models even where the system offers no way to cut them off the network."""
+
+    email_url: str = ""
+    """Outgoing mail as ``smtp://user:password@host:587/?tls=true``. Empty: printed to the log."""
+    email_from: str = "GPT Store <store@localhost>"
+    """Sender of the store's mails."""
+    site_name: str = "GPT Store"
+    """Name in titles and mails."""
+
+
+@lru_cache(maxsize=1)
+def read_env() -> Env:
+    """Read the environment once. All mistakes are reported together, by pydantic."""
+    return Env()

@@ -1,0 +1,126 @@
+"""Fixtures every room uses."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.test import Client
+
+from accounts.models import Scope, User
+from accounts.services.tokens import create_token
+from accounts.viewer import Viewer
+from store.core.models import Job
+from store.core.valkey import valkey
+from tests.factories import make_user
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """Give several test runs on one machine a database each (``STORE_TEST_DB=name``)."""
+    if suffix := os.environ.get("STORE_TEST_DB"):
+        test = settings.DATABASES["default"].setdefault("TEST", {})
+        test["NAME"] = f"{test.get('NAME') or 'test_store'}_{suffix}"
+
+
+@pytest.fixture(autouse=True)
+def own_folders(settings: Any, tmp_path: Path) -> None:
+    """Each test has its own blobs and spool: nothing another test left can help it."""
+    settings.BLOB_DIR = tmp_path / "blobs"
+    settings.SPOOL_DIR = tmp_path / "spool"
+
+
+@pytest.fixture(autouse=True)
+def clean_valkey() -> Iterator[None]:
+    """Counters, limits and streams start empty."""
+    valkey().flushdb()
+    yield
+
+
+@pytest.fixture
+def rate_limits_on(settings: Any) -> None:
+    """Switch the limits on, which are off for tests."""
+    settings.ENV = settings.ENV.model_copy(update={"rate_limits": "on"})
+
+
+@pytest.fixture
+def alice(db: None) -> User:
+    """The publisher of most tests."""
+    return make_user("alice")
+
+
+@pytest.fixture
+def bob(db: None) -> User:
+    """Somebody else, with no rights on anything of alice's."""
+    return make_user("bob")
+
+
+@pytest.fixture
+def staff(db: None) -> User:
+    """A member of staff."""
+    return make_user("carol", is_staff=True)
+
+
+@pytest.fixture
+def as_alice(alice: User) -> Viewer:
+    """Alice in a browser."""
+    return Viewer(user=alice)
+
+
+@pytest.fixture
+def as_bob(bob: User) -> Viewer:
+    """Bob in a browser."""
+    return Viewer(user=bob)
+
+
+@pytest.fixture
+def token_for() -> Callable[..., str]:
+    """Make a token: ``token_for(user, "write")`` gives its text."""
+
+    def make(user: User, *scopes: str) -> str:
+        chosen = [Scope(scope) for scope in scopes or ("write",)]
+        return create_token(user, name="test", scopes=chosen)[1]
+
+    return make
+
+
+@pytest.fixture
+def bearer(token_for: Callable[..., str]) -> Callable[..., dict[str, str]]:
+    """Headers of a program with a token: ``client.get(url, headers=bearer(alice))``."""
+
+    def make(user: User, *scopes: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {token_for(user, *scopes)}"}
+
+    return make
+
+
+@pytest.fixture
+def browser_of() -> Callable[[User], Client]:
+    """A signed-in Django test client."""
+
+    def make(user: User) -> Client:
+        client = Client()
+        client.force_login(user)
+        return client
+
+    return make
+
+
+@pytest.fixture
+def run_jobs(db: None) -> Callable[[], list[Job]]:
+    """Run every waiting job as a worker would, until none is left."""
+
+    def run() -> list[Job]:
+        from workers.runner import run_job
+
+        done = []
+        while job := Job.objects.filter(state=Job.State.QUEUED).order_by("id").first():
+            Job.objects.filter(pk=job.pk).update(not_before=job.created_at)
+            run_job(job.pk)
+            job.refresh_from_db()
+            done.append(job)
+        return done
+
+    return run
