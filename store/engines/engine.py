@@ -95,17 +95,16 @@ class Engine(ABC):
         self.clear(starter)
         return start_detached(starter.user, self.command(starter), self.log)
 
-    def ensure(self, starter: Callable[[], Starter], *, timeout_s: float = READY_TIMEOUT_S) -> None:
+    def ensure(self, starter: Callable[[], Starter]) -> None:
         """Return as soon as the server serves clients; start it unless one listens already.
 
         Args:
             starter: Called only when the server must be started.
-            timeout_s: Seconds to wait.
 
         Raises:
-            EngineStartError: it ended, or did not get ready in time.
+            EngineStartError: it ended, or did not get ready within ``READY_TIMEOUT_S``.
         """
-        deadline = time.monotonic() + timeout_s
+        deadline = time.monotonic() + READY_TIMEOUT_S
         started: int | None = None
         while True:
             pid = self.listening_pid()
@@ -116,7 +115,7 @@ class Engine(ABC):
             elif pid is not None and self.is_ready(pid):
                 return
             if time.monotonic() > deadline:
-                raise self._failure(f"was not ready after {timeout_s:.0f} s")
+                raise self._failure(f"was not ready after {READY_TIMEOUT_S:.0f} s")
             time.sleep(_PAUSE_S)
 
     def _failure(self, what: str) -> EngineStartError:

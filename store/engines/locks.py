@@ -46,20 +46,20 @@ def open_owned(path: Path, flags: int) -> int:
 
 
 @contextmanager
-def control(path: Path, *, timeout_s: float = CONTROL_TIMEOUT_S) -> Iterator[None]:
+def control(path: Path) -> Iterator[None]:
     """Hold the control lock; nobody else starts or stops an engine meanwhile.
 
     Raises:
-        EngineBusyError: another process kept it for ``timeout_s`` seconds.
+        EngineBusyError: another process kept it for ``CONTROL_TIMEOUT_S`` seconds.
     """
     lock = open_lock(path)
     try:
-        deadline = time.monotonic() + timeout_s
+        deadline = time.monotonic() + CONTROL_TIMEOUT_S
         while not _try_lock(lock, fcntl.LOCK_EX):
             if time.monotonic() > deadline:
                 raise EngineBusyError(
-                    f"Another command has held {path} for {timeout_s:.0f} s. Look for a store "
-                    "command that hangs (fuser -v on that file), end it and try again.",
+                    f"Another command has held {path} for {CONTROL_TIMEOUT_S:.0f} s. Look for a "
+                    "store command that hangs (fuser -v on that file), end it and try again.",
                     path=str(path),
                 )
             time.sleep(_PAUSE_S)
