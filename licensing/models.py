@@ -38,3 +38,16 @@ class DownloadCount(models.Model):
 
     def __str__(self) -> str:
         return f"{self.repo_id} {self.day} {self.kind}: {self.downloads}"
+
+
+class CounterBatch(models.Model):
+    """A batch of counters that was written; a crashed job must not write it again."""
+
+    batch = models.CharField(max_length=32, primary_key=True)
+    written_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name_plural = "counter batches"
+
+    def __str__(self) -> str:
+        return self.batch

@@ -142,6 +142,7 @@ CACHES = {
     }
 }
 
+SILENCED_SYSTEM_CHECKS = ["auth.W004"]  # names are unique whatever their case, by constraint
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["accounts.signin.NameOrEmailBackend"]
 PASSWORD_HASHERS = [

@@ -1,8 +1,25 @@
 """All addresses, room by room. Fixed words come before names of people and models."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
+from drf_spectacular.views import SpectacularJSONAPIView
+
+from store.api_docs import docs_page
+from store.health import healthz, readyz
 
 urlpatterns = [
+    path("healthz", healthz),
+    path("readyz", readyz),
     path("admin/", admin.site.urls),
+    path("api/v1/openapi.json", SpectacularJSONAPIView.as_view()),
+    path("api/v1/docs", docs_page),
+    path("api/v1/", include("accounts.api.urls")),
+    path("api/v1/", include("catalog.api.urls")),
+    path("api/v1/", include("inference.api.urls")),
+    path("", include("store.site_urls")),
+    path("", include("accounts.urls")),
+    path("", include("hub.urls")),
+    path("", include("licensing.urls")),
+    path("", include("inference.urls")),
+    path("", include("catalog.urls")),
 ]

@@ -7,14 +7,9 @@ from urllib.parse import unquote_to_bytes
 
 from django.core.wsgi import get_wsgi_application
 
+from store.core.routing import ENCODED_SLASH
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "store.settings")
-
-ENCODED_SLASH = "\ue000"
-"""Stands for a ``%2F`` of the request line in ``PATH_INFO`` (a private-use character).
-
-Hub clients send revisions and tree paths as one percent-encoded segment, and WSGI decodes the
-path before we see it. ``hub.paths`` turns the character back into a slash after routing.
-"""
 
 Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 

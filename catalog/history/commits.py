@@ -70,7 +70,8 @@ def apply_operations(store: ObjectStore, tree: WorkTree, operations: Iterable[Op
         EntryNotFoundError: something to delete or rename is not there.
     """
     for operation in operations:
-        path = check_path(operation.path.strip("/") if _is_delete(operation) else operation.path)
+        is_delete = isinstance(operation, Delete)
+        path = check_path(operation.path.rstrip("/") if is_delete else operation.path)
         if isinstance(operation, Delete):
             _delete(tree, path)
             continue
@@ -150,7 +151,6 @@ def add_commit(
     git.author = git.committer = signature(author)
     git.author_time = git.commit_time = now
     git.author_timezone = git.commit_timezone = 0
-    git.encoding = b"UTF-8"
     git.message = body.encode()
     oid = store.add(git)
     store.flush()
@@ -186,6 +186,3 @@ def _delete(tree: WorkTree, path: str) -> None:
     if not tree.delete(path):
         raise EntryNotFoundError(f"A file with this name doesn't exist: {path}", path=path)
 
-
-def _is_delete(operation: Operation) -> bool:
-    return isinstance(operation, Delete)

@@ -48,6 +48,7 @@ class ObjectStore:
         self._waiting: dict[str, GitObject] = {}
         self._waiting_bytes = 0
         self._trees: dict[str, list[TreeItem]] = {EMPTY_TREE: []}
+        self._by_name: dict[str, dict[str, TreeItem]] = {}
 
     def add(self, obj: ShaFile) -> str:
         """Keep ``obj`` and return its id (40 hex)."""
@@ -106,6 +107,12 @@ class ObjectStore:
         if oid not in self._trees:
             self.load_trees([oid])
         return self._trees[oid]
+
+    def child(self, oid: str, name: str) -> TreeItem | None:
+        """Return the line called ``name`` of a tree."""
+        if oid not in self._by_name:
+            self._by_name[oid] = {item.name: item for item in self.tree(oid)}
+        return self._by_name[oid].get(name)
 
     def load_trees(self, oids: Iterable[str]) -> None:
         """Read several trees in one query; ``tree`` finds them afterwards."""

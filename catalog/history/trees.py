@@ -111,7 +111,7 @@ def _find(store: ObjectStore, root: str, path: str) -> TreeItem | None:
     for part in path.split("/"):
         if not here.is_tree:
             return None
-        match = next((item for item in store.tree(here.oid) if item.name == part), None)
+        match = store.child(here.oid, part)
         if match is None:
             return None
         here = match

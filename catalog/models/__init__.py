@@ -1,6 +1,6 @@
 """Tables of the catalog, one module a subject."""
 
-from catalog.models.content import LfsObject, RepoLfsObject, Upload, UploadPart
+from catalog.models.content import LfsObject, RepoLfsObject, Upload
 from catalog.models.git import Commit, CommitPath, GitObject, Ref
 from catalog.models.listing import BaseModelLink, Listing, ModelCard
 from catalog.models.repo import Like, ModelRepo, RepoAlias, RepoQuerySet, RepoRedirect
@@ -23,5 +23,4 @@ __all__ = [
     "RepoQuerySet",
     "RepoRedirect",
     "Upload",
-    "UploadPart",
 ]

@@ -54,10 +54,10 @@ class Upload(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="uploads")
     sha256 = models.CharField(max_length=64)
     size_bytes = models.BigIntegerField()
-    chunk_bytes = models.BigIntegerField(null=True)
-    """Size of a part; ``None``: the file comes in one piece."""
-    storage_id = models.CharField(max_length=1024, blank=True)
-    """What the storage calls the open multipart upload."""
+    part_bytes = models.BigIntegerField()
+    """Size of each part but the last; a file in one piece is one part."""
+    plan_id = models.CharField(max_length=1024, blank=True)
+    """What the storage calls the upload; empty for one piece to local disk."""
     created_at = models.DateTimeField(auto_now_add=True)
     touched_at = models.DateTimeField(auto_now=True)
 
@@ -70,24 +70,3 @@ class Upload(models.Model):
 
     def __str__(self) -> str:
         return f"{self.sha256[:8]} to {self.repo_id}"
-
-    @property
-    def part_count(self) -> int:
-        """How many parts the file comes in; 1 when in one piece."""
-        if self.chunk_bytes is None:
-            return 1
-        return -(-self.size_bytes // self.chunk_bytes)
-
-
-class UploadPart(models.Model):
-    """One received part of an upload."""
-
-    upload = models.ForeignKey(Upload, models.CASCADE, related_name="parts")
-    number = models.PositiveIntegerField()
-    etag = models.CharField(max_length=128)
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["upload", "number"], name="part_once")]
-
-    def __str__(self) -> str:
-        return f"part {self.number} of {self.upload_id}"

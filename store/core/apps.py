@@ -9,3 +9,8 @@ class CoreConfig(AppConfig):
     name = "store.core"
     label = "core"
     verbose_name = "Background jobs"
+
+    def ready(self) -> None:
+        from store.core.routing import register
+
+        register()

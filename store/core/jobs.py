@@ -7,20 +7,22 @@ job cannot both write its end.
 
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from typing import Any
 
 from celery import current_app
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q, Value
+from django.db.models import F, Q, QuerySet, Value
 from django.db.models.functions import Concat, Right
 from django.utils import timezone
-from kombu.exceptions import OperationalError
+from kombu.exceptions import ChannelError, OperationalError
 
+from store.core.errors import ConflictError
 from store.core.models import Job
 
 logger = logging.getLogger(__name__)
@@ -29,6 +31,17 @@ RUN_TASK = "workers.run"
 """The one Celery task: takes ``job_id``, claims the row, does the work."""
 MAX_LOG_CHARS = 20_000
 """A job keeps the last so many characters of its log."""
+_SWEPT_AT_ONCE = 500
+
+
+class LeaseLostError(ConflictError):
+    """The job is no longer this worker's: cancelled, ended, or taken over after the lease."""
+
+    code = "lease_lost"
+
+
+ERRAND = "beat"
+"""Key of the jobs the beat asks for: while one is open, no second one is made."""
 
 
 class Queue(StrEnum):
@@ -130,6 +143,18 @@ class Claim:
         if changes:
             self._mine().update(**changes)
 
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Write results of the job in one transaction that only its owner can complete.
+
+        Raises:
+            LeaseLostError: the job is not ours any more; nothing inside is written.
+        """
+        with transaction.atomic():
+            if self._mine().select_for_update().first() is None:
+                raise LeaseLostError("This job was cancelled or given to another worker.")
+            yield
+
     def finish(self, result: Mapping[str, Any] | None = None) -> bool:
         """End the job well. ``False``: it is no longer ours, nothing was written."""
         return self._end(Job.State.DONE, progress=1.0, result=result)
@@ -156,7 +181,20 @@ class Claim:
             transaction.on_commit(partial(nudge, self.job, delay_s=delay_s))
         return bool(back)
 
-    def _mine(self) -> Any:
+    def give_back(self) -> bool:
+        """Put the job back unfinished because the worker must stop; costs it no attempt."""
+        back = self._mine().update(
+            state=Job.State.QUEUED,
+            lease_owner="",
+            lease_until=None,
+            attempts=F("attempts") - 1,
+            nudged_at=timezone.now(),
+        )
+        if back:
+            transaction.on_commit(partial(nudge, self.job))
+        return bool(back)
+
+    def _mine(self) -> QuerySet[Job]:
         rows = Job.objects.filter(pk=self.job.pk, state=Job.State.RUNNING)
         return rows.filter(lease_owner=self.owner)
 
@@ -177,7 +215,7 @@ def claim(job_id: int) -> Claim | None:
     free = Q(state=Job.State.QUEUED, not_before__lte=now + timedelta(seconds=1))
     orphaned = Q(state=Job.State.RUNNING, lease_until__lt=now)
     row = Job.objects.filter(pk=job_id).values_list("name", flat=True).first()
-    if row is None:
+    if row not in set(JobName):  # deleted, or asked for by a newer version of the store
         return None
     owner = uuid.uuid4().hex
     mine = (
@@ -203,34 +241,84 @@ def cancel(job_id: int) -> bool:
     )
 
 
-def sweep(*, forgotten_after_s: int = 20) -> int:
+def sweep(*, forgotten_after_s: float = 20) -> int:
     """Nudge again whatever was lost, and give up what failed too often. Run by the beat.
 
+    A queue gets no more nudges than it lacks messages, so a long wait piles nothing up.
+
     Args:
-        forgotten_after_s: A waiting job whose last nudge is older is nudged again.
+        forgotten_after_s: A waiting job whose last nudge is older may be nudged again.
 
     Returns:
         How many jobs were nudged.
     """
     now = timezone.now()
-    lost_lease = Q(state=Job.State.RUNNING, lease_until__lt=now)
+    orphaned = Q(state=Job.State.RUNNING, lease_until__lt=now)
     waiting = Q(state=Job.State.QUEUED, not_before__lte=now)
-    forgotten = waiting & Q(nudged_at__lt=now - timedelta(seconds=forgotten_after_s))
+    for name, policy in POLICIES.items():
+        used_up = Q(name=name, attempts__gte=policy.max_attempts)
+        Job.objects.filter(orphaned & used_up & ~Q(error="")).update(**_given_up(now))
+        Job.objects.filter(orphaned & used_up).update(error=_GAVE_UP, **_given_up(now))
+    free = Job.objects.filter(orphaned | waiting, name__in=list(JobName))
+    forgotten = free.filter(nudged_at__lt=now - timedelta(seconds=forgotten_after_s))
     nudged = 0
-    for job in Job.objects.filter(lost_lease | forgotten).order_by("id")[:500]:
-        if job.attempts >= POLICIES[JobName(job.name)].max_attempts:
-            Job.objects.filter(lost_lease | forgotten, pk=job.pk).update(
-                state=Job.State.FAILED,
-                finished_at=now,
-                lease_until=None,
-                error_code="gave_up",
-                error=job.error or "The worker stopped too often while doing this. Try again.",
-            )
-            continue
-        Job.objects.filter(pk=job.pk).update(nudged_at=now)
-        nudge(job)
-        nudged += 1
+    for queue in Queue:
+        messages = _messages_in(queue)
+        if messages is None:  # the broker is away; the next sweep asks again
+            break
+        lacking = free.filter(queue=queue).count() - messages
+        for job in forgotten.filter(queue=queue).order_by("nudged_at")[
+            : max(0, min(lacking, _SWEPT_AT_ONCE))
+        ]:
+            Job.objects.filter(pk=job.pk).update(nudged_at=now)
+            nudge(job)
+            nudged += 1
     return nudged
+
+
+_GAVE_UP = "The worker stopped too often while doing this. Try again."
+
+
+def _given_up(now: datetime) -> dict[str, Any]:
+    return {
+        "state": Job.State.FAILED,
+        "finished_at": now,
+        "lease_until": None,
+        "error_code": "gave_up",
+    }
+
+
+def _messages_in(queue: Queue) -> int | None:
+    """Return how many messages wait in the broker; ``None`` when it cannot be reached."""
+    connection = current_app.connection_for_write()
+    try:
+        with connection:
+            channel = connection.default_channel
+            return int(channel.queue_declare(queue=queue, passive=True).message_count)
+    except ChannelError:  # an empty queue does not exist
+        return 0
+    except (OperationalError, *connection.connection_errors):
+        return None
+
+
+def prune(
+    *, keep: timedelta = timedelta(days=30), keep_errands: timedelta = timedelta(days=1)
+) -> int:
+    """Delete jobs that ended long ago. Run by the beat.
+
+    Args:
+        keep: Life of an ended job.
+        keep_errands: Life of a well ended one that the beat asks for again and again (its key
+            is ``ERRAND``).
+
+    Returns:
+        How many were deleted.
+    """
+    now = timezone.now()
+    ended = Job.objects.exclude(state__in=Job.OPEN)
+    old = Q(finished_at__lt=now - keep)
+    errand = Q(key=ERRAND, state=Job.State.DONE, finished_at__lt=now - keep_errands)
+    return ended.filter(old | errand).delete()[0]
 
 
 def ahead_of(job: Job) -> int:
@@ -243,5 +331,5 @@ def ahead_of(job: Job) -> int:
     ).count()
 
 
-def _lease_end(name: str) -> Any:
+def _lease_end(name: str) -> datetime:
     return timezone.now() + timedelta(seconds=POLICIES[JobName(name)].lease_s)

@@ -64,7 +64,7 @@ class ErrorMiddleware:
 def error_page(request: HttpRequest, error: StoreError) -> HttpResponse:
     """Render ``error`` as a page, or as JSON for a caller that asked for JSON."""
     if wants_json(request):
-        answer: HttpResponse = JsonResponse({"error": error_body(error)}, status=error.status)
+        answer: HttpResponse = JsonResponse(json_error(request, error), status=error.status)
     else:
         context = {"error": error, "sign_in_next": request.get_full_path()}
         answer = render(request, "error.html", context, status=error.status)
@@ -74,15 +74,25 @@ def error_page(request: HttpRequest, error: StoreError) -> HttpResponse:
     return answer
 
 
+def json_error(request: HttpRequest, error: StoreError) -> dict[str, Any]:
+    """Return the JSON answer for ``error``: the REST API's shape, or the hub protocol's.
+
+    Hub clients join ``error`` as text, so there it is a string, with the rest beside it.
+    """
+    body = error_body(error)
+    if request.path_info.startswith("/api/v1/"):
+        return {"error": body}
+    return {"error": body.pop("message"), **body}
+
+
 def error_body(error: StoreError) -> dict[str, Any]:
     """Return the JSON shape of an error: ``code`` to branch on, ``message`` to read."""
     return {"code": error.code, "message": error.message, "extra": error.extra}
 
 
 def wants_json(request: HttpRequest) -> bool:
-    """Whether the caller asked for JSON and would not rather have a page."""
-    accept = request.headers.get("Accept", "")
-    return "application/json" in accept and "text/html" not in accept
+    """Whether the caller is a program: every browser asks for ``text/html`` by name."""
+    return "text/html" not in request.headers.get("Accept", "")
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

@@ -1,0 +1,143 @@
+"""Shapes of the REST API's models. In and out are apart; out is read-only."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from catalog.history.trees import Entry
+from catalog.models import Commit, FileScan, Listing, ModelRepo
+
+
+class FactsOut(serializers.Serializer[Listing]):
+    """What the store measured in the files of the newest revision."""
+
+    architecture = serializers.CharField()
+    parameters = serializers.IntegerField(allow_null=True, help_text="Exact, from tensor shapes.")
+    dtype = serializers.CharField()
+    quantization = serializers.CharField()
+    context_length = serializers.IntegerField(allow_null=True, help_text="In tokens.")
+    vocabulary = serializers.IntegerField(allow_null=True)
+    formats = serializers.ListField(child=serializers.CharField())
+    weights_bytes = serializers.IntegerField()
+    total_bytes = serializers.IntegerField()
+
+
+class ModelOut(serializers.Serializer[Listing]):
+    """One line of the list."""
+
+    id = serializers.CharField(source="full_name")
+    url = serializers.SerializerMethodField()
+    summary = serializers.CharField()
+    is_private = serializers.BooleanField()
+    task = serializers.CharField(source="pipeline_tag")
+    library = serializers.CharField()
+    licenses = serializers.ListField(child=serializers.CharField())
+    commercial_use = serializers.ChoiceField(choices=["yes", "no", "conditional", "unknown"])
+    languages = serializers.ListField(child=serializers.CharField())
+    tags = serializers.ListField(child=serializers.CharField())
+    base_models = serializers.ListField(child=serializers.CharField())
+    verdict = serializers.ChoiceField(choices=FileScan.Verdict.values)
+    is_runnable = serializers.BooleanField()
+    facts = FactsOut(source="*")
+    likes = serializers.IntegerField()
+    downloads = serializers.IntegerField(help_text="Completed, in the last 30 days.")
+    downloads_all_time = serializers.IntegerField()
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+    def get_url(self, listing: Listing) -> str:
+        """Return the address of the listing's page."""
+        return f"{self.context['origin']}/{listing.full_name}"
+
+
+class ModelDetailOut(ModelOut):
+    """One model in full."""
+
+    revision = serializers.CharField(source="head_oid", help_text="Newest commit of main.")
+    not_runnable_reason = serializers.CharField()
+    card = serializers.SerializerMethodField()
+    card_warnings = serializers.SerializerMethodField()
+
+    def get_card(self, listing: Listing) -> dict[str, Any]:
+        """Return the card's front matter."""
+        found: dict[str, Any] = self.context["card"].data
+        return found
+
+    @extend_schema_field(serializers.ListField(child=serializers.CharField()))
+    def get_card_warnings(self, listing: Listing) -> list[str]:
+        """Return what is wrong with the card."""
+        found: list[str] = self.context["card"].warnings
+        return found
+
+
+class FileOut(serializers.Serializer[Entry]):
+    """One file of a revision."""
+
+    path = serializers.CharField()
+    size_bytes = serializers.IntegerField()
+    oid = serializers.CharField(help_text="Git blob id; of an LFS file that of its pointer.")
+    sha256 = serializers.SerializerMethodField(help_text="Of LFS files.")
+    verdict = serializers.SerializerMethodField()
+    reason = serializers.SerializerMethodField()
+    download_url = serializers.SerializerMethodField()
+
+    def get_sha256(self, entry: Entry) -> str | None:
+        """Return the content's digest, of LFS files."""
+        return entry.lfs.sha256 if entry.lfs else None
+
+    def get_verdict(self, entry: Entry) -> str:
+        """Return what the scan found."""
+        scan = self._scan(entry)
+        return scan.verdict if scan else FileScan.Verdict.PENDING.value
+
+    def get_reason(self, entry: Entry) -> str:
+        """Return why, when the verdict is not clean."""
+        scan = self._scan(entry)
+        return scan.reason if scan else ""
+
+    def get_download_url(self, entry: Entry) -> str:
+        """Return where the bytes are."""
+        base, repo, oid = (self.context[key] for key in ("origin", "repo", "commit_oid"))
+        return f"{base}/{repo.full_name}/resolve/{oid}/{entry.path}"
+
+    def _scan(self, entry: Entry) -> FileScan | None:
+        found: FileScan | None = self.context["scans"].get((entry.oid, entry.path))
+        return found
+
+
+class RevisionOut(serializers.Serializer[Commit]):
+    """One commit."""
+
+    oid = serializers.CharField()
+    parent = serializers.CharField(source="parent_oid")
+    title = serializers.CharField()
+    message = serializers.CharField()
+    author = serializers.CharField()
+    authored_at = serializers.DateTimeField()
+
+
+class ByHashOut(serializers.Serializer[dict[str, Any]]):
+    """Where a content occurs, among what the caller may read."""
+
+    model = serializers.CharField()
+    path = serializers.CharField()
+    size_bytes = serializers.IntegerField()
+    verdict = serializers.CharField()
+
+
+class NewModelIn(serializers.Serializer[ModelRepo]):
+    """What a new repository starts as."""
+
+    name = serializers.CharField(max_length=96)
+    namespace = serializers.CharField(max_length=42, required=False)
+    is_private = serializers.BooleanField(required=False, allow_null=True, default=None)
+    license = serializers.CharField(max_length=64, required=False, default="")
+
+
+class ModelSettingsIn(serializers.Serializer[ModelRepo]):
+    """What can be changed; absent stays as it is."""
+
+    is_private = serializers.BooleanField(required=False)
+    name = serializers.CharField(max_length=96, required=False)
+    namespace = serializers.CharField(max_length=42, required=False)

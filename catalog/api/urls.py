@@ -1,0 +1,13 @@
+"""Addresses under ``/api/v1/``."""
+
+from django.urls import path
+
+from catalog.api import views
+
+urlpatterns = [
+    path("models", views.ModelsView.as_view()),
+    path("models/by-hash/<str:sha256>", views.ByHashView.as_view()),
+    path("models/<str:ns>/<str:name>", views.ModelView.as_view()),
+    path("models/<str:ns>/<str:name>/files", views.FilesView.as_view()),
+    path("models/<str:ns>/<str:name>/revisions", views.RevisionsView.as_view()),
+]

@@ -1,0 +1,119 @@
+"""Verdicts on files: at once where a bounded look is enough, by a job where it is not."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import asdict, is_dataclass
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from catalog.formats.sources import AT_ONCE, FULL, Budget
+from catalog.formats.verdicts import SCANNER_VERSION, judge
+from catalog.history.trees import Entry, find_entries
+from catalog.models import Commit, FileScan, ModelRepo, Ref
+from catalog.services.listings import rebuild_listing
+from catalog.services.sources import source_of
+from store.core.errors import TransientError
+
+logger = logging.getLogger(__name__)
+
+JUDGED_AT_ONCE = 200
+"""Files of one commit that are judged while the client waits; the rest is the job's."""
+
+
+def judge_paths(
+    repo: ModelRepo, commit_oid: str, paths: Iterable[str], *, budget: Budget = AT_ONCE
+) -> int:
+    """Judge the files at ``paths`` unless the same content was judged there before.
+
+    Returns:
+        How many files have no final verdict yet.
+    """
+    entries = [
+        entry
+        for entry in find_entries(repo, commit_oid, paths).values()
+        if not entry.is_folder and not entry.is_link
+    ]
+    known = {
+        (scan.blob_oid, scan.path)
+        for scan in FileScan.objects.filter(
+            repo=repo, blob_oid__in={entry.oid for entry in entries}
+        ).exclude(verdict=FileScan.Verdict.PENDING)
+        if scan.scanner_version == SCANNER_VERSION
+    }
+    fresh = [entry for entry in entries if (entry.oid, entry.path) not in known]
+    waits = 0
+    for count, entry in enumerate(fresh):
+        if budget is AT_ONCE and count >= JUDGED_AT_ONCE:
+            scan = _row(repo, entry, verdict=FileScan.Verdict.PENDING)
+        else:
+            scan = _judge(repo, entry, budget)
+        waits += scan.verdict == FileScan.Verdict.PENDING
+        _keep(scan)
+    return waits
+
+
+def scan_commit(repo_id: int, commit_oid: str) -> dict[str, Any]:
+    """Judge everything of a repository that waits for it; the job of that name. Idempotent.
+
+    Returns:
+        Counts for the job's result.
+
+    Raises:
+        TransientError: the storage cannot be reached; try again later.
+    """
+    repo = ModelRepo.objects.select_related("namespace").filter(pk=repo_id).first()
+    if repo is None:  # deleted meanwhile
+        return {"judged": 0}
+    waiting = FileScan.objects.filter(repo=repo, verdict=FileScan.Verdict.PENDING)
+    paths = set(waiting.values_list("path", flat=True))
+    judge_paths(repo, commit_oid, paths, budget=FULL)
+    # Content that waits but is in no such revision any more (a squashed branch, say).
+    left = FileScan.objects.filter(repo=repo, verdict=FileScan.Verdict.PENDING)
+    for commit in Commit.objects.filter(repo=repo).exclude(oid=commit_oid).order_by("-depth"):
+        if not (rest := set(left.values_list("path", flat=True))):
+            break
+        judge_paths(repo, commit.oid, rest, budget=FULL)
+    with transaction.atomic():
+        head = Ref.objects.select_for_update().get(repo=repo, name="refs/heads/main")
+        rebuild_listing(repo, Commit.objects.get(repo=repo, oid=head.commit_oid))
+    return {"judged": len(paths)}
+
+
+def _judge(repo: ModelRepo, entry: Entry, budget: Budget) -> FileScan:
+    try:
+        report = judge(source_of(repo, entry), entry.path, budget=budget)
+    except TransientError, OSError:
+        raise
+    facts = asdict(report.facts) if is_dataclass(report.facts) else None
+    return _row(
+        repo,
+        entry,
+        verdict=FileScan.Verdict(report.verdict.value),
+        kind=report.kind,
+        code=report.code,
+        reason=report.reason,
+        facts=facts,
+    )
+
+
+def _row(repo: ModelRepo, entry: Entry, **values: Any) -> FileScan:
+    return FileScan(
+        repo=repo,
+        blob_oid=entry.oid,
+        path=entry.path,
+        scanner_version=SCANNER_VERSION,
+        scanned_at=timezone.now(),
+        **values,
+    )
+
+
+def _keep(scan: FileScan) -> None:
+    values = {
+        name: getattr(scan, name)
+        for name in ("verdict", "kind", "code", "reason", "facts", "scanner_version", "scanned_at")
+    }
+    FileScan.objects.update_or_create(
+        repo=scan.repo, blob_oid=scan.blob_oid, path=scan.path, defaults=values
+    )

@@ -1,0 +1,84 @@
+"""Finding a model: home, the list, a publisher's page."""
+
+from django.db.models import Count, F
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from accounts.viewer import Viewer
+from catalog.access import canonical_alias, namespace_for
+from catalog.models import Listing
+from catalog.search.query import SearchQuery
+from catalog.search.run import facets, search, suggest
+from store.core.paging import BadCursorError
+
+PAGE = 20
+SHELF = 6
+
+
+def viewer_of(request: HttpRequest) -> Viewer:
+    """Return who asks."""
+    viewer: Viewer = request.viewer  # type: ignore[attr-defined]
+    return viewer
+
+
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    """Show what is here: search, what is trending, what is new."""
+    viewer = viewer_of(request)
+    shelves = {
+        sort: search(viewer, SearchQuery(sort=sort), limit=SHELF) for sort in ("trending", "newest")
+    }
+    tasks = (
+        Listing.objects.filter(is_private=False)
+        .exclude(pipeline_tag="")
+        .values(task=F("pipeline_tag"))
+        .annotate(count=Count("pk"))
+        .order_by("-count", "task")[:12]
+    )
+    context = {
+        "trending": shelves["trending"].rows,
+        "newest": shelves["newest"].rows,
+        "total": shelves["trending"].total,
+        "tasks": tasks,
+    }
+    return render(request, "catalog/home.html", context)
+
+
+@require_safe
+def models_list(request: HttpRequest) -> HttpResponse:
+    """Show the models that fit, with facets to narrow them down."""
+    viewer, query = viewer_of(request), SearchQuery.from_params(request.GET)
+    try:
+        page = search(viewer, query, limit=PAGE, cursor=request.GET.get("cursor"))
+    except BadCursorError:  # an old link: start at the front
+        page = search(viewer, query, limit=PAGE)
+    context = {"query": query, "page": page, "facets": facets(viewer, query)}
+    is_fragment = bool(getattr(request, "htmx", False)) and not request.htmx.boosted  # type: ignore[attr-defined]
+    template = "catalog/_results.html" if is_fragment else "catalog/models.html"
+    answer = render(request, template, context)
+    answer["Vary"] = "HX-Request, Cookie"
+    return answer
+
+
+@require_safe
+def suggestions(request: HttpRequest) -> HttpResponse:
+    """Complete what is being typed into the search box; an htmx fragment."""
+    names = suggest(viewer_of(request), request.GET.get("q", "")[:96])
+    return render(request, "catalog/_suggestions.html", {"names": names})
+
+
+@require_safe
+def profile(request: HttpRequest, ns: str) -> HttpResponse:
+    """Show a person or an organization with their models."""
+    viewer = viewer_of(request)
+    alias = canonical_alias(ns)
+    if alias:
+        response = HttpResponse(status=307)
+        response["Location"] = f"/{alias}"
+        return response
+    namespace = namespace_for(viewer, ns)
+    query = SearchQuery.from_params({"author": namespace.name, "sort": "updated"})
+    page = search(viewer, query, limit=PAGE, cursor=request.GET.get("cursor"))
+    context = {"namespace": namespace, "owner": namespace.owner, "page": page, "query": query}
+    return render(request, "catalog/profile.html", context)

@@ -1,0 +1,183 @@
+"""One model: its page, its files, its history."""
+
+from typing import Any
+from urllib.parse import quote
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_safe
+
+from accounts.viewer import Viewer
+from catalog.access import RepoMovedError, can, repo_for
+from catalog.history import log
+from catalog.history.changes import changes_between, unified_diff
+from catalog.history.refs import DEFAULT_BRANCH, HEADS, TAGS, resolve
+from catalog.history.trees import Entry, find_entry, list_entries
+from catalog.models import Commit, FileScan, Like, Listing, ModelCard, ModelRepo, Ref
+from catalog.services.lineage import lineage_of
+from catalog.services.preview import preview
+from catalog.views.browse import viewer_of
+
+MAX_ROWS = 1000
+"""Files one folder page shows."""
+COMMITS_PAGE = 30
+
+
+def open_repo(request: HttpRequest, ns: str, name: str) -> ModelRepo | HttpResponse:
+    """Return the repository, or the redirect to its present id."""
+    try:
+        return repo_for(viewer_of(request), ns, name)
+    except RepoMovedError as moved:
+        if request.method not in {"GET", "HEAD"}:
+            raise
+        path = request.get_full_path().replace(f"/{ns}/{name}", f"/{moved.repo.full_name}", 1)
+        response = redirect(path)
+        response.status_code = 307
+        return response
+
+
+def frame(viewer: Viewer, repo: ModelRepo, *, tab: str) -> dict[str, Any]:
+    """Return what the head and the side panel of every page of a listing need."""
+    listing = Listing.objects.get(repo=repo)
+    user = viewer.user
+    return {
+        "repo": repo,
+        "listing": listing,
+        "tab": tab,
+        "can_write": can(viewer, repo, to="write"),
+        "is_liked": bool(user and Like.objects.filter(repo=repo, user=user).exists()),
+    }
+
+
+@require_safe
+def listing_page(request: HttpRequest, ns: str, name: str) -> HttpResponse:
+    """Show the listing: card, facts, files, lineage, how to use it."""
+    repo = open_repo(request, ns, name)
+    if isinstance(repo, HttpResponse):
+        return repo
+    viewer = viewer_of(request)
+    context = frame(viewer, repo, tab="card")
+    card = ModelCard.objects.filter(repo=repo).first() or ModelCard(repo=repo)
+    blocked = FileScan.objects.filter(
+        repo=repo, verdict__in=[FileScan.Verdict.UNSAFE, FileScan.Verdict.ERROR]
+    )
+    context |= {
+        "card": card,
+        "lineage": lineage_of(viewer, repo),
+        "blocked": list(blocked[:5]) if context["listing"].verdict != "clean" else [],
+    }
+    return render(request, "catalog/listing.html", context)
+
+
+@require_safe
+def tree_page(
+    request: HttpRequest, ns: str, name: str, rev: str = DEFAULT_BRANCH, path: str = ""
+) -> HttpResponse:
+    """Show a folder of a revision."""
+    repo = open_repo(request, ns, name)
+    if isinstance(repo, HttpResponse):
+        return repo
+    commit_oid = resolve(repo, rev).commit_oid
+    entries = list_entries(repo, commit_oid, path.strip("/"))
+    shown = sorted(entries, key=lambda entry: (not entry.is_folder, entry.name))[:MAX_ROWS]
+    context = frame(viewer_of(request), repo, tab="files") | {
+        "rev": rev,
+        "rev_segment": quote(rev, safe=""),
+        "path": path.strip("/"),
+        "commit": Commit.objects.get(repo=repo, oid=commit_oid),
+        "rows": _rows(repo, commit_oid, shown),
+        "left_out": len(entries) - len(shown),
+        "refs": _refs(repo),
+    }
+    return render(request, "catalog/tree.html", context)
+
+
+def _rows(repo: ModelRepo, commit_oid: str, entries: list[Entry]) -> list[dict[str, Any]]:
+    last = log.last_commits(repo, commit_oid, [entry.path for entry in entries])
+    scans = {
+        (scan.blob_oid, scan.path): scan
+        for scan in FileScan.objects.filter(
+            repo=repo, blob_oid__in=[entry.oid for entry in entries if not entry.is_folder]
+        ).defer("facts")
+    }
+    return [
+        {
+            "entry": entry,
+            "last": last.get(entry.path),
+            "scan": scans.get((entry.oid, entry.path)),
+        }
+        for entry in entries
+    ]
+
+
+def _refs(repo: ModelRepo) -> dict[str, list[str]]:
+    names = list(Ref.objects.filter(repo=repo).order_by("name").values_list("name", flat=True))
+    return {
+        "branches": [name.removeprefix(HEADS) for name in names if name.startswith(HEADS)],
+        "tags": [name.removeprefix(TAGS) for name in names if name.startswith(TAGS)],
+    }
+
+
+@require_safe
+def blob_page(request: HttpRequest, ns: str, name: str, rev: str, path: str) -> HttpResponse:
+    """Show one file: text, JSON, a safetensors table, a picture, or why it cannot be shown."""
+    repo = open_repo(request, ns, name)
+    if isinstance(repo, HttpResponse):
+        return repo
+    viewer = viewer_of(request)
+    commit_oid = resolve(repo, rev).commit_oid
+    entry = find_entry(repo, commit_oid, path)
+    if entry.is_folder:
+        return redirect(f"/{repo.full_name}/tree/{quote(rev, safe='')}/{quote(entry.path)}")
+    context = frame(viewer, repo, tab="files") | {
+        "rev": rev,
+        "rev_segment": quote(rev, safe=""),
+        "path": entry.path,
+        "entry": entry,
+        "scan": FileScan.objects.filter(repo=repo, blob_oid=entry.oid, path=entry.path).first(),
+        "last": log.last_commits(repo, commit_oid, [entry.path]).get(entry.path),
+        "preview": preview(repo, entry),
+        "refs": _refs(repo),
+    }
+    return render(request, "catalog/blob.html", context)
+
+
+@require_safe
+def commits_page(
+    request: HttpRequest, ns: str, name: str, rev: str = DEFAULT_BRANCH
+) -> HttpResponse:
+    """Show the history of a revision."""
+    repo = open_repo(request, ns, name)
+    if isinstance(repo, HttpResponse):
+        return repo
+    head = resolve(repo, rev).commit_oid
+    start = request.GET.get("from", "")
+    rows = log.history(
+        repo, resolve(repo, start).commit_oid if start else head, limit=COMMITS_PAGE + 1
+    )
+    context = frame(viewer_of(request), repo, tab="versions") | {
+        "rev": rev,
+        "rev_segment": quote(rev, safe=""),
+        "commits": rows[:COMMITS_PAGE],
+        "older": rows[COMMITS_PAGE].oid if len(rows) > COMMITS_PAGE else "",
+        "total": log.count(repo, head),
+        "refs": _refs(repo),
+    }
+    return render(request, "catalog/commits.html", context)
+
+
+@require_safe
+def commit_page(request: HttpRequest, ns: str, name: str, oid: str) -> HttpResponse:
+    """Show what one commit changed."""
+    repo = open_repo(request, ns, name)
+    if isinstance(repo, HttpResponse):
+        return repo
+    commit = Commit.objects.get(repo=repo, oid=resolve(repo, oid).commit_oid)
+    context = frame(viewer_of(request), repo, tab="versions") | {"commit": commit}
+    if commit.parent_oid:
+        changes = changes_between(repo, commit.parent_oid, commit.oid)
+        context |= {"changes": changes[:MAX_ROWS], "diff": unified_diff(repo, changes[:50])}
+    else:
+        entries = list_entries(repo, commit.oid, recursive=True)
+        context |= {"first_files": [entry for entry in entries if not entry.is_folder][:MAX_ROWS]}
+    return render(request, "catalog/commit.html", context)

@@ -1,0 +1,173 @@
+"""Commits (contract 8.5): NDJSON, spooled to disk, then applied in one transaction."""
+
+import json
+import re
+import tempfile
+from collections.abc import Iterator
+from typing import IO, Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
+
+from accounts.viewer import Viewer
+from catalog.access import repo_for
+from catalog.history.commits import Delete
+from catalog.services.publishing import AddFile, AddLfs, Operation, publish
+from hub.answers import hub_view
+from hub.params import flag
+from hub.views.repos import decode_content
+from store.core.bodies import body_chunks
+from store.core.errors import InvalidError, UnprocessableError
+from store.core.web import origin
+
+MAX_LINE_BYTES = 20 * 1024 * 1024
+"""A line holds one small file in base64: 10 MB and a third, with room."""
+NOTHING_TO_DO = "Add a line with the key `lfsFile`, `file` or `deletedFile`"
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_PARENT = re.compile(r"[0-9a-f]{5,40}", re.IGNORECASE)
+
+
+class PullRequestsUnavailableError(UnprocessableError):
+    """Pull requests are not part of this store yet."""
+
+    code = "pull_requests_unavailable"
+
+
+@hub_view("POST")
+def commit(
+    request: HttpRequest, viewer: Viewer, ns: str, name: str, rev: str
+) -> HttpResponseBase:
+    """Add a commit to a branch."""
+    repo = repo_for(viewer, ns, name, to="write")
+    if flag(request, "create_pr"):
+        raise PullRequestsUnavailableError(
+            "This store does not take pull requests yet. Commit to a branch of your own."
+        )
+    with _spooled(request) as spool:
+        lines = _lines(spool)
+        header = _header(lines)
+        published = publish(
+            viewer,
+            repo,
+            revision=rev,
+            operations=_operations(lines),
+            title=header["summary"].split("\n", 1)[0],
+            message=_message(header),
+            expected_parent=header.get("parentCommit") or "",
+        )
+    oid = published.commit.oid
+    return JsonResponse(
+        {
+            "success": True,
+            "commitOid": oid,
+            "commitUrl": f"{origin(request)}/{repo.full_name}/commit/{oid}",
+            "hookOutput": "",
+        }
+    )
+
+
+def _spooled(request: HttpRequest) -> IO[bytes]:
+    """Return the whole body in a temporary file: a slow client holds no transaction open."""
+    settings.SPOOL_DIR.mkdir(parents=True, exist_ok=True)
+    spool = tempfile.TemporaryFile(dir=settings.SPOOL_DIR)  # noqa: SIM115 - returned open
+    try:
+        for chunk in body_chunks(request, max_bytes=settings.ENV.max_commit_bytes):
+            spool.write(chunk)
+    except BaseException:
+        spool.close()
+        raise
+    spool.seek(0)
+    return spool
+
+
+def _lines(spool: IO[bytes]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (key, value) of each line."""
+    number = 0
+    while raw := spool.readline(MAX_LINE_BYTES + 1):
+        number += 1
+        if len(raw) > MAX_LINE_BYTES:
+            raise InvalidError(f"Line {number} is longer than {MAX_LINE_BYTES} bytes.")
+        if not raw.strip():
+            continue
+        try:
+            line = json.loads(raw)
+            key, value = line["key"], line["value"]
+        except (ValueError, TypeError, KeyError, RecursionError) as exc:
+            raise InvalidError(f"Line {number} is not an object with 'key' and 'value'.") from exc
+        if not isinstance(key, str) or not isinstance(value, dict):
+            raise InvalidError(f"Line {number} is not an object with 'key' and 'value'.")
+        yield key, value
+
+
+def _header(lines: Iterator[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
+    key, value = next(lines, ("", {}))
+    if key != "header":
+        raise InvalidError("The first line must have the key `header`.")
+    if not isinstance(value.get("summary"), str) or not value["summary"].strip():
+        raise InvalidError("The header needs a `summary`.")
+    parent = value.get("parentCommit")
+    if parent is not None and not (isinstance(parent, str) and _PARENT.fullmatch(parent)):
+        raise InvalidError("`parentCommit` is a commit id of 5 to 40 hex characters.")
+    return value
+
+
+def _message(header: dict[str, Any]) -> str:
+    rest = header["summary"].partition("\n")[2].strip()
+    description = header.get("description")
+    parts = [rest, description.strip() if isinstance(description, str) else ""]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _operations(lines: Iterator[tuple[str, dict[str, Any]]]) -> Iterator[Operation]:
+    count = 0
+    for key, value in lines:
+        maker = _MAKERS.get(key)
+        if maker is None:
+            raise InvalidError(f"Unknown key `{key[:40]}`. {NOTHING_TO_DO}")
+        count += 1
+        yield maker(value)
+    if not count:
+        raise InvalidError(NOTHING_TO_DO)
+
+
+def _path(value: dict[str, Any]) -> str:
+    path = value.get("path")
+    if not isinstance(path, str):
+        raise InvalidError("`path` is missing.")
+    return path
+
+
+def _old_path(value: dict[str, Any]) -> str:
+    old = value.get("oldPath") or ""
+    if not isinstance(old, str):
+        raise InvalidError("`oldPath` is a path.")
+    return old
+
+
+def _file(value: dict[str, Any]) -> Operation:
+    return AddFile(_path(value), decode_content(value), _old_path(value))
+
+
+def _lfs_file(value: dict[str, Any]) -> Operation:
+    oid, size_bytes = value.get("oid"), value.get("size")
+    if value.get("algo", "sha256") != "sha256":
+        raise InvalidError("`algo` is 'sha256'.")
+    if not isinstance(oid, str) or not _SHA256.fullmatch(oid):
+        raise InvalidError("`oid` is a sha256 of 64 lower-case hex characters.")
+    if size_bytes is not None and (not isinstance(size_bytes, int) or size_bytes < 0):
+        raise InvalidError("`size` is a whole number of bytes.")
+    return AddLfs(_path(value), oid, size_bytes, _old_path(value))
+
+
+def _delete(value: dict[str, Any]) -> Operation:
+    return Delete(_path(value).rstrip("/"))
+
+
+_MAKERS = {
+    "file": _file,
+    "lfsFile": _lfs_file,
+    "deletedFile": _delete,
+    "deletedFolder": _delete,
+    "deletedEntry": _delete,
+}

@@ -1,0 +1,208 @@
+"""Git-LFS (contract 8.3): which objects are missing, receiving them, confirming them.
+
+Upload links carry their own proof (signed, expiring, bound to one upload and part): clients send
+no header with them.
+"""
+
+import re
+from typing import Any
+
+from django.conf import settings
+from django.core import signing
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+
+from accounts.viewer import Viewer
+from catalog.access import repo_for
+from catalog.content import uploads
+from catalog.content.ownership import owned_size
+from catalog.models import ModelRepo, Upload
+from hub.answers import hub_view
+from licensing.delivery.policy import authorize_object, check_gate
+from licensing.delivery.respond import respond
+from store.core.bodies import body_length, body_stream, read_json
+from store.core.errors import ForbiddenError, InvalidError, NotFoundError, StoreError
+from store.core.web import origin
+
+CONTENT_TYPE = "application/vnd.git-lfs+json"
+MAX_OBJECTS = 1000
+
+_SALT = "lfs upload"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class BadLinkError(ForbiddenError):
+    """The upload link is forged, expired or for something else."""
+
+    code = "bad_upload_link"
+
+
+@hub_view("POST")
+def batch(request: HttpRequest, viewer: Viewer, ns: str, name: str) -> HttpResponseBase:
+    """Say what to do for each object: upload it, fetch it, or nothing."""
+    repo = repo_for(viewer, ns, name)
+    body = read_json(request)
+    operation, asked = body.get("operation"), body.get("objects")
+    if operation not in {"upload", "download"} or not isinstance(asked, list):
+        raise InvalidError("'operation' is upload or download, 'objects' a list.")
+    if len(asked) > MAX_OBJECTS:
+        raise InvalidError(f"Ask for at most {MAX_OBJECTS} objects at a time.")
+    if operation == "upload":
+        viewer.signed_in()
+    else:
+        check_gate(viewer, repo)
+    transfers = body.get("transfers") or ["basic"]
+    plans = [_object(request, viewer, repo, operation, item, transfers) for item in asked]
+    is_multipart = any("chunk_size" in _upload_header(plan) for plan in plans)
+    answer = {"transfer": "multipart" if is_multipart else "basic", "objects": plans}
+    return JsonResponse(answer, content_type=CONTENT_TYPE)
+
+
+def _object(  # noqa: PLR0913 - one line of a batch
+    request: HttpRequest,
+    viewer: Viewer,
+    repo: ModelRepo,
+    operation: str,
+    item: Any,
+    transfers: list[str],
+) -> dict[str, Any]:
+    oid, size_bytes = _checked(item)
+    answer: dict[str, Any] = {"oid": oid, "size": size_bytes, "authenticated": True}
+    try:
+        owned = owned_size(repo, oid)
+        if operation == "download":
+            return answer | {"actions": _download(request, repo, oid, owned)}
+        if owned is not None:
+            uploads.check_size(owned, size_bytes)
+            return answer
+        upload = uploads.reserve(
+            viewer, repo, sha256=oid, size_bytes=size_bytes, allow_parts="multipart" in transfers
+        )
+    except StoreError as error:
+        fault = {"code": error.status, "message": error.message}
+        return {"oid": oid, "size": size_bytes, "error": fault}
+    return answer | {"actions": _upload_actions(request, repo, upload)}
+
+
+def _checked(item: Any) -> tuple[str, int]:
+    oid = item.get("oid") if isinstance(item, dict) else None
+    size_bytes = item.get("size") if isinstance(item, dict) else None
+    if not isinstance(oid, str) or not _SHA256.fullmatch(oid):
+        raise InvalidError("'oid' is a sha256 of 64 lower-case hex characters.")
+    if not isinstance(size_bytes, int) or isinstance(size_bytes, bool) or size_bytes < 0:
+        raise InvalidError("'size' is a whole number of bytes.")
+    return oid, size_bytes
+
+
+def _download(
+    request: HttpRequest, repo: ModelRepo, oid: str, owned: int | None
+) -> dict[str, Any]:
+    if owned is None:
+        raise NotFoundError("Object does not exist in this repository.")
+    href = f"{origin(request)}/{repo.full_name}.git/info/lfs/objects/{oid}"
+    authorization = request.headers.get("Authorization")
+    header = {"Authorization": authorization} if authorization else {}
+    return {"download": {"href": href, "header": header}}
+
+
+def _upload_actions(request: HttpRequest, repo: ModelRepo, upload: Upload) -> dict[str, Any]:
+    base = origin(request)
+    verify = {"href": f"{base}/{repo.full_name}.git/info/lfs/objects/verify"}
+    part_count = uploads.plan_of(upload).part_count
+    if part_count == 1:
+        href = uploads.direct_url(upload) or _link(base, upload, "")
+        return {"upload": {"href": href}, "verify": verify}
+    header = {"chunk_size": str(upload.part_bytes)}
+    for number in range(1, part_count + 1):
+        direct = uploads.direct_url(upload, number)
+        header[f"{number:05d}"] = direct or _link(base, upload, f"/{number}")
+    done = {"href": _link(base, upload, "/complete"), "header": header}
+    return {"upload": done, "verify": verify}
+
+
+def _upload_header(plan: dict[str, Any]) -> dict[str, str]:
+    header: dict[str, str] = plan.get("actions", {}).get("upload", {}).get("header", {})
+    return header
+
+
+def _link(base: str, upload: Upload, tail: str) -> str:
+    proof = signing.dumps(f"{upload.public_id}{tail}", salt=_SALT)
+    return f"{base}/api/lfs/{upload.public_id}{tail}?proof={proof}"
+
+
+def _upload(request: HttpRequest, public_id: str, tail: str = "") -> Upload:
+    """Return the upload a signed link is for.
+
+    Raises:
+        BadLinkError: forged, expired, or the upload is over.
+    """
+    try:
+        signed = signing.loads(
+            request.GET.get("proof", ""), salt=_SALT, max_age=settings.ENV.upload_link_s
+        )
+    except signing.BadSignature as exc:
+        raise BadLinkError("This upload link is not valid any more. Start again.") from exc
+    upload = Upload.objects.filter(public_id=public_id).select_related("repo", "user").first()
+    if signed != f"{public_id}{tail}" or upload is None:
+        raise BadLinkError("This upload link is not valid any more. Start again.")
+    return upload
+
+
+@hub_view("GET", "HEAD")
+def download(
+    request: HttpRequest, viewer: Viewer, ns: str, name: str, oid: str
+) -> HttpResponseBase:
+    """Send an object to git-lfs."""
+    repo = repo_for(viewer, ns, name)
+    return respond(request, viewer, authorize_object(viewer, repo, oid))
+
+
+@hub_view("PUT")
+def receive(request: HttpRequest, viewer: Viewer, upload: str) -> HttpResponseBase:
+    """Receive a whole object."""
+    found = _upload(request, upload)
+    uploads.receive(found, body_stream(request), announced_bytes=body_length(request))
+    return HttpResponse(status=200)
+
+
+@hub_view("PUT")
+def receive_part(
+    request: HttpRequest, viewer: Viewer, upload: str, number: int
+) -> HttpResponseBase:
+    """Receive one part."""
+    found = _upload(request, upload, f"/{number}")
+    etag = uploads.receive_part(found, number, body_stream(request))
+    answer = HttpResponse(status=200)
+    answer["ETag"] = f'"{etag}"'
+    return answer
+
+
+@hub_view("POST")
+def complete(request: HttpRequest, viewer: Viewer, upload: str) -> HttpResponseBase:
+    """Put the parts together; the digest of the whole is checked before anything is visible."""
+    found = _upload(request, upload, "/complete")
+    body = read_json(request)
+    parts = body.get("parts")
+    if not isinstance(parts, list):
+        raise InvalidError("'parts' is a list of partNumber and etag.")
+    tags: list[tuple[int, str]] = []
+    for part in parts:
+        number = part.get("partNumber") if isinstance(part, dict) else None
+        etag = part.get("etag") if isinstance(part, dict) else None
+        if not isinstance(number, int) or not isinstance(etag, str):
+            raise InvalidError("'parts' is a list of partNumber and etag.")
+        tags.append((number, etag.strip('"')))
+    uploads.complete(found, tags)
+    return JsonResponse({"success": True})
+
+
+@hub_view("POST")
+def verify(request: HttpRequest, viewer: Viewer, ns: str, name: str) -> HttpResponseBase:
+    """Confirm that an object arrived whole."""
+    repo = repo_for(viewer, ns, name)
+    user = viewer.signed_in()
+    oid, size_bytes = _checked(read_json(request))
+    size = uploads.settle(repo, user, oid)
+    if size is None:
+        raise NotFoundError("This object was not uploaded to this repository.")
+    uploads.check_size(size, size_bytes)
+    return JsonResponse({"message": "Success"}, content_type=CONTENT_TYPE)

@@ -1,0 +1,37 @@
+"""Downloads (contract 11): files as they are, and pointers of large ones."""
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+
+from accounts.viewer import Viewer
+from catalog.access import repo_for
+from catalog.history.trees import read_blob
+from hub.answers import hub_view
+from licensing.delivery.policy import authorize
+from licensing.delivery.respond import respond
+
+
+@hub_view("GET", "HEAD")
+def resolve(
+    request: HttpRequest, viewer: Viewer, ns: str, name: str, rev: str, path: str
+) -> HttpResponseBase:
+    """Send a file, whole or a range of it."""
+    repo = repo_for(viewer, ns, name)
+    delivery = authorize(viewer, repo, rev, path)
+    as_attachment = request.GET.get("download", "") in {"true", "1"}
+    return respond(request, viewer, delivery, as_attachment=as_attachment)
+
+
+@hub_view("GET", "HEAD")
+def raw(
+    request: HttpRequest, viewer: Viewer, ns: str, name: str, rev: str, path: str
+) -> HttpResponseBase:
+    """Send what git stores: the text of a small file, the pointer of a large one."""
+    repo = repo_for(viewer, ns, name)
+    delivery = authorize(viewer, repo, rev, path)
+    if delivery.entry.lfs is None:
+        return respond(request, viewer, delivery)
+    answer = HttpResponse(read_blob(repo, delivery.entry), content_type="text/plain; charset=utf-8")
+    answer["X-Repo-Commit"] = delivery.commit_oid
+    answer["ETag"] = f'"{delivery.entry.oid}"'
+    answer["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    return answer

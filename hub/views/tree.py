@@ -1,0 +1,129 @@
+"""Reading the git data: trees, paths, refs, commits (contract 6)."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
+
+from accounts.viewer import Viewer
+from catalog.access import repo_for
+from catalog.history import log
+from catalog.history.refs import CONVERTS, HEADS, PULLS, TAGS, resolve
+from catalog.history.trees import find_entries, list_entries
+from catalog.models import Ref
+from hub import shapes
+from hub.answers import hub_view, page_link
+from hub.params import flag, number, values
+from store.core.bodies import body_chunks, read_json
+from store.core.errors import InvalidError, TooLargeError
+from store.core.paging import decode_cursor, encode_cursor
+
+TREE_PAGE = 1000
+EXPANDED_PAGE = 100
+COMMITS_PAGE = 50
+MAX_PATHS = 2000
+MAX_PATHS_BYTES = 8 * 1024 * 1024
+
+
+@hub_view("GET")
+def tree(
+    request: HttpRequest, viewer: Viewer, ns: str, name: str, rev: str, path: str = ""
+) -> HttpResponseBase:
+    """List a folder, or everything below it (contract 6.1)."""
+    repo = repo_for(viewer, ns, name)
+    commit_oid = resolve(repo, rev).commit_oid
+    expand = flag(request, "expand")
+    entries = list_entries(
+        repo, commit_oid, path.strip("/"), recursive=flag(request, "recursive")
+    )
+    most = EXPANDED_PAGE if expand else TREE_PAGE
+    limit = min(number(request, "limit", most, least=1), most)
+    cursor = request.GET.get("cursor", "")
+    start = int(decode_cursor(cursor, length=1)[0]) if cursor else 0
+    page = entries[start : start + limit]
+    last = log.last_commits(repo, commit_oid, [entry.path for entry in page]) if expand else {}
+    answer = JsonResponse(
+        [shapes.tree_entry(entry, last.get(entry.path)) for entry in page], safe=False
+    )
+    if start + limit < len(entries):
+        answer["Link"] = page_link(request, cursor=encode_cursor([start + limit]))
+    return answer
+
+
+@hub_view("POST")
+def paths_info(
+    request: HttpRequest, viewer: Viewer, ns: str, name: str, rev: str
+) -> HttpResponseBase:
+    """Describe the paths that exist among those asked for (contract 6.2)."""
+    repo = repo_for(viewer, ns, name)
+    commit_oid = resolve(repo, rev).commit_oid
+    paths, expand = _asked_paths(request)
+    found = list(find_entries(repo, commit_oid, paths).values())
+    last = log.last_commits(repo, commit_oid, [entry.path for entry in found]) if expand else {}
+    return JsonResponse(
+        [shapes.tree_entry(entry, last.get(entry.path)) for entry in found], safe=False
+    )
+
+
+def _asked_paths(request: HttpRequest) -> tuple[list[str], bool]:
+    """Return (paths, expand) from a form (Python) or JSON (JavaScript) body."""
+    if request.content_type == "application/json":
+        body: dict[str, Any] = read_json(request, max_bytes=MAX_PATHS_BYTES)
+        asked = body.get("paths", [])
+        paths = [asked] if isinstance(asked, str) else asked
+        expand = bool(body.get("expand"))
+    else:
+        from django.http import QueryDict
+
+        raw = b"".join(body_chunks(request, max_bytes=MAX_PATHS_BYTES))
+        form = QueryDict(raw, encoding="utf-8")
+        paths = form.getlist("paths") + form.getlist("paths[]")
+        expand = form.get("expand", "").lower() in {"true", "1"}
+    if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+        raise InvalidError("'paths' is a list of strings.")
+    if len(paths) > MAX_PATHS:
+        raise TooLargeError(f"Ask for at most {MAX_PATHS} paths at a time.", max_paths=MAX_PATHS)
+    return paths, expand
+
+
+@hub_view("GET")
+def refs(request: HttpRequest, viewer: Viewer, ns: str, name: str) -> HttpResponseBase:
+    """List branches, tags and, when asked, pull request refs (contract 6.3)."""
+    repo = repo_for(viewer, ns, name)
+    rows = list(Ref.objects.filter(repo=repo).order_by("name"))
+    body = {
+        "branches": _refs(rows, HEADS),
+        "converts": _refs(rows, CONVERTS),
+        "tags": _refs(rows, TAGS),
+    }
+    if flag(request, "include_prs"):
+        body["pullRequests"] = _refs(rows, PULLS)
+    return JsonResponse(body)
+
+
+def _refs(rows: list[Ref], prefix: str) -> list[dict[str, str]]:
+    return [
+        {"name": row.name.removeprefix(prefix), "ref": row.name, "targetCommit": row.commit_oid}
+        for row in rows
+        if row.name.startswith(prefix)
+    ]
+
+
+@hub_view("GET")
+def commits(
+    request: HttpRequest, viewer: Viewer, ns: str, name: str, rev: str
+) -> HttpResponseBase:
+    """List the history of one revision, newest first (contract 6.4)."""
+    repo = repo_for(viewer, ns, name)
+    head = resolve(repo, rev).commit_oid
+    limit = min(number(request, "limit", COMMITS_PAGE, least=1), 1000)
+    page = number(request, "p", 0)
+    total = log.count(repo, head)
+    rows = log.history(repo, head, limit=limit, skip=page * limit)
+    formatted = "formatted" in values(request, "expand")
+    answer = JsonResponse(
+        [shapes.commit_item(row, formatted=formatted) for row in rows], safe=False
+    )
+    answer["X-Total-Count"] = str(total)
+    if (page + 1) * limit < total:
+        answer["Link"] = page_link(request, p=page + 1)
+    return answer

@@ -1,0 +1,35 @@
+"""The REST API's documentation as a page of the site, made from its own schema."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import cache_control
+from drf_spectacular.generators import SchemaGenerator
+
+
+@cache_control(max_age=300)
+def docs_page(request: HttpRequest) -> HttpResponse:
+    """Show every operation with its parameters and an example call."""
+    schema = SchemaGenerator().get_schema(request=None, public=True)
+    return render(request, "api_docs.html", {"groups": _groups(schema), "info": schema["info"]})
+
+
+def _groups(schema: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Return the operations by their first path segment."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for path, methods in schema["paths"].items():
+        name = path.removeprefix("/api/v1/").split("/")[0]
+        for method, operation in methods.items():
+            groups.setdefault(name, []).append(
+                {
+                    "method": method.upper(),
+                    "path": path,
+                    "id": operation["operationId"],
+                    "summary": operation.get("summary", ""),
+                    "description": operation.get("description", ""),
+                    "parameters": operation.get("parameters", []),
+                    "has_body": "requestBody" in operation,
+                }
+            )
+    return groups

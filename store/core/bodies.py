@@ -1,0 +1,82 @@
+"""Request bodies: read in pieces, bounded, whatever way the client frames them."""
+
+import json
+from collections.abc import Iterator
+from typing import Any, Protocol, cast
+
+from django.http import HttpRequest, UnreadablePostError
+
+from store.core.errors import InvalidError, TooLargeError
+
+CHUNK_BYTES = 1024 * 1024
+MAX_JSON_BYTES = 4 * 1024 * 1024
+
+
+class Readable(Protocol):
+    """The reading half of a binary file."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return up to ``size`` bytes, empty at the end."""
+
+
+class BrokenBodyError(InvalidError):
+    """The client went away, or sent something that is not what it announced."""
+
+    code = "broken_body"
+
+
+def body_stream(request: HttpRequest) -> Readable:
+    """Return the body as a file to read once, for ``Content-Length`` and chunked bodies alike."""
+    environ = request.META
+    if environ.get("HTTP_TRANSFER_ENCODING", "").lower() == "chunked":
+        return cast("Readable", environ["wsgi.input"])  # gunicorn ends it at the last chunk
+    return cast("Readable", request)
+
+
+def body_length(request: HttpRequest) -> int | None:
+    """Return the announced size in bytes, ``None`` for chunked bodies."""
+    announced = request.META.get("CONTENT_LENGTH") or ""
+    return int(announced) if announced.isdigit() else None
+
+
+def body_chunks(request: HttpRequest, *, max_bytes: int) -> Iterator[bytes]:
+    """Yield the body in pieces of at most 1 MiB.
+
+    Raises:
+        TooLargeError: it is larger than ``max_bytes``.
+        BrokenBodyError: the connection broke.
+    """
+    announced = body_length(request)
+    if announced is not None and announced > max_bytes:
+        raise TooLargeError(f"The body is larger than {max_bytes} bytes.", max_bytes=max_bytes)
+    stream, total = body_stream(request), 0
+    while True:
+        try:
+            chunk = stream.read(CHUNK_BYTES)
+        except (UnreadablePostError, OSError) as exc:
+            raise BrokenBodyError("The connection broke while sending. Send it again.") from exc
+        if not chunk:
+            return
+        total += len(chunk)
+        if total > max_bytes:
+            raise TooLargeError(f"The body is larger than {max_bytes} bytes.", max_bytes=max_bytes)
+        yield chunk
+
+
+def read_json(request: HttpRequest, *, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
+    """Return the body as a JSON object; an empty body is an empty object.
+
+    Raises:
+        TooLargeError: it is larger than ``max_bytes``.
+        BrokenBodyError: it is not a JSON object.
+    """
+    raw = b"".join(body_chunks(request, max_bytes=max_bytes))
+    if not raw:
+        return {}
+    try:
+        value = json.loads(raw)
+    except (ValueError, RecursionError) as exc:
+        raise BrokenBodyError("The body is not valid JSON.") from exc
+    if not isinstance(value, dict):
+        raise BrokenBodyError("The body must be a JSON object.")
+    return value
