@@ -1,0 +1,1 @@
+"""``make run``: the whole store on one machine under one supervisor."""
