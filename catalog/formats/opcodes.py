@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from catalog.formats.errors import TruncatedError
-from catalog.formats.sources import ByteSource, Cursor
+from catalog.formats.sources import ByteSource, Cursor, OverBudgetError
 
 MAX_TEXT_BYTES = 512
 """Longest text kept for a later ``STACK_GLOBAL``; no real module or attribute comes close."""
@@ -124,6 +124,9 @@ def trace(
         start: Offset of the first opcode.
         end: Offset the pickle may not pass.
         spend: Called with numbers of opcodes; raises to give up.
+
+    Raises:
+        OverBudgetError: The stack grew beyond ``MAX_STACK``, or ``spend`` said so.
     """
     machine = _Machine(Cursor(source, start, end))
     found = machine.found
@@ -170,7 +173,7 @@ class _Machine:
             self._pop_for(opcode)
             self._stack.extend([_OTHER] * opcode.pushes)
         if len(self._stack) > MAX_STACK:
-            raise _BrokenError("stack_too_deep")
+            raise OverBudgetError(f"more than {MAX_STACK} values on the stack")
 
     def _argument(self, opcode: _Opcode) -> Any:
         """Read an argument of variable length: ``None`` when it is too long to keep."""

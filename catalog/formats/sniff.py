@@ -27,7 +27,9 @@ INSIDE_BYTES = 64 * KIB
 _CONTROLS = re.compile(r"[\x00-\x07\x0e-\x1a\x1c-\x1f]")
 """Characters no text has. Backspace and escape stay: logs of progress bars have them."""
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/v1"
-_MARKUP = re.compile(r"\s*(?:<\?xml[^>]*>\s*|<!--.*?-->\s*)*<(!doctype\s+)?([a-z]+)", re.I | re.S)
+_TAG = re.compile(r"<(!doctype\s+)?([a-z]+)", re.IGNORECASE)
+_PROLOGS = (("<?xml", "?>"), ("<!--", "-->"))
+_MAX_PROLOGS = 100
 _HTML_TAGS = frozenset({"html", "head", "body", "script", "iframe", "style", "title", "base"})
 
 _MAGIC: tuple[tuple[int, bytes, Kind], ...] = (
@@ -50,7 +52,7 @@ _MAGIC: tuple[tuple[int, bytes, Kind], ...] = (
     (0, b"\x1f\x8b", Kind.GZIP),
     (0, b"\xfd7zXZ\0", Kind.XZ),
     (0, b"]\x00\x00", Kind.XZ),  # the older .lzma, which joblib also writes
-    (0, b"BZh", Kind.BZIP2),
+    (4, b"1AY&SY", Kind.BZIP2),
     (0, b"\x28\xb5\x2f\xfd", Kind.ZSTD),
     (0, b"\x04\x22\x4d\x18", Kind.LZ4),
     (0, b"7z\xbc\xaf\x27\x1c", Kind.SEVEN_ZIP),
@@ -66,6 +68,7 @@ _MAGIC: tuple[tuple[int, bytes, Kind], ...] = (
     (0, b"fmgg", Kind.GGML),
     (0, b"tjgg", Kind.GGML),
 )
+_WORDS = frozenset(magic for _, magic, kind in _MAGIC if magic.isalnum() and kind is not Kind.PDF)
 _ZLIB_STARTS = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
 
 
@@ -95,17 +98,19 @@ def _kind(source: MeteredSource) -> Kind:
     by_magic = _by_magic(head, source.size_bytes)
     if by_magic is Kind.ZIP:
         return _zip_kind(source)
-    if _is_pickle(source, head):
+    if _is_pickle(source, head, by_magic):
         return Kind.PICKLE
-    if by_magic in _UNPACKERS:
-        return Kind.COMPRESSED_PICKLE if _holds_pickle(head, by_magic) else by_magic
+    unpack = _UNPACKERS.get(by_magic) if by_magic else None
+    if unpack is not None and _holds_pickle(head, unpack):
+        return Kind.COMPRESSED_PICKLE
     return by_magic or _text_kind(head) or _by_structure(head) or Kind.BINARY
 
 
 def _by_magic(head: bytes, size_bytes: int) -> Kind | None:
     for offset, magic, kind in _MAGIC:
         if head.startswith(magic, offset):
-            return kind
+            # an article may begin with "GGUF"
+            return None if magic in _WORDS and _text_kind(head) else kind
     length = int.from_bytes(head[:8], "little")
     if head[8:9] == b"{" and length <= size_bytes - 8:
         return Kind.SAFETENSORS
@@ -113,9 +118,8 @@ def _by_magic(head: bytes, size_bytes: int) -> Kind | None:
         return Kind.ZLIB
     if head.startswith(b"MZ") and _is_program(head):
         return Kind.PE
-    if head[2:4] == b"\r\n" and 3000 <= int.from_bytes(head[:2], "little") < 4000:
-        return Kind.PYTHON_BYTECODE
-    return None
+    is_pyc = head[2:4] == b"\r\n" and 3000 <= int.from_bytes(head[:2], "little") < 4000
+    return Kind.PYTHON_BYTECODE if is_pyc and b"\0" in head[4:16] else None
 
 
 def _is_program(head: bytes) -> bool:
@@ -123,16 +127,21 @@ def _is_program(head: bytes) -> bool:
     return b"\0" in head[:64] or b"PE\0\0" in head
 
 
-def _is_pickle(source: MeteredSource, head: bytes) -> bool:
+def _is_pickle(source: MeteredSource, head: bytes, by_magic: Kind | None) -> bool:
     """Tell whether an unpickler would take these bytes.
 
     Protocol 2 and later say so in two bytes. Older ones are text, and any other format may be
     built so that its beginning is a pickle as well: then it counts as one if it calls anything,
     even if it is broken later.
     """
-    says_so = head[0] == 0x80 and len(head) > 1 and head[1] <= 5
-    is_framed = says_so and head[8:9] != b"{"  # a safetensors header of 0x__80 bytes
-    return is_framed or trace(source, spend=source.spend).runs_code
+    # the header of a safetensors file may happen to have 0x480 bytes
+    if _is_marked(head) and by_magic is not Kind.SAFETENSORS:
+        return True
+    return trace(source, spend=source.spend).runs_code
+
+
+def _is_marked(head: bytes) -> bool:
+    return len(head) > 1 and head[0] == 0x80 and head[1] <= 5
 
 
 def _zip_kind(source: MeteredSource) -> Kind:
@@ -168,7 +177,7 @@ def _unbzip2(head: bytes) -> bytes:
     return bz2.BZ2Decompressor().decompress(head, INSIDE_BYTES)
 
 
-_UNPACKERS: dict[Kind | None, Callable[[bytes], bytes]] = {
+_UNPACKERS: dict[Kind, Callable[[bytes], bytes]] = {
     Kind.ZLIB: _unzlib,
     Kind.GZIP: _ungzip,
     Kind.XZ: _unxz,
@@ -176,10 +185,10 @@ _UNPACKERS: dict[Kind | None, Callable[[bytes], bytes]] = {
 }
 
 
-def _holds_pickle(head: bytes, kind: Kind | None) -> bool:
+def _holds_pickle(head: bytes, unpack: Callable[[bytes], bytes]) -> bool:
     """Tell whether a compressed file begins with a pickle inside."""
     try:
-        inside = _UNPACKERS[kind](head)
+        inside = unpack(head)
     except (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError):
         return False
     return is_pickle_head(inside)
@@ -187,9 +196,7 @@ def _holds_pickle(head: bytes, kind: Kind | None) -> bool:
 
 def is_pickle_head(head: bytes) -> bool:
     """Tell whether the first bytes of something are a pickle: by its mark, or because it calls."""
-    if head[:1] == b"\x80" and head[1:2] <= b"\x05":
-        return True
-    return trace(BytesSource(head)).runs_code
+    return _is_marked(head) or trace(BytesSource(head)).runs_code
 
 
 def _text_kind(head: bytes) -> Kind | None:
@@ -204,17 +211,30 @@ def _text_kind(head: bytes) -> Kind | None:
     return _markup_kind(start) or Kind.TEXT
 
 
-def _markup_kind(start: str) -> Kind | None:
-    match = _MARKUP.match(start)
+def _markup_kind(text: str) -> Kind | None:
+    match = _TAG.match(text, _behind_prologs(text))
+    is_xml = text.startswith("<?xml")
     if match is None:
-        return Kind.XML if start.startswith("<?xml") else None
+        return Kind.XML if is_xml else None
     tag = match[2].lower()
     if tag == "svg":
         return Kind.SVG
     if tag in _HTML_TAGS:
         return Kind.HTML
-    is_xml = start.startswith("<?xml") or match[1]
-    return Kind.XML if is_xml else None
+    return Kind.XML if is_xml or match[1] else None
+
+
+def _behind_prologs(text: str) -> int:
+    """Return the index behind declarations, comments and space; by hand, so never quadratic."""
+    at = 0
+    for _ in range(_MAX_PROLOGS):
+        closing = next((close for opening, close in _PROLOGS if text.startswith(opening, at)), None)
+        end = -1 if closing is None else text.find(closing, at)
+        if closing is None or end < 0:
+            break
+        at = end + len(closing)
+        at += len(text[at : at + KIB]) - len(text[at : at + KIB].lstrip())
+    return at
 
 
 def text_of(data: bytes, *, is_final: bool) -> str | None:
