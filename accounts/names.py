@@ -60,6 +60,7 @@ RESERVED = frozenset(
         "publish",
         "readyz",
         "root",
+        "runs",
         "search",
         "security",
         "settings",
