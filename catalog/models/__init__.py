@@ -2,7 +2,13 @@
 
 from catalog.models.content import LfsObject, RepoLfsObject, Upload
 from catalog.models.git import Commit, CommitPath, GitObject, Ref
-from catalog.models.listing import BaseModelLink, Listing, ModelCard
+from catalog.models.listing import (
+    BaseModelLink,
+    Listing,
+    ListingChange,
+    ListingText,
+    ModelCard,
+)
 from catalog.models.repo import Like, ModelRepo, RepoAlias, RepoQuerySet, RepoRedirect
 from catalog.models.scan import FileScan
 
@@ -15,6 +21,8 @@ __all__ = [
     "LfsObject",
     "Like",
     "Listing",
+    "ListingChange",
+    "ListingText",
     "ModelCard",
     "ModelRepo",
     "Ref",

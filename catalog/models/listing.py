@@ -4,6 +4,8 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVectorField
 from django.db import models
+from django.db.models import F, Value
+from django.db.models.functions import Cast, Coalesce, Greatest, Ln, Lower
 
 from catalog.models.repo import ModelRepo
 
@@ -12,11 +14,17 @@ def _words(max_length: int = 120) -> "ArrayField[list[str], list[str]]":
     return ArrayField(models.CharField(max_length=max_length), default=list)
 
 
+def _log_of(counter: str) -> Ln:
+    return Ln(Cast(Greatest(F(counter), Value(0)), models.FloatField()) + Value(1.0))
+
+
 class Listing(models.Model):
     """One narrow row a repository, made for search, facets and lists.
 
     Claims of the publisher (card) and facts we measured (files) stand in separate columns; the
-    measured ones belong to ``head_oid``.
+    measured ones belong to ``head_oid``. The words people search for are in ``ListingText``, so
+    that a counter that ticks rewrites no text index. Any change but that of a counter reaches
+    the facets of every process through ``ListingChange``.
     """
 
     repo = models.OneToOneField(ModelRepo, models.CASCADE, primary_key=True, related_name="listing")
@@ -60,16 +68,79 @@ class Listing(models.Model):
     """Completed downloads in the last 30 days."""
     downloads_all_time = models.BigIntegerField(default=0)
     trending = models.FloatField(default=0)
+    """Written by ``catalog.search.trends``."""
+    popularity = models.GeneratedField(
+        expression=_log_of("downloads") + Value(2.0) * _log_of("likes"),
+        output_field=models.FloatField(),
+        db_persist=True,
+    )
+    """What breaks ties between texts that match: 0 for a new listing, about 25 for the best."""
 
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
-    search = SearchVectorField(null=True)
 
     class Meta:
-        indexes = [GinIndex(fields=["search"], name="listing_search")]
+        # one for each order of ``catalog.search.ordering``, with the repository as tie-break
+        indexes = [
+            models.Index(fields=["trending", "repo"], name="listing_by_trending"),
+            models.Index(fields=["downloads", "repo"], name="listing_by_downloads"),
+            models.Index(fields=["likes", "repo"], name="listing_by_likes"),
+            models.Index(fields=["created_at", "repo"], name="listing_by_creation"),
+            models.Index(fields=["updated_at", "repo"], name="listing_by_update"),
+            models.Index(fields=["weights_bytes", "repo"], name="listing_by_size"),
+            models.Index(fields=["popularity", "repo"], name="listing_by_popularity"),
+            models.Index(
+                Coalesce("parameters", Value(-1)), F("repo"), name="listing_by_parameters"
+            ),
+            models.Index(Lower("full_name"), F("repo"), name="listing_by_name"),
+        ]
 
     def __str__(self) -> str:
         return self.full_name
+
+
+class ListingText(models.Model):
+    """The words a listing is found by; written by ``catalog.search.documents`` alone."""
+
+    repo = models.OneToOneField(ModelRepo, models.CASCADE, primary_key=True, related_name="+")
+    name = models.CharField(max_length=140)
+    """The full name in lower case, for parts of names."""
+    names = SearchVectorField()
+    """The words of the name."""
+    words = SearchVectorField()
+    """All words by weight: A name, B tags and facts, C summary, D card."""
+
+    class Meta:
+        # No fast update: searches would have to read the list of what is not yet filed.
+        indexes = [
+            GinIndex(fields=["names"], name="listing_names", fastupdate=False),
+            GinIndex(fields=["words"], name="listing_words", fastupdate=False),
+            GinIndex(
+                fields=["name"],
+                name="listing_name_parts",
+                opclasses=["gin_trgm_ops"],
+                fastupdate=False,
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ListingChange(models.Model):
+    """Which transaction last changed what search knows of a repository.
+
+    Written by triggers (``catalog.search.furniture``), read by ``catalog.search.index``. A row
+    stays when its repository is deleted: that is how others learn of it. The row 0 means "read
+    everything again".
+    """
+
+    repo_id = models.BigIntegerField(primary_key=True)
+    xid = models.BigIntegerField(db_index=True)
+    """PostgreSQL's 64-bit transaction id."""
+
+    def __str__(self) -> str:
+        return f"{self.repo_id} in {self.xid}"
 
 
 class ModelCard(models.Model):
