@@ -80,7 +80,8 @@ def _program(process: Process, run_dir: Path) -> str:
         "stopwaitsecs": str(process.stop_wait_s),
         "killasgroup": "true",
         "redirect_stderr": "true",
-        "stdout_logfile": str(run_dir / "logs" / f"{process.name}.log"),
+        # The library expands this one value twice.
+        "stdout_logfile": str(run_dir / "logs" / f"{process.name}.log").replace("%", "%%"),
         "stdout_logfile_maxbytes": str(LOG_BYTES),
         "stdout_logfile_backups": str(LOG_COPIES),
         "stdout_events_enabled": "true",

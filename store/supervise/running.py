@@ -16,7 +16,8 @@ from supervisor.states import SupervisorStates
 from supervisor.supervisord import Supervisor
 
 from store import engines
-from store.supervise.configuration import TRIES, tether, write_configuration
+from store.supervise import configuration
+from store.supervise.configuration import tether, write_configuration
 from store.supervise.errors import AlreadyRunningError, PortTakenError, PrepareError
 from store.supervise.table import ROOT, Plan
 from store.supervise.terminal import Terminal
@@ -162,6 +163,12 @@ class StoreSupervisor(Supervisor):  # type: ignore[misc] # the library is untype
     def runforever(self) -> None:
         """Listen to the children, then run as the library does. It has just cleared its events."""
         events.subscribe(events.ProcessLogStdoutEvent, self._on_output)
+        for ended in (
+            events.ProcessStateExitedEvent,
+            events.ProcessStateBackoffEvent,
+            events.ProcessStateStoppedEvent,
+        ):
+            events.subscribe(ended, self._on_end)
         events.subscribe(events.ProcessStateExitedEvent, self._on_exited)
         events.subscribe(events.ProcessStateBackoffEvent, self._on_backoff)
         events.subscribe(events.ProcessStateFatalEvent, self._on_fatal)
@@ -171,9 +178,15 @@ class StoreSupervisor(Supervisor):  # type: ignore[misc] # the library is untype
     def _on_output(self, event: events.ProcessLogStdoutEvent) -> None:
         self._terminal.feed(event.process.config.name, event.data)
 
+    def _on_end(self, event: events.ProcessStateEvent) -> None:
+        """Show the last words and close the log file, which the library leaves to chance."""
+        self._terminal.flush(event.process.config.name)
+        for dispatcher in event.process.dispatchers.values():
+            if log := getattr(dispatcher, "normallog", None):
+                log.close()
+
     def _on_exited(self, event: events.ProcessStateExitedEvent) -> None:
         process = event.process
-        self._terminal.flush(process.config.name)
         if self._is_once(process.config.name):
             return
         how = "was killed" if process.exitstatus == -1 else f"ended with {process.exitstatus}"
@@ -181,11 +194,10 @@ class StoreSupervisor(Supervisor):  # type: ignore[misc] # the library is untype
 
     def _on_backoff(self, event: events.ProcessStateBackoffEvent) -> None:
         process = event.process
-        self._terminal.flush(process.config.name)
         self._terminal.say(
             SELF,
             f"{process.config.name} ended right after its start (try {process.backoff} of "
-            f"{TRIES + 1})",
+            f"{configuration.TRIES + 1})",
         )
 
     def _on_fatal(self, event: events.ProcessStateFatalEvent) -> None:

@@ -32,7 +32,6 @@ class Terminal:
         self._width = max(map(len, names), default=0)
         self._rest: dict[str, bytes] = {}
         self._has_colors = self._output.isatty() and not os.environ.get("NO_COLOR")
-        self._is_gone = False
 
     def feed(self, name: str, data: bytes) -> None:
         """Take what ``name`` wrote; whole lines are shown, the rest is kept."""
@@ -63,10 +62,10 @@ class Terminal:
         return f"\x1b[{color}m{column}\x1b[0m"
 
     def _write(self, text: str) -> None:
-        if self._is_gone:
-            return
         try:
             self._output.write(text)
             self._output.flush()
         except OSError:  # closed: the store goes on, its logs are in files too
-            self._is_gone = True
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._output.fileno())  # or the flush at exit would fail as well
+            os.close(nowhere)

@@ -1,0 +1,393 @@
+"""One supervisor over everything: starts in order, restarts, gives up, stops, dies as one."""
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from store.supervise import configuration
+from store.supervise.errors import AlreadyRunningError, PortTakenError, PrepareError
+from store.supervise.running import await_port, run
+from store.supervise.table import Plan, Process
+from store.supervise.terminal import Terminal
+from tests.store.engines_lab import engine_processes, eventually, short_folder, valkey
+from tests.store.supervise_lab import TALK, fake, free_port, plan_of, run_of, script
+
+ASKS_TO_STOP = "import os, signal\nprint('asking', flush=True)\nos.kill(os.getppid(), {})"
+"""A process that ends the whole, as a person would."""
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    with short_folder() as folder:
+        yield folder
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """For runs inside this process: short patience; the signal handlers come back afterwards."""
+    monkeypatch.setattr(configuration, "STEADY_S", 1)
+    monkeypatch.setattr(configuration, "TRIES", 1)
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+    before = {
+        number: signal.getsignal(number) for number in (*numbers, signal.SIGCHLD, signal.SIGUSR2)
+    }
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_prepares_then_runs_then_stops_everything(
+    data_dir: Path, quick: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = Plan(
+        data_dir=data_dir,
+        host="127.0.0.1",
+        port=free_port(),
+        processes=(
+            Process("web", script(TALK)),
+            Process(
+                "ready",
+                script("import sys; sys.stdout.write('no line end')"),
+                is_once=True,
+            ),
+            Process(
+                "boss",
+                script("import time; time.sleep(2)\n" + asks(signal.SIGTERM)),
+                is_once=True,
+            ),
+        ),
+        prepare=(sys.executable, "-c", "print('prepared')"),
+        needs_postgres=False,
+        are_engines_durable=False,
+    )
+
+    status = run(plan)
+
+    said = capsys.readouterr().out.splitlines()
+    assert status == 0
+    assert said[0] == "store | prepared"
+    assert "web   | alive" in said
+    assert "ready | no line end" in said
+    assert "boss  | asking" in said
+    assert "store | stopping; running work is finished first" in said
+    assert said[-2:] == ["store | stopping the engines", "store | stopped"]
+    assert not any("again" in line or "right after" in line for line in said)
+    assert engine_processes(data_dir) == []
+    assert psutil.Process().children() == []
+    assert (data_dir / "run/logs/web.log").read_text().startswith("alive\n")
+    assert (data_dir / "run").stat().st_mode & 0o777 == 0o700
+
+
+def test_who_keeps_ending_ends_the_whole(
+    data_dir: Path, quick: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = Plan(
+        data_dir=data_dir,
+        host="127.0.0.1",
+        port=free_port(),
+        processes=(
+            Process("web", script("import sys; sys.exit('cannot import this')")),
+            Process("worker", script(TALK)),
+        ),
+        needs_postgres=False,
+        needs_valkey=False,
+    )
+
+    status = run(plan)
+
+    said = capsys.readouterr().out
+    assert status == 1
+    assert said.count("web    | cannot import this") == 2
+    assert "store  | web ended right after its start (try 1 of 2)" in said
+    assert "store  | web ended right after its start (try 2 of 2)" in said
+    assert f"web keeps ending, so the store stops. See {data_dir}/run/logs/web.log" in said
+    assert psutil.Process().children() == []
+    assert not (data_dir / "engines").exists()
+
+
+def test_a_crashed_process_is_started_again(data_dir: Path) -> None:
+    mortal = (
+        "import os, pathlib, sys, time; mark = pathlib.Path(sys.argv[1])\n"
+        "print('life', os.getpid(), flush=True); time.sleep(2)\n"
+        "if not mark.exists(): mark.touch(); sys.exit(3)\n"
+        "time.sleep(60)"
+    )
+    worker = fake("worker", mortal)
+    worker["command"] = (*worker["command"], str(data_dir / "mark"))
+
+    with run_of(plan_of(data_dir, worker, fake("web"))) as running:
+        running.says("worker | life", times=2)
+        running.says("store  | worker ended with 3; starting it again")
+        running.process.send_signal(signal.SIGTERM)
+        assert running.ends() == 0
+
+
+def test_a_process_that_ends_after_a_while_is_started_again_here_too(
+    data_dir: Path, quick: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lives = (
+        "import os, pathlib, signal, sys, time; mark = pathlib.Path(sys.argv[1])\n"
+        "time.sleep(2)\n"
+        "if not mark.exists(): mark.touch(); sys.exit(3)\n"
+        "os.kill(os.getppid(), signal.SIGTERM); time.sleep(60)"
+    )
+    plan = Plan(
+        data_dir=data_dir,
+        host="127.0.0.1",
+        port=free_port(),
+        processes=(Process("web", (*script(lives), str(data_dir / "mark"))),),
+        needs_postgres=False,
+        needs_valkey=False,
+    )
+
+    assert run(plan) == 0
+
+    assert capsys.readouterr().out.splitlines() == [
+        "store | web ended with 3; starting it again",
+        "store | stopping; running work is finished first",
+        "store | stopping the engines",
+        "store | stopped",
+    ]
+
+
+def test_an_interrupted_preparation_is_ended_here_too(data_dir: Path) -> None:
+    class Impatient(Terminal):
+        def feed(self, name: str, data: bytes) -> None:
+            raise KeyboardInterrupt
+
+    plan = Plan(
+        data_dir=data_dir,
+        host="127.0.0.1",
+        port=free_port(),
+        processes=(),
+        prepare=script(TALK),
+        needs_postgres=False,
+        needs_valkey=False,
+    )
+
+    with pytest.raises(KeyboardInterrupt):
+        run(plan, Impatient([]))
+
+    assert psutil.Process().children() == []
+
+
+def test_a_killed_process_is_started_again(data_dir: Path) -> None:
+    with run_of(
+        plan_of(data_dir, fake("web", "import os\nprint(os.getpid())\n" + TALK))
+    ) as running:
+        running.says("web   | alive", times=8)  # past the trial period
+        first = int(running.lines[0].split("|")[1])
+        os.kill(first, signal.SIGKILL)
+
+        running.says("store | web was killed; starting it again")
+        eventually(
+            "another one", lambda: [child.pid for child in running.family() if child.pid != first]
+        )
+        running.process.send_signal(signal.SIGTERM)
+        assert running.ends() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_request_to_stop_is_passed_on_as_sigterm_alone(
+    data_dir: Path, number: signal.Signals
+) -> None:
+    polite = (
+        "import signal, sys, time\n"
+        "for n in (signal.SIGINT, signal.SIGHUP):\n"
+        "    signal.signal(n, lambda *_: print('hit by terminal', flush=True))\n"
+        "signal.signal(signal.SIGTERM, lambda *_: (print('bye', flush=True), sys.exit(0)))\n"
+        "print('up', flush=True)\n"
+        "while True: time.sleep(1)"
+    )
+    plan = plan_of(data_dir, fake("web", polite), fake("worker", polite), needs_valkey=True)
+    with run_of(plan) as running:
+        running.says("| up", times=2)
+        os.killpg(running.process.pid, number)  # as a terminal does: to the whole group
+
+        assert running.ends() == 0
+
+        assert "web    | bye" in running.lines
+        assert "worker | bye" in running.lines
+        assert not [line for line in running.lines if "hit by terminal" in line]
+        assert running.lines[-1] == "store  | stopped"
+    assert engine_processes(data_dir) == []
+
+
+def test_all_are_told_to_stop_at_once(data_dir: Path) -> None:
+    slow = (
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: (time.sleep(2), sys.exit(0)))\n"
+        "print('up', flush=True)\n"
+        "while True: time.sleep(1)"
+    )
+    names = ("one", "two", "three", "four")
+    with run_of(plan_of(data_dir, *(fake(name, slow) for name in names))) as running:
+        running.says("| up", times=4)
+        started = time.monotonic()
+        running.process.send_signal(signal.SIGTERM)
+
+        assert running.ends() == 0
+
+    assert time.monotonic() - started < 6.5  # one after the other would take 8 s
+
+
+def test_who_does_not_stop_is_killed_with_its_children(data_dir: Path) -> None:
+    stubborn = (
+        "import signal, subprocess, sys, time\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(100)'])\n"
+        "print('child', child.pid, flush=True)\n"
+        "while True: time.sleep(1)"
+    )
+    with run_of(plan_of(data_dir, fake("web", stubborn, stop_wait_s=1))) as running:
+        running.says("web   | child")
+        child = psutil.Process(int(running.lines[0].split()[-1]))
+        running.process.send_signal(signal.SIGTERM)
+
+        assert running.ends() == 0
+
+    eventually("the grandchild is gone", lambda: is_dead(child))
+
+
+def test_a_killed_supervisor_takes_the_children_down_and_the_next_one_takes_over(
+    data_dir: Path,
+) -> None:
+    plan = plan_of(data_dir, fake("web"), fake("worker"), needs_valkey=True)
+    with run_of(plan) as first:
+        first.says("worker | alive")
+        children = first.family()
+        (server,) = engine_processes(data_dir)
+        first.process.kill()
+        first.ends()
+
+        eventually("the children are gone", lambda: all(map(is_dead, children)))
+        assert len(children) == 2
+        assert valkey(data_dir).ping() is True
+
+    with run_of(plan) as second:
+        second.says("worker | alive")
+        assert engine_processes(data_dir) == [server]
+        second.process.send_signal(signal.SIGTERM)
+        assert second.ends() == 0
+
+    assert engine_processes(data_dir) == []
+
+
+def test_a_second_supervisor_of_one_folder_is_refused(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = plan_of(data_dir, fake("web"))
+    with run_of(plan) as running:
+        running.says("web   | alive")
+        before = running.family()
+
+        with pytest.raises(AlreadyRunningError, match=f"process {running.process.pid}, http") as no:
+            run(Plan(data_dir=data_dir, host="127.0.0.1", port=free_port(), processes=()))
+
+        assert "STORE_DATA_DIR" in no.value.message
+        assert running.family() == before
+        assert running.process.poll() is None
+
+
+def test_a_taken_port_is_refused_before_anything_starts(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("store.supervise.running.PORT_PATIENCE_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        with pytest.raises(PortTakenError, match=f"PORT={port + 1} make run"):
+            run(Plan(data_dir=data_dir, host="127.0.0.1", port=port, processes=()))
+
+    assert not (data_dir / "engines").exists()
+    await_port("127.0.0.1", port)  # free again
+
+
+def test_a_port_that_gets_free_is_waited_for() -> None:
+    holder = socket.create_server(("127.0.0.1", 0))
+    port = holder.getsockname()[1]
+    threading.Timer(0.3, holder.close).start()
+
+    await_port("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("host", ["203.0.113.7", "no such host"])
+def test_an_address_that_is_not_ours_is_refused(host: str) -> None:
+    with pytest.raises(PortTakenError, match="cannot listen on"):
+        await_port(host, 8000)
+
+
+def test_a_failed_preparation_starts_nothing(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = Plan(
+        data_dir=data_dir,
+        host="127.0.0.1",
+        port=free_port(),
+        processes=(Process("web", script(TALK)),),
+        prepare=(sys.executable, "-c", "import sys; sys.exit('migration 7 failed')"),
+        needs_postgres=False,
+        are_engines_durable=False,
+    )
+
+    with pytest.raises(PrepareError, match="Nothing was started"):
+        run(plan)
+
+    assert capsys.readouterr().out == "store | migration 7 failed\n"
+    assert engine_processes(data_dir) == []
+    assert not (data_dir / "run/logs/web.log").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_preparation_can_be_interrupted(data_dir: Path, number: signal.Signals) -> None:
+    plan = plan_of(data_dir, fake("web"), needs_valkey=True, prepare=fake("x")["command"])
+    with run_of(plan) as running:
+        running.says("store | alive")
+        (child,) = running.family()
+        os.killpg(running.process.pid, number)
+
+        assert running.ends() != 0
+
+    eventually("the preparation is gone", lambda: is_dead(child))
+    assert engine_processes(data_dir) == []
+
+
+def test_a_closed_terminal_does_not_stop_the_store(data_dir: Path, quick: None) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as gone:  # noqa: PTH123 - a descriptor
+        plan = Plan(
+            data_dir=data_dir,
+            host="127.0.0.1",
+            port=free_port(),
+            processes=(
+                Process("web", script(TALK)),
+                Process("boss", script(asks(signal.SIGHUP)), is_once=True),
+            ),
+            needs_postgres=False,
+            needs_valkey=False,
+        )
+
+        status = run(plan, Terminal(["web"], gone))
+
+        assert status == 0
+        assert "alive" in (data_dir / "run/logs/web.log").read_text()
+
+
+def asks(number: signal.Signals) -> str:
+    return "import time; time.sleep(1)\n" + ASKS_TO_STOP.format(int(number))
+
+
+def is_dead(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
