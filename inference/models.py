@@ -2,6 +2,8 @@
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
+from django.utils import timezone
 
 from catalog.models import ModelRepo
 from store.core.ids import new_public_id
@@ -20,6 +22,7 @@ class GenerationRun(models.Model):
         FAILED = "failed"
         CANCELLED = "cancelled"
 
+    OPEN = (State.QUEUED, State.RUNNING)
     ENDED = (State.DONE, State.FAILED, State.CANCELLED)
 
     public_id = models.CharField(max_length=24, default=new_public_id, unique=True)
@@ -29,7 +32,11 @@ class GenerationRun(models.Model):
         settings.AUTH_USER_MODEL, models.CASCADE, null=True, related_name="generations"
     )
     visitor_key = models.CharField(max_length=64, blank=True)
-    """Session-bound key of a visitor who is not signed in; lets them read and stop their run."""
+    """Hash of the session-bound key of a visitor who is not signed in: it opens their run."""
+    asker = models.CharField(max_length=64)
+    """Whom limits count this for: a person, or the hashed address of a visitor."""
+    reserved_tokens = models.PositiveIntegerField(default=0)
+    """Taken from the asker's tokens of the day ``created_at``; 0 once settled."""
     job = models.ForeignKey(Job, models.SET_NULL, null=True, related_name="+")
     prompt = models.TextField()
     params = models.JSONField()
@@ -38,20 +45,26 @@ class GenerationRun(models.Model):
     texts = models.JSONField(default=list)
     """One text for each sequence, complete once the run has ended."""
     finish_reasons = models.JSONField(default=list)
-    prompt_tokens = models.IntegerField(default=0)
-    new_tokens = models.IntegerField(default=0)
+    prompt_tokens = models.PositiveIntegerField(default=0)
+    new_tokens = models.PositiveIntegerField(default=0)
     load_s = models.FloatField(null=True)
     first_token_s = models.FloatField(null=True)
     generate_s = models.FloatField(null=True)
     error_code = models.CharField(max_length=64, blank=True)
     error = models.TextField(blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
 
     class Meta:
         indexes = [
             models.Index(fields=["user", "-created_at"], name="generation_of_user"),
             models.Index(fields=["visitor_key", "-created_at"], name="generation_of_visitor"),
+            models.Index(
+                fields=["asker"],
+                condition=Q(state__in=["queued", "running"]),
+                name="generation_open",
+            ),
         ]
 
     def __str__(self) -> str:

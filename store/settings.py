@@ -204,6 +204,8 @@ BLOB_DIR = DATA_DIR / "blobs"
 """Large files of the local storage."""
 SPOOL_DIR = DATA_DIR / "spool"
 """Request bodies on their way in."""
+MODEL_DIR = DATA_DIR / "models"
+"""Model files that inference workers keep ready."""
 
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"

@@ -1,7 +1,7 @@
 """Fixtures every room uses."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +30,13 @@ def own_folders(settings: Any, tmp_path: Path) -> None:
     """Each test has its own blobs and spool: nothing another test left can help it."""
     settings.BLOB_DIR = tmp_path / "blobs"
     settings.SPOOL_DIR = tmp_path / "spool"
+    settings.MODEL_DIR = tmp_path / "models"
 
 
 @pytest.fixture(autouse=True)
-def clean_valkey() -> Iterator[None]:
+def clean_valkey() -> None:
     """Counters, limits and streams start empty."""
     valkey().flushdb()
-    yield
 
 
 @pytest.fixture

@@ -3,9 +3,10 @@
 import os
 
 from celery import Celery
-from celery.schedules import crontab, schedule
 from celery.signals import setup_logging
 from django.conf import settings
+
+from workers.schedule import ERRANDS
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "store.settings")
 
@@ -33,13 +34,9 @@ app.conf.update(
     worker_hijack_root_logger=False,
     worker_enable_remote_control=True,
     timezone="UTC",
-    beat_schedule={
-        "sweep-jobs": {"task": "workers.sweep", "schedule": schedule(10)},
-        "flush-downloads": {"task": "workers.flush_downloads", "schedule": schedule(30)},
-        "sweep-uploads": {"task": "workers.sweep_uploads", "schedule": crontab(minute=17)},
-        "refresh-trends": {"task": "workers.refresh_trends", "schedule": crontab(minute="*/10")},
-    },
-    imports=["workers.tasks"],
+    beat_schedule={name: errand.entry() for name, errand in ERRANDS.items()},
+    beat_schedule_filename=str(settings.DATA_DIR / "beat-schedule"),
+    imports=["workers.tasks", "workers.life"],
 )
 
 

@@ -1,1 +1,67 @@
-"""Celery's side of the work: one task that runs a job row, and the beat's errands."""
+"""Celery's side of the work: one task that runs a job row, and the beat's errands.
+
+Tasks know nothing of the work itself. A message may be lost or come twice: the row decides.
+"""
+
+import logging
+import os
+
+from store.core import jobs
+from store.core.jobs import ERRAND, RUN_TASK, JobName
+from workers.app import app
+from workers.runner import run_job
+
+logger = logging.getLogger(__name__)
+
+
+@app.task(name=RUN_TASK)
+def run(*, job_id: int) -> None:
+    """Run one job. A second delivery finds it claimed and does nothing."""
+    run_job(job_id, on_stuck=end_process)
+
+
+@app.task(name="workers.sweep")
+def sweep() -> None:
+    """Ask again for what was lost, end what failed too often."""
+    from inference.services import endings
+
+    if nudged := jobs.sweep():
+        logger.info("%s jobs were asked for again", nudged)
+    endings.settle_all()
+
+
+@app.task(name="workers.forget_old")
+def forget_old() -> None:
+    """Delete what is kept for a time only: ended jobs, and people's generations."""
+    from inference.services import retention
+
+    logger.info("%s ended jobs deleted", jobs.prune())
+    logger.info("%s old generations deleted", retention.forget_old())
+
+
+@app.task(name="workers.flush_downloads")
+def flush_downloads() -> None:
+    """See ``JobName.FLUSH_DOWNLOADS``."""
+    jobs.enqueue(JobName.FLUSH_DOWNLOADS, key=ERRAND)
+
+
+@app.task(name="workers.sweep_uploads")
+def sweep_uploads() -> None:
+    """See ``JobName.SWEEP_UPLOADS``."""
+    jobs.enqueue(JobName.SWEEP_UPLOADS, key=ERRAND)
+
+
+@app.task(name="workers.refresh_trends")
+def refresh_trends() -> None:
+    """See ``JobName.REFRESH_TRENDS``."""
+    jobs.enqueue(JobName.REFRESH_TRENDS, key=ERRAND)
+
+
+def end_process() -> None:
+    """End this process at once, without any cleaning up: what it held has hung.
+
+    Its leases run out and other jobs it was doing are taken up again; whoever started it starts
+    it anew.
+    """
+    logging.shutdown()
+    os._exit(70)  # EX_SOFTWARE

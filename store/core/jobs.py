@@ -84,7 +84,7 @@ POLICIES: Mapping[JobName, Policy] = {
 
 
 def enqueue(name: JobName, *, delay_s: float = 0, key: str = "", **args: int | str) -> Job:
-    """Ask for ``name``; the row is written now, the workers hear of it when the transaction commits.
+    """Ask for ``name``: the row is written now, workers hear of it when the transaction commits.
 
     Args:
         name: What to do.
@@ -291,13 +291,14 @@ def _given_up(now: datetime) -> dict[str, Any]:
 def _messages_in(queue: Queue) -> int | None:
     """Return how many messages wait in the broker; ``None`` when it cannot be reached."""
     connection = current_app.connection_for_write()
+    broken: tuple[type[BaseException], ...] = (OperationalError, *connection.connection_errors)
     try:
         with connection:
-            channel = connection.default_channel
+            channel: Any = connection.default_channel
             return int(channel.queue_declare(queue=queue, passive=True).message_count)
     except ChannelError:  # an empty queue does not exist
         return 0
-    except (OperationalError, *connection.connection_errors):
+    except broken:
         return None
 
 

@@ -1,0 +1,232 @@
+"""Model files of one commit as a folder a box can read; kept while there is room.
+
+``<root>/<repository>/<commit>/`` is complete or absent: it is built aside, every weight's digest
+is checked, and a rename makes it visible. Whoever uses a folder holds a shared lock on it, so that
+making room for another never pulls it away.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from django.conf import settings
+
+from catalog.content.stores import storage
+from catalog.history.trees import Entry, read_blob
+from catalog.models import ModelRepo
+from inference.services.weights import needed_files
+from store.core.errors import StoreError, TransientError
+from store.storage import Digest
+
+_CHUNK_BYTES = 1024 * 1024
+_PAUSE_S = 0.05
+_STALE_S = 6 * 3600
+"""What a killed worker left half built is cleared away after this time, in seconds."""
+
+
+class DamagedFileError(StoreError):
+    """Stored bytes are not what their digest promises; staff must look at the storage."""
+
+    code = "damaged_file"
+    status = 500
+
+
+class NoRoomError(TransientError):
+    """The disk is full, or every folder is in use."""
+
+    code = "no_room"
+
+
+@contextmanager
+def model_folder(repo: ModelRepo, commit_oid: str, check: Callable[[], None]) -> Iterator[Path]:
+    """Give the folder with the model of a commit, complete and read-only, while the block runs.
+
+    Args:
+        repo: The repository.
+        commit_oid: Full commit id.
+        check: Called between steps; raises to stop.
+
+    Raises:
+        NotRunnableError: the revision has no model that may be loaded.
+        DamagedFileError: a stored file is broken.
+        NoRoomError, TransientError: disk or storage fail now.
+    """
+    root: Path = settings.MODEL_DIR
+    folder = root / repo.public_id / commit_oid
+    lock = _lock_path(root, repo.public_id, commit_oid)
+    with _held(lock, check) as descriptor:
+        if not folder.is_dir():
+            files = needed_files(repo, commit_oid)
+            try:
+                make_room(root, sum(file.size_bytes for file in files))
+                _build(repo, files, folder, check)
+            except OSError as error:
+                raise NoRoomError("The model's files cannot be laid out now.") from error
+        os.utime(folder)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield folder
+
+
+def make_room(root: Path, needed_bytes: int) -> None:
+    """Delete the folders that were not used for the longest time until ``needed_bytes`` fit.
+
+    Folders in use stay; those of deleted repositories go first.
+    """
+    _clear_stale(root)
+    folders = [path for path in root.glob("*/*") if len(path.name) == 40 and path.is_dir()]
+    alive = set(
+        ModelRepo.objects.filter(public_id__in={path.parent.name for path in folders}).values_list(
+            "public_id", flat=True
+        )
+    )
+    folders.sort(key=lambda path: (path.parent.name in alive, path.stat().st_mtime))
+    sizes = {path: sum(file.stat().st_size for file in path.iterdir()) for path in folders}
+    total = sum(sizes.values())
+    for folder in folders:
+        is_orphan = folder.parent.name not in alive
+        if not is_orphan and total + needed_bytes <= settings.ENV.model_folder_bytes:
+            break
+        if _evict(root, folder):
+            total -= sizes[folder]
+
+
+def _evict(root: Path, folder: Path) -> bool:
+    lock = _lock_path(root, folder.parent.name, folder.name)
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    else:
+        shutil.rmtree(folder)
+        with suppress(OSError):  # other commits of the repository are still there
+            folder.parent.rmdir()
+        lock.unlink(missing_ok=True)
+        return True
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _held(lock: Path, check: Callable[[], None]) -> Iterator[int]:
+    """Hold ``lock`` exclusively; it may be weakened to shared inside."""
+    while True:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            _wait_for(descriptor, check)
+            if _is_current(lock, descriptor):  # else it was evicted while we waited
+                yield descriptor
+                return
+        finally:
+            os.close(descriptor)
+
+
+def _wait_for(descriptor: int, check: Callable[[], None]) -> None:
+    while True:
+        check()
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_PAUSE_S)
+        else:
+            return
+
+
+def _is_current(lock: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(lock.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _build(repo: ModelRepo, files: list[Entry], folder: Path, check: Callable[[], None]) -> None:
+    aside = settings.MODEL_DIR / "new" / uuid.uuid4().hex
+    aside.mkdir(parents=True)
+    try:
+        for file in files:
+            check()
+            _place(repo, file, aside / file.name, check)
+        aside.chmod(0o755)
+        folder.parent.mkdir(exist_ok=True)
+        aside.rename(folder)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+
+
+def _place(repo: ModelRepo, file: Entry, target: Path, check: Callable[[], None]) -> None:
+    if file.lfs is None:
+        _write(target, iter([read_blob(repo, file)]))
+        return
+    digest = Digest(file.lfs.sha256)
+    source = storage().local_path(digest)
+    if source is None or not _link(source, target):
+        with storage().open(digest) as reader:
+            _write(target, _chunks(reader, check))
+    with target.open("rb") as written:
+        _verify(file, _chunks(written, check))
+
+
+def _link(source: Path, target: Path) -> bool:
+    """Make ``target`` another name of ``source``. ``False``: not on one disk, or not readable."""
+    if not source.stat().st_mode & 0o004:
+        return False
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        return False
+    return True
+
+
+def _chunks(reader: BinaryIO, check: Callable[[], None]) -> Iterator[bytes]:
+    while chunk := reader.read(_CHUNK_BYTES):
+        check()
+        yield chunk
+
+
+def _write(target: Path, chunks: Iterator[bytes]) -> None:
+    with target.open("xb") as file:
+        for chunk in chunks:
+            file.write(chunk)
+        file.flush()
+        os.fsync(file.fileno())  # a folder that is there is complete, power cut or not
+    target.chmod(0o444)
+
+
+def _verify(file: Entry, chunks: Iterator[bytes]) -> None:
+    """Compare size and sha256 with what the commit says.
+
+    Raises:
+        DamagedFileError: they differ.
+    """
+    digest, size_bytes = hashlib.sha256(), 0
+    for chunk in chunks:
+        digest.update(chunk)
+        size_bytes += len(chunk)
+    if file.lfs is None or (digest.hexdigest(), size_bytes) != (
+        file.lfs.sha256,
+        file.lfs.size_bytes,
+    ):
+        raise DamagedFileError(
+            f"{file.name} is damaged in the store's own storage. Please tell its staff.",
+            path=file.name,
+        )
+
+
+def _clear_stale(root: Path) -> None:
+    for left in root.glob("new/*"):
+        with suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > _STALE_S:
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def _lock_path(root: Path, public_id: str, commit_oid: str) -> Path:
+    return root / "locks" / f"{public_id}-{commit_oid}"

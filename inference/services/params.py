@@ -1,0 +1,108 @@
+"""What a person may ask of a model, bounded before anything is queued."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError
+
+from inference.box.params import SamplingParams
+from store.core.errors import InvalidError
+
+MAX_PROMPT_CHARS = 20_000
+
+
+class InvalidParamsError(InvalidError):
+    """A value is out of its range; ``extra["fields"]`` says which and why."""
+
+    code = "invalid_params"
+
+
+class AskedParams(SamplingParams):
+    """What the store lets people ask for: the box's own parameters within tighter bounds."""
+
+    max_new_tokens: Annotated[int, Field(ge=1, le=1024)] = 128
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.8
+    top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
+    top_k: Annotated[int, Field(ge=0, le=1000)] = 50
+    repetition_penalty: Annotated[float, Field(ge=0.5, le=2)] = 1.0
+    num_sequences: Annotated[int, Field(ge=1, le=4)] = 1
+
+    def within(self, context_tokens: int | None) -> "AskedParams":
+        """Return the same with no more new tokens than the context can ever hold.
+
+        Args:
+            context_tokens: Of the model; ``None`` when unknown. The box, which knows the prompt's
+                length in tokens, bounds ``max_new_tokens`` further.
+        """
+        if context_tokens is None:
+            return self
+        most = max(1, min(self.max_new_tokens, context_tokens - 1))
+        return self.model_copy(update={"max_new_tokens": most})
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A named choice of sampling values."""
+
+    name: str
+    label: str
+    help: str
+    values: Mapping[str, float]
+
+
+PRESETS = (
+    Preset(
+        "balanced",
+        "Balanced",
+        "Varied but on topic.",
+        {"temperature": 0.8, "top_p": 0.95, "top_k": 50, "repetition_penalty": 1.0},
+    ),
+    Preset(
+        "exact",
+        "Exact",
+        "Always the likeliest token: the same answer every time.",
+        {"temperature": 0.0, "top_p": 1.0, "top_k": 0, "repetition_penalty": 1.0},
+    ),
+    Preset(
+        "daring",
+        "Daring",
+        "Surprising words, little repetition.",
+        {"temperature": 1.2, "top_p": 0.98, "top_k": 0, "repetition_penalty": 1.1},
+    ),
+)
+
+
+def read_params(values: Mapping[str, Any]) -> AskedParams:
+    """Return the parameters in ``values`` (numbers may be text, as forms send them).
+
+    Raises:
+        InvalidParamsError: a value is out of range or unknown.
+    """
+    try:
+        return AskedParams.model_validate(values)
+    except ValidationError as error:
+        fields: dict[str, str] = {}
+        for problem in error.errors(include_url=False, include_context=False, include_input=False):
+            fields.setdefault(str(problem["loc"][0]) if problem["loc"] else "", problem["msg"])
+        told = "; ".join(f"{name}: {message}" for name, message in fields.items())
+        raise InvalidParamsError(f"Some values cannot be used. {told}", fields=fields) from error
+
+
+def check_prompt(prompt: str) -> str:
+    """Return ``prompt`` if it can be stored and sent to a model.
+
+    Raises:
+        InvalidParamsError: it is empty, too long, or no Unicode text.
+    """
+    if not prompt:
+        raise _bad_prompt("Write something for the model to go on from.")
+    if len(prompt) > MAX_PROMPT_CHARS:
+        raise _bad_prompt(f"A prompt has at most {MAX_PROMPT_CHARS} characters. Shorten it.")
+    if "\0" in prompt or any("\ud800" <= char <= "\udfff" for char in prompt):
+        raise _bad_prompt("The prompt has characters that are no text. Remove them.")
+    return prompt
+
+
+def _bad_prompt(message: str) -> InvalidParamsError:
+    return InvalidParamsError(message, fields={"prompt": message})

@@ -1,0 +1,230 @@
+"""Asking a model for text, watching where the request stands, and taking it back."""
+
+import hashlib
+import hmac
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection, transaction
+from django.utils import timezone
+from redis.exceptions import RedisError
+
+from accounts.viewer import Viewer
+from catalog.history.refs import DEFAULT_BRANCH, resolve
+from catalog.models import Listing, ModelRepo
+from inference.models import GenerationRun
+from inference.services import endings, quotas, streams
+from inference.services.endings import Outcome
+from inference.services.params import AskedParams, check_prompt, read_params
+from inference.services.weights import check_runnable
+from licensing.delivery.policy import check_gate
+from store.core import jobs
+from store.core.errors import NotFoundError, RateLimitedError, TransientError
+from store.core.jobs import JobName, Queue, enqueue
+from store.core.models import Job
+
+MAX_OPEN_OF_VISITOR = 2
+MAX_OPEN_OF_PERSON = 4
+MAX_WAITING = 200
+"""Requests in the queue of the whole store; past it everybody is asked to come back."""
+_RECENT = 20
+"""Runs the expected wait is worked out from."""
+
+
+class RunNotFoundError(NotFoundError):
+    """The run is absent, or somebody else's: the two look the same."""
+
+    code = "run_not_found"
+
+
+class TooManyRunsError(RateLimitedError):
+    """The asker has as many requests open as one may have."""
+
+    code = "too_many_runs"
+
+
+class QueueFullError(TransientError):
+    """Too many people wait already."""
+
+    code = "queue_full"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where an open run stands."""
+
+    state: str
+    ahead: int
+    """Requests that come first; 0: it is next, or runs."""
+    expected_wait_s: float | None
+    """Until it starts, from recent runs; ``None``: not enough is known."""
+
+
+def submit(
+    viewer: Viewer,
+    repo: ModelRepo,
+    revision: str,
+    prompt: str,
+    params: AskedParams | Mapping[str, Any],
+    *,
+    visitor_key: str = "",
+) -> GenerationRun:
+    """Queue a generation.
+
+    Args:
+        viewer: Who asks.
+        repo: Through ``catalog.access``, so its visibility is settled.
+        revision: A branch, tag or commit id; empty: the default branch.
+        prompt: What the model goes on from, 1 to ``MAX_PROMPT_CHARS`` characters.
+        params: Sampling values; see ``AskedParams``.
+        visitor_key: Secret of the visitor's session; opens the run to them later.
+
+    Raises:
+        InvalidParamsError: prompt or values cannot be used.
+        RevisionNotFoundError: there is no such revision.
+        RepoDisabledError: the repository is taken down.
+        NotRunnableError: this revision cannot run here, with the reason.
+        TooManyRunsError, QueueFullError, QuotaExceededError: not now, or not so much.
+        TransientError: the queue cannot be reached.
+    Nothing is queued in any of these cases.
+    """
+    sampling = params if isinstance(params, AskedParams) else read_params(params)
+    check_prompt(prompt)
+    check_gate(viewer, repo)
+    commit_oid = resolve(repo, revision or DEFAULT_BRANCH).commit_oid
+    check_runnable(repo, commit_oid)
+    head = Listing.objects.filter(repo=repo, head_oid=commit_oid)
+    context_tokens = head.values_list("context_length", flat=True).first()
+    run = GenerationRun(
+        repo=repo,
+        commit_oid=commit_oid,
+        user=viewer.user,
+        visitor_key=_hashed(visitor_key) if viewer.is_visitor else "",
+        asker=quotas.asker_of(viewer),
+        prompt=prompt,
+        params=sampling.within(context_tokens).model_dump(mode="json"),
+        created_at=timezone.now(),
+    )
+    try:
+        _queue(run)
+    except RedisError as error:
+        raise TransientError("The queue cannot be reached now. Try again in a minute.") from error
+    return run
+
+
+def _queue(run: GenerationRun) -> None:
+    """Take the tokens and write the row, one request of an asker at a time."""
+    taken = 0
+    try:
+        with transaction.atomic():
+            _lock(run.asker)
+            _check_room(run)
+            most = run.params["max_new_tokens"] * run.params["num_sequences"]
+            taken = quotas.reserve(run.asker, most, now=run.created_at)
+            run.reserved_tokens = taken
+            run.save()
+            run.job = enqueue(JobName.GENERATE, run_id=run.pk)
+            run.save(update_fields=["job"])
+    except BaseException:
+        quotas.give_back(run.asker, taken, day=run.created_at)
+        raise
+
+
+def _lock(asker: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"asker {asker}"])
+
+
+def _check_room(run: GenerationRun) -> None:
+    most = MAX_OPEN_OF_PERSON if run.user_id else MAX_OPEN_OF_VISITOR
+    mine = GenerationRun.objects.filter(asker=run.asker, state__in=GenerationRun.OPEN)
+    if mine.count() >= most:
+        raise TooManyRunsError(
+            f"You have {most} requests open. Wait for one to end, or stop one.",
+            retry_after_s=10,
+            limit=most,
+        )
+    waiting = Job.objects.filter(queue=Queue.INFERENCE, state=Job.State.QUEUED)
+    if waiting.count() >= MAX_WAITING:
+        raise QueueFullError("Too many people are waiting. Try again in a few minutes.")
+
+
+def read(viewer: Viewer, public_id: str, visitor_key: str = "") -> GenerationRun:
+    """Return a run to whoever asked for it, and to nobody else: staff neither.
+
+    Raises:
+        RunNotFoundError: there is none, or it is somebody else's.
+    """
+    rows = GenerationRun.objects.select_related("repo__namespace", "job")
+    run = rows.filter(public_id=public_id).first()
+    if run is None or not _is_theirs(run, viewer, visitor_key):
+        raise RunNotFoundError("There is no such generation, or it has been deleted.")
+    return run
+
+
+def cancel(viewer: Viewer, run: GenerationRun, visitor_key: str = "") -> bool:
+    """Stop a run. What is written so far is kept.
+
+    Returns:
+        ``False``: it had ended already.
+
+    Raises:
+        RunNotFoundError: it is somebody else's.
+    """
+    if not _is_theirs(run, viewer, visitor_key):
+        raise RunNotFoundError("There is no such generation, or it has been deleted.")
+    try:
+        streams.ask_to_stop(run.public_id)
+    except RedisError as error:
+        raise TransientError("The run cannot be stopped now. Try again.") from error
+    so_far = endings.written_so_far(run.public_id)
+    outcome = Outcome(
+        state=GenerationRun.State.CANCELLED,
+        texts=so_far.texts,
+        finish_reasons=["cancelled"] * len(so_far.texts),
+        new_tokens=so_far.new_tokens,
+    )
+    was_open = endings.end(run.pk, outcome)
+    if was_open and run.job_id:
+        jobs.cancel(run.job_id)
+    run.refresh_from_db()
+    return was_open
+
+
+def standing(run: GenerationRun) -> Standing:
+    """Return where ``run`` stands in the queue, and how long it may take to start."""
+    if run.state != GenerationRun.State.QUEUED or run.job is None:
+        return Standing(run.state, 0, None)
+    run.job.refresh_from_db()
+    ahead = jobs.ahead_of(run.job)
+    return Standing(run.state, ahead, _expected_wait_s(ahead))
+
+
+def _expected_wait_s(ahead: int) -> float | None:
+    """Median time of recent runs, once for each batch of workers that must finish first."""
+    recent = GenerationRun.objects.filter(
+        state=GenerationRun.State.DONE, started_at__isnull=False
+    ).order_by("-id")[:_RECENT]
+    took = [
+        (run.finished_at - run.started_at).total_seconds()
+        for run in recent
+        if run.finished_at and run.started_at
+    ]
+    running = Job.objects.filter(queue=Queue.INFERENCE, state=Job.State.RUNNING).count()
+    if len(took) < 3:
+        return None
+    if not running:  # a worker is free and takes it up at once
+        return ahead * statistics.median(took)
+    return (ahead + running) / running * statistics.median(took)
+
+
+def _is_theirs(run: GenerationRun, viewer: Viewer, visitor_key: str) -> bool:
+    if run.user_id is not None:
+        return viewer.user is not None and viewer.user.pk == run.user_id
+    return bool(visitor_key) and hmac.compare_digest(run.visitor_key, _hashed(visitor_key))
+
+
+def _hashed(visitor_key: str) -> str:
+    return hashlib.sha256(visitor_key.encode()).hexdigest() if visitor_key else ""

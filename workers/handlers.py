@@ -1,0 +1,64 @@
+"""One function for each kind of job. Rooms are imported when their job runs."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from store.core.jobs import JobName
+from store.core.work import JobContext
+
+Handler = Callable[[JobContext], dict[str, Any] | None]
+
+
+def scan_commit(context: JobContext) -> dict[str, Any]:
+    """Judge the files of a commit that could not be judged while it was made."""
+    from catalog.services import scanning
+
+    args = context.claim.job.args
+    return scanning.scan_commit(args["repo_id"], args["commit_oid"])
+
+
+def sweep_uploads(_context: JobContext) -> dict[str, Any]:
+    """Clear away uploads nobody finished."""
+    from catalog.content import uploads
+
+    return {"removed": uploads.sweep_uploads()}
+
+
+def refresh_trends(_context: JobContext) -> None:
+    """Work out anew what is trending."""
+    from catalog.search import trends
+
+    trends.refresh_trends()
+
+
+def flush_downloads(_context: JobContext) -> dict[str, Any]:
+    """Move the download counters from Valkey into the database."""
+    from licensing.delivery import counting
+
+    return {"rows": counting.flush()}
+
+
+def generate(context: JobContext) -> dict[str, Any]:
+    """Let a model write."""
+    from inference.runners.generation import run_generation
+
+    return run_generation(context, context.claim.job.args["run_id"])
+
+
+def generation_ended(job_id: int) -> None:
+    """Tell the person who asked how it ended, when the handler itself could not."""
+    from inference.services.endings import settle
+
+    settle(job_id)
+
+
+HANDLERS: Mapping[JobName, Handler] = {
+    JobName.SCAN_COMMIT: scan_commit,
+    JobName.SWEEP_UPLOADS: sweep_uploads,
+    JobName.REFRESH_TRENDS: refresh_trends,
+    JobName.FLUSH_DOWNLOADS: flush_downloads,
+    JobName.GENERATE: generate,
+}
+
+WHEN_ENDED: Mapping[JobName, Callable[[int], None]] = {JobName.GENERATE: generation_ended}
+"""Called with the job's id after each attempt, whatever came of it."""

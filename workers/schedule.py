@@ -1,0 +1,39 @@
+"""What the beat asks for, and how often."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from celery.schedules import BaseSchedule, crontab, schedule
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """A task the beat sends again and again.
+
+    Args:
+        task: Its name.
+        when: How often.
+        expires_s: A message older than this is thrown away, so that a queue nobody listens to
+            does not fill up.
+    """
+
+    task: str
+    when: BaseSchedule
+    expires_s: int
+
+    def entry(self) -> dict[str, Any]:
+        """Return the errand as Celery writes it."""
+        return {
+            "task": self.task,
+            "schedule": self.when,
+            "options": {"expires": self.expires_s, "queue": "default"},
+        }
+
+
+ERRANDS = {
+    "sweep-jobs": Errand("workers.sweep", schedule(10), expires_s=10),
+    "flush-downloads": Errand("workers.flush_downloads", schedule(30), expires_s=30),
+    "sweep-uploads": Errand("workers.sweep_uploads", crontab(minute="17"), expires_s=1800),
+    "refresh-trends": Errand("workers.refresh_trends", crontab(minute="*/10"), expires_s=600),
+    "forget-old": Errand("workers.forget_old", crontab(minute="37"), expires_s=1800),
+}
