@@ -120,7 +120,9 @@ def page_link(request: HttpRequest, **changes: object) -> str:
     query = request.GET.copy()
     for name, value in changes.items():
         query[name] = str(value)
-    path = quote(request.path_info, safe="/%") if "RAW_URI" not in request.META else raw_path(request)
+    path = (
+        quote(request.path_info, safe="/%") if "RAW_URI" not in request.META else raw_path(request)
+    )
     return f'<{origin(request)}{path}?{query.urlencode()}>; rel="next"'
 
 

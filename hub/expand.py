@@ -49,7 +49,5 @@ def check_expand(fields: list[str]) -> list[str]:
     for index, field in enumerate(fields):
         if field not in EXPAND_FIELDS and field not in _TOLERATED:
             known = "|".join(f'"{name}"' for name in sorted(EXPAND_FIELDS))
-            raise InvalidError(
-                f"Invalid option: expected one of {known}\n  -> at expand[{index}]"
-            )
+            raise InvalidError(f"Invalid option: expected one of {known}\n  -> at expand[{index}]")
     return [field for field in fields if field in EXPAND_FIELDS]

@@ -1,6 +1,5 @@
 """Is the store alive, and is it ready?"""
 
-import uuid
 from collections.abc import Callable
 
 from django.conf import settings
@@ -8,6 +7,8 @@ from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
 from redis.exceptions import RedisError
 
+from catalog.content.stores import storage
+from store.core.errors import StoreError
 from store.core.presence import seen
 from store.core.valkey import valkey
 
@@ -36,7 +37,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
 def _result(check: Callable[[], None]) -> str:
     try:
         check()
-    except (DatabaseError, RedisError, OSError, RuntimeError) as error:
+    except (DatabaseError, RedisError, StoreError, OSError, RuntimeError) as error:
         return f"{type(error).__name__}: see the log" if settings.ENV.https else str(error)[:200]
     return "ok"
 
@@ -51,11 +52,8 @@ def _queue() -> None:
 
 
 def _storage() -> None:
-    """Write and take away a file: a full or read-only disk is not ready."""
-    settings.SPOOL_DIR.mkdir(parents=True, exist_ok=True)
-    probe = settings.SPOOL_DIR / f"ready-{uuid.uuid4().hex}"
-    probe.write_bytes(b"ok")
-    probe.unlink()
+    """A full or read-only disk, or a bucket that refuses us, is not ready."""
+    storage().check()
 
 
 def _worker() -> None:

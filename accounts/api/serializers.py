@@ -1,11 +1,13 @@
 """Shapes of the REST API's people, tokens and organizations."""
 
+from typing import Any
+
 from rest_framework import serializers
 
-from accounts.models import AccessToken, Membership, Organization, Role, Scope, User
+from accounts.models import AccessToken, Organization, Role, Scope, User
 
 
-class MeOut(serializers.Serializer[User]):
+class MeOut(serializers.Serializer[Any]):
     """Who the caller is."""
 
     name = serializers.CharField(source="username")
@@ -19,7 +21,7 @@ class MeOut(serializers.Serializer[User]):
         return dict(user.memberships.values_list("organization__name", "role"))
 
 
-class TokenOut(serializers.Serializer[AccessToken]):
+class TokenOut(serializers.Serializer[Any]):
     """A token, without its secret."""
 
     id = serializers.IntegerField(source="pk")
@@ -43,7 +45,7 @@ class NewTokenOut(TokenOut):
         return text
 
 
-class NewTokenIn(serializers.Serializer[AccessToken]):
+class NewTokenIn(serializers.Serializer[Any]):
     """What a token is for."""
 
     name = serializers.CharField(max_length=96)
@@ -51,7 +53,7 @@ class NewTokenIn(serializers.Serializer[AccessToken]):
     expires_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
 
 
-class MemberOut(serializers.Serializer[Membership]):
+class MemberOut(serializers.Serializer[Any]):
     """A member of an organization."""
 
     name = serializers.CharField(source="user.username")
@@ -59,7 +61,7 @@ class MemberOut(serializers.Serializer[Membership]):
     role = serializers.ChoiceField(choices=Role.choices)
 
 
-class OrganizationOut(serializers.Serializer[Organization]):
+class OrganizationOut(serializers.Serializer[Any]):
     """An organization."""
 
     name = serializers.CharField()
@@ -75,7 +77,7 @@ class OrganizationOut(serializers.Serializer[Organization]):
         return [dict(MemberOut(row).data) for row in rows]
 
 
-class NewOrganizationIn(serializers.Serializer[Organization]):
+class NewOrganizationIn(serializers.Serializer[Any]):
     """What an organization starts as."""
 
     name = serializers.CharField(max_length=42)
@@ -83,7 +85,7 @@ class NewOrganizationIn(serializers.Serializer[Organization]):
     is_private_by_default = serializers.BooleanField(required=False, default=False)
 
 
-class MemberIn(serializers.Serializer[Membership]):
+class MemberIn(serializers.Serializer[Any]):
     """The role to give."""
 
     role = serializers.ChoiceField(choices=Role.choices)

@@ -36,9 +36,7 @@ class MeView(APIView):
 class TokensView(APIView):
     """The caller's tokens."""
 
-    @extend_schema(
-        operation_id="tokens_list", summary="List tokens", responses=TokenOut(many=True)
-    )
+    @extend_schema(operation_id="tokens_list", summary="List tokens", responses=TokenOut(many=True))
     def get(self, request: Request) -> Response:
         """Answer all tokens, newest first, without their secrets."""
         rows: QuerySet[AccessToken] = AccessToken.objects.filter(user=_owner(viewer(request)))
@@ -50,7 +48,9 @@ class TokensView(APIView):
         request=NewTokenIn,
         responses={201: NewTokenOut},
         examples=[
-            OpenApiExample("Laptop", value={"name": "laptop", "scopes": ["write"]}, request_only=True)
+            OpenApiExample(
+                "Laptop", value={"name": "laptop", "scopes": ["write"]}, request_only=True
+            )
         ],
     )
     def post(self, request: Request) -> Response:

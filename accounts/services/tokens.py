@@ -17,7 +17,7 @@ from store.core.errors import BadCredentialsError, InvalidError, NotFoundError
 PREFIX = "hf_"
 """What every hub client and secret scanner knows a token by."""
 _ALPHABET = string.ascii_letters + string.digits
-_RANDOM_CHARS = 30  # 30 × log2(62) = 178 bits
+_RANDOM_CHARS = 30  # 178 bits of chance
 _CHECK_CHARS = 4
 _LAST_USED_STEP = timedelta(minutes=1)
 

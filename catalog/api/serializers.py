@@ -9,7 +9,7 @@ from catalog.history.trees import Entry
 from catalog.models import Commit, FileScan, Listing, ModelRepo
 
 
-class FactsOut(serializers.Serializer[Listing]):
+class FactsOut(serializers.Serializer[Any]):
     """What the store measured in the files of the newest revision."""
 
     architecture = serializers.CharField()
@@ -23,7 +23,7 @@ class FactsOut(serializers.Serializer[Listing]):
     total_bytes = serializers.IntegerField()
 
 
-class ModelOut(serializers.Serializer[Listing]):
+class ModelOut(serializers.Serializer[Any]):
     """One line of the list."""
 
     id = serializers.CharField(source="full_name")
@@ -71,7 +71,7 @@ class ModelDetailOut(ModelOut):
         return found
 
 
-class FileOut(serializers.Serializer[Entry]):
+class FileOut(serializers.Serializer[Any]):
     """One file of a revision."""
 
     path = serializers.CharField()
@@ -106,7 +106,7 @@ class FileOut(serializers.Serializer[Entry]):
         return found
 
 
-class RevisionOut(serializers.Serializer[Commit]):
+class RevisionOut(serializers.Serializer[Any]):
     """One commit."""
 
     oid = serializers.CharField()
@@ -117,7 +117,7 @@ class RevisionOut(serializers.Serializer[Commit]):
     authored_at = serializers.DateTimeField()
 
 
-class ByHashOut(serializers.Serializer[dict[str, Any]]):
+class ByHashOut(serializers.Serializer[Any]):
     """Where a content occurs, among what the caller may read."""
 
     model = serializers.CharField()
@@ -126,7 +126,7 @@ class ByHashOut(serializers.Serializer[dict[str, Any]]):
     verdict = serializers.CharField()
 
 
-class NewModelIn(serializers.Serializer[ModelRepo]):
+class NewModelIn(serializers.Serializer[Any]):
     """What a new repository starts as."""
 
     name = serializers.CharField(max_length=96)
@@ -135,7 +135,7 @@ class NewModelIn(serializers.Serializer[ModelRepo]):
     license = serializers.CharField(max_length=64, required=False, default="")
 
 
-class ModelSettingsIn(serializers.Serializer[ModelRepo]):
+class ModelSettingsIn(serializers.Serializer[Any]):
     """What can be changed; absent stays as it is."""
 
     is_private = serializers.BooleanField(required=False)

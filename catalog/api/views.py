@@ -84,9 +84,7 @@ class ModelsView(APIView):
         request=NewModelIn,
         responses={201: ModelDetailOut},
         examples=[
-            OpenApiExample(
-                "New", value={"name": "my-gpt", "is_private": True}, request_only=True
-            )
+            OpenApiExample("New", value={"name": "my-gpt", "is_private": True}, request_only=True)
         ],
     )
     def post(self, request: Request) -> Response:

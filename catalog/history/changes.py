@@ -73,10 +73,9 @@ def _file_diff(store: ObjectStore, change: Change) -> str:
     old, new = _lines(store, change.old), _lines(store, change.new)
     if old is None or new is None:
         return f"{head}Binary files {old_name} and {new_name} differ\n"
-    out = [head]
-    for line in difflib.unified_diff(old, new, old_name, new_name):
-        out.append(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n")
-    return "".join(out)
+    lines = difflib.unified_diff(old, new, old_name, new_name)
+    unended = "\n\\ No newline at end of file\n"
+    return head + "".join(line if line.endswith("\n") else line + unended for line in lines)
 
 
 def _lines(store: ObjectStore, item: TreeItem | None) -> list[str] | None:

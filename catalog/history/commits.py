@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from django.db import transaction
 from django.utils import timezone
 from dulwich.objects import Commit as GitCommit
+from dulwich.objects import ObjectID
 
 from catalog.history.changes import Change, tree_changes
 from catalog.history.errors import (
@@ -147,7 +148,7 @@ def add_commit(
     body = f"{title}\n" + (f"\n{message}\n" if message else "")
     git = GitCommit()
     git.tree = tree_oid.encode()
-    git.parents = [parent.oid.encode()] if parent else []
+    git.parents = [ObjectID(parent.oid.encode())] if parent else []
     git.author = git.committer = signature(author)
     git.author_time = git.commit_time = now
     git.author_timezone = git.commit_timezone = 0
@@ -185,4 +186,3 @@ def _index_paths(commit: Commit, changes: list[Change]) -> None:
 def _delete(tree: WorkTree, path: str) -> None:
     if not tree.delete(path):
         raise EntryNotFoundError(f"A file with this name doesn't exist: {path}", path=path)
-

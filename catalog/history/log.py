@@ -8,7 +8,8 @@ from catalog.models import Commit, ModelRepo
 
 _ANCESTORS = """
     WITH RECURSIVE line AS (
-        SELECT id, oid, parent_oid, depth FROM catalog_commit WHERE repo_id = %(repo)s AND oid = %(oid)s
+        SELECT id, oid, parent_oid, depth FROM catalog_commit
+        WHERE repo_id = %(repo)s AND oid = %(oid)s
       UNION ALL
         SELECT c.id, c.oid, c.parent_oid, c.depth
         FROM catalog_commit c JOIN line ON c.repo_id = %(repo)s AND c.oid = line.parent_oid
@@ -25,8 +26,8 @@ def history(repo: ModelRepo, head_oid: str, *, limit: int, skip: int = 0) -> lis
         limit: At most so many.
         skip: Leave out the first so many.
     """
-    sql = _ANCESTORS + "SELECT id FROM line ORDER BY depth DESC LIMIT %(limit)s OFFSET %(skip)s"
-    params = {"repo": repo.pk, "oid": head_oid, "limit": limit, "skip": skip}
+    sql = _ANCESTORS + "SELECT id FROM line ORDER BY depth DESC LIMIT %(limit)s OFFSET %(skip)s"  # noqa: S608
+    params: dict[str, int | str] = {"repo": repo.pk, "oid": head_oid, "limit": limit, "skip": skip}
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         ids = [row[0] for row in cursor.fetchall()]
@@ -46,7 +47,7 @@ def last_commits(repo: ModelRepo, head_oid: str, paths: Iterable[str]) -> dict[s
     """
     wanted = list(dict.fromkeys(paths))
     sql = (
-        _ANCESTORS
+        _ANCESTORS  # noqa: S608 - constants only
         + """
         SELECT DISTINCT ON (p.path) p.path, p.commit_id
         FROM catalog_commitpath p JOIN line ON line.id = p.commit_id

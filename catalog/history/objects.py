@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from dulwich.objects import Blob, Commit, ShaFile, Tag, Tree
+from dulwich.objects import Blob, Commit, ObjectID, ShaFile, Tag, Tree
 
 from catalog.history.pointers import parse_pointer
 from catalog.models import GitObject
@@ -147,7 +147,7 @@ def make_tree(items: Iterable[TreeItem]) -> Tree:
     """Return the git tree of ``items``, whatever their order."""
     tree = Tree()
     for item in items:
-        tree.add(item.name.encode(), item.mode, item.oid.encode())
+        tree.add(item.name.encode(), item.mode, ObjectID(item.oid.encode()))
     return tree
 
 

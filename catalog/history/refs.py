@@ -64,7 +64,7 @@ def resolve(repo: ModelRepo, revision: str) -> Resolved:
     Raises:
         RevisionNotFoundError: nothing, or more than one commit, has this name.
     """
-    name = DEFAULT_BRANCH if revision == "HEAD" else revision
+    name = DEFAULT_BRANCH if revision == "HEAD" else revision.replace("\0", "\ufffd")
     candidates = [name] if name.startswith("refs/") else [HEADS + name, TAGS + name]
     refs = {ref.name: ref for ref in Ref.objects.filter(repo=repo, name__in=candidates)}
     for candidate in candidates:

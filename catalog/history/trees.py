@@ -152,8 +152,8 @@ def _with_sizes(repo: ModelRepo, found: list[tuple[str, TreeItem]]) -> list[Entr
     sizes: dict[str, tuple[int, str, int | None]] = {}
     for start in range(0, len(oids), _BATCH):
         rows = GitObject.objects.filter(repo=repo, oid__in=oids[start : start + _BATCH])
-        for oid, *rest in rows.values_list("oid", "size_bytes", "lfs_sha256", "lfs_size_bytes"):
-            sizes[oid] = (rest[0], rest[1], rest[2])
+        columns = rows.values_list("oid", "size_bytes", "lfs_sha256", "lfs_size_bytes")
+        sizes |= {oid: (size, sha256, lfs_size) for oid, size, sha256, lfs_size in columns}
     return [_entry(path, item, sizes) for path, item in found]
 
 

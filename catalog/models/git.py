@@ -43,7 +43,7 @@ class GitObject(models.Model):
 
 
 class Ref(models.Model):
-    """A name for a commit (or an annotated tag): ``refs/heads/main``, ``refs/tags/v1`` …"""
+    """A name for a commit or an annotated tag: ``refs/heads/main``, ``refs/tags/v1``."""
 
     repo = models.ForeignKey(ModelRepo, models.CASCADE, related_name="refs")
     name = models.CharField(max_length=255, db_collation="C")

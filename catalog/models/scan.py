@@ -31,7 +31,8 @@ class FileScan(models.Model):
     """What the bytes are, whatever the name says."""
     code = models.CharField(max_length=64, blank=True)
     reason = models.CharField(max_length=500, blank=True)
-    facts = models.JSONField(null=True)
+    report = models.JSONField(null=True)
+    """The whole finding, as ``catalog.formats.verdicts.FileReport`` writes it."""
     scanner_version = models.CharField(max_length=24)
     scanned_at = models.DateTimeField(null=True)
 

@@ -70,7 +70,7 @@ class Published:
     """``False``: the operations changed nothing and the head was kept."""
 
 
-def publish(  # noqa: PLR0913 - the parts of a commit
+def publish(
     viewer: Viewer,
     repo: ModelRepo,
     *,

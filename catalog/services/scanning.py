@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterable
-from dataclasses import asdict, is_dataclass
 from typing import Any
 
 from django.db import transaction
@@ -84,17 +83,19 @@ def scan_commit(repo_id: int, commit_oid: str) -> dict[str, Any]:
 def _judge(repo: ModelRepo, entry: Entry, budget: Budget) -> FileScan:
     try:
         report = judge(source_of(repo, entry), entry.path, budget=budget)
-    except TransientError, OSError:
-        raise
-    facts = asdict(report.facts) if is_dataclass(report.facts) else None
+    except OSError as exc:
+        if budget is AT_ONCE:  # the job will try again; the commit need not fail
+            logger.warning("the storage failed while a file was judged: %s", exc)
+            return _row(repo, entry, verdict=FileScan.Verdict.PENDING)
+        raise TransientError(f"The storage failed while {entry.path} was checked.") from exc
     return _row(
         repo,
         entry,
         verdict=FileScan.Verdict(report.verdict.value),
-        kind=report.kind,
+        kind=report.kind.value,
         code=report.code,
         reason=report.reason,
-        facts=facts,
+        report=report.to_json(),
     )
 
 
@@ -112,7 +113,7 @@ def _row(repo: ModelRepo, entry: Entry, **values: Any) -> FileScan:
 def _keep(scan: FileScan) -> None:
     values = {
         name: getattr(scan, name)
-        for name in ("verdict", "kind", "code", "reason", "facts", "scanner_version", "scanned_at")
+        for name in ("verdict", "kind", "code", "reason", "report", "scanner_version", "scanned_at")
     }
     FileScan.objects.update_or_create(
         repo=scan.repo, blob_oid=scan.blob_oid, path=scan.path, defaults=values

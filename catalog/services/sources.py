@@ -5,6 +5,7 @@ from catalog.formats.sources import ByteSource, BytesSource
 from catalog.history.objects import ObjectStore
 from catalog.history.trees import Entry
 from catalog.models import ModelRepo
+from store.core.errors import StoreError
 from store.storage import Digest
 
 
@@ -17,7 +18,10 @@ class StoredSource:
 
     def read_at(self, offset: int, length: int) -> bytes:
         """See ``ByteSource.read_at``."""
-        return storage().read_at(self.digest, offset, length)
+        try:
+            return storage().read_at(self.digest, offset, length)
+        except StoreError as exc:  # a finding about the storage, never about the file
+            raise OSError(exc.message) from exc
 
 
 def source_of(repo: ModelRepo, entry: Entry) -> ByteSource:

@@ -98,7 +98,7 @@ def _rows(repo: ModelRepo, commit_oid: str, entries: list[Entry]) -> list[dict[s
         (scan.blob_oid, scan.path): scan
         for scan in FileScan.objects.filter(
             repo=repo, blob_oid__in=[entry.oid for entry in entries if not entry.is_folder]
-        ).defer("facts")
+        ).defer("report")
     }
     return [
         {

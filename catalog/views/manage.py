@@ -38,9 +38,7 @@ def settings_page(request: HttpRequest, ns: str, name: str) -> HttpResponse:
                 change_settings(viewer, repo, is_private=values["is_private"])
                 messages.success(request, _("The visibility is changed."))
             elif isinstance(chosen, MoveForm):
-                repo = move_repo(
-                    viewer, repo, namespace=values["namespace"], name=values["name"]
-                )
+                repo = move_repo(viewer, repo, namespace=values["namespace"], name=values["name"])
                 messages.success(request, _("The model has a new id; the old one leads here."))
             else:
                 delete_repo(viewer, repo, confirmation=values["confirmation"])

@@ -35,9 +35,7 @@ class PullRequestsUnavailableError(UnprocessableError):
 
 
 @hub_view("POST")
-def commit(
-    request: HttpRequest, viewer: Viewer, ns: str, name: str, rev: str
-) -> HttpResponseBase:
+def commit(request: HttpRequest, viewer: Viewer, ns: str, name: str, rev: str) -> HttpResponseBase:
     """Add a commit to a branch."""
     repo = repo_for(viewer, ns, name, to="write")
     if flag(request, "create_pr"):

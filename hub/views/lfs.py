@@ -57,7 +57,7 @@ def batch(request: HttpRequest, viewer: Viewer, ns: str, name: str) -> HttpRespo
     return JsonResponse(answer, content_type=CONTENT_TYPE)
 
 
-def _object(  # noqa: PLR0913 - one line of a batch
+def _object(
     request: HttpRequest,
     viewer: Viewer,
     repo: ModelRepo,
@@ -93,9 +93,7 @@ def _checked(item: Any) -> tuple[str, int]:
     return oid, size_bytes
 
 
-def _download(
-    request: HttpRequest, repo: ModelRepo, oid: str, owned: int | None
-) -> dict[str, Any]:
+def _download(request: HttpRequest, repo: ModelRepo, oid: str, owned: int | None) -> dict[str, Any]:
     if owned is None:
         raise NotFoundError("Object does not exist in this repository.")
     href = f"{origin(request)}/{repo.full_name}.git/info/lfs/objects/{oid}"

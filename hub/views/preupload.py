@@ -53,7 +53,7 @@ def preupload(
     return JsonResponse({"files": answer, "commitOid": found.commit_oid})
 
 
-def _decision(  # noqa: PLR0913 - what a decision rests on
+def _decision(
     path: str,
     size_bytes: int,
     sample: bytes,

@@ -14,9 +14,7 @@ from store.core.errors import InvalidError
 
 
 @hub_view("POST", "DELETE")
-def branch(
-    request: HttpRequest, viewer: Viewer, ns: str, name: str, ref: str
-) -> HttpResponseBase:
+def branch(request: HttpRequest, viewer: Viewer, ns: str, name: str, ref: str) -> HttpResponseBase:
     """Make or delete a branch."""
     repo = repo_for(viewer, ns, name, to="write")
     short = ref.removeprefix(refs.HEADS)

@@ -32,9 +32,7 @@ def tree(
     repo = repo_for(viewer, ns, name)
     commit_oid = resolve(repo, rev).commit_oid
     expand = flag(request, "expand")
-    entries = list_entries(
-        repo, commit_oid, path.strip("/"), recursive=flag(request, "recursive")
-    )
+    entries = list_entries(repo, commit_oid, path.strip("/"), recursive=flag(request, "recursive"))
     most = EXPANDED_PAGE if expand else TREE_PAGE
     limit = min(number(request, "limit", most, least=1), most)
     cursor = request.GET.get("cursor", "")
@@ -109,9 +107,7 @@ def _refs(rows: list[Ref], prefix: str) -> list[dict[str, str]]:
 
 
 @hub_view("GET")
-def commits(
-    request: HttpRequest, viewer: Viewer, ns: str, name: str, rev: str
-) -> HttpResponseBase:
+def commits(request: HttpRequest, viewer: Viewer, ns: str, name: str, rev: str) -> HttpResponseBase:
     """List the history of one revision, newest first (contract 6.4)."""
     repo = repo_for(viewer, ns, name)
     head = resolve(repo, rev).commit_oid

@@ -5,7 +5,6 @@ is known before the first byte. A broken transfer is resumed by fetching the fil
 """
 
 from collections.abc import Iterator
-from datetime import datetime
 
 from django.http import HttpRequest, StreamingHttpResponse
 from zipstream import ZIP_STORED, ZipStream
@@ -42,7 +41,7 @@ def archive(
     granted, blocked = _granted(viewer, repo, commit)
     if not granted:
         raise NotFoundError("There is no file to download in this revision yet.")
-    zipped = _zip(repo, commit.authored_at, granted, blocked)
+    zipped = _zip(repo, granted, blocked)
     answer = StreamingHttpResponse(
         _counted(request, viewer, repo, commit.oid, zipped), content_type="application/zip"
     )
@@ -55,9 +54,7 @@ def archive(
     return answer
 
 
-def _granted(
-    viewer: Viewer, repo: ModelRepo, commit: Commit
-) -> tuple[list[Entry], dict[str, str]]:
+def _granted(viewer: Viewer, repo: ModelRepo, commit: Commit) -> tuple[list[Entry], dict[str, str]]:
     """Return (files to send, reasons by path of those that are not)."""
     entries = list_entries(repo, commit.oid, recursive=True)
     files = [entry for entry in entries if not entry.is_folder and not entry.is_link]
@@ -76,9 +73,7 @@ def _granted(
     return granted, blocked
 
 
-def _zip(
-    repo: ModelRepo, at: datetime, files: list[Entry], blocked: dict[str, str]
-) -> ZipStream:
+def _zip(repo: ModelRepo, files: list[Entry], blocked: dict[str, str]) -> ZipStream:
     zipped = ZipStream(compress_type=ZIP_STORED, sized=True)
     for file in files:
         zipped.add(_content(repo, file), file.path, size=file.size_bytes)

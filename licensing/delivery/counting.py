@@ -38,8 +38,10 @@ WINDOW = timedelta(days=30)
 COUNTED_SUFFIXES = (".safetensors", ".gguf", ".bin", ".pt", ".pth", ".onnx", ".h5", ".zip")
 """Weights, and the archive of everything: what people come for."""
 
-_CI = re.compile(r"is_ci/true|github-actions|gitlab-runner|jenkins|circleci|buildkite", re.I)
-_BOT = re.compile(r"bot\b|crawler|spider|slurp|facebookexternalhit|monitor", re.I)
+_CI = re.compile(
+    r"is_ci/true|github-actions|gitlab-runner|jenkins|circleci|buildkite", re.IGNORECASE
+)
+_BOT = re.compile(r"bot\b|crawler|spider|slurp|facebookexternalhit|monitor", re.IGNORECASE)
 _BROWSER = re.compile(r"^Mozilla/")
 
 

@@ -203,7 +203,7 @@ def _describe(answer: HttpResponseBase, delivery: Delivery, *, as_attachment: bo
 
 
 def _reaches_end(what: BytesPlan, delivery: Delivery) -> bool:
-    return what.start + what.length == delivery.entry.size_bytes
+    return bool(what.start + what.length == delivery.entry.size_bytes)
 
 
 def _noter(request: HttpRequest, viewer: Viewer, delivery: Delivery) -> Callable[[], None]:

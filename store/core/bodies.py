@@ -79,4 +79,6 @@ def read_json(request: HttpRequest, *, max_bytes: int = MAX_JSON_BYTES) -> dict[
         raise BrokenBodyError("The body is not valid JSON.") from exc
     if not isinstance(value, dict):
         raise BrokenBodyError("The body must be a JSON object.")
+    if b"\\u0000" in raw:  # PostgreSQL has no such character
+        raise BrokenBodyError("The body contains a NUL character.")
     return value

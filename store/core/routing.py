@@ -50,9 +50,6 @@ class SegmentConverter:
 
 def register() -> None:
     """Make ``<seg:>``, ``<rev:>`` and ``<file:>`` known to ``django.urls.path``."""
-    for name, converter in {
-        "seg": SegmentConverter,
-        "rev": RevisionConverter,
-        "file": FilePathConverter,
-    }.items():
-        register_converter(converter, name)
+    register_converter(SegmentConverter, "seg")
+    register_converter(RevisionConverter, "rev")
+    register_converter(FilePathConverter, "file")

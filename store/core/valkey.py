@@ -1,7 +1,6 @@
 """The one connection pool to Redis or Valkey."""
 
 from functools import lru_cache
-from typing import cast
 
 import redis
 from django.conf import settings
@@ -10,7 +9,6 @@ from django.conf import settings
 @lru_cache(maxsize=1)
 def valkey() -> redis.Redis:
     """Return this process's client; its pool is safe to share between threads."""
-    client = redis.Redis.from_url(
+    return redis.Redis.from_url(
         settings.REDIS_URL, socket_timeout=10, socket_connect_timeout=5, decode_responses=True
     )
-    return cast("redis.Redis", client)

@@ -8,7 +8,13 @@ from typing import Any
 
 import structlog
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBadRequest,
+    HttpResponseBase,
+    JsonResponse,
+)
 from django.shortcuts import render
 
 from store.core.errors import RateLimitedError, StoreError
@@ -37,6 +43,8 @@ class RequestIdMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         request.id = request_id(request)  # type: ignore[attr-defined]
+        if "\0" in request.path_info or "%00" in request.META.get("QUERY_STRING", ""):
+            return HttpResponseBadRequest("A NUL character has no place in an address.")
         with structlog.contextvars.bound_contextvars(request_id=request.id):  # type: ignore[attr-defined]
             response = self.get_response(request)
         response["X-Request-Id"] = request.id  # type: ignore[attr-defined]

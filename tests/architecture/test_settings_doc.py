@@ -23,8 +23,6 @@ def test_each_setting_is_documented(field: str) -> None:
 
 
 def test_the_table_names_no_setting_that_is_gone() -> None:
-    documented = {
-        line.split("`")[1] for line in TABLE.splitlines() if line.startswith("| `")
-    }
+    documented = {line.split("`")[1] for line in TABLE.splitlines() if line.startswith("| `")}
 
     assert documented == {outside_name(field) for field in Env.model_fields}

@@ -43,9 +43,7 @@ def put(repo: ModelRepo, files: dict[str, bytes | None], title: str = "change") 
         ]
         apply_operations(store, tree, operations)
 
-    return write_commit(
-        repo=repo, ref_name=MAIN, edit=edit, title=title, author="alice"
-    ).commit
+    return write_commit(repo=repo, ref_name=MAIN, edit=edit, title=title, author="alice").commit
 
 
 def exported(repo: ModelRepo, folder: Path) -> Path:
@@ -127,4 +125,6 @@ def test_blob_ids(alice: User, tmp_path: Path, size_bytes: int) -> None:
 
     git(tmp_path, "init", "-q", ".")
     oid = git(tmp_path, "hash-object", "--stdin", data=data)
-    assert [e.oid for e in list_entries(repo, resolve(repo, "main").commit_oid) if e.path == "data"] == [oid]
+    assert [
+        e.oid for e in list_entries(repo, resolve(repo, "main").commit_oid) if e.path == "data"
+    ] == [oid]

@@ -1,0 +1,62 @@
+"""``manage.py load_demo``: the demo catalogue, on first start."""
+
+import json
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+from django.db import transaction
+
+from accounts.models import Organization, Role, User
+from accounts.services.people import create_organization, create_user, set_member
+from accounts.viewer import Viewer
+from catalog.models import ModelRepo
+from catalog.services.folders import files_of, publish_files
+from catalog.services.repos import NewRepo, create_repo
+
+PASSWORD = "try-the-store-1"  # noqa: S105 - printed at start, for a store on one's own machine
+PEOPLE = (("ada", "Ada Publisher", False), ("ben", "Ben Visitor", False), ("root-admin", "", True))
+
+
+class Command(BaseCommand):
+    """Makes the demo people and publishes every model of ``demo/catalogue.json`` once."""
+
+    help = "Load the demo catalogue; does nothing in a store that has people already."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--force", action="store_true", help="add what is missing anyway")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if User.objects.exists() and not options["force"]:
+            self.stdout.write("The store has people already; nothing was loaded.")
+            return
+        for name, full_name, is_staff in PEOPLE:
+            if not User.objects.filter(username__iexact=name).exists():
+                create_user(
+                    username=name,
+                    email=f"{name}@example.org",
+                    password=PASSWORD,
+                    full_name=full_name,
+                    is_staff=is_staff,
+                )
+        viewer = Viewer(user=User.objects.get(username="ada"))
+        folder = Path(settings.BASE_DIR) / "demo"
+        for item in json.loads((folder / "catalogue.json").read_text())["models"]:
+            self._load(viewer, item, folder)
+
+    @transaction.atomic
+    def _load(self, viewer: Viewer, item: dict[str, Any], folder: Path) -> None:
+        owner, name = item["owner"], item["name"]
+        if ModelRepo.objects.all().named(owner, name).exists():
+            return
+        if not Organization.objects.filter(name__iexact=owner).exists():
+            organization = create_organization(
+                name=owner, creator=None, full_name=item.get("owner_full_name", "")
+            )
+            set_member(organization, viewer.signed_in(), Role.ADMIN, actor=None)
+            viewer = Viewer(user=viewer.user)  # roles are read once
+        repo = create_repo(viewer, NewRepo(name, owner, is_private=False))
+        publish_files(viewer, repo, files_of(folder / item["folder"]), title=f"Publish {name}")
+        self.stdout.write(f"{repo.full_name} is published.")

@@ -1,0 +1,103 @@
+"""Publishing a folder of this machine: the demo catalogue, imports, the web form's staging."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+
+from accounts.viewer import Viewer
+from catalog.content.ownership import grant, owned_size
+from catalog.content.stores import storage
+from catalog.history.attributes import FILE as ATTRIBUTES_FILE
+from catalog.history.attributes import Attributes
+from catalog.history.refs import DEFAULT_BRANCH, resolve
+from catalog.history.trees import find_entries, read_blob
+from catalog.models import ModelRepo
+from catalog.services.publishing import AddFile, AddLfs, Operation, Published, publish
+from store.storage import Digest
+
+_BLOCK_BYTES = 1024 * 1024
+_SKIPPED = {".git", ".cache", "__pycache__"}
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """A file on this machine and where it goes."""
+
+    source: Path
+    path: str
+
+
+def files_of(folder: Path) -> list[LocalFile]:
+    """Return every file below ``folder``, in path order; links and caches are left out."""
+    found = []
+    for source in sorted(folder.rglob("*")):
+        inside = source.relative_to(folder)
+        if source.is_file() and not source.is_symlink() and not _SKIPPED & set(inside.parts):
+            found.append(LocalFile(source, inside.as_posix()))
+    return found
+
+
+def publish_files(
+    viewer: Viewer,
+    repo: ModelRepo,
+    files: Iterable[LocalFile],
+    *,
+    title: str,
+    message: str = "",
+    revision: str = DEFAULT_BRANCH,
+) -> Published:
+    """Commit ``files`` in one go; large ones and those git attributes mark become LFS objects.
+
+    Raises:
+        What ``publish`` raises; nothing is committed then.
+    """
+    wanted = list(files)
+    rules = Attributes(_attributes(repo, revision, wanted))
+    return publish(
+        viewer,
+        repo,
+        revision=revision,
+        operations=_operations(viewer, repo, wanted, rules),
+        title=title,
+        message=message,
+    )
+
+
+def _operations(
+    viewer: Viewer, repo: ModelRepo, files: list[LocalFile], rules: Attributes
+) -> Iterator[Operation]:
+    for file in files:
+        size_bytes = file.source.stat().st_size
+        is_large = size_bytes >= settings.ENV.max_regular_file_bytes
+        if size_bytes and (is_large or rules.is_lfs(file.path)):
+            sha256 = _stored(viewer, repo, file.source, size_bytes)
+            yield AddLfs(file.path, sha256, size_bytes)
+        else:
+            yield AddFile(file.path, file.source.read_bytes())
+
+
+def _stored(viewer: Viewer, repo: ModelRepo, source: Path, size_bytes: int) -> str:
+    """Store a file's content unless the repository owns it; return its sha256."""
+    digest = hashlib.sha256()
+    with source.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+    sha256 = digest.hexdigest()
+    if owned_size(repo, sha256) is None:
+        with source.open("rb") as file:
+            storage().put(file, Digest(sha256), size_bytes)
+        grant(repo, sha256, size_bytes, by=viewer.user)
+    return sha256
+
+
+def _attributes(repo: ModelRepo, revision: str, files: list[LocalFile]) -> str:
+    """Return the rules that will hold: the folder's own file, else the revision's."""
+    for file in files:
+        if file.path == ATTRIBUTES_FILE:
+            return file.source.read_text("utf-8", "replace")
+    commit_oid = resolve(repo, revision).commit_oid
+    entry = find_entries(repo, commit_oid, [ATTRIBUTES_FILE]).get(ATTRIBUTES_FILE)
+    return read_blob(repo, entry).decode("utf-8", "replace") if entry else ""

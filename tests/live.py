@@ -1,0 +1,119 @@
+"""A whole running store, as ``make run`` starts it, for clients and browsers to use."""
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+START_S = 120
+PASSWORD = "correct horse battery 9"
+
+
+@dataclass
+class LiveStore:
+    """A running store and the commands beside it."""
+
+    url: str
+    data_dir: Path
+    process: subprocess.Popen[bytes]
+
+    def manage(self, *args: str) -> str:
+        """Run a management command beside the running store; return what it printed."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *args],
+            cwd=ROOT,
+            env=environment(self.data_dir),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def person(self, name: str = "", scope: str = "write") -> tuple[str, str]:
+        """Make a person; return (name, token)."""
+        name = name or f"user{secrets.token_hex(4)}"
+        token = self.manage(
+            "adduser",
+            name,
+            "--email",
+            f"{name}@example.org",
+            "--password",
+            PASSWORD,
+            "--token",
+            scope,
+        )
+        return name, token
+
+    def stop(self) -> int:
+        """Stop everything as Ctrl-C does; return the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=120)
+
+
+def environment(data_dir: Path, **more: str) -> dict[str, str]:
+    """The environment of a store of its own: nothing of the tests' settings leaks in."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("STORE_", "HF_", "DJANGO_", "PYTEST_"))
+        and name not in {"DATABASE_URL", "REDIS_URL", "PORT"}
+    }
+    return kept | {"STORE_DATA_DIR": str(data_dir), "STORE_RATE_LIMITS": "off"} | more
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def start(**settings: str) -> LiveStore:
+    """Start a store with an empty data folder and wait until it is ready."""
+    data_dir = Path(tempfile.mkdtemp(prefix="live-", dir=tempfile.gettempdir()))
+    data_dir.chmod(0o755)
+    port = free_port()
+    log = (data_dir / "terminal.log").open("wb")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "store.supervise"],
+        cwd=ROOT,
+        env=environment(data_dir, PORT=str(port), **settings),
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    store = LiveStore(f"http://127.0.0.1:{port}", data_dir, process)
+    wait_ready(store)
+    return store
+
+
+def wait_ready(store: LiveStore) -> None:
+    """Return once /readyz says so; fail with the log when it never does."""
+    until = time.monotonic() + START_S
+    while time.monotonic() < until and store.process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{store.url}/readyz", timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    log = (store.data_dir / "terminal.log").read_text(errors="replace")
+    raise AssertionError(f"the store did not get ready:\n{log[-4000:]}")
+
+
+def discard(store: LiveStore) -> None:
+    """Stop the store and delete its data."""
+    store.stop()
+    shutil.rmtree(store.data_dir, ignore_errors=True)
