@@ -89,7 +89,7 @@ class GgufHeader:
         return sum(t.elements for t in self.tensors if not t.name.startswith(_CONSTANT_TENSORS))
 
     @property
-    def parameters_by_type(self) -> dict[str, int]:
+    def elements_by_type(self) -> dict[str, int]:
         """Elements per ggml type, the most frequent first."""
         counted: Counter[str] = Counter()
         for tensor in self.tensors:
@@ -104,7 +104,7 @@ class GgufHeader:
         (``Q4_K_M``); else the type that holds most elements.
         """
         declared = FILE_TYPES.get(self.count("general.file_type") or 0, "")
-        dominant = next(iter(self.parameters_by_type), "")
+        dominant = next(iter(self.elements_by_type), "")
         if not dominant or dominant in UNPACKED:
             return ""
         # small models fall back to other types than their name says: believe the tensors then

@@ -8,6 +8,7 @@ https://github.com/huggingface/safetensors#format
     8 bytes little-endian header length n · n bytes JSON · tensor data to the end of the file
 """
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +36,8 @@ _HEADER_LIMITS = strict_json.JsonLimits(
     containers=4 * MAX_TENSORS,  # three a tensor, and brackets in names
     values=20 * MAX_TENSORS,
 )
+_MASK = re.compile(r"(?:^|\.)(?:attn|attention|self_attn)\.bias$")
+_CONSTANT = re.compile(r"(?:^|\.)(?:masked_bias|rotary_emb\.inv_freq|position_ids)$")
 _TENSOR_KEYS = {"dtype", "shape", "data_offsets"}
 
 
@@ -60,6 +63,15 @@ class Tensor:
             product *= size
         return product
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether it is a causal mask or a position table: computed, never learned.
+
+        GPT-2 as first published holds twelve masks of 1024 by 1024, a tenth of its elements.
+        """
+        is_mask = self.shape[:2] == (1, 1) and len(self.shape) == 4
+        return bool((is_mask and _MASK.search(self.name)) or _CONSTANT.search(self.name))
+
 
 @dataclass(frozen=True, slots=True)
 class SafetensorsHeader:
@@ -72,8 +84,8 @@ class SafetensorsHeader:
     """Length of the JSON; tensor data begins at ``8 + header_bytes``."""
 
     @property
-    def parameters_by_dtype(self) -> dict[str, int]:
-        """Elements per dtype, the most frequent first."""
+    def elements_by_dtype(self) -> dict[str, int]:
+        """Elements per dtype, constant buffers included, the most frequent first."""
         counted: Counter[str] = Counter()
         for tensor in self.tensors:
             counted[tensor.dtype] += tensor.elements
@@ -81,8 +93,8 @@ class SafetensorsHeader:
 
     @property
     def parameters(self) -> int:
-        """Elements of all tensors, constant buffers included."""
-        return sum(tensor.elements for tensor in self.tensors)
+        """Learned elements: all tensors but constant buffers that older models saved along."""
+        return sum(tensor.elements for tensor in self.tensors if not tensor.is_constant)
 
 
 def read_header(source: ByteSource) -> SafetensorsHeader:
