@@ -75,6 +75,17 @@ class Listing(models.Model):
         db_persist=True,
     )
     """What breaks ties between texts that match: 0 for a new listing, about 25 for the best."""
+    sort_name = models.GeneratedField(
+        expression=Lower("full_name"),
+        output_field=models.CharField(max_length=140),
+        db_persist=True,
+    )
+    sort_parameters = models.GeneratedField(
+        expression=Coalesce("parameters", Value(-1)),
+        output_field=models.BigIntegerField(),
+        db_persist=True,
+    )
+    """So that unknown comes last in an order that an index can give."""
 
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
@@ -89,10 +100,8 @@ class Listing(models.Model):
             models.Index(fields=["updated_at", "repo"], name="listing_by_update"),
             models.Index(fields=["weights_bytes", "repo"], name="listing_by_size"),
             models.Index(fields=["popularity", "repo"], name="listing_by_popularity"),
-            models.Index(
-                Coalesce("parameters", Value(-1)), F("repo"), name="listing_by_parameters"
-            ),
-            models.Index(Lower("full_name"), F("repo"), name="listing_by_name"),
+            models.Index(fields=["sort_parameters", "repo"], name="listing_by_parameters"),
+            models.Index(fields=["sort_name", "repo"], name="listing_by_name"),
         ]
 
     def __str__(self) -> str:
