@@ -1,0 +1,251 @@
+"""Keeps boxes resident between requests, within a budget of memory and number."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from inference.box.client import Box
+from inference.box.errors import BoxBusyError, BoxError, BoxParkedError
+from inference.box.limits import GIB, MIB, BoxLimits
+
+_EMPTY_BOX_BYTES = 400 * MIB
+"""Resident memory of Python, torch and transformers alone; measured 380 MB."""
+_WEIGHTS_FACTOR = 2
+"""fp16 files are computed in fp32 on processors: a guess until the box is measured."""
+
+
+class Starter(Protocol):
+    """How the pool makes boxes; :meth:`Box.start` outside tests."""
+
+    def __call__(
+        self, model_dir: Path, *, limits: BoxLimits | None = None, gguf_file: str | None = None
+    ) -> Box: ...
+
+
+@dataclass
+class _Slot:
+    """One key's place: being started, in use, or idle.
+
+    Attributes:
+        box: ``None`` while it is being started.
+        users: Threads that hold it or wait for it.
+        expected_bytes: Measured after each use; before that a guess.
+        used_at: When it was let go last, on the pool's clock.
+    """
+
+    expected_bytes: int
+    used_at: float
+    box: Box | None = None
+    users: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+@dataclass
+class _Record:
+    crashes: int = 0
+    parked_until: float = 0.0
+
+
+class BoxPool:
+    """Boxes by key, least recently used ones closed first. Safe for any number of threads.
+
+    Two users of one key take turns; users of different keys run side by side.
+
+    Args:
+        budget_bytes: Memory all boxes may hold together, in bytes. A single model may need more;
+            it then runs alone and is not kept.
+        max_boxes: Most processes at a time.
+        limits: For each box.
+        wait_s: Longest wait for a place or a turn, in seconds.
+        park_after: Crashes in a row after which a key rests.
+        park_s: How long it rests, in seconds.
+        starter: Makes boxes.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        budget_bytes: int = 6 * GIB,
+        max_boxes: int = 4,
+        limits: BoxLimits | None = None,
+        wait_s: float = 300.0,
+        park_after: int = 3,
+        park_s: float = 600.0,
+        starter: Starter = Box.start,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._budget_bytes = budget_bytes
+        self._max_boxes = max_boxes
+        self._limits = limits or BoxLimits()
+        self._wait_s = wait_s
+        self._park_after = park_after
+        self._park_s = park_s
+        self._starter = starter
+        self._clock = clock
+        self._slots: dict[str, _Slot] = {}
+        self._records: dict[str, _Record] = {}
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def use(self, key: str, model_dir: Path, *, gguf_file: str | None = None) -> Iterator[Box]:
+        """Hold the box of ``key`` while the block runs, starting it if needed.
+
+        A box that crashed, hung or was ended is thrown away; a refused request keeps it.
+
+        Args:
+            key: What makes two boxes the same: commit, file, and whoever they may serve.
+            model_dir: Folder of the model, for :meth:`Box.start`; used only to start.
+            gguf_file: As for :meth:`Box.start`.
+
+        Raises:
+            BoxBusyError: no place or turn within ``wait_s``.
+            BoxParkedError: the key crashed ``park_after`` times in a row a short while ago.
+            ModelRefusedError, BoxError: from :meth:`Box.start`.
+        """
+        self._refuse_parked(key)
+        deadline = self._clock() + self._wait_s
+        slot = self._reserve(key, model_dir, deadline)
+        try:
+            if not slot.lock.acquire(timeout=max(0.0, deadline - self._clock())):
+                raise BoxBusyError("Others are using this model; try again in a minute.")
+            try:
+                with self._counting_crashes(key):
+                    yield self._started(slot, model_dir, gguf_file)
+            finally:
+                self._measure(slot)
+                slot.lock.release()
+        finally:
+            self._let_go(key, slot)
+
+    def close_idle(self, *, older_than_s: float = 0.0) -> int:
+        """Close boxes nobody has used for ``older_than_s`` seconds; return how many."""
+        now = self._clock()
+        with self._changed:
+            idle = [
+                key
+                for key, slot in self._slots.items()
+                if slot.users == 0 and now - slot.used_at >= older_than_s
+            ]
+            boxes = [self._slots.pop(key).box for key in idle]
+            self._changed.notify_all()
+        for box in boxes:
+            if box is not None:
+                box.close()
+        return len(boxes)
+
+    def close(self) -> None:
+        """Close every idle box; boxes in use are closed when they are let go."""
+        with self._changed:
+            self._max_boxes = 0
+        self.close_idle()
+
+    @property
+    def resident(self) -> dict[str, int]:
+        """Keys that are held, with their memory in bytes as last measured or guessed."""
+        with self._changed:
+            return {key: slot.expected_bytes for key, slot in self._slots.items()}
+
+    def _refuse_parked(self, key: str) -> None:
+        with self._changed:
+            record = self._records.get(key)
+            left_s = record.parked_until - self._clock() if record else 0.0
+        if left_s > 0:
+            raise BoxParkedError(
+                f"This model crashed {self._park_after} times in a row and rests for "
+                f"{left_s / 60:.0f} more minutes.",
+                retry_after_s=int(left_s) + 1,
+            )
+
+    @contextmanager
+    def _counting_crashes(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except BoxError:
+            with self._changed:
+                record = self._records.setdefault(key, _Record())
+                record.crashes += 1
+                if record.crashes >= self._park_after:
+                    record.crashes = 0
+                    record.parked_until = self._clock() + self._park_s
+            raise
+        with self._changed:
+            self._records.pop(key, None)
+
+    def _reserve(self, key: str, model_dir: Path, deadline: float) -> _Slot:
+        """Return the key's slot, making room for a new one by closing idle boxes."""
+        needed = folder_bytes(model_dir) * _WEIGHTS_FACTOR + _EMPTY_BOX_BYTES
+        closing: list[Box] = []
+        try:
+            with self._changed:
+                while True:
+                    slot = self._slots.get(key)
+                    if slot is None and self._make_room(needed, closing):
+                        slot = self._slots[key] = _Slot(needed, self._clock())
+                    if slot is not None:
+                        slot.users += 1
+                        return slot
+                    left_s = deadline - self._clock()
+                    if left_s <= 0 or not self._changed.wait(left_s):
+                        raise BoxBusyError("All places for models are taken; try again soon.")
+        finally:
+            for box in closing:
+                box.close()
+
+    def _make_room(self, needed_bytes: int, closing: list[Box]) -> bool:
+        """Take idle slots out, oldest first, until one more fits; ``False``: it does not."""
+        while True:
+            used = sum(slot.expected_bytes for slot in self._slots.values())
+            fits = len(self._slots) < self._max_boxes
+            if fits and (used + needed_bytes <= self._budget_bytes or not self._slots):
+                return True
+            idle = [(slot.used_at, key) for key, slot in self._slots.items() if slot.users == 0]
+            if not idle:
+                return False
+            box = self._slots.pop(min(idle)[1]).box
+            if box is not None:
+                closing.append(box)
+
+    def _started(self, slot: _Slot, model_dir: Path, gguf_file: str | None) -> Box:
+        if slot.box is not None and not slot.box.is_alive:
+            slot.box.close()
+            slot.box = None
+        if slot.box is None:
+            slot.box = self._starter(model_dir, limits=self._limits, gguf_file=gguf_file)
+        return slot.box
+
+    def _measure(self, slot: _Slot) -> None:
+        """Note the memory a box holds after use; throw away one that is gone."""
+        if slot.box is None:
+            return
+        measured = slot.box.rss_bytes() if slot.box.is_alive else 0
+        if measured:
+            slot.expected_bytes = measured
+        else:
+            slot.box.close()
+            slot.box = None
+
+    def _let_go(self, key: str, slot: _Slot) -> None:
+        """Give a slot back; close it when it is empty, or over the budget with nobody waiting."""
+        leaving: list[Box] = []
+        with self._changed:
+            slot.users -= 1
+            slot.used_at = self._clock()
+            if slot.users == 0:
+                used = sum(other.expected_bytes for other in self._slots.values())
+                over = used > self._budget_bytes or len(self._slots) > self._max_boxes
+                if slot.box is None or over:
+                    self._slots.pop(key, None)
+                    leaving = [slot.box] if slot.box is not None else []
+            self._changed.notify_all()
+        for box in leaving:
+            box.close()
+
+
+def folder_bytes(folder: Path) -> int:
+    """Size of the files in a folder, in bytes, links followed."""
+    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())

@@ -1,0 +1,265 @@
+"""What travels between the trusted side and the box: framed JSON, strictly checked.
+
+One frame is four bytes (length, big endian) and that many bytes of UTF-8 JSON. What comes out of
+a box is a stranger's word: every field has bounds, unknown fields and numbers that are not finite
+are refused, and a frame past :data:`MAX_EVENT_BYTES` is never read.
+"""
+
+import json
+import struct
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from inference.box.limits import BoxLimits
+from inference.box.params import MAX_NEW_TOKENS, MAX_SEQUENCES, SamplingParams
+
+MAX_EVENT_BYTES = 64 * 1024
+MAX_REQUEST_BYTES = 2 * 1024 * 1024
+MAX_PROMPT_CHARS = 400_000
+"""Longest prompt that is sent at all; the model's context is usually far shorter."""
+HEADER = struct.Struct(">I")
+
+Network = Literal["namespace", "user-namespace", "seccomp", "open"]
+FinishReason = Literal["stop", "length", "cancelled"]
+RequestId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+Count = Annotated[int, Field(ge=0, le=2**53)]
+Seconds = Annotated[float, Field(ge=0, le=1e7)]
+Index = Annotated[int, Field(ge=0, lt=MAX_SEQUENCES)]
+Piece = Annotated[str, Field(max_length=8192, pattern=r"^[^\x00]*$")]
+"""Text of an answer. No NUL, which no database takes: the box writes U+FFFD for it."""
+
+
+class FrameError(ValueError):
+    """Bytes that are not a frame of this protocol."""
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+# ── to the box (trusted) ────────────────────────────────────────────────────────────────────────
+
+
+class SetupRequest(_Message):
+    """First frame: how to lock oneself in."""
+
+    request: Literal["setup"] = "setup"
+    limits: BoxLimits
+    readable: list[str]
+    """Folders and files that may be read; nothing may be written."""
+    devices: list[str] = []
+    """Device files that may be read and written (``/dev/null``, a graphics card)."""
+    uid: int | None = None
+    """User and group to become; ``None`` stays."""
+    parent_pid: int
+
+
+class LoadRequest(_Message):
+    """Load the model in a folder."""
+
+    request: Literal["load"] = "load"
+    model_dir: str
+    gguf_file: str | None = None
+    """Name of the GGUF file to take; ``None`` prefers safetensors, then the only GGUF."""
+
+
+class GenerateRequest(_Message):
+    """Continue a prompt."""
+
+    request: Literal["generate"] = "generate"
+    id: RequestId
+    prompt: Annotated[str, Field(max_length=MAX_PROMPT_CHARS)]
+    params: SamplingParams
+
+
+class CancelRequest(_Message):
+    """End a generation after the token it is at."""
+
+    request: Literal["cancel"] = "cancel"
+    id: RequestId
+
+
+class PingRequest(_Message):
+    """Are you there? Answered even in the middle of a generation."""
+
+    request: Literal["ping"] = "ping"
+
+
+Request = SetupRequest | LoadRequest | GenerateRequest | CancelRequest | PingRequest
+_REQUESTS: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="request")])
+
+
+# ── from the box (hostile) ──────────────────────────────────────────────────────────────────────
+
+
+class Protection(_Message):
+    """What holds a box back on this machine, as found by trying."""
+
+    network: Network
+    """How it is cut off the network; ``open`` is not at all."""
+    files: Literal["landlock", "open"]
+    """Whether files outside the allowed folders are closed by the kernel."""
+    syscalls: bool
+    """Whether sockets, signals to others and new programs are refused by a filter."""
+    user: Literal["own", "same"]
+    """Whether it runs as another user than the store."""
+    capabilities: bool
+    """Whether it still has rights of root."""
+    notes: Annotated[
+        list[Annotated[str, Field(max_length=300)]], Field(default_factory=list, max_length=16)
+    ]
+    """What could not be had, and why."""
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether strangers' models may run."""
+        return self.network != "open"
+
+    @property
+    def sentence(self) -> str:
+        """One line for the log of a start."""
+        network = {
+            "namespace": "no network (own network namespace)",
+            "user-namespace": "no network (own user and network namespace)",
+            "seccomp": "no network (sockets refused)",
+            "open": "NETWORK OPEN",
+        }[self.network]
+        parts = [
+            network,
+            "files closed (Landlock)" if self.files == "landlock" else "FILES OPEN to its user",
+            "system calls filtered" if self.syscalls else "SYSTEM CALLS NOT FILTERED",
+            "own user" if self.user == "own" else "the store's user",
+        ]
+        if self.capabilities:
+            parts.append("RIGHTS OF ROOT KEPT")
+        return "models run in a box: " + ", ".join(parts)
+
+
+class HelloEvent(_Message):
+    """The child has locked itself in and waits for work."""
+
+    event: Literal["hello"] = "hello"
+    protection: Protection
+
+
+class LoadedEvent(_Message):
+    """The model is ready; facts as the model itself has them."""
+
+    event: Literal["loaded"] = "loaded"
+    architecture: Annotated[str, Field(max_length=120)]
+    model_type: Annotated[str, Field(max_length=80)]
+    parameters: Count
+    context_tokens: Annotated[int, Field(ge=1, le=2**31)]
+    vocabulary: Annotated[int, Field(ge=1, le=2**31)]
+    format: Literal["safetensors", "gguf"]
+    dtype: Annotated[str, Field(max_length=40)]
+    device: Annotated[str, Field(max_length=80)]
+    load_s: Seconds
+    """From the request to ready, importing torch included."""
+    rss_bytes: Count
+
+
+class StartedEvent(_Message):
+    """The prompt is read, the first token is being made."""
+
+    event: Literal["started"] = "started"
+    id: RequestId
+    prompt_tokens: Count
+    max_new_tokens: Annotated[int, Field(ge=1, le=MAX_NEW_TOKENS)]
+    """As asked, or what the context leaves."""
+
+
+class TokenEvent(_Message):
+    """One token of one sequence."""
+
+    event: Literal["token"] = "token"
+    id: RequestId
+    sequence: Index
+    number: Annotated[int, Field(ge=0, lt=MAX_NEW_TOKENS)]
+    """Place in its sequence, from 0."""
+    token_id: Annotated[int, Field(ge=0, le=2**31)]
+    text: Piece
+    """What can be shown now. Empty while a character is incomplete or a stop may be beginning;
+    all texts of a sequence joined, with ``EndedEvent.text``, are its answer."""
+
+
+class EndedEvent(_Message):
+    """One sequence is complete."""
+
+    event: Literal["ended"] = "ended"
+    id: RequestId
+    sequence: Index
+    finish_reason: FinishReason
+    new_tokens: Annotated[int, Field(ge=0, le=MAX_NEW_TOKENS)]
+    text: Piece
+    """What was held back and belongs to the answer after all."""
+
+
+class DoneEvent(_Message):
+    """The whole request is complete."""
+
+    event: Literal["done"] = "done"
+    id: RequestId
+    prompt_tokens: Count
+    new_tokens: Count
+    """Over all sequences, end tokens included."""
+    first_token_s: Seconds
+    generate_s: Seconds
+    rss_bytes: Count
+
+
+class ErrorEvent(_Message):
+    """The box refuses or fails, and lives on."""
+
+    event: Literal["error"] = "error"
+    id: RequestId | None = None
+    code: Annotated[str, Field(pattern=r"^[a-z_]{1,64}$")]
+    message: Annotated[str, Field(max_length=1000)]
+
+
+class PongEvent(_Message):
+    """Here."""
+
+    event: Literal["pong"] = "pong"
+
+
+Event = (
+    HelloEvent
+    | LoadedEvent
+    | StartedEvent
+    | TokenEvent
+    | EndedEvent
+    | DoneEvent
+    | ErrorEvent
+    | PongEvent
+)
+_EVENTS: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
+
+
+def pack(message: _Message) -> bytes:
+    """Return one frame."""
+    body = message.model_dump_json().encode()
+    return HEADER.pack(len(body)) + body
+
+
+def parse_request(body: bytes) -> Request:
+    """Read a request inside the box."""
+    return _REQUESTS.validate_json(body, strict=False)
+
+
+def parse_event(body: bytes) -> Event:
+    """Read an event from a box, trusting nothing.
+
+    Raises:
+        FrameError: not UTF-8 JSON, unknown, out of bounds, with extra fields or lone surrogates.
+    """
+    try:
+        fields: Any = json.loads(body.decode("utf-8", "strict"), parse_constant=_refuse_constant)
+        return _EVENTS.validate_python(fields)
+    except (ValueError, RecursionError, ValidationError) as exc:
+        raise FrameError(f"not an event: {str(exc)[:300]}") from exc
+
+
+def _refuse_constant(name: str) -> float:
+    raise FrameError(f"{name} is not a number")
