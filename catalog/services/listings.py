@@ -7,20 +7,16 @@ from typing import Any
 
 from django.utils import timezone
 
-from catalog.cards.front_matter import CardError, split_card
-from catalog.cards.licenses import rights_for
-from catalog.cards.metadata import CardMetadata, read_metadata, tags_for
-from catalog.cards.rendering import RENDERER_VERSION, render_card
+from catalog.cards.metadata import CardMetadata, tags_for
 from catalog.formats.facts import ModelFacts, model_facts
-from catalog.formats.file_facts import from_json, to_json
-from catalog.formats.verdicts import FileReport, Verdict
-from catalog.history.trees import Entry, list_entries, read_blob
+from catalog.formats.file_facts import ConfigFacts
+from catalog.formats.verdicts import FileReport, not_judged
+from catalog.history.trees import Entry, list_entries
 from catalog.models import BaseModelLink, Commit, FileScan, Listing, ModelCard, ModelRepo
 from catalog.search.documents import refresh_search
+from catalog.services.cards import read_card
 
-CARD = "README.md"
-MAX_CARD_BYTES = 512 * 1024
-_WORST = ("unsafe", "error", "pending", "unknown", "clean")
+_WORST_FIRST = ("unsafe", "error", "pending", "unknown", "clean")
 
 
 def rebuild_listing(repo: ModelRepo, commit: Commit) -> Listing:
@@ -32,17 +28,101 @@ def rebuild_listing(repo: ModelRepo, commit: Commit) -> Listing:
     ]
     reports = _reports(repo, entries)
     facts = model_facts(reports)
-    card = _rebuild_card(repo, entries, facts)
-    metadata = card.metadata
+    read = read_card(repo, entries)
     listing = Listing.objects.get(repo=repo)
-    _claims(listing, metadata, card.summary)
-    _measured(listing, facts, entries, reports)
-    listing.tags = tags_for(metadata, facts.formats)
-    listing.full_name = repo.full_name
-    listing.is_private = repo.is_private
+    listing.full_name, listing.is_private = repo.full_name, repo.is_private
     listing.head_oid = commit.oid
     listing.updated_at = timezone.now()
+    listing.tags = tags_for(read.metadata, facts.formats)
+    _claim(listing, read.metadata, read.summary, facts)
+    _measure(listing, facts, entries, reports)
     listing.save()
-    _link_bases(repo, metadata)
+    ModelCard.objects.update_or_create(
+        repo=repo,
+        defaults=read.columns | {"config": _config(reports), "facts": facts.to_json()},
+    )
+    _link_bases(repo, read.metadata)
     refresh_search([repo.pk])
     return listing
+
+
+def _reports(repo: ModelRepo, entries: list[Entry]) -> dict[str, FileReport]:
+    """Return what the scanner said of each file; files it has not seen yet are pending."""
+    scans = {
+        (scan.blob_oid, scan.path): scan
+        for scan in FileScan.objects.filter(repo=repo, blob_oid__in={e.oid for e in entries})
+    }
+    reports = {}
+    for entry in entries:
+        scan = scans.get((entry.oid, entry.path))
+        is_judged = scan is not None and scan.report is not None
+        reports[entry.path] = (
+            FileReport.from_json(scan.report) if is_judged else not_judged(entry.size_bytes)
+        )
+    return reports
+
+
+def _claim(listing: Listing, metadata: CardMetadata, summary: str, facts: ModelFacts) -> None:
+    listing.summary = summary[:300]
+    listing.pipeline_tag = metadata.pipeline_tag or _guessed_task(facts)
+    listing.library = metadata.library_name or _guessed_library(facts)
+    listing.licenses = list(metadata.licenses)
+    listing.commercial_use = metadata.rights.commercial_use
+    listing.languages = list(metadata.languages)
+    listing.datasets = list(metadata.datasets)
+    listing.base_models = [base.name for base in metadata.base_models]
+
+
+def _guessed_task(facts: ModelFacts) -> str:
+    """A causal language model generates text, whether its card says so or not."""
+    return "text-generation" if facts.is_runnable else ""
+
+
+def _guessed_library(facts: ModelFacts) -> str:
+    if facts.is_adapter:
+        return "peft"
+    return "transformers" if facts.architecture and "safetensors" in facts.formats else ""
+
+
+def _measure(
+    listing: Listing, facts: ModelFacts, entries: list[Entry], reports: dict[str, FileReport]
+) -> None:
+    listing.architecture = facts.architecture[:120]
+    listing.model_type = facts.model_type[:64]
+    listing.parameters = facts.parameters
+    listing.dtype = facts.dtype[:24]
+    listing.quantization = facts.quantization[:64]
+    listing.context_length = facts.context_length
+    listing.vocabulary = facts.vocabulary
+    listing.formats = list(facts.formats)
+    listing.weights_bytes = facts.weights_bytes
+    listing.total_bytes = sum(entry.size_bytes for entry in entries)
+    listing.file_count = len(entries)
+    listing.is_runnable = facts.is_runnable
+    listing.not_runnable_reason = facts.not_runnable_reason
+    found = {report.verdict.value for report in reports.values()}
+    listing.verdict = next((verdict for verdict in _WORST_FIRST if verdict in found), "clean")
+
+
+def _config(reports: dict[str, FileReport]) -> dict[str, Any]:
+    """Return what hub clients know as ``config``: the names a loader goes by."""
+    report = reports.get("config.json")
+    if report is None or not isinstance(report.facts, ConfigFacts):
+        return {}
+    facts = report.facts
+    return {"architectures": list(facts.architectures), "model_type": facts.model_type}
+
+
+def _link_bases(repo: ModelRepo, metadata: CardMetadata) -> None:
+    """Write the lineage the card claims; a base that is in this store is linked to it."""
+    BaseModelLink.objects.filter(repo=repo).delete()
+    links = []
+    for base in metadata.base_models:
+        namespace, _, name = base.name.partition("/")
+        here = ModelRepo.objects.all().named(namespace, name).first() if name else None
+        links.append(
+            BaseModelLink(repo=repo, base_name=base.name, base=here, relation=base.relation)
+        )
+    BaseModelLink.objects.bulk_create(links, ignore_conflicts=True)
+    waiting = BaseModelLink.objects.filter(base_name__iexact=repo.full_name, base=None)
+    waiting.update(base=repo)
