@@ -46,13 +46,18 @@ def prepare(steps: tuple[Step, ...], data_dir: Path, call: Callable[..., object]
             (done / step.command).touch()
 
 
-def main() -> None:
-    """Prepare the store of the current settings."""
+def run_steps(steps: tuple[Step, ...]) -> None:
+    """Run ``steps`` with the current settings."""
     django.setup()
     from django.conf import settings
     from django.core.management import call_command
 
-    prepare(STEPS, settings.DATA_DIR, call_command)
+    prepare(steps, settings.DATA_DIR, call_command)
+
+
+def main() -> None:
+    """Prepare the store of ``make run``."""
+    run_steps(STEPS)
 
 
 if __name__ == "__main__":
