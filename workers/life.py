@@ -4,7 +4,7 @@ import logging
 import threading
 from typing import Any
 
-from celery.signals import worker_process_init, worker_ready, worker_shutting_down
+from celery.signals import worker_ready, worker_shutting_down
 from redis.exceptions import RedisError
 
 from store.core import presence
@@ -64,14 +64,6 @@ def on_ready(sender: Any, **_kwargs: Any) -> None:
     logger.info("worker listens on %s", ", ".join(queues))
 
 
-@worker_process_init.connect
-def on_process_init(**_kwargs: Any) -> None:
-    """Drop what a forked child inherited: sockets are not shared between processes."""
-    from store.core.valkey import valkey
-
-    valkey.cache_clear()
-
-
 @worker_shutting_down.connect
 def on_shutting_down(**_kwargs: Any) -> None:
     """Tell running jobs to come to an end, and everybody that this worker leaves."""
@@ -81,6 +73,11 @@ def on_shutting_down(**_kwargs: Any) -> None:
 
 
 def _log_protection() -> None:
-    from inference.box import protection
+    """Say in the log what keeps strangers' models in, once for each start."""
+    from inference.box.client import protection
+    from inference.box.errors import BoxError
 
-    logger.info("models run in a box protected by: %s", protection())
+    try:
+        logger.info("%s", protection().sentence)
+    except BoxError as error:
+        logger.error("models cannot be run: %s", error.message)  # noqa: TRY400 - no trace needed

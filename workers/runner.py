@@ -10,7 +10,7 @@ from collections.abc import Callable
 from random import SystemRandom
 
 import structlog
-from django.db import close_old_connections
+from django.db import close_old_connections, connection
 
 from store.core import jobs
 from store.core.errors import StoreError, TransientError
@@ -66,7 +66,8 @@ def _attempt(claim: Claim, name: JobName, on_stuck: Callable[[], None] | None) -
         claim.fail(code=error.code, message=error.message)
     except Exception:
         logger.exception("attempt %s failed", claim.job.attempts)
-        close_old_connections()  # the fault may be the connection's
+        if not connection.in_atomic_block:
+            close_old_connections()  # the fault may be the connection's
         _hand_back(claim, "internal_error", _INTERNAL)
     else:
         claim.finish(result)

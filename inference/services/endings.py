@@ -74,6 +74,7 @@ def last_event(run: GenerationRun) -> Event:
     failed = run.state == GenerationRun.State.FAILED
     facts: dict[str, Any] = {
         "state": run.state,
+        "texts": run.texts,
         "finish_reasons": run.finish_reasons,
         "prompt_tokens": run.prompt_tokens,
         "new_tokens": run.new_tokens,

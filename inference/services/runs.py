@@ -18,7 +18,7 @@ from inference.models import GenerationRun
 from inference.services import endings, quotas, streams
 from inference.services.endings import Outcome
 from inference.services.params import AskedParams, check_prompt, read_params
-from inference.services.weights import check_runnable
+from inference.services.weights import needed_files
 from licensing.delivery.policy import check_gate
 from store.core import jobs
 from store.core.errors import NotFoundError, RateLimitedError, TransientError
@@ -94,7 +94,7 @@ def submit(
     check_prompt(prompt)
     check_gate(viewer, repo)
     commit_oid = resolve(repo, revision or DEFAULT_BRANCH).commit_oid
-    check_runnable(repo, commit_oid)
+    needed_files(repo, commit_oid)
     head = Listing.objects.filter(repo=repo, head_oid=commit_oid)
     context_tokens = head.values_list("context_length", flat=True).first()
     run = GenerationRun(

@@ -20,7 +20,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q, QuerySet, Value
 from django.db.models.functions import Concat, Right
 from django.utils import timezone
-from kombu.exceptions import ChannelError, OperationalError
+from kombu.exceptions import OperationalError
 
 from store.core.errors import ConflictError
 from store.core.models import Job
@@ -79,7 +79,7 @@ POLICIES: Mapping[JobName, Policy] = {
     JobName.SWEEP_UPLOADS: Policy(Queue.DEFAULT),
     JobName.REFRESH_TRENDS: Policy(Queue.DEFAULT),
     JobName.FLUSH_DOWNLOADS: Policy(Queue.DEFAULT),
-    JobName.GENERATE: Policy(Queue.INFERENCE, max_attempts=2, lease_s=30, time_limit_s=3600),
+    JobName.GENERATE: Policy(Queue.INFERENCE, max_attempts=3, lease_s=30, time_limit_s=3600),
 }
 
 
@@ -295,9 +295,7 @@ def _messages_in(queue: Queue) -> int | None:
     try:
         with connection:
             channel: Any = connection.default_channel
-            return int(channel.queue_declare(queue=queue, passive=True).message_count)
-    except ChannelError:  # an empty queue does not exist
-        return 0
+            return int(channel.queue_declare(queue=queue).message_count)
     except broken:
         return None
 

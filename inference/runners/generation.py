@@ -1,0 +1,150 @@
+"""The job that lets a model write: files, box, stream, row."""
+
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+
+from inference.box.client import Box
+from inference.box.limits import BoxLimits
+from inference.box.params import SamplingParams
+from inference.box.pool import BoxPool
+from inference.box.protocol import DoneEvent, EndedEvent, StartedEvent, TokenEvent
+from inference.models import GenerationRun
+from inference.runners.folders import model_folder
+from inference.runners.writer import StreamWriter
+from inference.services import endings
+from inference.services.endings import Outcome
+from store.core.work import JobContext, JobStoppedError
+
+OUT_OF_TIME = "time_limit"
+"""Finish reason of a text that was cut off because the run took too long."""
+
+
+def run_generation(context: JobContext, run_id: int) -> dict[str, Any]:
+    """Do one generation. Idempotent: a run that has ended is left alone.
+
+    Raises:
+        NotRunnableError, ModelRefusedError, BoxError: it cannot be done, and why.
+        TransientError: not now.
+        JobStoppedError: somebody stopped it, or the worker must leave.
+    """
+    run = GenerationRun.objects.select_related("repo__namespace").filter(pk=run_id).first()
+    if run is None or run.has_ended:
+        return {"state": run.state if run else "deleted"}
+    _begin(context, run)
+    attempt = _Attempt(context, run)
+    outcome = attempt.run()
+    with context.claim.writing():
+        endings.end(run.pk, outcome)
+    return {"new_tokens": outcome.new_tokens, "finish_reasons": outcome.finish_reasons}
+
+
+@lru_cache(maxsize=1)
+def box_pool() -> BoxPool:
+    """Return this process's models in memory."""
+    env = settings.ENV
+    limits = BoxLimits(
+        memory_bytes=env.box_memory_bytes,
+        generate_s=env.generation_timeout_s,
+        allow_unprotected=env.allow_unprotected_box,
+    )
+    return BoxPool(
+        budget_bytes=env.model_memory_bytes, limits=limits, wait_s=env.generation_timeout_s
+    )
+
+
+def _begin(context: JobContext, run: GenerationRun) -> None:
+    """Mark the run as running, unless it was stopped this moment."""
+    with context.claim.writing():
+        is_open = GenerationRun.objects.filter(pk=run.pk, state__in=GenerationRun.OPEN).update(
+            state=GenerationRun.State.RUNNING, started_at=timezone.now()
+        )
+    if not is_open:
+        raise JobStoppedError("The run was stopped before it began.")
+
+
+class _Attempt:
+    """One try at one run; collects what the box says."""
+
+    def __init__(self, context: JobContext, run: GenerationRun) -> None:
+        self.context = context
+        self.run_row = run
+        self.params = SamplingParams.model_validate(run.params)
+        self.texts = [""] * self.params.num_sequences
+        self.finish_reasons = [""] * self.params.num_sequences
+        self.new_tokens = 0
+        self.prompt_tokens = 0
+        self.load_s = 0.0
+        self.done: DoneEvent | None = None
+        self._started = time.monotonic()
+
+    def run(self) -> Outcome:
+        """Lay out the files, take a box, generate."""
+        run = self.run_row
+        writer = StreamWriter(run.public_id, self.context.attempt, must_end=self._must_end)
+        with writer:
+            if self.context.attempt > 1:
+                writer.put("restart")
+            check = self._checker(writer)
+            with model_folder(run.repo, run.commit_oid, check) as folder:
+                key = f"{run.repo.public_id}/{run.commit_oid}"
+                with box_pool().use(key, folder) as box:
+                    check()
+                    self.load_s = time.monotonic() - self._started
+                    self._generate(box, writer)
+            if writer.is_stop_asked or self.context.should_stop():
+                raise JobStoppedError("The run was stopped.")
+        return self._outcome()
+
+    def _checker(self, writer: StreamWriter) -> Callable[[], None]:
+        def check() -> None:
+            self.context.check()
+            if writer.is_stop_asked:
+                raise JobStoppedError("The run was stopped.")
+
+        return check
+
+    def _must_end(self) -> bool:
+        return self.context.should_stop() or self._is_out_of_time()
+
+    def _is_out_of_time(self) -> bool:
+        return time.monotonic() - self._started > settings.ENV.generation_timeout_s
+
+    def _generate(self, box: Box, writer: StreamWriter) -> None:
+        name = f"{self.run_row.public_id}-{self.context.attempt}"
+        writer.when_it_must_end(lambda: box.cancel(name))
+        for event in box.generate(self.run_row.prompt, self.params, request_id=name):
+            if isinstance(event, StartedEvent):
+                self.prompt_tokens = event.prompt_tokens
+                writer.put("start", prompt_tokens=event.prompt_tokens, load_s=self.load_s)
+            elif isinstance(event, TokenEvent):
+                self.new_tokens += 1
+                self._append(writer, event.sequence, event.text)
+            elif isinstance(event, EndedEvent):
+                self.finish_reasons[event.sequence] = event.finish_reason
+                self._append(writer, event.sequence, event.text)
+            else:
+                self.done = event
+
+    def _append(self, writer: StreamWriter, sequence: int, text: str) -> None:
+        self.texts[sequence] += text
+        writer.add(sequence, text, new_tokens=self.new_tokens)
+
+    def _outcome(self) -> Outcome:
+        reasons = [
+            OUT_OF_TIME if reason == "cancelled" else reason for reason in self.finish_reasons
+        ]
+        return Outcome(
+            state=GenerationRun.State.DONE,
+            texts=self.texts,
+            finish_reasons=reasons,
+            prompt_tokens=self.prompt_tokens,
+            new_tokens=self.new_tokens,
+            load_s=round(self.load_s, 3),
+            first_token_s=self.done.first_token_s if self.done else None,
+            generate_s=self.done.generate_s if self.done else None,
+        )

@@ -1,0 +1,110 @@
+"""Watching a run: event by event as it is written, or what has come since the last look."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection
+from redis.exceptions import RedisError
+
+from inference.models import GenerationRun
+from inference.services import endings, runs, streams
+from inference.services.streams import FIRST, Event, Transcript
+
+_WAIT_MS = 1000
+_LOOK_EVERY_S = 2.0
+"""Pause between two looks at the row while its stream is silent, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What has come since the last look."""
+
+    events: list[Event]
+    last_id: str
+    """Hand it in with the next look."""
+    standing: runs.Standing
+
+
+def watch(run: GenerationRun, *, after: str = FIRST) -> Iterator[Event | None]:
+    """Yield events until the run has ended; ``None`` once in a while when there is nothing new.
+
+    While the run waits, ``status`` events tell its place in the queue. No database connection is
+    held between two events.
+
+    Args:
+        run: Through ``runs.read``.
+        after: Id of the last event the caller knows.
+
+    Raises:
+        RedisError: the stream cannot be read; ask for snapshots instead.
+    """
+    order, told, looked = Transcript(), None, 0.0
+    while True:
+        for event in streams.read(run.public_id, after=after, block_ms=_WAIT_MS):
+            after = event.id
+            if order.accept(event):
+                yield event
+            if event.is_last:
+                return
+        if time.monotonic() - looked < _LOOK_EVERY_S:
+            yield None
+            continue
+        looked = time.monotonic()
+        status = _look(run)
+        if status.is_last:  # its last words are lost with the stream; the row has them
+            yield status
+            return
+        yield status if status != told else None
+        told = status
+
+
+def snapshot(run: GenerationRun, *, after: str = FIRST) -> Snapshot:
+    """Return the events after ``after``, for callers that ask again and again.
+
+    Once the run has ended, the last event is always among them.
+    """
+    standing = runs.standing(run)
+    try:
+        events = _in_order(streams.read(run.public_id, after=after))
+    except RedisError:
+        events = []
+    if run.has_ended and not any(event.is_last for event in events):
+        events.append(endings.last_event(run))
+    known = [event.id for event in events if event.id]
+    return Snapshot(events, known[-1] if known else after, standing)
+
+
+def _in_order(events: list[Event]) -> list[Event]:
+    """Drop what superseded attempts wrote, and what a stopped worker wrote after the end."""
+    order, kept = Transcript(), []
+    for event in events:
+        if order.accept(event):
+            kept.append(event)
+        if event.is_last:
+            break
+    return kept
+
+
+def _look(run: GenerationRun) -> Event:
+    run.refresh_from_db(fields=["state", "job"])
+    if run.has_ended:
+        run.refresh_from_db()
+        event = endings.last_event(run)
+    else:
+        standing = runs.standing(run)
+        event = Event("status", status_of(standing))
+    if not connection.in_atomic_block:
+        connection.close()
+    return event
+
+
+def status_of(standing: runs.Standing) -> dict[str, Any]:
+    """Return where a run stands, as pages and programs get it."""
+    wait_s = standing.expected_wait_s
+    return {
+        "state": standing.state,
+        "ahead": standing.ahead,
+        "expected_wait_s": round(wait_s, 1) if wait_s is not None else None,
+    }
