@@ -82,6 +82,7 @@ def publish(public_id: str, events: Iterable[Event]) -> bool:
             _key(public_id),
             {"kind": event.kind, "attempt": event.attempt, "data": body},
             maxlen=MAX_EVENTS,
+            approximate=False,
         )
     pipe.expire(_key(public_id), KEEP_S)
     pipe.exists(_stop_key(public_id))

@@ -1,33 +1,21 @@
 """Fixtures for background work."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from threading import Barrier
 from typing import Any, cast
 
 import pytest
 
 from store.core.jobs import POLICIES, JobName
 from store.core.work import JobContext
+from tests.threads import at_once
 from workers.handlers import HANDLERS
 
 
 @pytest.fixture
 def in_threads() -> Callable[..., list[Any]]:
     """Call a function from many threads at the same instant."""
-
-    def run(work: Callable[[int], Any], count: int) -> list[Any]:
-        start = Barrier(count)
-
-        def wait_and_work(number: int) -> Any:
-            start.wait(timeout=30)
-            return work(number)
-
-        with ThreadPoolExecutor(count) as pool:
-            return list(pool.map(wait_and_work, range(count), timeout=60))
-
-    return run
+    return at_once
 
 
 @pytest.fixture

@@ -1,0 +1,72 @@
+"""Models to run and boxes to run them in."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from accounts.models import User
+from accounts.viewer import Viewer
+from catalog.models import ModelRepo
+from catalog.services.folders import files_of, publish_files
+from inference.box.pool import BoxPool
+from inference.runners import generation
+from tests.factories import make_repo
+from tests.inference import tiny
+from tests.inference.fakes import FakeBox
+from tests.threads import at_once
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of a very small model."""
+    return tiny.build(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture
+def tiny_repo(alice: User, tiny_folder: Path) -> ModelRepo:
+    """Alice's public repository with the very small model."""
+    repo = make_repo(alice, "tiny")
+    publish_files(Viewer(user=alice), repo, files_of(tiny_folder), title="Add the model")
+    return repo
+
+
+@pytest.fixture
+def fake_box(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeBox]:
+    """A box that says what the test tells it; everything around it is real."""
+    box = FakeBox()
+
+    def start(_folder: Path, **_limits: Any) -> Any:
+        return box.started()
+
+    pool = BoxPool(starter=start, wait_s=5)
+    monkeypatch.setattr(generation, "box_pool", lambda: pool)
+    yield box
+    pool.close()
+
+
+@pytest.fixture
+def real_pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[BoxPool]:
+    """Real boxes, closed after the test."""
+    pool: BoxPool = generation.box_pool.__wrapped__()
+    monkeypatch.setattr(generation, "box_pool", lambda: pool)
+    yield pool
+    pool.close()
+
+
+@pytest.fixture
+def prompted(tiny_repo: ModelRepo, as_bob: Viewer) -> Callable[..., Any]:
+    """Ask the very small model for text, as bob."""
+    from inference.services.runs import submit
+
+    def ask(prompt: str = "Once upon", *, viewer: Viewer = as_bob, **params: Any) -> Any:
+        return submit(viewer, tiny_repo, "", prompt, {"max_new_tokens": 8, **params})
+
+    return ask
+
+
+@pytest.fixture
+def in_threads() -> Callable[..., list[Any]]:
+    """Call a function from many threads at the same instant."""
+    return at_once

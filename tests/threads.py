@@ -1,0 +1,18 @@
+"""Races: the same thing from many threads at once."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
+
+def at_once(work: Callable[[int], Any], count: int) -> list[Any]:
+    """Call ``work(number)`` in ``count`` threads that start at the same instant."""
+    start = Barrier(count)
+
+    def wait_and_work(number: int) -> Any:
+        start.wait(timeout=30)
+        return work(number)
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(wait_and_work, range(count), timeout=60))
