@@ -46,7 +46,7 @@ def data_dir() -> Iterator[Path]:
 
 @pytest.fixture
 def hidden() -> Iterator[Path]:
-    """A data folder below one that only its owner may pass, like root's home."""
+    """Below a folder that only its owner may pass, like root's home."""
     with short_folder(mode=0o700) as folder:
         yield folder
 
@@ -139,7 +139,6 @@ def test_without_a_capability_to_give_root_is_told_what_to_do(
 def test_without_setpriv_root_is_told_what_to_install(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine_user(make(data_dir))
     monkeypatch.setenv("PATH", "/nonexistent")
 
     with pytest.raises(engines.EngineAccessError, match="Install the package util-linux"):
