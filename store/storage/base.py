@@ -243,7 +243,7 @@ class BlobStore(Protocol):
     ) -> str | None:
         """Return a signed link to the bytes; ``None`` if the app has to send them itself.
 
-        The object is not looked up, so the link of an absent one answers 404.
+        The object is not looked up: the link of an absent one answers 403 or 404.
 
         Args:
             digest: Which bytes; the link is good for no other.

@@ -30,6 +30,10 @@ class S3Config:
     """Empty: boto3's own search (environment, instance role)."""
     secret_key: str = field(default="", repr=False)
 
+    def __post_init__(self) -> None:
+        if not self.bucket or bool(self.access_key) != bool(self.secret_key):
+            raise ValueError("S3 needs a bucket, and both keys or neither")
+
 
 def storage_from(config: LocalConfig | S3Config) -> BlobStore:
     """Return the storage that ``config`` describes. Make one per process and keep it.

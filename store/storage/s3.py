@@ -269,14 +269,23 @@ class S3BlobStore:
         for prefix in ("staging/", "sha256/"):
             for key, upload_id, started_s in self._bucket.open_uploads(prefix):
                 if started_s < before_s:
-                    with suppress(UploadNotFoundError):
-                        self._bucket.abort_parts(key, upload_id, missing=_over())
-                    swept += 1
+                    swept += self._end_idle(key, upload_id, before_s)
         for item in self._bucket.keys("staging/"):
             if item.modified_s < before_s:
                 self._bucket.delete(item.key)
                 swept += 1
         return swept
+
+    def _end_idle(self, key: str, upload_id: str, before_s: float) -> bool:
+        """End a multipart upload, unless a part arrived since ``before_s``."""
+        try:
+            parts = self._bucket.parts(key, upload_id, missing=_over())
+            if any(part.modified_s >= before_s for part in parts.values()):
+                return False
+            self._bucket.abort_parts(key, upload_id, missing=_over())
+        except UploadNotFoundError:
+            return False  # has just ended by itself
+        return True
 
 
 def _staging(plan: UploadPlan) -> tuple[str, str | None]:

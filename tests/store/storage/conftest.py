@@ -1,10 +1,13 @@
 """Both storages, as one fixture: a test that takes ``store`` runs on each."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
 import pytest
+from moto.s3.exceptions import NoSuchUpload
+from moto.s3.models import S3Backend
 from moto.server import ThreadedMotoServer
 
 from store.storage import BlobStore, LocalConfig, S3Config, storage_from
@@ -13,9 +16,21 @@ from tests.store.storage.lab import s3_keys
 KEY, SECRET = "AKIATEST", "not a secret"
 
 
+def _upload_part(self: S3Backend, bucket_name: str, multipart_id: str, *rest):
+    if multipart_id not in self.get_bucket(bucket_name).multiparts:
+        raise NoSuchUpload(upload_id=multipart_id)
+    return UPLOAD_PART(self, bucket_name, multipart_id, *rest)
+
+
+UPLOAD_PART = S3Backend.upload_part
+
+
 @pytest.fixture(scope="session")
 def moto_address() -> Iterator[str]:
     """A real HTTP server that speaks S3, on a free port."""
+    # moto answers 500 to a part of no upload, S3 404
+    S3Backend.upload_part = _upload_part  # type: ignore[method-assign, assignment]
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -72,7 +87,8 @@ def root(tmp_path: Path) -> Path:
 def store(request: pytest.FixtureRequest, root: Path) -> BlobStore:
     if request.param == "local":
         return storage_from(LocalConfig(root))
-    return request.getfixturevalue("s3")
+    s3: BlobStore = request.getfixturevalue("s3")
+    return s3
 
 
 @pytest.fixture

@@ -2,7 +2,10 @@
 
 import hashlib
 import io
+import sys
+import textwrap
 from collections.abc import Callable
+from functools import lru_cache
 from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,12 +13,14 @@ from urllib.parse import urlsplit
 from store.storage import BlobStore, Digest
 
 MIB = 1024**2
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def digest_of(data: bytes) -> Digest:
     return Digest(hashlib.sha256(data).hexdigest())
 
 
+@lru_cache(maxsize=16)
 def noise(size_bytes: int, seed: int = 0) -> bytes:
     """Bytes that look random and are the same every time."""
     return hashlib.shake_128(seed.to_bytes(4, "big")).digest(size_bytes)
@@ -67,3 +72,8 @@ def send(method: str, url: str, body: bytes | None = None) -> tuple[int, dict[st
         return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
     finally:
         connection.close()
+
+
+def python(program: str) -> list[str]:
+    """The command line that runs ``program``; start it in ``ROOT``."""
+    return [sys.executable, "-c", textwrap.dedent(program)]

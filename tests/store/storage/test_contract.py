@@ -178,7 +178,6 @@ HOSTILE = [
 @pytest.mark.parametrize("text", HOSTILE)
 def test_refuses_what_is_not_a_digest_everywhere(store: BlobStore, text: str) -> None:
     digest = Digest(text)
-    link = {"filename": "f", "content_type": "text/plain", "expires_s": 60}
     calls = [
         lambda: store.put(io.BytesIO(b"x"), digest, 1),
         lambda: store.exists(digest),
@@ -187,7 +186,7 @@ def test_refuses_what_is_not_a_digest_everywhere(store: BlobStore, text: str) ->
         lambda: store.read_at(digest, 0, 1),
         lambda: store.read_at(digest, 0, 0),
         lambda: store.local_path(digest),
-        lambda: store.download_url(digest, **link),
+        lambda: store.download_url(digest, filename="f", content_type="a/b", expires_s=60),
         lambda: store.delete(digest),
         lambda: store.start(digest, 1, part_size_bytes=1),
     ]
