@@ -202,6 +202,18 @@ def standing(run: GenerationRun) -> Standing:
     return Standing(run.state, ahead, _expected_wait_s(ahead))
 
 
+def texts_so_far(run: GenerationRun) -> list[str]:
+    """Return the texts of a run that still writes."""
+    return endings.written_so_far(run.public_id).texts
+
+
+def tokens_per_s(run: GenerationRun) -> float | None:
+    """Return the speed of an ended run, all sequences together; ``None`` when it is not known."""
+    if not run.generate_s:
+        return None
+    return float(run.new_tokens / run.generate_s)
+
+
 def _expected_wait_s(ahead: int) -> float | None:
     """Median time of recent runs, once for each batch of workers that must finish first."""
     recent = GenerationRun.objects.filter(

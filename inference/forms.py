@@ -1,0 +1,135 @@
+"""The playground's form: what a browser sends, with or without JavaScript."""
+
+from typing import Any
+
+from annotated_types import Ge, Gt, Le
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from inference.services.params import (
+    MAX_PROMPT_CHARS,
+    PRESETS,
+    AskedParams,
+    InvalidParamsError,
+    read_params,
+)
+
+CUSTOM = "custom"
+_PRESETS = {preset.name: preset for preset in PRESETS}
+
+
+def _number(name: str, label: Any, help_text: Any, *, step: float) -> forms.Field:
+    """Return the input for one parameter; bounds and default are the parameter's own."""
+    field = AskedParams.model_fields[name]
+    lows: list[Any] = [bound.ge for bound in field.metadata if isinstance(bound, Ge)]
+    lows += [bound.gt for bound in field.metadata if isinstance(bound, Gt)]
+    highs = [bound.le for bound in field.metadata if isinstance(bound, Le)]
+    limits: dict[str, Any] = {"min_value": lows[0], "max_value": highs[0]}
+    kind = forms.IntegerField if field.annotation is int else forms.FloatField
+    return kind(
+        label=label,
+        help_text=help_text,
+        required=False,
+        initial=field.default,
+        widget=forms.NumberInput(attrs={"step": step, "inputmode": "decimal"}),
+        **limits,
+    )
+
+
+class PlaygroundForm(forms.Form):
+    """A prompt and how to go on from it."""
+
+    prompt = forms.CharField(
+        label=_("Prompt"),
+        help_text=_("The model goes on from here; it does not answer questions unless trained to."),
+        max_length=MAX_PROMPT_CHARS,
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 5, "spellcheck": "false"}),
+    )
+    preset = forms.ChoiceField(
+        label=_("Style"),
+        choices=[
+            *((preset.name, f"{preset.label}: {preset.help}") for preset in PRESETS),
+            (CUSTOM, _("Custom: the values under Sampling")),
+        ],
+        required=False,
+        initial=PRESETS[0].name,
+    )
+    max_new_tokens = _number(
+        "max_new_tokens", _("Length"), _("Most tokens to write; a token is about ¾ word."), step=1
+    )
+    num_sequences = _number(
+        "num_sequences", _("Texts"), _("How many different texts to write."), step=1
+    )
+    temperature = _number(
+        "temperature",
+        _("Temperature"),
+        _("0 is always the likeliest word; more dares more."),
+        step=0.05,
+    )
+    top_p = _number(
+        "top_p",
+        _("Top-p"),
+        _("Choose among words that together are this likely; 1 is all."),
+        step=0.01,
+    )
+    top_k = _number(
+        "top_k", _("Top-k"), _("Choose among this many likeliest words; 0 is all."), step=1
+    )
+    repetition_penalty = _number(
+        "repetition_penalty",
+        _("Repetition penalty"),
+        _("Above 1 avoids what is there already."),
+        step=0.05,
+    )
+    seed = forms.IntegerField(
+        label=_("Seed"),
+        help_text=_("The same number gives the same text; empty draws one."),
+        required=False,
+        min_value=0,
+        max_value=2**32 - 1,
+        widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
+    )
+    stop = forms.CharField(
+        label=_("Stop at"),
+        help_text=_("End where one of these would come; one a line, four at most."),
+        required=False,
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
+    )
+    revision = forms.CharField(required=False, max_length=200, widget=forms.HiddenInput)
+
+    SAMPLING = ("temperature", "top_p", "top_k", "repetition_penalty", "seed", "stop")
+
+    def clean_prompt(self) -> str:
+        """Undo what browsers do to line ends."""
+        return str(self.cleaned_data["prompt"]).replace("\r\n", "\n")
+
+    def sampling_fields(self) -> list[forms.BoundField]:
+        """Return what is folded away."""
+        return [self[name] for name in self.SAMPLING]
+
+    def params(self) -> AskedParams:
+        """Return the parameters of a valid form. A preset goes before the single values.
+
+        Raises:
+            InvalidParamsError: they do not fit together.
+        """
+        data = self.cleaned_data
+        names = ("max_new_tokens", "num_sequences", *self.SAMPLING)
+        values = {name: data[name] for name in names if data[name] not in {None, ""}}
+        if "stop" in values:
+            lines = values["stop"].replace("\r\n", "\n").split("\n")
+            values["stop"] = [line for line in lines if line]
+        preset = _PRESETS.get(data["preset"])
+        if preset is not None:
+            values |= preset.values
+            if preset.values["temperature"] == 0:  # all texts would be the same
+                values["num_sequences"] = 1
+        return read_params(values)
+
+    def problem(self) -> InvalidParamsError:
+        """Return what is wrong with an invalid form, for programs."""
+        fields = {name: " ".join(map(str, errors)) for name, errors in self.errors.items()}
+        told = "; ".join(f"{name}: {text}" for name, text in fields.items())
+        return InvalidParamsError(f"Some values cannot be used. {told}", fields=fields)

@@ -1,0 +1,37 @@
+"""The playground as a panel any page of a model can show."""
+
+from typing import Any, TypedDict
+
+from django import template
+from django.template import RequestContext
+
+from catalog.models import Listing, ModelRepo
+from inference.forms import PlaygroundForm
+
+register = template.Library()
+
+
+class Panel(TypedDict):
+    """What the panel shows."""
+
+    repo: ModelRepo
+    form: PlaygroundForm
+    is_runnable: bool
+    reason: str
+    problem: str
+
+
+@register.inclusion_tag("inference/_panel.html", takes_context=True)
+def playground(context: RequestContext, repo: ModelRepo, listing: Listing) -> Panel:
+    """Show the playground of a model, or why it cannot run here.
+
+    A page that took a refused question has ``form`` and ``problem`` in its context.
+    """
+    given: Any = context.get("form")
+    return {
+        "repo": repo,
+        "form": given if isinstance(given, PlaygroundForm) else PlaygroundForm(),
+        "is_runnable": listing.is_runnable,
+        "reason": listing.not_runnable_reason,
+        "problem": context.get("problem") or "",
+    }

@@ -1,0 +1,13 @@
+"""Addresses of the playground."""
+
+from django.urls import path
+
+from inference import views
+
+urlpatterns = [
+    path("runs/<seg:run>", views.run_page),
+    path("runs/<seg:run>/events", views.run_events),
+    path("runs/<seg:run>/state.json", views.run_state),
+    path("runs/<seg:run>/cancel", views.run_cancel),
+    path("<seg:ns>/<seg:name>/playground", views.playground),
+]
