@@ -1,5 +1,6 @@
 """Bring database and files up to date before anything starts. One process, one Django start."""
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -48,6 +49,7 @@ def prepare(steps: tuple[Step, ...], data_dir: Path, call: Callable[..., object]
 
 def run_steps(steps: tuple[Step, ...]) -> None:
     """Run ``steps`` with the current settings."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "store.settings")
     django.setup()
     from django.conf import settings
     from django.core.management import call_command

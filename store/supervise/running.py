@@ -51,6 +51,8 @@ def run(plan: Plan, terminal: Terminal | None = None) -> int:
     plan.run_dir.chmod(0o700)
     with _alone(plan):
         await_port(plan.host, plan.port)
+        if os.geteuid() == 0:
+            terminal.say(SELF, "running as root; any user of the machine would do")
         with engines.hold(
             plan.data_dir,
             postgres=plan.needs_postgres,

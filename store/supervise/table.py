@@ -66,10 +66,8 @@ def processes(data_dir: Path) -> tuple[Process, ...]:
     python = (sys.executable, "-m")
     # Neither mingle nor gossip: workers need to know nothing of each other, and mingling alone
     # delays each start by a second.
-    worker = (
-        *(*python, "celery", "-A", "workers.app", "worker", "--loglevel=INFO"),
-        *("--without-mingle", "--without-gossip"),
-    )
+    celery = (*python, "celery", "--app=workers.app", "--quiet")  # no banner of 30 lines
+    worker = (*celery, "worker", "--loglevel=INFO", "--without-mingle", "--without-gossip")
     return (
         Process(
             name="web",
@@ -100,7 +98,7 @@ def processes(data_dir: Path) -> tuple[Process, ...]:
         Process(
             name="beat",
             command=(
-                *(*python, "celery", "-A", "workers.app", "beat", "--loglevel=INFO"),
+                *(*celery, "beat", "--loglevel=INFO"),
                 *(f"--schedule={data_dir / 'run' / 'beat-schedule'}", "--pidfile="),
             ),
         ),

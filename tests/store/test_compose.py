@@ -192,12 +192,8 @@ def essence(command: list[str] | tuple[str, ...]) -> list[str]:
 
 
 def bare(process: Process) -> tuple[str, ...]:
-    """Return a command of the process table without its interpreter, in the long spelling."""
-    words = process.command[2:]
-    if "-A" in words:
-        at = words.index("-A")
-        return (words[0], f"--app={words[at + 1]}", *words[at + 2 :])
-    return words
+    """Return a command of the process table without its interpreter."""
+    return process.command[2:]
 
 
 def option(name: str, words: set[str]) -> str | None:

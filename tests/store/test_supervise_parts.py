@@ -73,8 +73,7 @@ def test_the_configuration_says_what_the_table_says(tmp_path: Path) -> None:
     assert group.name == "store"
     words = shlex.split(web.command)
     assert words[-5:] == ["/bin/echo", "a b", "%h", 'say "x"', "%(here)s"]
-    assert words[-7:-5] == ["A=1 %", "PYTHONUNBUFFERED=1"]
-    assert words[1:3] == ["--pdeathsig", "TERM"]
+    assert words[1:6] == ["--pdeathsig", "TERM", "env", "A=1 %", "PYTHONUNBUFFERED=1"]
     assert (web.stopwaitsecs, web.killasgroup, web.redirect_stderr) == (40, True, True)
     assert web.stdout_logfile == str(awkward / "run/logs/web.log")
     assert web.stdout_logfile_maxbytes == 10 * 1024**2
@@ -104,9 +103,17 @@ def test_an_ordinary_user_is_not_told_to_stay_root(
     empty.run_dir.mkdir()
 
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert "user = " not in configuration.write_configuration(empty).read_text()
+    monkeypatch.delenv("PYTHONWARNINGS", raising=False)
+    for_user = configuration.write_configuration(empty).read_text()
+    assert "user = " not in for_user
+    assert "PYTHONWARNINGS" not in for_user
+
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert "user = 0\n" in configuration.write_configuration(empty).read_text()
+    for_root = configuration.write_configuration(empty).read_text()
+    assert "user = 0\n" in for_root
+    assert "PYTHONWARNINGS=ignore:You" in for_root
+    monkeypatch.setenv("PYTHONWARNINGS", "error")
+    assert "PYTHONWARNINGS=error,ignore:You" in configuration.write_configuration(empty).read_text()
 
 
 def test_without_setpriv_processes_run_untethered(monkeypatch: pytest.MonkeyPatch) -> None:

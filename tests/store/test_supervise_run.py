@@ -17,7 +17,7 @@ from store.supervise.errors import AlreadyRunningError, PortTakenError, PrepareE
 from store.supervise.running import await_port, run
 from store.supervise.table import Plan, Process
 from store.supervise.terminal import Terminal
-from tests.store.engines_lab import engine_processes, eventually, short_folder, valkey
+from tests.store.engines_lab import AS_ROOT, engine_processes, eventually, short_folder, valkey
 from tests.store.supervise_lab import TALK, fake, free_port, plan_of, run_of, script
 
 ASKS_TO_STOP = "import os, signal\nprint('asking', flush=True)\nos.kill(os.getppid(), {})"
@@ -71,7 +71,7 @@ def test_prepares_then_runs_then_stops_everything(
 
     status = run(plan)
 
-    said = capsys.readouterr().out.splitlines()
+    said = heard(capsys)
     assert status == 0
     assert said[0] == "store | prepared"
     assert "web   | alive" in said
@@ -150,7 +150,7 @@ def test_a_process_that_ends_after_a_while_is_started_again_here_too(
 
     assert run(plan) == 0
 
-    assert capsys.readouterr().out.splitlines() == [
+    assert heard(capsys) == [
         "store | web ended with 3; starting it again",
         "store | stopping; running work is finished first",
         "store | stopping the engines",
@@ -184,7 +184,7 @@ def test_a_killed_process_is_started_again(data_dir: Path) -> None:
         plan_of(data_dir, fake("web", "import os\nprint(os.getpid())\n" + TALK))
     ) as running:
         running.says("web   | alive", times=8)  # past the trial period
-        first = int(running.lines[0].split("|")[1])
+        first = int(next(line for line in running.lines if "web " in line).split("|")[1])
         os.kill(first, signal.SIGKILL)
 
         running.says("store | web was killed; starting it again")
@@ -249,7 +249,7 @@ def test_who_does_not_stop_is_killed_with_its_children(data_dir: Path) -> None:
     )
     with run_of(plan_of(data_dir, fake("web", stubborn, stop_wait_s=1))) as running:
         running.says("web   | child")
-        child = psutil.Process(int(running.lines[0].split()[-1]))
+        child = psutil.Process(int(running.lines[-1].split()[-1]))
         running.process.send_signal(signal.SIGTERM)
 
         assert running.ends() == 0
@@ -341,7 +341,7 @@ def test_a_failed_preparation_starts_nothing(
     with pytest.raises(PrepareError, match="Nothing was started"):
         run(plan)
 
-    assert capsys.readouterr().out == "store | migration 7 failed\n"
+    assert heard(capsys) == ["store | migration 7 failed"]
     assert engine_processes(data_dir) == []
     assert not (data_dir / "run/logs/web.log").exists()
 
@@ -384,6 +384,14 @@ def test_a_closed_terminal_does_not_stop_the_store(data_dir: Path, quick: None) 
 
 def asks(number: signal.Signals) -> str:
     return "import time; time.sleep(1)\n" + ASKS_TO_STOP.format(int(number))
+
+
+def heard(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """Return the lines said, but for the advice that root gets."""
+    lines = capsys.readouterr().out.splitlines()
+    advice = [line for line in lines if "running as root" in line]
+    assert len(advice) == AS_ROOT
+    return [line for line in lines if line not in advice]
 
 
 def is_dead(process: psutil.Process) -> bool:
