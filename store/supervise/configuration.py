@@ -78,6 +78,7 @@ def _program(process: Process, run_dir: Path) -> str:
     settings = {
         "command": shlex.join([*tether(), "env", *environment, *process.command]),
         "directory": str(ROOT),
+        "autostart": "false" if process.is_patient else "true",
         "autorestart": "false" if process.is_once else "true",
         "startsecs": "0" if process.is_once else str(STEADY_S),
         "startretries": str(TRIES),

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from supervisor import events
 from supervisor.medusa.asyncore_25 import ExitNow
 from supervisor.options import ServerOptions
+from supervisor.process import ProcessGroup, Subprocess
 from supervisor.states import SupervisorStates
 from supervisor.supervisord import Supervisor
 
@@ -19,7 +20,7 @@ from store import engines
 from store.supervise import configuration
 from store.supervise.configuration import tether, write_configuration
 from store.supervise.errors import AlreadyRunningError, PortTakenError, PrepareError
-from store.supervise.table import ROOT, Plan
+from store.supervise.table import ROOT, Plan, Process
 from store.supervise.terminal import Terminal
 
 SELF = "store"
@@ -160,6 +161,7 @@ class StoreSupervisor(Supervisor):  # type: ignore[misc] # the library is untype
     def __init__(self, options: ServerOptions, plan: Plan, terminal: Terminal) -> None:
         super().__init__(options)
         self._plan = plan
+        self._rows = {row.name: row for row in plan.processes}
         self._terminal = terminal
 
     def runforever(self) -> None:
@@ -189,7 +191,8 @@ class StoreSupervisor(Supervisor):  # type: ignore[misc] # the library is untype
 
     def _on_exited(self, event: events.ProcessStateExitedEvent) -> None:
         process = event.process
-        if self._is_once(process.config.name):
+        if self._row(process).is_once:
+            self._start_patient(process.group)
             return
         how = "was killed" if process.exitstatus == -1 else f"ended with {process.exitstatus}"
         self._terminal.say(SELF, f"{process.config.name} {how}; starting it again")
@@ -211,8 +214,13 @@ class StoreSupervisor(Supervisor):  # type: ignore[misc] # the library is untype
     def _on_stopping(self, _event: events.SupervisorStoppingEvent) -> None:
         self._terminal.say(SELF, "stopping; running work is finished first")
 
-    def _is_once(self, name: str) -> bool:
-        return any(process.is_once for process in self._plan.processes if process.name == name)
+    def _start_patient(self, group: ProcessGroup) -> None:
+        for process in group.processes.values():
+            if self._row(process).is_patient and not process.laststart:
+                process.spawn()
+
+    def _row(self, process: Subprocess) -> Process:
+        return self._rows[process.config.name]
 
     def handle_signal(self) -> None:
         """Treat SIGHUP, which a closed terminal sends, like any other request to stop."""

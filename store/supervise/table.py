@@ -24,6 +24,9 @@ class Process:
     """Seconds between SIGTERM and SIGKILL."""
     is_once: bool = False
     """Ends by itself and is not started again."""
+    is_patient: bool = False
+    """Started when a process that runs once has ended: on a small machine everything at once
+    would keep web server and worker from getting ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,7 @@ def processes(data_dir: Path) -> tuple[Process, ...]:
             # anything else runs on the machine.
             environment={"OMP_NUM_THREADS": "1"},
             stop_wait_s=75,
+            is_patient=True,
         ),
         Process(
             name="beat",
@@ -101,6 +105,7 @@ def processes(data_dir: Path) -> tuple[Process, ...]:
                 *(*celery, "beat", "--loglevel=INFO"),
                 *(f"--schedule={data_dir / 'run' / 'beat-schedule'}", "--pidfile="),
             ),
+            is_patient=True,
         ),
         Process(name="ready", command=(*python, "store.supervise.ready"), is_once=True),
     )

@@ -55,6 +55,7 @@ def test_the_table_runs_each_role_once(tmp_path: Path) -> None:
     assert table["inference"].environment == {"OMP_NUM_THREADS": "1"}
     assert f"--schedule={tmp_path}/run/beat-schedule" in table["beat"].command
     assert [name for name, process in table.items() if process.is_once] == ["ready"]
+    assert [name for name, row in table.items() if row.is_patient] == ["inference", "beat"]
     assert table["worker"].stop_wait_s >= 60
     assert table["inference"].stop_wait_s >= 60
 

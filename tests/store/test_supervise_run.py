@@ -53,6 +53,7 @@ def test_prepares_then_runs_then_stops_everything(
         port=free_port(),
         processes=(
             Process("web", script(TALK)),
+            Process("beat", script("print('late', flush=True)\n" + TALK), is_patient=True),
             Process(
                 "ready",
                 script("import sys; sys.stdout.write('no line end')"),
@@ -75,7 +76,8 @@ def test_prepares_then_runs_then_stops_everything(
     assert status == 0
     assert said[0] == "store | prepared"
     assert "web   | alive" in said
-    assert "ready | no line end" in said
+    assert said.index("ready | no line end") < said.index("beat  | late")
+    assert said.count("beat  | late") == 1
     assert "boss  | asking" in said
     assert "store | stopping; running work is finished first" in said
     assert said[-2:] == ["store | stopping the engines", "store | stopped"]
