@@ -46,13 +46,28 @@ def fake_box(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeBox]:
     pool.close()
 
 
-@pytest.fixture
-def real_pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[BoxPool]:
-    """Real boxes, closed after the test."""
-    pool: BoxPool = generation.box_pool.__wrapped__()
-    monkeypatch.setattr(generation, "box_pool", lambda: pool)
+class OneModelPool(BoxPool):
+    """Real boxes; every repository of these tests holds the same files, so one box does."""
+
+    def use(self, key: str, model_dir: Path, *, gguf_file: str | None = None) -> Any:
+        """See ``BoxPool.use``."""
+        assert key == "/".join(model_dir.parts[-2:])
+        return super().use("tiny", model_dir, gguf_file=gguf_file)
+
+
+@pytest.fixture(scope="session")
+def shared_pool() -> Iterator[BoxPool]:
+    """Boxes that outlive a test: a start takes seconds."""
+    pool = OneModelPool(wait_s=60)
     yield pool
     pool.close()
+
+
+@pytest.fixture
+def real_pool(monkeypatch: pytest.MonkeyPatch, shared_pool: BoxPool) -> BoxPool:
+    """Real boxes."""
+    monkeypatch.setattr(generation, "box_pool", lambda: shared_pool)
+    return shared_pool
 
 
 @pytest.fixture
