@@ -5,8 +5,12 @@ import sys
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+import django_stubs_ext
+
 from store.engines import addresses
 from store.env import read_env
+
+django_stubs_ext.monkeypatch()  # lets class bases say what they hold, as the types know it
 
 ENV = read_env()
 BASE_DIR = Path(__file__).resolve().parent.parent

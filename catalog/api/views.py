@@ -25,7 +25,7 @@ from catalog.history.refs import resolve
 from catalog.history.trees import list_entries
 from catalog.models import FileScan, Listing, ModelCard
 from catalog.search.query import SearchQuery
-from catalog.search.run import facets, search
+from catalog.search.run import search, search_with_facets
 from catalog.services.lookup import by_hash
 from catalog.services.repos import NewRepo, change_settings, create_repo, delete_repo, move_repo
 from store.core.errors import InvalidError
@@ -68,14 +68,20 @@ class ModelsView(APIView):
     def get(self, request: Request) -> Response:
         """Answer one page: `{"results", "next", "total", "facets"}`."""
         who, query = viewer(request), SearchQuery.from_params(request.query_params, strict=True)
-        page = search(who, query, limit=_limit(request), cursor=request.query_params.get("cursor"))
+        limit, cursor = _limit(request), request.query_params.get("cursor")
+        wants_facets = request.query_params.get("facets") in {"1", "true"}
+        facets = []
+        if wants_facets:
+            page, facets = search_with_facets(who, query, limit=limit, cursor=cursor)
+        else:
+            page = search(who, query, limit=limit, cursor=cursor)
         body: dict[str, Any] = {
             "results": ModelOut(page.rows, many=True, context=_context(request)).data,
             "next": page.next_cursor,
             "total": page.total,
         }
-        if request.query_params.get("facets") in {"1", "true"}:
-            body["facets"] = [facet.as_dict() for facet in facets(who, query)]
+        if wants_facets:
+            body["facets"] = [facet.as_dict() for facet in facets]
         return Response(body)
 
     @extend_schema(

@@ -1,6 +1,7 @@
 """Coloured code, by CSS classes."""
 
 from html import escape
+from typing import Any
 
 from pygments import highlight as colour
 from pygments.formatters import HtmlFormatter
@@ -43,14 +44,18 @@ def language_of(filename: str) -> str:
 
 def stylesheet() -> str:
     """Return the CSS for ``highlight``, light and dark; committed as a static file."""
-    light = HtmlFormatter(style="default", classprefix="").get_style_defs(f".{CLASS}")
-    dark = HtmlFormatter(style="monokai", classprefix="").get_style_defs(f".{CLASS}")
+    light, dark = (_style(name) for name in ("default", "monokai"))
     dark_rules = "\n".join(f"  {line}" for line in _rules(dark))
     return (
         "/* Made by catalog.cards.highlighting.stylesheet. */\n"
         + "\n".join(_rules(light))
         + f"\n@media (prefers-color-scheme: dark) {{\n{dark_rules}\n}}\n"
     )
+
+
+def _style(name: str) -> str:
+    formatter: Any = HtmlFormatter(style=name, classprefix="")
+    return str(formatter.get_style_defs(f".{CLASS}"))
 
 
 def _rules(css: str) -> list[str]:

@@ -302,7 +302,10 @@ def link_address(value: str, page_base: str) -> str | None:
     if value.startswith("#"):
         anchor = value[1:].removeprefix(ID_PREFIX)
         return f"#{ID_PREFIX}{anchor}" if anchor else None
-    parts = urlsplit(value)
+    try:
+        parts = urlsplit(value)
+    except ValueError:  # http://[
+        return None
     if parts.scheme:
         return value if parts.scheme in {"http", "https", "mailto"} else None
     if value.startswith("//"):

@@ -71,7 +71,7 @@ def _count(value: Mapping[str, Any], *names: str) -> int | None:
 def code_keys(value: Any) -> tuple[str, ...]:
     """Return the dotted paths of all keys that ask for code or for files elsewhere, sorted.
 
-    At most ``MAX_ENTRIES``; each at most 80 characters.
+    At most ``MAX_ENTRIES``; of each the last 80 characters.
     """
     found: set[str] = set()
     todo: list[tuple[str, Any]] = [("", value)]
@@ -82,9 +82,9 @@ def code_keys(value: Any) -> tuple[str, ...]:
         for key, item in node.items() if isinstance(node, dict) else ():
             name = f"{prefix}.{key}" if prefix else key
             if _asks_for_code(key, item):
-                found.add(plain(name, 80))
+                found.add(plain(name[-80:]))
             elif isinstance(item, dict | list):
-                todo.append((name[:200], item))
+                todo.append((name[-200:], item))
     return tuple(sorted(found))
 
 

@@ -52,6 +52,8 @@ CALLABLE = frozenset(
         ("numpy._core.multiarray", "_reconstruct"),
         ("numpy.core.multiarray", "scalar"),
         ("numpy._core.multiarray", "scalar"),
+        ("numpy.core.numeric", "_frombuffer"),
+        ("numpy._core.numeric", "_frombuffer"),
         ("numpy", "dtype"),
         ("_codecs", "encode"),  # with 'latin1' only, see opcodes.LATIN1_ONLY
     )

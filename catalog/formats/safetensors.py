@@ -169,61 +169,60 @@ def _metadata(value: Any) -> dict[str, str]:
 
 
 def _tensor(name: str, entry: Any) -> Tensor:
-    where = f"tensor {shown(name)}"
     if not 0 < len(name) <= MAX_NAME_CHARS or not name.isprintable():
-        raise SafetensorsError(
-            "safetensors_name",
+        raise _bad(
+            name,
+            "name",
             f"A tensor name must have 1 to {MAX_NAME_CHARS} printable characters; rename it.",
-            where=where,
         )
     if not isinstance(entry, dict) or entry.keys() != _TENSOR_KEYS:
-        raise SafetensorsError(
-            "safetensors_entry",
+        raise _bad(
+            name,
+            "entry",
             "A tensor needs exactly dtype, shape and data_offsets; save the file with the "
             "safetensors library.",
-            where=where,
         )
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in BITS_PER_ELEMENT:
-        raise SafetensorsError(
-            "safetensors_dtype", f"{shown(dtype)} is no dtype of safetensors.", where=where
-        )
+        raise _bad(name, "dtype", f"{shown(dtype)} is no dtype of safetensors.")
     if not _is_counts(shape) or len(shape) > MAX_DIMENSIONS:
-        raise SafetensorsError(
-            "safetensors_shape",
+        raise _bad(
+            name,
+            "shape",
             f"A shape is a list of at most {MAX_DIMENSIONS} whole numbers; reshape the tensor.",
-            where=where,
         )
     if not _is_counts(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
-        raise SafetensorsError(
-            "safetensors_offsets",
+        raise _bad(
+            name,
+            "offsets",
             "data_offsets must be two whole numbers, begin and end; save the file again.",
-            where=where,
         )
     tensor = Tensor(name, dtype, tuple(shape), offsets[0], offsets[1])
-    _check_length(tensor, where)
+    _check_length(tensor)
     return tensor
+
+
+def _bad(name: str, rule: str, reason: str) -> SafetensorsError:
+    return SafetensorsError(f"safetensors_{rule}", reason, where=f"tensor {shown(name)}")
 
 
 def _is_counts(value: Any) -> bool:
     return isinstance(value, list) and all(type(item) is int for item in value)
 
 
-def _check_length(tensor: Tensor, where: str) -> None:
+def _check_length(tensor: Tensor) -> None:
     product = 1
     for size in tensor.shape:
         product *= size
         if product > MAX_ELEMENTS:  # at each step: a later 0 must not hide an overflow
-            raise SafetensorsError(
-                "safetensors_overflow", "The shape is larger than any computer.", where=where
-            )
+            raise _bad(tensor.name, "overflow", "The shape is larger than any computer.")
     bits = product * BITS_PER_ELEMENT[tensor.dtype]
     if bits % 8 or bits // 8 != tensor.end - tensor.start:
-        raise SafetensorsError(
-            "safetensors_length",
+        raise _bad(
+            tensor.name,
+            "length",
             f"Shape and dtype need {bits / 8:,.10g} bytes, data_offsets give "
             f"{tensor.end - tensor.start:,}; save the file again.",
-            where=where,
         )
 
 

@@ -23,7 +23,7 @@ def check_path(path: str) -> str:
     return path
 
 
-def _fault(path: str) -> str:  # noqa: PLR0911 - one line a rule
+def _fault(path: str) -> str:
     try:
         size_bytes = len(path.encode())
     except UnicodeEncodeError:

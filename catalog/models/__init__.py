@@ -1,6 +1,6 @@
 """Tables of the catalog, one module a subject."""
 
-from catalog.models.content import LfsObject, RepoLfsObject, Upload
+from catalog.models.content import LfsObject, RepoLfsObject, StagedFile, Upload
 from catalog.models.git import Commit, CommitPath, GitObject, Ref
 from catalog.models.listing import (
     BaseModelLink,
@@ -30,5 +30,6 @@ __all__ = [
     "RepoLfsObject",
     "RepoQuerySet",
     "RepoRedirect",
+    "StagedFile",
     "Upload",
 ]

@@ -70,3 +70,25 @@ class Upload(models.Model):
 
     def __str__(self) -> str:
         return f"{self.sha256[:8]} to {self.repo_id}"
+
+
+class StagedFile(models.Model):
+    """A file on its way in through a browser, kept on disk until the person commits."""
+
+    public_id = models.CharField(max_length=24, default=new_public_id, unique=True)
+    repo = models.ForeignKey(ModelRepo, models.CASCADE, related_name="staged_files")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    path = models.CharField(max_length=1024)
+    size_bytes = models.BigIntegerField()
+    received_bytes = models.BigIntegerField(default=0)
+    touched_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["repo", "user", "path"], name="staged_once_per_person"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.path} ({self.received_bytes} of {self.size_bytes})"

@@ -16,33 +16,30 @@ MAX_TEXT_CHARS = 20_000
 
 _WORDS = """
 CREATE OR REPLACE FUNCTION catalog_words(raw text) RETURNS text
-LANGUAGE sql STABLE STRICT PARALLEL SAFE AS $body$
-    -- Every pattern has a fixed width: hostile texts cost no more than others. The text comes
-    -- three times: as written, cut at camels and digits, and with "gpt-2" joined to "gpt2".
-    WITH clean AS (
-        SELECT regexp_replace(
-            unaccent(left(raw, MAX_TEXT_CHARS)),
-            '([\\u3040-\\u30ff\\u3400-\\u9fff\\uac00-\\ud7af])', ' \\1 ', 'g'
-        ) AS t
-    ), camels AS (
-        SELECT t, regexp_replace(
-            regexp_replace(t, '([a-z0-9])([A-Z])', '\\1 \\2', 'g'),
-            '([A-Z])([A-Z][a-z])', '\\1 \\2', 'g'
-        ) AS c FROM clean
-    ), forms AS (
-        SELECT t AS plain,
-            regexp_replace(
-                regexp_replace(c, '([[:alpha:]])([0-9])', '\\1 \\2', 'g'),
-                '([0-9])([[:alpha:]])', '\\1 \\2', 'g'
-            ) AS cut,
-            regexp_replace(c, '([[:alpha:]])[-_. ]([0-9])', '\\1\\2', 'g') AS joined
-        FROM camels
-    )
-    SELECT regexp_replace(
-        plain || CASE WHEN cut <> plain THEN ' ' || cut ELSE '' END
-              || CASE WHEN joined <> plain THEN ' ' || joined ELSE '' END,
-        '[-_./:@#~]', ' ', 'g'
-    ) FROM forms
+LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE AS $body$
+DECLARE
+    -- Every pattern has a fixed width: hostile texts cost no more than others.
+    plain text := regexp_replace(
+        unaccent(left(raw, MAX_TEXT_CHARS)),
+        '([\\u3040-\\u30ff\\u3400-\\u9fff\\uac00-\\ud7af])', ' \\1 ', 'g'
+    );
+    camels text := regexp_replace(
+        plain, '(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])', ' ', 'g'
+    );
+    cut text := regexp_replace(
+        camels, '(?<=[[:alpha:]])(?=[0-9])|(?<=[0-9])(?=[[:alpha:]])', ' ', 'g'
+    );
+    joined text := regexp_replace(camels, '(?<=[[:alpha:]])[-_. ](?=[0-9])', '', 'g');
+BEGIN
+    -- as written, cut at camels and digits, and with "gpt-2" joined to "gpt2"
+    IF cut <> plain THEN
+        plain := plain || ' ' || cut;
+    END IF;
+    IF joined <> cut THEN
+        plain := plain || ' ' || joined;
+    END IF;
+    RETURN regexp_replace(plain, '[-_./:@#~]', ' ', 'g');
+END
 $body$
 """.replace("MAX_TEXT_CHARS", str(MAX_TEXT_CHARS))
 

@@ -3,13 +3,15 @@
 from django.db.models import Count, F
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from accounts.viewer import Viewer
 from catalog.access import canonical_alias, namespace_for
 from catalog.models import Listing
 from catalog.search.query import SearchQuery
-from catalog.search.run import facets, search, suggest
+from catalog.search.run import search, search_with_facets
+from catalog.search.suggestions import suggest
 from store.core.paging import BadCursorError
 
 PAGE = 20
@@ -49,16 +51,33 @@ def home(request: HttpRequest) -> HttpResponse:
 def models_list(request: HttpRequest) -> HttpResponse:
     """Show the models that fit, with facets to narrow them down."""
     viewer, query = viewer_of(request), SearchQuery.from_params(request.GET)
+    cursor = request.GET.get("cursor")
     try:
-        page = search(viewer, query, limit=PAGE, cursor=request.GET.get("cursor"))
+        page, facets = search_with_facets(viewer, query, limit=PAGE, cursor=cursor)
     except BadCursorError:  # an old link: start at the front
-        page = search(viewer, query, limit=PAGE)
-    context = {"query": query, "page": page, "facets": facets(viewer, query)}
+        page, facets = search_with_facets(viewer, query, limit=PAGE)
+    context = {"query": query, "page": page, "facets": facets, "sorts": _sorts(query)}
     is_fragment = bool(getattr(request, "htmx", False)) and not request.htmx.boosted  # type: ignore[attr-defined]
     template = "catalog/_results.html" if is_fragment else "catalog/models.html"
     answer = render(request, template, context)
     answer["Vary"] = "HX-Request, Cookie"
     return answer
+
+
+def _sorts(query: SearchQuery) -> list[tuple[str, str]]:
+    """Return (name, label) of the orders that make sense for ``query``."""
+    labels = {
+        "relevance": _("Relevance"),
+        "trending": _("Trending"),
+        "downloads": _("Downloads"),
+        "likes": _("Likes"),
+        "newest": _("Newest"),
+        "updated": _("Last change"),
+        "parameters": _("Parameters"),
+        "size": _("Size"),
+        "name": _("Name"),
+    }
+    return [(name, label) for name, label in labels.items() if name != "relevance" or query.text]
 
 
 @require_safe

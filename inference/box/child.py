@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from inference.box.loading import LoadedModel
 
 
+_PANIC_MODULE = "pyo3_runtime"
+"""A panic of Rust code (tokenizers, safetensors) comes as an exception of this module."""
+
+
 class EventWriter:
     """Writes whole frames from any thread."""
 
@@ -113,8 +117,21 @@ def serve(reader: RequestReader, writer: EventWriter) -> None:
                     writer.send(event)
         except RefusedError as exc:
             writer.send(protocol.ErrorEvent(id=request_id, code=exc.code, message=exc.message))
+        except BaseException as exc:
+            if type(exc).__module__ == _PANIC_MODULE:  # its state is not to be trusted: end after
+                writer.send(_panic(request_id, exc))
+            raise
         finally:
             reader.forget(request_id or "")
+
+
+def _panic(request_id: str | None, exc: BaseException) -> protocol.ErrorEvent:
+    line = str(exc).strip().splitlines()[:1]
+    return protocol.ErrorEvent(
+        id=request_id,
+        code="bad_tokenizer",
+        message=f"The tokenizer or the weights broke their reader: {' '.join(line)[:500]}",
+    )
 
 
 def _ready(model: "LoadedModel | None") -> "LoadedModel":

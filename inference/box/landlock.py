@@ -7,6 +7,7 @@ Source:
     https://docs.kernel.org/userspace-api/landlock.html
 """
 
+import errno
 import os
 import stat
 import struct
@@ -63,7 +64,7 @@ def restrict(allowed: Iterable[tuple[Path, int]], syscall: Syscall = kernel.sysc
     """
     known = version(syscall)
     if known < 1:
-        raise OSError(os.strerror(38))
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
     attributes, governed = _ruleset(known)
     rules = syscall(_CREATE_RULESET, c_char_p(attributes), c_size_t(len(attributes)), c_uint(0))
     try:

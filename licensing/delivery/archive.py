@@ -16,10 +16,9 @@ from catalog.history.trees import Entry, list_entries, read_blob
 from catalog.models import Commit, FileScan, ModelRepo
 from licensing.delivery import counting
 from licensing.delivery.policy import FileBlockedError, check_gate, check_verdict
-from licensing.delivery.ranges import content_disposition
 from licensing.delivery.respond import read_in_blocks
 from store.core.errors import NotFoundError
-from store.storage import Digest
+from store.storage import Digest, content_disposition
 
 LEFT_OUT = "NOT-INCLUDED.txt"
 

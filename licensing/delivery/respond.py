@@ -18,8 +18,9 @@ from catalog.content.stores import storage
 from catalog.history.trees import read_blob
 from licensing.delivery import counting
 from licensing.delivery.policy import Delivery
-from licensing.delivery.ranges import BytesPlan, content_disposition, content_type_for, plan
-from store.storage import Digest
+from licensing.delivery.naming import content_type_for
+from licensing.delivery.ranges import BytesPlan, plan
+from store.storage import Digest, content_disposition
 
 _BLOCK_BYTES = 1024 * 1024
 

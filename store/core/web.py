@@ -74,7 +74,11 @@ def error_page(request: HttpRequest, error: StoreError) -> HttpResponse:
     if wants_json(request):
         answer: HttpResponse = JsonResponse(json_error(request, error), status=error.status)
     else:
-        context = {"error": error, "sign_in_next": request.get_full_path()}
+        context = {
+            "error": error,
+            "sign_in_next": request.get_full_path(),
+            "sign_in_statuses": (401, 403, 404),
+        }
         answer = render(request, "error.html", context, status=error.status)
     if isinstance(error, RateLimitedError):
         answer["Retry-After"] = str(error.retry_after_s)

@@ -28,7 +28,12 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--force", action="store_true", help="add what is missing anyway")
 
+    @transaction.atomic
     def handle(self, *args: Any, **options: Any) -> None:
+        folder = Path(settings.BASE_DIR) / "demo"
+        if not (folder / "catalogue.json").exists():
+            self.stdout.write("This installation has no demo catalogue.")
+            return
         if User.objects.exists() and not options["force"]:
             self.stdout.write("The store has people already; nothing was loaded.")
             return
@@ -42,11 +47,9 @@ class Command(BaseCommand):
                     is_staff=is_staff,
                 )
         viewer = Viewer(user=User.objects.get(username="ada"))
-        folder = Path(settings.BASE_DIR) / "demo"
         for item in json.loads((folder / "catalogue.json").read_text())["models"]:
             self._load(viewer, item, folder)
 
-    @transaction.atomic
     def _load(self, viewer: Viewer, item: dict[str, Any], folder: Path) -> None:
         owner, name = item["owner"], item["name"]
         if ModelRepo.objects.all().named(owner, name).exists():

@@ -48,6 +48,8 @@ ATTACKS = """
 [x](JAVASCRIPT:alert(1))
 [x](data:text/html;base64,PHNjcmlwdD4=)
 [x](<javascript:alert(1)>)
+[x](http://[x)
+![x](http://[x)
 [x](java%0ascript:alert(1))
 [x]: javascript:alert(1)
 ![x](javascript:alert(1))
@@ -141,9 +143,8 @@ def test_no_text_makes_anything_active(text: str) -> None:
 def test_a_usual_card() -> None:
     text = (
         "# My *GPT*\n\nIt writes **novels**. [Paper](docs/paper.md) and [site](https://e.org).\n"
-        "\n"
-        "![Loss](img/loss curve.png)\n\n## Data\n\n| a | b |\n|:--|--:|\n| 1 | 2 |\n\n"
-        "```python\nprint(1)\n```\n\n- [x] done\n\nInline $a^2$ and\n\n$$\\frac{1}{2}$$\n\n## Data\n"
+        "\n![Loss](img/loss curve.png)\n\n## Data\n\n| a | b |\n|:--|--:|\n| 1 | 2 |\n\n"
+        "```python\nprint(1)\n```\n\n- [x] done\n\nBoth $a^2$ and\n\n$$\\frac{1}{2}$$\n\n## Data\n"
     )
 
     card = render_card(text, file_base=FILES, page_base=PAGES)

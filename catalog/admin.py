@@ -1,0 +1,46 @@
+"""Models in the administration: look, and take down with a reason."""
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from catalog.models import FileScan, ModelRepo, RepoAlias
+
+
+@admin.register(ModelRepo)
+class ModelRepoAdmin(admin.ModelAdmin[ModelRepo]):
+    """Repositories. A reason in ``disabled_reason`` takes one down."""
+
+    list_display = ("full_name", "is_private", "gate", "disabled_reason", "updated_at")
+    list_select_related = ("namespace",)
+    search_fields = ("name", "namespace__name")
+    list_filter = ("is_private", "gate")
+    fields = ("full_name", "is_private", "gate", "disabled_reason", "created_at", "updated_at")
+    readonly_fields = ("full_name", "is_private", "gate", "created_at", "updated_at")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Repositories are made with their first commit."""
+        return False
+
+
+@admin.register(FileScan)
+class FileScanAdmin(admin.ModelAdmin[FileScan]):
+    """Verdicts."""
+
+    list_display = ("path", "repo", "verdict", "kind", "code", "scanned_at")
+    list_select_related = ("repo__namespace",)
+    list_filter = ("verdict", "kind")
+    search_fields = ("path", "repo__name")
+    exclude = ("report",)
+    readonly_fields = ("repo", "blob_oid", "path", "kind", "code", "reason", "scanner_version")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Only the scanner writes verdicts."""
+        return False
+
+
+@admin.register(RepoAlias)
+class RepoAliasAdmin(admin.ModelAdmin[RepoAlias]):
+    """Single-segment ids."""
+
+    list_display = ("name", "repo")
+    raw_id_fields = ("repo",)

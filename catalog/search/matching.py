@@ -1,0 +1,115 @@
+"""From a search to the set of listings that match, for one viewer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from django.db import connection
+from pyroaring import BitMap
+
+from accounts.viewer import Viewer
+from catalog.search.documents import QUERY, question_words
+from catalog.search.fields import FIELDS, MEASURE, MEASURES
+from catalog.search.index import FacetIndex, current_index, read_ids
+from catalog.search.query import SearchQuery
+
+_IDS = "SELECT string_agg(int4send(repo_id::int4), ''::bytea) FROM"
+_MOST = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """The listings that match, and what each condition alone would leave.
+
+    Args:
+        index: As of the question.
+        visible: What the viewer may know of.
+        conditions: The listings each condition holds for, by field, seen or unseen.
+        wanted: Visible, and every condition holds.
+    """
+
+    index: FacetIndex
+    visible: BitMap
+    conditions: dict[str, BitMap]
+    wanted: BitMap
+
+    def apart_from(self, name: str) -> BitMap:
+        """Return what matches when the condition on ``name`` is left out."""
+        if name not in self.conditions:
+            return self.wanted
+        others = (ids for other, ids in self.conditions.items() if other != name)
+        return BitMap.intersection(self.visible, *others)
+
+
+def match(viewer: Viewer, query: SearchQuery) -> Matches:
+    """Find what matches ``query`` among what ``viewer`` may know of."""
+    roles = list(viewer.roles)  # a query, when it is the first time: before the lock
+    index = current_index()
+    conditions = _asked(index, query)
+    with index.lock:
+        if query.author:
+            conditions["author"] = index.by_author(query.author).copy()
+        for each in FIELDS:
+            if values := query.chosen(each.name):
+                held = index.having(each.name, values, needs_all=each.needs_all)
+                conditions[each.name] = held
+        visible = index.visible(roles)
+    wanted = BitMap.intersection(visible, *conditions.values())
+    return Matches(index, visible, conditions, wanted)
+
+
+def named(index: FacetIndex, query: SearchQuery) -> BitMap:
+    """Return the listings, seen or unseen, whose very name has the words of ``query``."""
+    return _words(index, "names", query.text)
+
+
+def _asked(index: FacetIndex, query: SearchQuery) -> dict[str, BitMap]:
+    """Return the conditions that the database decides."""
+    conditions = {}
+    if query.text:
+        conditions["text"] = _words(index, "words", query.text)
+    if query.name_part:
+        conditions["name_part"] = name_part(index, query.name_part.lower())
+    for measure in MEASURES:
+        low, high = query.bounds(measure.name)
+        if (low, high) != (None, None):
+            conditions[measure.name] = _range(index, measure.name, low, high)
+    return conditions
+
+
+def _words(index: FacetIndex, column: str, text: str) -> BitMap:
+    words = question_words(text)
+    sql = f"{_IDS} catalog_listingtext WHERE {column} @@ {QUERY}"
+    return index.remember((column, words), lambda: _find(sql, {"text": words}))
+
+
+def name_part(index: FacetIndex, part: str) -> BitMap:
+    """Return the listings, seen or unseen, whose lower-case id contains ``part``."""
+    return _like(index, "name LIKE %(a)s", a=f"%{_escaped(part)}%")
+
+
+def name_start(index: FacetIndex, part: str) -> BitMap:
+    """Return the listings, seen or unseen, whose owner or name begins with ``part``."""
+    start = _escaped(part)
+    return _like(index, "name LIKE %(a)s OR name LIKE %(b)s", a=f"{start}%", b=f"%/{start}%")
+
+
+def _escaped(part: str) -> str:
+    return "".join(f"\\{char}" if char in "\\%_" else char for char in part)
+
+
+def _like(index: FacetIndex, condition: str, **patterns: str) -> BitMap:
+    sql = f"{_IDS} catalog_listingtext WHERE {condition}"
+    return index.remember((condition, *patterns.values()), lambda: _find(sql, patterns))
+
+
+def _range(index: FacetIndex, measure: str, low: int | None, high: int | None) -> BitMap:
+    column = MEASURE[measure].column
+    bounds = {"low": max(low or 0, 1), "high": _MOST if high is None else high}
+    sql = f"{_IDS} catalog_listing WHERE {column} BETWEEN %(low)s AND %(high)s"
+    return index.remember((measure, *bounds.values()), lambda: _find(sql, bounds))
+
+
+def _find(sql: str, parameters: Mapping[str, str | int]) -> BitMap:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return read_ids(cursor.fetchone()[0])

@@ -1,0 +1,143 @@
+"""In which order listings come, and reading one page of an order.
+
+A page starts after a position: the sort value and id of the last row before it. Nothing is
+counted off, so rows that come or go meanwhile neither repeat nor hide others.
+"""
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+from pyroaring import BitMap
+
+from store.core.paging import BadCursorError
+
+RELEVANCE, TRENDING = "relevance", "trending"
+
+DIRECT_MOST = 5000
+"""Up to so many wanted listings are read and sorted (8 ms); of more, the index in sort order is
+walked until a page is full, which is fast because many of its rows are wanted."""
+_STRIDE, _LONGEST_STRIDE = 256, 32_768
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """An order: a column of the listing, equal values by repository id."""
+
+    column: str
+    kind: type
+    is_descending: bool = True
+
+    @property
+    def direction(self) -> str:
+        """SQL's word."""
+        return "DESC" if self.is_descending else "ASC"
+
+    @property
+    def beyond(self) -> str:
+        """SQL's sign for "later in this order"."""
+        return "<" if self.is_descending else ">"
+
+    def check(self, value: Any) -> Any:
+        """Return a position's value as the database wants it.
+
+        Raises:
+            BadCursorError: it is none of this order's.
+        """
+        if self.kind is datetime and isinstance(value, str):
+            try:
+                moment = datetime.fromisoformat(value)
+            except ValueError:
+                raise _bad_cursor() from None
+            if moment.tzinfo is not None:
+                return moment
+        elif self.kind is str and isinstance(value, str) and "\0" not in value:
+            return value
+        elif self.kind is float and type(value) in {int, float} and math.isfinite(value):
+            return float(value)
+        elif self.kind is int and type(value) is int and abs(value) < 2**63:
+            return value
+        raise _bad_cursor()
+
+
+SORTS = {
+    RELEVANCE: Sort("popularity", float),  # of what matches equally well
+    TRENDING: Sort("trending", float),
+    "downloads": Sort("downloads", int),
+    "likes": Sort("likes", int),
+    "newest": Sort("created_at", datetime),
+    "updated": Sort("updated_at", datetime),
+    "parameters": Sort("sort_parameters", int),
+    "size": Sort("weights_bytes", int),
+    "name": Sort("sort_name", str, is_descending=False),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a row stands in an order."""
+
+    value: Any
+    repo_id: int
+
+
+def _bad_cursor() -> BadCursorError:
+    return BadCursorError("This cursor is not ours. Start again without one.")
+
+
+def read_place(sort: Sort, value: Any, repo_id: Any) -> Place:
+    """Return the place that two values of a cursor mean.
+
+    Raises:
+        BadCursorError: they mean none.
+    """
+    if type(repo_id) is not int or not 0 <= repo_id < 2**63:
+        raise _bad_cursor()
+    return Place(sort.check(value), repo_id)
+
+
+def page_of(sort: Sort, wanted: BitMap, *, after: Place | None, limit: int) -> list[Place]:
+    """Return the next ``limit`` places of the wanted listings.
+
+    Args:
+        sort: The order.
+        wanted: Repository ids.
+        after: The last place of the page before; ``None``: from the start.
+        limit: At least 1.
+    """
+    if not wanted:
+        return []
+    if len(wanted) <= DIRECT_MOST:
+        return _read(sort, after=after, limit=limit, among=wanted)
+    found: list[Place] = []
+    stride = min(max(2 * limit, _STRIDE), _LONGEST_STRIDE)
+    while True:
+        places = _read(sort, after=after, limit=stride)
+        found += [place for place in places if place.repo_id in wanted]
+        if len(found) >= limit or len(places) < stride:
+            return found[:limit]
+        after, stride = places[-1], min(stride * 4, _LONGEST_STRIDE)
+
+
+def _read(
+    sort: Sort, *, after: Place | None, limit: int, among: BitMap | None = None
+) -> list[Place]:
+    column = sort.column
+    conditions: list[str] = []
+    parameters: list[Any] = []
+    if among is not None:
+        conditions.append("repo_id = ANY(%s)")
+        parameters.append(list(among))
+    if after is not None:
+        conditions.append(f"({column}, repo_id) {sort.beyond} (%s, %s)")
+        parameters += [after.value, after.repo_id]
+    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+    order = f"{column} {sort.direction}, repo_id {sort.direction}"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {column}, repo_id FROM catalog_listing {where} ORDER BY {order} LIMIT %s",  # noqa: S608
+            [*parameters, limit],
+        )
+        return [Place(value, repo_id) for value, repo_id in cursor.fetchall()]

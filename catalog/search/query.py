@@ -1,0 +1,345 @@
+"""A search as a value: from URL parameters and back, chip by chip."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+from urllib.parse import urlencode
+
+from django.http import QueryDict
+from django.utils.translation import gettext as _
+
+from catalog.search.amounts import BadAmountError, format_amount, parse_amount
+from catalog.search.fields import FIELD, FIELDS, MEASURE, MEASURES
+from catalog.search.ordering import RELEVANCE, SORTS, TRENDING
+from store.core.errors import InvalidError
+
+MAX_TEXT_CHARS = 200
+MAX_VALUE_CHARS = 200
+MAX_VALUES = 20
+"""Of one field."""
+
+_APP_FORMATS = {
+    **dict.fromkeys(("llama.cpp", "ollama", "lmstudio", "jan", "koboldcpp", "gpt4all"), "gguf"),
+    **dict.fromkeys(("transformers", "vllm", "sglang", "tgi", "mlx-lm"), "safetensors"),
+}
+"""What the programs the hub calls "apps" load."""
+
+Params = QueryDict | Mapping[str, str | list[str]]
+
+
+class BadQueryError(InvalidError):
+    """A search parameter has a value that means nothing; ``extra["parameter"]`` names it."""
+
+    code = "bad_query"
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """One condition of a search, with the search that lacks it."""
+
+    field: str
+    value: str
+    label: str
+    text: str
+    rest: "SearchQuery"
+
+
+@dataclass(frozen=True, slots=True)
+class SearchQuery:
+    """What to look for and in which order. All conditions must hold.
+
+    Several values of one field: one of them must hold; of ``tag``: all. Make it with
+    ``from_params`` or ``from_hub``; the values are bounded and sorted there.
+    """
+
+    text: str = ""
+    """Words, in the syntax of web searches: quotes, ``or``, ``-``."""
+    name_part: str = ""
+    """Any part of the id, whatever its case."""
+    author: str = ""
+    """The exact namespace, whatever its case."""
+    task: tuple[str, ...] = ()
+    language: tuple[str, ...] = ()
+    license: tuple[str, ...] = ()
+    commercial: tuple[str, ...] = ()
+    base_model: tuple[str, ...] = ()
+    architecture: tuple[str, ...] = ()
+    format: tuple[str, ...] = ()
+    library: tuple[str, ...] = ()
+    publisher: tuple[str, ...] = ()
+    tag: tuple[str, ...] = ()
+    runnable: tuple[str, ...] = ()
+    gated: tuple[str, ...] = ()
+    parameters_min: int | None = None
+    parameters_max: int | None = None
+    size_min: int | None = None
+    """Bytes of the weights; a listing without weights has no size."""
+    size_max: int | None = None
+    sort: str = ""
+    """A name of ``SORTS``; empty: relevance when there are words, else trending."""
+
+    @property
+    def order(self) -> str:
+        """The name of the order that applies."""
+        if self.sort == RELEVANCE and not self.text:
+            return TRENDING
+        return self.sort or (RELEVANCE if self.text else TRENDING)
+
+    @property
+    def query_string(self) -> str:
+        """The search as it stands in a shareable URL, without ``?``."""
+        return urlencode(self.to_params(), doseq=True)
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing is asked for but an order."""
+        return replace(self, sort="") == type(self)()
+
+    @classmethod
+    def from_params(cls, params: Params, *, strict: bool = False) -> Self:
+        """Read URL parameters; names that mean nothing here are passed over.
+
+        Args:
+            params: Names and values; ``q`` is the text, the rest are field names.
+            strict: Refuse values that mean nothing (programs want to know). Otherwise such a
+                value is left out (a person with an old link wants a page).
+
+        Raises:
+            BadQueryError: with ``strict``, a value means nothing.
+        """
+        reader = _Reader(params, strict=strict)
+        found: dict[str, Any] = {
+            "text": reader.text("q"),
+            "name_part": reader.text("search"),
+            "author": reader.text("author"),
+            "sort": reader.choice("sort", SORTS),
+        }
+        for field in FIELDS:
+            found[field.name] = reader.values(field.name, dict(field.choices))
+        for measure in MEASURES:
+            low, high = reader.bounds(measure.name)
+            found |= {f"{measure.name}_min": low, f"{measure.name}_max": high}
+        return cls(**found)
+
+    @classmethod
+    def from_hub(
+        cls,
+        *,
+        name_part: str = "",
+        author: str = "",
+        tags: Iterable[str] = (),
+        task: str = "",
+        parameters: str = "",
+        gated: str = "",
+        apps: Iterable[str] = (),
+        sort: str = "",
+    ) -> Self:
+        """Translate the hub protocol's list parameters.
+
+        Args:
+            name_part: Any part of the id.
+            author: Exact namespace.
+            tags: Hub tags that must all apply (``license:mit``, ``gguf``, ``en`` …).
+            task: Pipeline tag.
+            parameters: ``min:6B,max:128B``; either half may be missing.
+            gated: ``true``, ``false`` or empty.
+            apps: Programs that must be able to load it, as the hub spells them.
+            sort: A name of ``SORTS``.
+
+        Raises:
+            BadQueryError: a value means nothing.
+        """
+        wanted = list(apps)
+        formats = {_APP_FORMATS[app] for app in wanted if app in _APP_FORMATS}
+        unknown = [app for app in wanted if app not in _APP_FORMATS]
+        gates = {"": [], "true": ["auto", "manual"], "false": ["none"]}.get(gated.lower())
+        if gates is None:
+            raise BadQueryError("'gated' is true or false.", parameter="gated")
+        low, high = _hub_range(parameters)
+        params: dict[str, str | list[str]] = {
+            "search": name_part,
+            "author": author,
+            # an app we know nothing of is looked up as a tag, and so usually finds nothing
+            "tag": [*tags, *unknown],
+            "task": [task] if task else [],
+            "gated": gates,
+            "format": sorted(formats),
+            "parameters_min": low,
+            "parameters_max": high,
+            "sort": sort,
+        }
+        return cls.from_params(params, strict=True)
+
+    def to_params(self) -> dict[str, list[str]]:
+        """Return the parameters ``from_params`` reads back to an equal search."""
+        names = {"text": "q", "name_part": "search"}
+        params: dict[str, list[str]] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, int):
+                measure = field.name.rpartition("_")[0]
+                params[field.name] = [format_amount(value, measure=measure)]
+            elif value:
+                texts = [value] if isinstance(value, str) else list(value)
+                params[names.get(field.name, field.name)] = texts
+        return params
+
+    def chosen(self, field: str) -> tuple[str, ...]:
+        """Return the chosen values of a field of ``FIELDS``."""
+        found: tuple[str, ...] = getattr(self, FIELD[field].name)
+        return found
+
+    def bounds(self, measure: str) -> tuple[int | None, int | None]:
+        """Return (least, most) of a measure of ``MEASURES``, both inclusive."""
+        name = MEASURE[measure].name
+        return getattr(self, f"{name}_min"), getattr(self, f"{name}_max")
+
+    def with_(self, field: str, value: str) -> Self:
+        """Return the search that also has this value.
+
+        Of a measure the value is a range, as ``1M..3M`` or ``1M..``; it, and words and the like,
+        replace the one there.
+        """
+        if field in MEASURE:
+            low, high = (
+                parse_amount(end, measure=field) if end else None for end in value.split("..", 1)
+            )
+            return self._changed({f"{field}_min": low, f"{field}_max": high})
+        if field in FIELD:
+            return self._changed({field: tuple(sorted({*self.chosen(field), value}))})
+        return self._changed({field: value})
+
+    def without(self, field: str, value: str = "") -> Self:
+        """Return the search that lacks this value; without ``value``, the whole condition."""
+        if field in MEASURE:
+            return self._changed({f"{field}_min": None, f"{field}_max": None})
+        if field in FIELD:
+            kept = tuple(old for old in self.chosen(field) if value and old != value)
+            return self._changed({field: kept})
+        return self._changed({field: ""})
+
+    def toggled(self, field: str, value: str) -> Self:
+        """Return the search with this value, or without it if it has it."""
+        has_it = value in self.chosen(field)
+        return self.without(field, value) if has_it else self.with_(field, value)
+
+    def sorted_by(self, sort: str) -> Self:
+        """Return the search in another order."""
+        return self._changed({"sort": sort})
+
+    @property
+    def chips(self) -> list[Chip]:
+        """The conditions one by one, for removing them."""
+        return list(self._chips())
+
+    def _chips(self) -> Iterator[Chip]:
+        labels = {"text": _("Words"), "name_part": _("Name"), "author": _("Publisher")}
+        for name, label in labels.items():
+            if text := getattr(self, name):
+                yield Chip(name, text, label, text, self.without(name))
+        for field in FIELDS:
+            texts = dict(field.choices)
+            for value in self.chosen(field.name):
+                text = _(texts[value]) if value in texts else value
+                rest = self.without(field.name, value)
+                yield Chip(field.name, value, _(field.label), text, rest)
+        for measure in MEASURES:
+            low, high = self.bounds(measure.name)
+            if (low, high) != (None, None):
+                ends = [
+                    "" if end is None else format_amount(end, measure=measure.name)
+                    for end in (low, high)
+                ]
+                rest = self.without(measure.name)
+                yield Chip(measure.name, "..".join(ends), _(measure.label), _range(ends), rest)
+
+    def _changed(self, changes: dict[str, Any]) -> Self:
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads parameters; what is wrong raises or is left out."""
+
+    params: Params
+    strict: bool
+
+    def all(self, name: str) -> list[str]:
+        if isinstance(self.params, QueryDict):
+            return self.params.getlist(name)
+        value = self.params.get(name, [])
+        return [value] if isinstance(value, str) else list(value)
+
+    def first(self, name: str) -> str:
+        return next(iter(self.all(name)), "")
+
+    def wrong(self, name: str, why: str) -> None:
+        if self.strict:
+            raise BadQueryError(f"'{name}' {why}.", parameter=name)
+
+    def text(self, name: str) -> str:
+        found = self.first(name)
+        text = " ".join(found.replace("\0", " ").split())
+        if "\0" in found or len(text) > MAX_TEXT_CHARS:
+            self.wrong(name, f"has at most {MAX_TEXT_CHARS} characters, NUL not among them")
+        return text[:MAX_TEXT_CHARS].rstrip()
+
+    def choice(self, name: str, choices: Iterable[str]) -> str:
+        found = self.first(name)
+        if not found or found in choices:
+            return found
+        self.wrong(name, f"is one of {', '.join(choices)}")
+        return ""
+
+    def values(self, name: str, choices: Mapping[str, object]) -> tuple[str, ...]:
+        found = {value.strip() for value in self.all(name)} - {""}
+        good = {
+            value
+            for value in found
+            if len(value) <= MAX_VALUE_CHARS
+            and "\0" not in value
+            and (not choices or value in choices)
+        }
+        if good != found:
+            known = f"one of {', '.join(choices)}" if choices else "too long"
+            self.wrong(name, f"has a value that is {'not ' if choices else ''}{known}")
+        if len(good) > MAX_VALUES:
+            self.wrong(name, f"has at most {MAX_VALUES} values")
+        return tuple(sorted(good)[:MAX_VALUES])
+
+    def bounds(self, measure: str) -> tuple[int | None, int | None]:
+        low, high = self.amount(measure, "min"), self.amount(measure, "max")
+        if low is not None and high is not None and low > high:
+            self.wrong(f"{measure}_min", f"is larger than {measure}_max")
+            return high, low  # two handles of a slider that were crossed
+        return low, high
+
+    def amount(self, measure: str, end: str) -> int | None:
+        text = self.first(f"{measure}_{end}").strip()
+        if not text:
+            return None
+        try:
+            return parse_amount(text, measure=measure)
+        except BadAmountError as exc:
+            self.wrong(f"{measure}_{end}", exc.message)
+            return None
+
+
+def _range(ends: list[str]) -> str:
+    low, high = ends
+    if low and high:
+        return f"{low} to {high}" if low != high else low
+    return f"≥ {low}" if low else f"≤ {high}"
+
+
+def _hub_range(text: str) -> tuple[str, str]:
+    ends = {"min": "", "max": ""}
+    for part in filter(None, text.split(",")):
+        name, _colon, amount = part.partition(":")
+        if name not in ends or not amount:
+            raise BadQueryError(
+                "'num_parameters' reads min:6B,max:128B; either half may be missing.",
+                parameter="num_parameters",
+            )
+        ends[name] = amount
+    return ends["min"], ends["max"]

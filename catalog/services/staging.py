@@ -1,0 +1,159 @@
+"""Files on their way in through a browser: in pieces, resumable, committed together.
+
+A browser cannot hash large files beforehand, so the pieces wait on disk; at the commit they go
+through the same door as every other file, which hashes and verifies them.
+"""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.viewer import Viewer
+from catalog.access import check_may
+from catalog.history.paths import check_path
+from catalog.models import ModelRepo, StagedFile
+from catalog.services.folders import LocalFile, publish_files
+from catalog.services.publishing import Published
+from store.core.bodies import CHUNK_BYTES, Readable
+from store.core.errors import ConflictError, InvalidError, NotFoundError, TooLargeError
+
+MAX_FILES = 1000
+MAX_PIECE_BYTES = 64 * 1024 * 1024
+IDLE = timedelta(days=3)
+
+
+class WrongOffsetError(ConflictError):
+    """The piece does not follow what has arrived; ``extra["received_bytes"]`` says where to go on."""
+
+    code = "wrong_offset"
+
+
+def stage(viewer: Viewer, repo: ModelRepo, *, path: str, size_bytes: int) -> StagedFile:
+    """Announce a file, or find the announced one to go on with.
+
+    Raises:
+        ForbiddenError: not the viewer's repository to change.
+        BadPathError: the path cannot be stored.
+        TooLargeError: the file is too large, or too many wait.
+    """
+    check_may(viewer, repo, to="write")
+    check_path(path)
+    user = viewer.signed_in()
+    if not 0 <= size_bytes <= settings.ENV.max_file_bytes:
+        raise TooLargeError(f"A file has at most {settings.ENV.max_file_bytes} bytes.")
+    mine = StagedFile.objects.filter(repo=repo, user=user)
+    there = mine.filter(path=path).first()
+    if there is not None and there.size_bytes == size_bytes:
+        return there
+    if there is not None:
+        discard(there)
+    if mine.count() >= MAX_FILES:
+        raise TooLargeError(f"Commit what is there first: at most {MAX_FILES} files can wait.")
+    staged = StagedFile.objects.create(repo=repo, user=user, path=path, size_bytes=size_bytes)
+    _file(staged).parent.mkdir(parents=True, exist_ok=True)
+    _file(staged).touch()
+    return staged
+
+
+def receive_piece(
+    viewer: Viewer, repo: ModelRepo, public_id: str, *, offset: int, body: Readable
+) -> StagedFile:
+    """Append a piece of at most 64 MiB. Repeating a piece that has arrived is an error that heals.
+
+    Raises:
+        NotFoundError: no such file waits.
+        WrongOffsetError: another piece is due; ``extra`` says which.
+        TooLargeError: more bytes than announced; what was there stays.
+    """
+    check_may(viewer, repo, to="write")
+    with transaction.atomic():
+        rows = StagedFile.objects.select_for_update().filter(repo=repo, user=viewer.user)
+        staged = rows.filter(public_id=public_id).first()
+        if staged is None:
+            raise NotFoundError("This file is not expected. Choose it again.")
+        if offset != staged.received_bytes:
+            raise WrongOffsetError(
+                "Another piece is due.", received_bytes=staged.received_bytes
+            )
+        staged.received_bytes = _append(staged, body)
+        staged.save()
+    return staged
+
+
+def _append(staged: StagedFile, body: Readable) -> int:
+    """Write the piece behind what is there; return the new length."""
+    end = staged.received_bytes
+    with _file(staged).open("r+b") as file:
+        file.seek(end)
+        while block := body.read(CHUNK_BYTES):
+            end += len(block)
+            if end > staged.size_bytes or end - staged.received_bytes > MAX_PIECE_BYTES:
+                file.truncate(staged.received_bytes)
+                raise TooLargeError("There is more than was announced. Choose the file again.")
+            file.write(block)
+    return end
+
+
+def commit_staged(
+    viewer: Viewer, repo: ModelRepo, *, revision: str, title: str, message: str = ""
+) -> Published:
+    """Commit everything that waits of this person, in one commit.
+
+    Raises:
+        InvalidError: nothing waits, or a file has not arrived whole.
+        What ``publish`` raises; the files go on waiting then.
+    """
+    check_may(viewer, repo, to="write")
+    waiting = list(StagedFile.objects.filter(repo=repo, user=viewer.user).order_by("path"))
+    if not waiting:
+        raise InvalidError("Choose some files first.")
+    unfinished = [each.path for each in waiting if each.received_bytes < each.size_bytes]
+    if unfinished:
+        raise InvalidError(f"{unfinished[0]} has not arrived whole yet.", files=unfinished[:20])
+    files = [LocalFile(_file(each), each.path) for each in waiting]
+    published = publish_files(
+        viewer, repo, files, title=title, message=message, revision=revision
+    )
+    for each in waiting:
+        discard(each)
+    return published
+
+
+def publish_form_files(
+    viewer: Viewer,
+    repo: ModelRepo,
+    files: Iterable[tuple[str, Path]],
+    *,
+    revision: str,
+    title: str,
+) -> Published:
+    """Commit files of a plain form, for browsers without JavaScript."""
+    found = [LocalFile(source, check_path(path)) for path, source in files]
+    if not found:
+        raise InvalidError("Choose some files first.")
+    return publish_files(viewer, repo, found, title=title, revision=revision)
+
+
+def discard(staged: StagedFile) -> None:
+    """Forget a waiting file."""
+    _file(staged).unlink(missing_ok=True)
+    staged.delete()
+
+
+def sweep_staged() -> int:
+    """Forget files nobody touched for three days. Returns how many."""
+    count = 0
+    for staged in StagedFile.objects.filter(touched_at__lt=timezone.now() - IDLE):
+        discard(staged)
+        count += 1
+    return count
+
+
+def _file(staged: StagedFile) -> Path:
+    """Return where the bytes wait; the name is ours, never the publisher's."""
+    folder: Path = settings.SPOOL_DIR / "staged"
+    return folder / staged.public_id

@@ -1,0 +1,28 @@
+"""Pages of the catalog. Names of people and models come last of all."""
+
+from django.urls import path
+
+from catalog.views import browse, listing, manage, publish
+
+REPO = "<seg:ns>/<seg:name>"
+
+urlpatterns = [
+    path("", browse.home),
+    path("models", browse.models_list),
+    path("search/suggest", browse.suggestions),
+    path("publish", publish.publish_page),
+    path(f"{REPO}/tree/<rev:rev>", listing.tree_page),
+    path(f"{REPO}/tree/<rev:rev>/<file:path>", listing.tree_page),
+    path(f"{REPO}/blob/<rev:rev>/<file:path>", listing.blob_page),
+    path(f"{REPO}/commits/<rev:rev>", listing.commits_page),
+    path(f"{REPO}/commit/<seg:oid>", listing.commit_page),
+    path(f"{REPO}/settings", manage.settings_page),
+    path(f"{REPO}/like", manage.like),
+    path(f"{REPO}/upload/<rev:rev>", publish.upload_page),
+    path(f"{REPO}/checks", publish.checks_page),
+    path(f"{REPO}/staging", publish.stage),
+    path(f"{REPO}/staging/commit/<rev:rev>", publish.stage_commit),
+    path(f"{REPO}/staging/<seg:staged_id>", publish.stage_piece),
+    path("<seg:ns>", browse.profile),
+    path(REPO, listing.listing_page),
+]
