@@ -1,6 +1,7 @@
 """Model files laid out for a box."""
 
 import fcntl
+import io
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -71,7 +72,7 @@ def test_local_weights_take_no_room_of_their_own(tiny_repo: ModelRepo) -> None:
     assert blob is not None
 
     with model_folder(tiny_repo, head_of(tiny_repo), go_on) as folder:
-        assert os.path.samefile(blob, folder / "model.safetensors")
+        assert blob.samefile(folder / "model.safetensors")
 
 
 def test_a_folder_is_built_once(tiny_repo: ModelRepo, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,9 +97,8 @@ class RemoteStorage:
         return None
 
     def open(self, digest: Digest) -> BinaryIO:
-        import io
-
-        return io.BytesIO(self.spoil(self.inner.open(digest).read()))
+        with self.inner.open(digest) as file:
+            return io.BytesIO(self.spoil(file.read()))
 
 
 def test_weights_of_an_object_store_are_fetched_and_verified(
@@ -157,7 +157,7 @@ def test_a_blob_others_cannot_read_is_copied(tiny_repo: ModelRepo) -> None:
 
     with model_folder(tiny_repo, head_of(tiny_repo), go_on) as folder:
         weights = folder / "model.safetensors"
-        assert not os.path.samefile(blob, weights)
+        assert not blob.samefile(weights)
         assert weights.stat().st_mode & 0o777 == 0o444
 
 
