@@ -27,9 +27,7 @@ def draw(name: str) -> str:
     for row in range(_CELLS):
         for column in range((_CELLS + 1) // 2):
             if digest[1 + row * 3 + column] % 2:
-                squares += [
-                    f"M{x + 1} {row + 1}h1v1h-1z" for x in {column, _CELLS - 1 - column}
-                ]
+                squares += [f"M{x + 1} {row + 1}h1v1h-1z" for x in {column, _CELLS - 1 - column}]
     side = _CELLS + 2
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {side} {side}">'

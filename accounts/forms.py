@@ -134,9 +134,7 @@ class OrganizationForm(forms.Form):
 
     name = forms.CharField(label=_("Name"), max_length=42)
     full_name = forms.CharField(label=_("Full name"), max_length=120, required=False)
-    is_private_by_default = forms.BooleanField(
-        label=_("New models start private"), required=False
-    )
+    is_private_by_default = forms.BooleanField(label=_("New models start private"), required=False)
 
 
 class MemberForm(forms.Form):

@@ -42,7 +42,8 @@ def profile_page(request: HttpRequest) -> HttpResponse:
     """Change profile, password, or delete the account."""
     _viewer, user = _person(request)
     chosen = request.POST.get("form", "")
-    data = {name: request.POST if chosen == name else None for name in ("profile", "password", "delete")}
+    names = ("profile", "password", "delete")
+    data = {name: request.POST if chosen == name else None for name in names}
     shown = {"full_name": user.full_name, "bio": user.bio, "homepage": user.homepage}
     forms: dict[str, Form] = {
         "profile": ProfileForm(data["profile"], initial=shown | {"email": user.email}),

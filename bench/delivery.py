@@ -198,7 +198,7 @@ def run() -> list[tuple[str, str]]:
 
 def _rows(clients: int, found: dict[str, list[Figure]]) -> list[tuple[str, str]]:
     def middle(name: str, field: str) -> float:
-        return statistics.median(getattr(figure, field) for figure in found[name])
+        return float(statistics.median(getattr(figure, field) for figure in found[name]))
 
     speed, cpu = (middle("store", f) / middle("nginx", f) for f in ("mb_per_s", "cpu_s_per_gb"))
     label = f"download, {clients} client{'s' if clients > 1 else ''}"

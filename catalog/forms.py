@@ -13,7 +13,7 @@ class VisibilityForm(forms.Form):
         coerce=lambda value: value == "true",
         widget=forms.RadioSelect,
         required=False,
-        empty_value=False,
+        empty_value=None,
     )
 
 

@@ -9,6 +9,9 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+ICONS = ("mark", "search", "download", "heart", "heart-full", "file", "folder", "check", "cross")
+ICONS += ("warn", "clock", "lock", "copy", "plus", "person", "play", "branch")
+
 
 class SampleForm(forms.Form):
     """One field of each kind."""
@@ -17,8 +20,6 @@ class SampleForm(forms.Form):
     choice = forms.ChoiceField(label="Choice", choices=[("a", "One"), ("b", "Two")])
     check = forms.BooleanField(label="A check box", required=False)
     long = forms.CharField(label="Long text", widget=forms.Textarea, required=False)
-
-
 
 
 def sample_listing(**changes: object) -> SimpleNamespace:
@@ -59,7 +60,6 @@ def components(request: HttpRequest) -> HttpResponse:
         "form": SampleForm(auto_id="fresh_%s"),
         "bound": bound,
         "code": "export HF_ENDPOINT=http://127.0.0.1:8000\nhf download novels/austen-gpt2-small",
-        "icons": "mark search download heart heart-full file folder check cross warn clock lock"
-        " copy plus person play branch".split(),
+        "icons": ICONS,
     }
     return render(request, "components_page.html", context)

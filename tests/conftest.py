@@ -21,7 +21,8 @@ from tests.factories import make_user
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
     """Give several test runs on one machine a database each (``STORE_TEST_DB=name``)."""
     if suffix := os.environ.get("STORE_TEST_DB"):
-        test = settings.DATABASES["default"].setdefault("TEST", {})
+        database: Any = settings.DATABASES["default"]
+        test = database.setdefault("TEST", {})
         test["NAME"] = f"{test.get('NAME') or 'test_store'}_{suffix}"
 
 

@@ -85,16 +85,16 @@ def start(**settings: str) -> LiveStore:
     data_dir = Path(tempfile.mkdtemp(prefix="live-", dir=tempfile.gettempdir()))
     data_dir.chmod(0o755)
     port = free_port()
-    log = (data_dir / "terminal.log").open("wb")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "store.supervise"],
-        cwd=ROOT,
-        env=environment(data_dir, PORT=str(port), **settings),
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    with (data_dir / "terminal.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "store.supervise"],
+            cwd=ROOT,
+            env=environment(data_dir, PORT=str(port), **settings),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
     store = LiveStore(f"http://127.0.0.1:{port}", data_dir, process)
     wait_ready(store)
     return store

@@ -9,6 +9,12 @@ from accounts.models import Namespace, Organization
 register = template.Library()
 
 
+@register.filter
+def then_line(text: str, following: str) -> str:
+    """Join two lines of a command."""
+    return f"{text}\n{following}"
+
+
 class ProfileHeader(TypedDict):
     """A person or an organization, introduced."""
 

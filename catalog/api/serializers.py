@@ -6,7 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from catalog.history.trees import Entry
-from catalog.models import Commit, FileScan, Listing, ModelRepo
+from catalog.models import FileScan, Listing
 
 
 class FactsOut(serializers.Serializer[Any]):
@@ -110,7 +110,7 @@ class RevisionOut(serializers.Serializer[Any]):
     """One commit."""
 
     oid = serializers.CharField()
-    parent = serializers.CharField(source="parent_oid")
+    parent_oid = serializers.CharField(help_text="Empty for the first commit.")
     title = serializers.CharField()
     message = serializers.CharField()
     author = serializers.CharField()

@@ -24,6 +24,7 @@ from catalog.history import log
 from catalog.history.refs import resolve
 from catalog.history.trees import list_entries
 from catalog.models import FileScan, Listing, ModelCard
+from catalog.search.counting import Facet
 from catalog.search.query import SearchQuery
 from catalog.search.run import search, search_with_facets
 from catalog.services.lookup import by_hash
@@ -70,7 +71,7 @@ class ModelsView(APIView):
         who, query = viewer(request), SearchQuery.from_params(request.query_params, strict=True)
         limit, cursor = _limit(request), request.query_params.get("cursor")
         wants_facets = request.query_params.get("facets") in {"1", "true"}
-        facets = []
+        facets: list[Facet] = []
         if wants_facets:
             page, facets = search_with_facets(who, query, limit=limit, cursor=cursor)
         else:

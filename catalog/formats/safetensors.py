@@ -153,7 +153,7 @@ def _header_length(source: ByteSource) -> int:
 
 def _count(digits: str) -> int:
     """Read an integer of the header: never negative (``-0`` is a float to Rust), at most 2^63-1."""
-    if not digits.isdigit() or len(digits) > 19 or (number := int(digits)) > MAX_ELEMENTS:
+    if not digits.isdigit() or (number := int(digits)) > MAX_ELEMENTS:
         raise ValueError(digits)
     return number
 

@@ -24,6 +24,9 @@ HEAD_BYTES = 64 * KIB
 INSIDE_BYTES = 64 * KIB
 """Unpacked at most of a compressed file to see what is inside."""
 
+_POLYGLOT_BYTES = 1024 * KIB
+"""Followed behind the header of a safetensors file that is a pickle as well."""
+
 _CONTROLS = re.compile(r"[\x00-\x07\x0e-\x1a\x1c-\x1f]")
 """Characters no text has. Backspace and escape stay: logs of progress bars have them."""
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/v1"
@@ -118,8 +121,18 @@ def _by_magic(head: bytes, size_bytes: int) -> Kind | None:
         return Kind.ZLIB
     if head.startswith(b"MZ") and _is_program(head):
         return Kind.PE
+    if _is_old_tar(head):
+        return Kind.TAR
     is_pyc = head[2:4] == b"\r\n" and 3000 <= int.from_bytes(head[:2], "little") < 4000
     return Kind.PYTHON_BYTECODE if is_pyc and b"\0" in head[4:16] else None
+
+
+def _is_old_tar(head: bytes) -> bool:
+    """Recognize a tar without "ustar" by its checksum: torch once wrote such files."""
+    told = head[148:156].strip(b" \0")
+    if len(head) < 512 or not re.fullmatch(rb"[0-7]{1,7}", told):
+        return False
+    return sum(head[:148]) + sum(head[156:512]) + 8 * ord(" ") == int(told, 8)
 
 
 def _is_program(head: bytes) -> bool:
@@ -134,10 +147,11 @@ def _is_pickle(source: MeteredSource, head: bytes, by_magic: Kind | None) -> boo
     built so that its beginning is a pickle as well: then it counts as one if it calls anything,
     even if it is broken later.
     """
-    # the header of a safetensors file may happen to have 0x480 bytes
-    if _is_marked(head) and by_magic is not Kind.SAFETENSORS:
-        return True
-    return trace(source, spend=source.spend).runs_code
+    if by_magic is Kind.SAFETENSORS:  # its header may happen to have 0x480 bytes: no mark
+        # a length that ends in "V" opens a line; of zeros, that might go on for gigabytes
+        end = int.from_bytes(head[:8], "little") + _POLYGLOT_BYTES
+        return trace(source, 0, end, spend=source.spend).runs_code
+    return _is_marked(head) or trace(source, spend=source.spend).runs_code
 
 
 def _is_marked(head: bytes) -> bool:

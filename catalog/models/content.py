@@ -85,9 +85,7 @@ class StagedFile(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
-                fields=["repo", "user", "path"], name="staged_once_per_person"
-            )
+            models.UniqueConstraint(fields=["repo", "user", "path"], name="staged_once_per_person")
         ]
 
     def __str__(self) -> str:

@@ -55,10 +55,10 @@ def _reports(repo: ModelRepo, entries: list[Entry]) -> dict[str, FileReport]:
     reports = {}
     for entry in entries:
         scan = scans.get((entry.oid, entry.path))
-        is_judged = scan is not None and scan.report is not None
-        reports[entry.path] = (
-            FileReport.from_json(scan.report) if is_judged else not_judged(entry.size_bytes)
-        )
+        if scan is not None and scan.report is not None:
+            reports[entry.path] = FileReport.from_json(scan.report)
+        else:
+            reports[entry.path] = not_judged(entry.size_bytes)
     return reports
 
 

@@ -73,7 +73,7 @@ def _tensors(source: MeteredSource) -> Preview:
         {
             "name": tensor.name,
             "dtype": tensor.dtype,
-            "shape": " × ".join(map(str, tensor.shape)) or "scalar",
+            "shape": " by ".join(map(str, tensor.shape)) or "scalar",
             "elements": prod(tensor.shape),
         }
         for tensor in header.tensors[:MAX_TENSORS]

@@ -27,7 +27,7 @@ IDLE = timedelta(days=3)
 
 
 class WrongOffsetError(ConflictError):
-    """The piece does not follow what has arrived; ``extra["received_bytes"]`` says where to go on."""
+    """The piece does not follow what has arrived; ``extra["received_bytes"]`` says what does."""
 
     code = "wrong_offset"
 
@@ -76,9 +76,7 @@ def receive_piece(
         if staged is None:
             raise NotFoundError("This file is not expected. Choose it again.")
         if offset != staged.received_bytes:
-            raise WrongOffsetError(
-                "Another piece is due.", received_bytes=staged.received_bytes
-            )
+            raise WrongOffsetError("Another piece is due.", received_bytes=staged.received_bytes)
         staged.received_bytes = _append(staged, body)
         staged.save()
     return staged
@@ -115,9 +113,7 @@ def commit_staged(
     if unfinished:
         raise InvalidError(f"{unfinished[0]} has not arrived whole yet.", files=unfinished[:20])
     files = [LocalFile(_file(each), each.path) for each in waiting]
-    published = publish_files(
-        viewer, repo, files, title=title, message=message, revision=revision
-    )
+    published = publish_files(viewer, repo, files, title=title, message=message, revision=revision)
     for each in waiting:
         discard(each)
     return published

@@ -68,5 +68,3 @@ def _transformers(export: str, name: str, listing: Any) -> str:
         f'tokenizer = AutoTokenizer.from_pretrained("{name}"{extra})\n'
         f'model = {auto}.from_pretrained("{name}"{extra})'
     )
-
-

@@ -35,7 +35,7 @@ def settings_page(request: HttpRequest, ns: str, name: str) -> HttpResponse:
         values = chosen.cleaned_data
         try:
             if isinstance(chosen, VisibilityForm):
-                change_settings(viewer, repo, is_private=values["is_private"])
+                change_settings(viewer, repo, is_private=bool(values["is_private"]))
                 messages.success(request, _("The visibility is changed."))
             elif isinstance(chosen, MoveForm):
                 repo = move_repo(viewer, repo, namespace=values["namespace"], name=values["name"])

@@ -100,6 +100,11 @@ def _text(repo: ModelRepo, here: dict[str, Entry], path: str, given: Any) -> str
 
 
 def _is_binary(sample: bytes) -> bool:
+    """Whether the first bytes are no UTF-8 text; the last character may be cut."""
+    try:
+        sample.decode()
+    except UnicodeDecodeError as exc:
+        return exc.start < len(sample) - 3
     return b"\0" in sample
 
 

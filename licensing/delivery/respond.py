@@ -17,8 +17,8 @@ from accounts.viewer import Viewer
 from catalog.content.stores import storage
 from catalog.history.trees import read_blob
 from licensing.delivery import counting
-from licensing.delivery.policy import Delivery
 from licensing.delivery.naming import content_type_for
+from licensing.delivery.policy import Delivery
 from licensing.delivery.ranges import BytesPlan, plan
 from store.storage import Digest, content_disposition
 

@@ -365,7 +365,7 @@ def test_a_preparation_can_be_interrupted(data_dir: Path, number: signal.Signals
 def test_a_closed_terminal_does_not_stop_the_store(data_dir: Path, quick: None) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    with open(writing, "w") as gone:  # noqa: PTH123 - a descriptor
+    with open(writing, "w") as gone:
         plan = Plan(
             data_dir=data_dir,
             host="127.0.0.1",

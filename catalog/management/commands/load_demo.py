@@ -49,6 +49,17 @@ class Command(BaseCommand):
         viewer = Viewer(user=User.objects.get(username="ada"))
         for item in json.loads((folder / "catalogue.json").read_text())["models"]:
             self._load(viewer, item, folder)
+        self._note_people()
+
+    def _note_people(self) -> None:
+        """Keep the log-ins where the start banner looks for them, readable by the owner only."""
+        people = [
+            {"name": name, "password": PASSWORD, "role": "staff" if is_staff else full_name}
+            for name, full_name, is_staff in PEOPLE
+        ]
+        note = settings.DATA_DIR / "demo-logins.json"
+        note.touch(mode=0o600)
+        note.write_text(json.dumps(people, indent=2))
 
     def _load(self, viewer: Viewer, item: dict[str, Any], folder: Path) -> None:
         owner, name = item["owner"], item["name"]

@@ -15,8 +15,6 @@ class Sparkline(TypedDict):
     """A line and its description."""
 
     shape: drawing.Spark | None
-    width: int
-    height: int
     description: str
 
 
@@ -28,16 +26,15 @@ def sparkline(values: Sequence[float], label: str) -> Sparkline:
         values: Evenly spaced, oldest first. Empty: the label says that there is nothing yet.
         label: What they are, as "Downloads a day, last 30 days".
     """
-    size = {"width": drawing.SPARK_WIDTH, "height": drawing.SPARK_HEIGHT}
     if not values:
-        return {"shape": None, "description": _("%(label)s: none yet") % {"label": label}, **size}
+        return {"shape": None, "description": _("%(label)s: none yet") % {"label": label}}
     description = _("%(label)s: %(low)s to %(high)s, last %(last)s") % {
         "label": label,
         "low": figures.count_text(min(values)),
         "high": figures.count_text(max(values)),
         "last": figures.count_text(values[-1]),
     }
-    return {"shape": drawing.spark(values), "description": description, **size}
+    return {"shape": drawing.spark(values), "description": description}
 
 
 class IntervalBar(TypedDict):

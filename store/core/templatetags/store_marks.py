@@ -121,7 +121,6 @@ class Button(TypedDict):
     opens: str
     is_small: bool
     is_wide: bool
-    is_disabled: bool
 
 
 @register.inclusion_tag("components/button.html")
@@ -135,7 +134,6 @@ def button(
     opens: str = "",
     is_small: bool = False,
     is_wide: bool = False,
-    is_disabled: bool = False,
 ) -> Button:
     """Show a button that sends its form, or opens the dialog whose id is ``opens``."""
     return {
@@ -147,7 +145,6 @@ def button(
         "opens": opens,
         "is_small": is_small,
         "is_wide": is_wide,
-        "is_disabled": is_disabled,
     }
 
 

@@ -148,7 +148,6 @@ def file_row(
     name: str,
     href: str,
     *,
-    is_folder: bool = False,
     size_bytes: int | None = None,
     verdict: str = "",
     change: str = "",
@@ -161,8 +160,7 @@ def file_row(
     Args:
         name: As shown.
         href: Of its page.
-        is_folder: A folder has neither size nor download.
-        size_bytes: Of the content.
+        size_bytes: Of the content; ``None``: it is a folder.
         verdict: Of the scan; empty: none yet.
         change: Title of the last commit that touched it.
         change_href: Of that commit's page.
@@ -172,7 +170,7 @@ def file_row(
     return {
         "name": name,
         "href": href,
-        "is_folder": is_folder,
+        "is_folder": size_bytes is None,
         "size_bytes": size_bytes,
         "verdict": verdict,
         "change": change,
@@ -189,7 +187,7 @@ class Copyable(TypedDict):
     label: Any
 
 
-@register.inclusion_tag("components/copy.html")
+@register.inclusion_tag("components/copyable.html")
 def copyable(text: str, label: str = "") -> Copyable:
     """Show code that one click copies; ``label`` names it for screen readers."""
     return {"text": text, "label": label or gettext_lazy("Code")}

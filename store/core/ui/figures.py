@@ -9,7 +9,7 @@ from django.utils.translation import ngettext
 
 THIN = "\u202f"
 """A narrow space at which lines do not break."""
-UNKNOWN = "–"
+UNKNOWN = "\u2013"
 """What stands where a number is not known."""
 
 _BYTES = ("B", "kB", "MB", "GB", "TB", "PB")

@@ -9,7 +9,15 @@ import pytest
 from catalog.formats.kinds import Kind, agrees, ending
 from catalog.formats.sniff import sniff
 from catalog.formats.sources import AT_ONCE, BytesSource, MeteredSource
-from tests.catalog.formats.files import gg_model, seconds, st_file, torch_file, zipped
+from tests.catalog.formats.files import (
+    Hollow,
+    gg_model,
+    seconds,
+    st_file,
+    st_raw,
+    torch_file,
+    zipped,
+)
 from tests.catalog.formats.hostile import tarred
 from tests.catalog.formats.test_pictures import GIF, JPEG, PNG, WEBP
 
@@ -24,6 +32,15 @@ def numpy_file(array: Any) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, array)
     return buffer.getvalue()
+
+
+def old_tar() -> bytes:
+    """A tar as it was before 1988: no magic number, only a checksum."""
+    data = bytearray(tarred({"a": b"x"}))
+    data[257:265] = bytes(8)
+    data[148:156] = b" " * 8
+    data[148:156] = b"%06o\0 " % sum(data[:512])
+    return bytes(data)
 
 
 PYC = struct.pack("<H", 3495) + b"\r\n" + bytes(12) + b"\xe3\0\0\0"
@@ -75,6 +92,7 @@ SAMPLES: list[tuple[bytes, Kind]] = [
     (b"ARROW1\0\0" + bytes(8), Kind.ARROW),
     (b"SQLite format 3\0" + bytes(8), Kind.SQLITE),
     (tarred({"a": b"x"}), Kind.TAR),
+    (old_tar(), Kind.TAR),
     (b"\x1f\x8b\x08" + bytes(20), Kind.GZIP),
     (zlib.compress(b"text"), Kind.ZLIB),
     (b"\x78\x9c" + b"\xff" * 8, Kind.ZLIB),
@@ -120,6 +138,16 @@ def test_a_character_cut_by_the_window_is_still_text() -> None:
 
 def test_a_text_of_a_million_marks_is_followed_to_its_end() -> None:
     assert kind_of(b"(" * 100_000) is Kind.TEXT
+
+
+def test_zeros_behind_a_header_are_not_searched_for_a_line_break() -> None:
+    header = b'{"a":{"dtype":"U8","shape":[9000000000],"data_offsets":[0,9000000000]}}'
+    head = st_raw(header.ljust(ord("V")))
+    source = Hollow(head, len(head) + 9 * 10**9)
+
+    found = sniff(MeteredSource(source, AT_ONCE), "model.safetensors")
+
+    assert found.kind is Kind.SAFETENSORS
 
 
 def test_comments_without_end_cost_little() -> None:

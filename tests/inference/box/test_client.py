@@ -360,7 +360,7 @@ def test_a_tokenizer_that_panics_is_told(gpt2_copy: Path) -> None:
         gpt2_copy / "tokenizer.json",
         normalizer={"type": "Precompiled", "precompiled_charsmap": "CAAAAP////////8AeA=="},
     )
-    with pytest.raises((ModelRefusedError, BoxError)) as caught:  # noqa: PT012
+    with pytest.raises((ModelRefusedError, BoxError)) as caught:
         with Box.start(gpt2_copy, limits=LIMITS) as box:
             list(box.generate("hello", ONE))
 

@@ -138,7 +138,8 @@ def test_shards_of_the_folder_load(gpt2_copy: Path, load: Load, gpt2: Any) -> No
 
 def test_code_is_never_run(gpt2_copy: Path, load: Load, tmp_path: Path) -> None:
     marker = tmp_path / "ran"
-    (gpt2_copy / "modeling.py").write_text(f"open({str(marker)!r}, 'w')\nclass C: ...\nclass M: ...")
+    code = f"open({str(marker)!r}, 'w')\nclass C: ...\nclass M: ..."
+    (gpt2_copy / "modeling.py").write_text(code)
     auto = {"AutoConfig": "modeling.C", "AutoModelForCausalLM": "modeling.M"}
     tiny_models.edit_json(gpt2_copy / "config.json", model_type="homemade", auto_map=auto)
 

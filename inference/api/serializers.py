@@ -1,0 +1,49 @@
+"""Shapes of the REST API's generations."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from inference.models import GenerationRun
+from inference.services import runs
+
+
+class NewGenerationIn(serializers.Serializer[Any]):
+    """What to generate; ranges are checked again, and clamped, where runs are made."""
+
+    model = serializers.CharField(max_length=140, help_text="`ns/name` or `ns/name@revision`.")
+    prompt = serializers.CharField(max_length=20_000, allow_blank=True, trim_whitespace=False)
+    max_new_tokens = serializers.IntegerField(required=False)
+    temperature = serializers.FloatField(required=False, help_text="0 always takes the likeliest.")
+    top_p = serializers.FloatField(required=False)
+    top_k = serializers.IntegerField(required=False)
+    repetition_penalty = serializers.FloatField(required=False)
+    seed = serializers.IntegerField(required=False, allow_null=True)
+    num_sequences = serializers.IntegerField(required=False)
+
+
+class GenerationOut(serializers.Serializer[Any]):
+    """One generation."""
+
+    id = serializers.CharField(source="public_id")
+    model = serializers.CharField(source="repo.full_name")
+    revision = serializers.CharField(source="commit_oid")
+    state = serializers.ChoiceField(choices=GenerationRun.State.choices)
+    params = serializers.DictField()
+    texts = serializers.SerializerMethodField()
+    finish_reasons = serializers.ListField(child=serializers.CharField())
+    prompt_tokens = serializers.IntegerField()
+    new_tokens = serializers.IntegerField()
+    ahead = serializers.SerializerMethodField(help_text="Runs that come before this one.")
+    error_code = serializers.CharField()
+    error = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    finished_at = serializers.DateTimeField(allow_null=True)
+
+    def get_texts(self, run: GenerationRun) -> list[str]:
+        """Return the texts, as far as they have come."""
+        return runs.texts_so_far(run)
+
+    def get_ahead(self, run: GenerationRun) -> int:
+        """Return the place in the queue, 0 for next or running."""
+        return runs.standing(run).ahead

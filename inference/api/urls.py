@@ -1,0 +1,12 @@
+"""Addresses under ``/api/v1/``."""
+
+from django.urls import path
+
+from inference.api import views
+
+urlpatterns = [
+    path("generations", views.GenerationsView.as_view()),
+    path("generations/<str:run_id>", views.GenerationView.as_view()),
+    path("generations/<str:run_id>/cancel", views.CancelView.as_view()),
+    path("generations/<str:run_id>/events", views.EventsView.as_view()),
+]

@@ -1,0 +1,108 @@
+"""``make run`` itself, with the real processes."""
+
+import http.client
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from store.supervise import ready
+from tests.store.engines_lab import REPO, engine_processes, eventually, short_folder
+from tests.store.supervise_lab import Run, free_port, supervised
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+WEB_RSS_LIMIT_BYTES = 200 * 1024**2
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    with short_folder() as folder:
+        yield folder
+
+
+def test_the_whole_store_starts_heals_and_stops(data_dir: Path) -> None:
+    port = free_port()
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in {"DATABASE_URL", "REDIS_URL"} and not name.startswith("STORE_")
+    } | {"PORT": str(port), "STORE_DATA_DIR": str(data_dir)}
+    command = [sys.executable, "-m", "store.supervise"]
+
+    with supervised(command, env=environment) as first:
+        first.says("The store is ready: http://127.0.0.1:", timeout_s=300)
+        assert ready.ask("127.0.0.1", port) == ""
+        assert status_of(port, "/healthz") == 200
+        check_web_processes(first)
+        check_a_command_beside_it(environment)
+        check_a_killed_web_server_comes_back(first, port)
+        family = first.family()
+        os.killpg(first.process.pid, signal.SIGINT)  # Ctrl-C
+
+        assert first.ends(120) == 0
+        assert first.lines[-1].endswith("| stopped")
+        assert not any(process.is_running() for process in family)
+        assert engine_processes(data_dir) == []
+
+    started = time.monotonic()
+    with supervised(command, env=environment) as second:
+        eventually("ready again", lambda: ready.ask("127.0.0.1", port) == "", timeout_s=300)
+        took_s = time.monotonic() - started
+        second.process.send_signal(signal.SIGTERM)
+        assert second.ends(120) == 0
+    assert engine_processes(data_dir) == []
+    assert took_s < 60  # the figure is 10 s on a machine that does nothing else
+
+
+def check_web_processes(run: Run) -> None:
+    """No machine learning in the web server, and little memory."""
+    web = web_processes(run)
+    assert len(web) == 3
+    for process in web:
+        assert not re.search(r"libtorch|tokenizers", Path(f"/proc/{process.pid}/maps").read_text())
+        assert process.memory_info().rss < WEB_RSS_LIMIT_BYTES
+
+
+def check_a_command_beside_it(environment: dict[str, str]) -> None:
+    """A management command shares the engines and leaves them running."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", "migrate", "--check"],
+        cwd=REPO,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def check_a_killed_web_server_comes_back(run: Run, port: int) -> None:
+    """kill -9 of the web server's first process: another one answers soon."""
+    old = web_processes(run)
+    master = min(old, key=lambda process: process.create_time())
+    master.kill()
+    run.says("web was killed; starting it again", timeout_s=60)
+    eventually("it answers again", lambda: ready.ask("127.0.0.1", port) == "", timeout_s=120)
+    eventually("the old ones are gone", lambda: not any(each.is_running() for each in old))
+
+
+def web_processes(run: Run) -> list[psutil.Process]:
+    return [each for each in run.family() if "gunicorn" in " ".join(each.cmdline())]
+
+
+def status_of(port: int, path: str) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    finally:
+        connection.close()
