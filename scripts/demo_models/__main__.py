@@ -15,6 +15,7 @@ STAGES = {
     "base": stages.base,
     "tuned": stages.tuned,
     "quantized": stages.quantized,
+    "cards": stages.cards,
 }
 
 

@@ -15,7 +15,7 @@ import torch
 from gguf import GGMLQuantizationType, GGUFWriter, LlamaFileType, TokenType, quantize
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
-from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from scripts.demo_models.vocabulary import to_ids
 
@@ -100,27 +100,27 @@ def write(source: Path, target: Path) -> None:
     writer.close()
 
 
-def load(path: Path) -> PreTrainedModel:
+def load(path: Path, *, context_tokens: int) -> Any:
     """Load the file as a person would, with transformers.
 
     ``n_positions`` is said by hand: transformers 5.23 reads the file's context length into a field
     GPT-2 no longer has and would expect 1024 positions.
     """
-    context = 256
-    model = AutoModelForCausalLM.from_pretrained(
+    loader: Any = AutoModelForCausalLM
+    model = loader.from_pretrained(
         path.parent,
         gguf_file=path.name,
         local_files_only=True,
         dtype=torch.float32,
-        n_positions=context,
+        n_positions=context_tokens,
     )
     return model.eval()
 
 
 @torch.inference_mode()
 def agreement(
-    original: PreTrainedModel,
-    small: PreTrainedModel,
+    original: Any,
+    small: Any,
     tokenizer: PreTrainedTokenizerFast,
     chapters: list[str],
 ) -> dict[str, float]:

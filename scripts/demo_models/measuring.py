@@ -3,10 +3,11 @@
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from scripts.demo_models.vocabulary import to_ids
 
@@ -35,9 +36,7 @@ class Quality:
 
 
 @torch.inference_mode()
-def quality(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, chapters: Iterable[str]
-) -> Quality:
+def quality(model: Any, tokenizer: PreTrainedTokenizerFast, chapters: Iterable[str]) -> Quality:
     """Score every token of each chapter once, with at least half a context before it.
 
     A chapter starts after the end-of-text token, and its own end is scored too. Windows overlap
@@ -61,7 +60,7 @@ def quality(
     )
 
 
-def _chapter_nats(model: PreTrainedModel, ids: list[int]) -> tuple[float, int]:
+def _chapter_nats(model: Any, ids: list[int]) -> tuple[float, int]:
     context, stride = model.config.n_positions, model.config.n_positions // 2
     nats, scored = 0.0, 1  # the leading end-of-text token is given, not foretold
     for begin in range(0, max(1, len(ids) - stride), stride):

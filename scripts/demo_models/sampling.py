@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 AUSTEN_PROMPTS = ("It is a truth universally acknowledged, that", "Elinor could not help")
 KJV_PROMPTS = ("And it came to pass", "It is a truth universally acknowledged, that")
@@ -13,7 +13,7 @@ SEEDED = {"do_sample": True, "temperature": 0.8, "top_p": 0.95, "top_k": 0}
 
 
 def samples(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, prompts: tuple[str, ...]
+    model: Any, tokenizer: PreTrainedTokenizerFast, prompts: tuple[str, ...]
 ) -> list[dict[str, Any]]:
     """Return one greedy and one seeded continuation of each prompt, the first that came."""
     made = []

@@ -15,13 +15,12 @@ import torch
 import transformers
 from transformers import (
     AutoModelForCausalLM,
-    GenerationConfig,
     GPT2Config,
     GPT2LMHeadModel,
-    PreTrainedModel,
     PreTrainedTokenizerFast,
 )
 
+from scripts.demo_models import cards as card_texts
 from scripts.demo_models import corpus, gguf_file, sampling, vocabulary
 from scripts.demo_models.measuring import quality
 from scripts.demo_models.training import Progress, Recipe, Run
@@ -65,7 +64,7 @@ def _flat(tokenizer: PreTrainedTokenizerFast, chapters: list[str]) -> torch.Tens
     return torch.tensor([token for chapter in ids for token in chapter])
 
 
-def _fresh_model() -> GPT2LMHeadModel:
+def _fresh_model() -> Any:
     config = GPT2Config(
         vocab_size=vocabulary.VOCABULARY_SIZE,
         n_positions=CONTEXT_TOKENS,
@@ -82,19 +81,30 @@ def _fresh_model() -> GPT2LMHeadModel:
     return GPT2LMHeadModel(config)
 
 
-def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+def _save(model: Any, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     """Write fp16 weights, configuration and tokenizer as plain files anyone may read."""
     model.half()
-    model.generation_config = GenerationConfig(bos_token_id=0, eos_token_id=0, pad_token_id=0)
+    model.generation_config.update(bos_token_id=0, eos_token_id=0, pad_token_id=0)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    _name_the_known_class(folder / "tokenizer_config.json")
     for path in folder.iterdir():
         path.chmod(READABLE_BY_ALL)
 
 
-def load_saved(folder: Path) -> PreTrainedModel:
+def _name_the_known_class(path: Path) -> None:
+    """Let transformers 4 read it too: version 5 has renamed the class and notes its backend."""
+    config = json.loads(path.read_text(encoding="utf-8"))
+    for name in ("backend", "is_local", "local_files_only"):
+        config.pop(name, None)
+    config["tokenizer_class"] = "PreTrainedTokenizerFast"
+    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def load_saved(folder: Path) -> Any:
     """Load the saved weights for measuring: rounded to fp16 on disk, computed in fp32."""
-    model = AutoModelForCausalLM.from_pretrained(
+    loader: Any = AutoModelForCausalLM
+    model = loader.from_pretrained(
         folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
     )
     return model.eval()
@@ -103,14 +113,14 @@ def load_saved(folder: Path) -> PreTrainedModel:
 def _note(folder: Path, facts: dict[str, Any]) -> None:
     facts |= {
         "libraries": {"torch": torch.__version__, "transformers": transformers.__version__},
-        "hardware": f"one thread of a {platform.machine()} processor, no accelerator",
+        "hardware": f"one thread of an {platform.machine()} processor, no accelerator",
         "made_on": time.strftime("%Y-%m-%d", time.gmtime()),
     }
     (folder / "training.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 
 def _trained(
-    model: PreTrainedModel,
+    model: Any,
     tokenizer: PreTrainedTokenizerFast,
     texts: corpus.Split,
     recipe: Recipe,
@@ -180,7 +190,7 @@ def quantized(places: Places) -> None:
     path = folder / f"{BASE}-Q8_0.gguf"
     gguf_file.write(source, path)
     path.chmod(READABLE_BY_ALL)
-    original, small = load_saved(source), gguf_file.load(path)
+    original, small = load_saved(source), gguf_file.load(path, context_tokens=CONTEXT_TOKENS)
     texts, _ = corpus.austen(places.austen)
     facts: dict[str, Any] = {
         "file": path.name,
@@ -195,3 +205,13 @@ def quantized(places: Places) -> None:
         "samples": sampling.samples(small, tokenizer, sampling.AUSTEN_PROMPTS),
     }
     _note(folder, facts)
+
+
+def cards(places: Places) -> None:
+    """Write the card and the picture of every model from its measured figures."""
+    for name in (BASE, TUNED, QUANTIZED):
+        card_texts.write(
+            places.of(name),
+            context_tokens=CONTEXT_TOKENS,
+            vocabulary=vocabulary.VOCABULARY_SIZE,
+        )

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
 
 CHECK_EVERY = 100
 """Steps between two points of the loss curve; every second one also writes a checkpoint."""
@@ -61,7 +60,7 @@ class Progress:
     curve: list[tuple[int, float, float]]
 
 
-def _optimizer(model: PreTrainedModel, recipe: Recipe) -> torch.optim.AdamW:
+def _optimizer(model: Any, recipe: Recipe) -> torch.optim.AdamW:
     matrices = [p for name, p in model.named_parameters() if p.dim() > 1 and "wpe" not in name]
     others = [p for name, p in model.named_parameters() if p.dim() == 1 or "wpe" in name]
     groups = [
@@ -79,7 +78,7 @@ def _samples(tokens: torch.Tensor, recipe: Recipe, generator: torch.Generator) -
 
 
 @torch.inference_mode()
-def _held_out_loss(model: PreTrainedModel, tokens: torch.Tensor, recipe: Recipe) -> float:
+def _held_out_loss(model: Any, tokens: Any, recipe: Recipe) -> float:
     """Mean loss over windows side by side; cheaper and a little higher than the strided one."""
     model.eval()
     windows = tokens[: len(tokens) // recipe.context * recipe.context].view(-1, recipe.context)
@@ -101,7 +100,7 @@ class Run:
 
     def __init__(
         self,
-        model: PreTrainedModel,
+        model: Any,
         *,
         train: torch.Tensor,
         held_out: torch.Tensor,
@@ -123,7 +122,7 @@ class Run:
         self._resume()
         self.model.train()
         if not self.progress.curve:
-            start = _held_out_loss(self.model, self.held_out, self.recipe)
+            start = round(_held_out_loss(self.model, self.held_out, self.recipe), 4)
             self.progress.curve.append((0, start, start))
         recent: list[float] = []
         started, before_s = time.process_time(), self.progress.cpu_s
@@ -150,7 +149,7 @@ class Run:
 
     def _check(self, train_loss: float) -> None:
         held_out = _held_out_loss(self.model, self.held_out, self.recipe)
-        self.progress.curve.append((self.progress.step, train_loss, held_out))
+        self.progress.curve.append((self.progress.step, round(train_loss, 4), round(held_out, 4)))
         print(
             f"step {self.progress.step}/{self.recipe.steps}  train {train_loss:.3f}  "
             f"held out {held_out:.3f}  {self.progress.cpu_s:.0f} CPU s",

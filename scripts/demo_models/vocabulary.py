@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
@@ -13,7 +14,7 @@ VOCABULARY_SIZE = 2048
 """Small on purpose: at 192 wide, the embedding is already a sixth of the weights."""
 
 
-def learn(chapters: Iterable[str], *, context_tokens: int) -> PreTrainedTokenizerFast:
+def learn(chapters: Iterable[str], *, context_tokens: int) -> Any:
     """Learn the merges and wrap them for transformers."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -26,7 +27,8 @@ def learn(chapters: Iterable[str], *, context_tokens: int) -> PreTrainedTokenize
         show_progress=False,
     )
     tokenizer.train_from_iterator(chapters, trainer)
-    return PreTrainedTokenizerFast(
+    wrap: Any = PreTrainedTokenizerFast  # transformers is typed in part only
+    return wrap(
         tokenizer_object=tokenizer,
         bos_token=END_OF_TEXT,
         eos_token=END_OF_TEXT,
@@ -37,7 +39,7 @@ def learn(chapters: Iterable[str], *, context_tokens: int) -> PreTrainedTokenize
     )
 
 
-def load(folder: Path) -> PreTrainedTokenizerFast:
+def load(folder: Path) -> Any:
     """Load a tokenizer this module saved, without any look-up outside ``folder``."""
     return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
 
