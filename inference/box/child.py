@@ -155,18 +155,18 @@ def main() -> None:
 
 
 def _run(requests: RawIOBase) -> int:
-    events = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    writer = EventWriter(events)
-    setup = read_request(requests)
-    if not isinstance(setup, protocol.SetupRequest):
-        return 2
-    os.chdir("/")
-    tempfile.tempdir = "/nonexistent"  # nothing may be written; libraries ask when imported
-    writer.send(protocol.HelloEvent(protection=lock_in(setup)))
-    reader = RequestReader(requests, writer)
-    reader.start()
-    serve(reader, writer)
+    with os.fdopen(os.dup(1), "wb") as events:
+        os.dup2(2, 1)  # what libraries print goes to the log
+        writer = EventWriter(events)
+        setup = read_request(requests)
+        if not isinstance(setup, protocol.SetupRequest):
+            return 2
+        os.chdir("/")
+        tempfile.tempdir = "/nonexistent"  # nothing may be written; libraries ask when imported
+        writer.send(protocol.HelloEvent(protection=lock_in(setup)))
+        reader = RequestReader(requests, writer)
+        reader.start()
+        serve(reader, writer)
     return 0
 
 
