@@ -80,7 +80,7 @@ def run_page(request: HttpRequest, run: str) -> HttpResponse:
     """Show a run: where it stands, what it wrote. Reloads itself where scripts are off."""
     found = _read(request, run)
     standing = runs.standing(found)
-    texts = found.texts if found.has_ended else runs.texts_so_far(found)
+    texts = runs.texts_so_far(found)
     context = {
         "run": found,
         "standing": standing,

@@ -29,6 +29,7 @@ for name in ("DATABASE_URL", "REDIS_URL", "HF_TOKEN", "HF_ENDPOINT"):
 os.environ["REDIS_URL"] = f"unix://{addresses(DATA_DIR).valkey_socket}?db={VALKEY_DB}"
 
 HOLD = hold(DATA_DIR, durable=False)
+(DATA_DIR / "static").mkdir(exist_ok=True)  # whitenoise warns of a folder that is not there
 
 
 def pytest_unconfigure() -> None:

@@ -203,7 +203,9 @@ def standing(run: GenerationRun) -> Standing:
 
 
 def texts_so_far(run: GenerationRun) -> list[str]:
-    """Return the texts of a run that still writes."""
+    """Return the texts, as far as they have come."""
+    if run.has_ended:
+        return list(run.texts)
     return endings.written_so_far(run.public_id).texts
 
 

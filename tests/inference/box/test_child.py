@@ -110,9 +110,7 @@ def test_refuses_without_a_model_and_goes_on(tmp_path: Path) -> None:
     ]
 
 
-def test_a_panic_is_told_before_the_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_panic_is_told_before_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from inference.box import loading
 
     panic = type("PanicException", (BaseException,), {"__module__": "pyo3_runtime"})
@@ -132,9 +130,7 @@ def test_a_panic_is_told_before_the_end(
     assert event.message.endswith("index out of bounds")
 
 
-def test_any_other_failure_ends_it_untold(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_any_other_failure_ends_it_untold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from inference.box import loading
 
     def broken(*args: Any, **options: Any) -> Any:

@@ -103,9 +103,7 @@ def test_a_child_past_its_memory_is_ended(tmp_path: Path, pids: list[int]) -> No
     (tmp_path / "plan.json").write_text(json.dumps({"act": "grow", "mib": 2000, "pause_s": 0.05}))
     # the kernel's limit is far: the watch from outside has to see it
     inside = LIMITS.model_copy(update={"memory_bytes": 8 * 1024 * MIB})
-    box = BoxProcess(
-        environment=client.environment(inside), memory_bytes=256 * MIB, module=PROBE
-    )
+    box = BoxProcess(environment=client.environment(inside), memory_bytes=256 * MIB, module=PROBE)
     client._lock_in(box, inside, tmp_path)
     request = client.LoadRequest(model_dir=str(tmp_path))
 

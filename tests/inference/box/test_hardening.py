@@ -94,8 +94,8 @@ def test_everything_at_once(world: World) -> None:
     order = world.names
     assert order.index("namespace") < order.index("setresuid") < order.index("drop_capabilities")
     assert order.index("setgroups") < order.index("setresgid") < order.index("setresuid")
-    assert order.index("no_new_privileges") < order.index("restrict") < order.index(
-        "install_filter"
+    assert (
+        order.index("no_new_privileges") < order.index("restrict") < order.index("install_filter")
     )
     assert order.count("die_with_parent") == 2  # the change of user clears the first
 
@@ -110,9 +110,7 @@ def test_limits_never_exceed_what_is_allowed_already(world: World) -> None:
     assert world.limits[resource.RLIMIT_DATA] == (1000, 1000)
 
 
-def test_a_card_lifts_the_data_limit(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_card_lifts_the_data_limit(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (0, resource.RLIM_INFINITY))
 
     hardening.lock_in(request(devices=["/dev/null", "/dev/nvidia0"]))

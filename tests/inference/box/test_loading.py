@@ -202,9 +202,7 @@ def test_a_broken_tokenizer_is_refused(gpt2_copy: Path, load: Load, name: str) -
     assert refusal_of(load, gpt2_copy).code == "bad_tokenizer"
 
 
-def test_of_the_generation_configuration_only_the_end_counts(
-    gpt2_copy: Path, load: Load
-) -> None:
+def test_of_the_generation_configuration_only_the_end_counts(gpt2_copy: Path, load: Load) -> None:
     wild = {"num_beams": 4096, "max_length": 10**9, "do_sample": True, "temperature": 1e-9}
     tiny_models.edit_json(gpt2_copy / "generation_config.json", eos_token_id=[7, 9], **wild)
 
@@ -268,9 +266,7 @@ def test_a_gguf_loads_with_its_own_tokenizer_and_says_the_same(
     assert float(difference.abs().max()) < 0.5  # 8 bits of weights of size 0.4
 
 
-def test_one_of_several_ggufs_is_chosen_by_name(
-    gguf_dir: Path, tmp_path: Path, load: Load
-) -> None:
+def test_one_of_several_ggufs_is_chosen_by_name(gguf_dir: Path, tmp_path: Path, load: Load) -> None:
     data = (gguf_dir / "tiny-Q8_0.gguf").read_bytes()
     for name in ("a.gguf", "b.gguf"):
         (tmp_path / name).write_bytes(data)

@@ -131,9 +131,7 @@ def test_a_model_is_expected_to_need_twice_its_files(make_pool: Any, world: Worl
         assert set(pool.resident) == {"b"}  # 1400 + 400 + 500 MiB would be too much
 
 
-def test_a_model_beyond_the_budget_runs_alone_and_is_not_kept(
-    make_pool: Any, world: World
-) -> None:
+def test_a_model_beyond_the_budget_runs_alone_and_is_not_kept(make_pool: Any, world: World) -> None:
     pool = make_pool(budget_bytes=GIB)
     world.sizes = {"huge": 3 * GIB}
 

@@ -143,9 +143,7 @@ def test_a_seed_that_is_not_given_is_drawn() -> None:
         ("open", False, "NETWORK OPEN"),
     ],
 )
-def test_protection_says_what_holds(
-    network: protocol.Network, enough: bool, words: str
-) -> None:
+def test_protection_says_what_holds(network: protocol.Network, enough: bool, words: str) -> None:
     held = protocol.Protection(
         network=network, files="landlock", syscalls=True, user="own", capabilities=False, notes=[]
     )
