@@ -27,7 +27,7 @@ from django.utils.http import http_date, parse_http_date_safe
 
 _RANGE = re.compile(r"([0-9]+) *- *([0-9]*)|-([0-9]+)")  # spaces where nginx takes them
 _STRONG_TAG = re.compile(r'"[\x21\x23-\x2b\x2d-\x7e]*"')  # commas would spoil ``_lists``
-_MAX_DIGITS = 19
+_MAX_DIGITS = 4000  # Python converts up to 4300 digits; a header line holds 8 kB
 _PAST_END = (-1, 0)
 
 
