@@ -12,17 +12,17 @@ older than the question. A process that has just started reads everything once (
 at 100,000).
 """
 
-import sys
 import threading
-from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
 from typing import Self
 
 from django.db import connection
 from pyroaring import BitMap
 
 from catalog.search.fields import FIELDS, MEASURES
+from catalog.search.packing import PACKED, unpack_set
 
 RELOAD_FROM = 5000
 """From so many changed repositories on, reading everything is quicker."""
@@ -38,18 +38,7 @@ _JOINED = (
     "catalog_listing l JOIN catalog_modelrepo r ON r.id = l.repo_id"
     " JOIN accounts_namespace n ON n.id = r.namespace_id"
 )
-_IDS = "string_agg(int4send(l.repo_id::int4), ''::bytea)"
-"""Aggregates ids into bytes, ten times faster to read than an array. Sequences of repositories
-end at two thousand millions; then this casts no more and the index moves to ``BitMap64``."""
-
-
-def read_ids(data: bytes | memoryview | None) -> BitMap:
-    """Return the set of ids that SQL aggregated with ``int4send``."""
-    numbers = array("i")
-    numbers.frombytes(data or b"")
-    if sys.byteorder == "little":
-        numbers.byteswap()
-    return BitMap(array("I", numbers.tobytes()))
+_IDS = PACKED.replace("repo_id", "l.repo_id")
 
 
 def _load_sql(*, some: bool) -> str:
@@ -60,7 +49,8 @@ def _load_sql(*, some: bool) -> str:
         f"SELECT '{PRIVATE}', n.id::text, {_IDS} FROM {_JOINED} {where} AND r.is_private GROUP BY 2",  # noqa: S608, E501
     ]
     for field in FIELDS:
-        source = f"{_JOINED}, unnest({field.sql}) AS v(value)" if field.is_list else _JOINED
+        table = "catalog_listing l" if "l." in field.sql else _JOINED
+        source = f"{table}, unnest({field.sql}) AS v(value)" if field.is_list else table
         value = "v.value" if field.is_list else field.sql
         parts.append(
             f"SELECT '{field.name}', {value}, {_IDS} FROM {source} {where} GROUP BY 2"  # noqa: S608
@@ -69,7 +59,7 @@ def _load_sql(*, some: bool) -> str:
         edges = f"ARRAY[{', '.join(map(str, measure.edges))}]::bigint[]"
         parts.append(
             f"SELECT '{measure.name}', width_bucket(l.{measure.column}, {edges})::text, {_IDS}"  # noqa: S608
-            f" FROM {_JOINED} {where} AND l.{measure.column} > 0 GROUP BY 2"
+            f" FROM catalog_listing l {where} AND l.{measure.column} > 0 GROUP BY 2"
         )
     return " UNION ALL ".join(parts)
 
@@ -90,6 +80,14 @@ LEFT JOIN catalog_listingchange c
 # backup and mean nothing.
 
 
+@dataclass(slots=True)
+class _Answer:
+    """What the database answered once, and which repositories changed since."""
+
+    ids: BitMap
+    stale: BitMap
+
+
 _Row = tuple[str, str, bytes | None]
 """Field, value, ids."""
 
@@ -102,7 +100,7 @@ class FacetIndex:
         self._values: dict[str, dict[str, BitMap]] = {}
         self._ranked: dict[str, list[tuple[str, BitMap]]] = {}
         self._authors: dict[str, BitMap] = {}
-        self._memo: OrderedDict[Hashable, BitMap] = OrderedDict()
+        self._memo: OrderedDict[Hashable, _Answer] = OrderedDict()
         self._generation = 0
         self._oldest_xid = _NEVER
         self._seen: dict[int, int] = {}
@@ -159,23 +157,29 @@ class FacetIndex:
         """Return the listings that have this value. Do not change the answer."""
         return self._set(field, value)
 
-    def remember(self, key: Hashable, find: Callable[[], BitMap]) -> BitMap:
-        """Return what ``find`` finds, or found earlier if nothing has changed since.
+    def remember(self, key: Hashable, find: Callable[[BitMap | None], BitMap]) -> BitMap:
+        """Return the ids that the database finds, asking it only about what changed since.
 
         Not to be called under the lock: ``find`` may take its time.
+
+        Args:
+            key: What is asked.
+            find: Asks it, among some repositories or (``None``) all.
         """
         with self.lock:
             known, generation = self._memo.get(key), self._generation
-            if known is not None:
-                self._memo.move_to_end(key)
-                return known
-        found = find()
+            stale = known.stale.copy() if known else None
+        if known is not None and not stale:
+            return known.ids
+        found = find(stale)
+        ids = found if known is None or stale is None else (known.ids - stale) | found
         with self.lock:
             if generation == self._generation:
-                self._memo[key] = found
+                self._memo[key] = _Answer(ids, BitMap())
+                self._memo.move_to_end(key)
                 while len(self._memo) > MEMO_MOST:
                     self._memo.popitem(last=False)
-        return found
+        return ids
 
     def _set(self, field: str, value: str) -> BitMap:
         return self._values.get(field, {}).get(value, _NOTHING)
@@ -184,6 +188,7 @@ class FacetIndex:
         """Forget everything and read the whole catalogue."""
         rows = _fetch(_LOAD_ALL, None)
         self._values = {}
+        self._memo.clear()
         self._add(rows)
 
     def _read_again(self, repo_ids: list[int]) -> None:
@@ -194,15 +199,16 @@ class FacetIndex:
                 ids.difference_update(gone)
                 if not ids:
                     del sets[value]
+        for answer in self._memo.values():
+            answer.stale |= gone
         self._add(rows)
 
     def _add(self, rows: list[_Row]) -> None:
         for field, value, data in rows:
             if data is not None and (value or field == PUBLIC):
                 sets = self._values.setdefault(field, {})
-                sets.setdefault(value, BitMap()).update(read_ids(data))
+                sets.setdefault(value, BitMap()).update(unpack_set(data))
         self._ranked, self._authors = {}, {}
-        self._memo.clear()
         self._generation += 1
 
 

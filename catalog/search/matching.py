@@ -1,6 +1,5 @@
 """From a search to the set of listings that match, for one viewer."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.db import connection
@@ -9,10 +8,12 @@ from pyroaring import BitMap
 from accounts.viewer import Viewer
 from catalog.search.documents import QUERY, question_words
 from catalog.search.fields import FIELDS, MEASURE, MEASURES
-from catalog.search.index import FacetIndex, current_index, read_ids
+from catalog.search.index import FacetIndex, current_index
+from catalog.search.packing import PACKED, unpack_set
 from catalog.search.query import SearchQuery
 
-_IDS = "SELECT string_agg(int4send(repo_id::int4), ''::bytea) FROM"
+_IDS = f"SELECT {PACKED} FROM"
+_AMONG = " AND (%(among)s::bigint[] IS NULL OR repo_id = ANY(%(among)s))"
 _MOST = 2**63 - 1
 
 
@@ -78,38 +79,35 @@ def _asked(index: FacetIndex, query: SearchQuery) -> dict[str, BitMap]:
 
 def _words(index: FacetIndex, column: str, text: str) -> BitMap:
     words = question_words(text)
-    sql = f"{_IDS} catalog_listingtext WHERE {column} @@ {QUERY}"
-    return index.remember((column, words), lambda: _find(sql, {"text": words}))
+    sql = f"SELECT catalog_find(%(column)s, {QUERY}, %(among)s::bigint[])"
+    return _ask(index, sql, column=column, text=words)
+
+
+def prefixed(index: FacetIndex, words: list[str]) -> BitMap:
+    """Return the listings, seen or unseen, with these words in their name, the last begun."""
+    question = " & ".join([*words[:-1], f"{words[-1]}:*"])
+    sql = "SELECT catalog_find('names', to_tsquery('simple', %(question)s), %(among)s::bigint[])"
+    return _ask(index, sql, question=question)
 
 
 def name_part(index: FacetIndex, part: str) -> BitMap:
     """Return the listings, seen or unseen, whose lower-case id contains ``part``."""
-    return _like(index, "name LIKE %(a)s", a=f"%{_escaped(part)}%")
-
-
-def name_start(index: FacetIndex, part: str) -> BitMap:
-    """Return the listings, seen or unseen, whose owner or name begins with ``part``."""
-    start = _escaped(part)
-    return _like(index, "name LIKE %(a)s OR name LIKE %(b)s", a=f"{start}%", b=f"%/{start}%")
-
-
-def _escaped(part: str) -> str:
-    return "".join(f"\\{char}" if char in "\\%_" else char for char in part)
-
-
-def _like(index: FacetIndex, condition: str, **patterns: str) -> BitMap:
-    sql = f"{_IDS} catalog_listingtext WHERE {condition}"
-    return index.remember((condition, *patterns.values()), lambda: _find(sql, patterns))
+    escaped = "".join(f"\\{char}" if char in "\\%_" else char for char in part)
+    sql = f"{_IDS} catalog_listingtext WHERE name LIKE %(pattern)s{_AMONG}"
+    return _ask(index, sql, pattern=f"%{escaped}%")
 
 
 def _range(index: FacetIndex, measure: str, low: int | None, high: int | None) -> BitMap:
     column = MEASURE[measure].column
-    bounds = {"low": max(low or 0, 1), "high": _MOST if high is None else high}
-    sql = f"{_IDS} catalog_listing WHERE {column} BETWEEN %(low)s AND %(high)s"
-    return index.remember((measure, *bounds.values()), lambda: _find(sql, bounds))
+    sql = f"{_IDS} catalog_listing WHERE {column} BETWEEN %(low)s AND %(high)s{_AMONG}"
+    return _ask(index, sql, low=max(low or 0, 1), high=_MOST if high is None else high)
 
 
-def _find(sql: str, parameters: Mapping[str, str | int]) -> BitMap:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        return read_ids(cursor.fetchone()[0])
+def _ask(index: FacetIndex, sql: str, **parameters: str | int) -> BitMap:
+    def find(among: BitMap | None) -> BitMap:
+        ids = None if among is None else list(among)
+        with connection.cursor() as cursor:
+            cursor.execute(sql, {**parameters, "among": ids})
+            return unpack_set(cursor.fetchone()[0])
+
+    return index.remember((sql, *parameters.values()), find)

@@ -1,42 +1,49 @@
 """Completing a name while it is being typed."""
 
+import re
+from unicodedata import normalize
+
 from django.contrib.postgres.search import TrigramWordSimilarity
 
 from accounts.viewer import Viewer
 from catalog.models import Listing, ListingText, ModelRepo
+from catalog.search.documents import question_words
 from catalog.search.index import current_index
-from catalog.search.matching import name_part, name_start
+from catalog.search.matching import name_part, prefixed
 from catalog.search.ordering import RELEVANCE, SORTS, page_of
 
 MOST = 8
 MAX_CHARS = 96
-_FUZZY_FROM = 4
-"""Shorter texts are like everything."""
+_PART_FROM, _ALIKE_FROM = 3, 4
+"""Characters from which on parts of words, and words that look alike, are worth a look."""
+_NO_WORD = re.compile(r"[^a-zA-Z0-9]+")
 
 
 def suggest(viewer: Viewer, text: str) -> list[str]:
     """Return up to 8 ids that ``viewer`` may know of, for what has been typed so far.
 
-    Ids whose owner or name begins with the text come first, then those that contain it, the most
-    used first in both; when there are none, those that look like it.
+    First ids that have the typed words, the last of them perhaps unfinished; then ids that contain
+    the text anywhere; the most used first in both. When there are none, ids that look like it.
     """
-    typed = "".join(text.replace("\0", "").lower().split())[:MAX_CHARS]
-    if not typed:
+    plain = normalize("NFKD", text[:MAX_CHARS]).encode("ascii", "ignore").decode()  # as ids are
+    typed = " ".join(plain.replace("\0", " ").split())
+    words = _NO_WORD.sub(" ", question_words(typed)).split()
+    if not words:
         return []
     roles = list(viewer.roles)
     index = current_index()
-    starting, holding = name_start(index, typed), name_part(index, typed)
     with index.lock:
         visible = index.visible(roles)
     popular = SORTS[RELEVANCE]
-    first = page_of(popular, starting & visible, after=None, limit=MOST)
-    ids = [place.repo_id for place in first]
-    if len(ids) < MOST:
-        others = (holding - starting) & visible
+    begun = prefixed(index, words) & visible
+    ids = [place.repo_id for place in page_of(popular, begun, after=None, limit=MOST)]
+    part = typed.lower().replace(" ", "-")
+    if len(ids) < MOST and len(part) >= _PART_FROM:
+        others = (name_part(index, part) & visible) - begun
         more = page_of(popular, others, after=None, limit=MOST - len(ids))
         ids += [place.repo_id for place in more]
-    if not ids and len(typed) >= _FUZZY_FROM:
-        ids = _alike(viewer, typed)
+    if not ids and len(part) >= _ALIKE_FROM:
+        ids = _alike(viewer, part)
     shown = ModelRepo.objects.visible_to(viewer).filter(pk__in=ids)
     names = dict(Listing.objects.filter(repo__in=shown).values_list("repo_id", "full_name"))
     return [names[pk] for pk in ids if pk in names]
