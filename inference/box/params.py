@@ -31,7 +31,7 @@ class SamplingParams(BaseModel):
     """Keep this many of the most likely tokens. 0 keeps all."""
     repetition_penalty: Annotated[float, Field(ge=0.5, le=5.0)] = 1.0
     """Weakens tokens that stand in the prompt or the answer already. 1 does nothing."""
-    seed: Annotated[int, Field(ge=0, le=MAX_SEED, default_factory=_new_seed)]
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = Field(default_factory=_new_seed)
     """The same seed, prompt, parameters, model and machine give the same text. Sequence ``i``
     is drawn as seed ``seed + i`` would draw it alone."""
     num_sequences: Annotated[int, Field(ge=1, le=MAX_SEQUENCES)] = 1

@@ -106,9 +106,7 @@ class Protection(_Message):
     """Whether it runs as another user than the store."""
     capabilities: bool
     """Whether it still has rights of root."""
-    notes: Annotated[
-        list[Annotated[str, Field(max_length=300)]], Field(default_factory=list, max_length=16)
-    ]
+    notes: Annotated[list[Annotated[str, Field(max_length=300)]], Field(max_length=16)] = []
     """What could not be had, and why."""
 
     @property

@@ -1,0 +1,1 @@
+"""Tests of the demo catalogue and of what makes it."""
