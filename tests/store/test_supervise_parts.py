@@ -21,6 +21,14 @@ from store.supervise.table import ROOT, Plan, Process, plan
 from store.supervise.terminal import Terminal
 
 
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings come from the test alone, whatever the machine has set."""
+    for name in list(os.environ):
+        if name in {"DATABASE_URL", "REDIS_URL", "PORT"} or name.startswith("STORE_"):
+            monkeypatch.delenv(name)
+
+
 def test_the_real_plan_follows_the_settings(tmp_path: Path) -> None:
     made = plan(Env(data_dir=tmp_path, port=8123, host="192.0.2.1"))
 

@@ -1,6 +1,7 @@
 """Waiting for readiness, and the banner that greets a newcomer."""
 
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +13,15 @@ import pytest
 from store.env import Env
 from store.supervise import ready
 from tests.store.supervise_lab import free_port
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings come from the test alone, whatever the machine has set."""
+    for name in list(os.environ):
+        if name in {"DATABASE_URL", "REDIS_URL", "PORT"} or name.startswith("STORE_"):
+            monkeypatch.delenv(name)
+
 
 Answers = dict[str, tuple[int, bytes]]
 

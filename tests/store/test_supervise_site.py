@@ -1,5 +1,6 @@
 """Bringing a larger site up to date: its bucket and its database."""
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,14 @@ from moto.server import ThreadedMotoServer
 
 from store.env import Env
 from store.supervise import prepare, site
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings come from the test alone, whatever the machine has set."""
+    for name in list(os.environ):
+        if name in {"DATABASE_URL", "REDIS_URL", "PORT"} or name.startswith("STORE_"):
+            monkeypatch.delenv(name)
 
 
 @pytest.fixture
