@@ -1,18 +1,20 @@
-"""How a file is announced to a browser: its type and the name to save it under."""
+"""How a file is announced to a browser: by a type that no browser executes."""
 
-import mimetypes
-
-from catalog.formats.kinds import TEXTS, Kind
+from catalog.formats.kinds import TEXTS, Kind, ending
 
 OPAQUE = "application/octet-stream"
 PLAIN = "text/plain; charset=utf-8"
-_PICTURES = {
+_BY_KIND: dict[str, str] = {
+    **dict.fromkeys(TEXTS, PLAIN),  # HTML, SVG and XML included
+    Kind.JSON: "application/json",
     Kind.PNG: "image/png",
     Kind.JPEG: "image/jpeg",
     Kind.GIF: "image/gif",
     Kind.WEBP: "image/webp",
 }
-_SAFE_NAMES = {"application/zip", "application/gzip", "application/pdf"}
+_BY_ENDING = {"zip": "application/zip", "gz": "application/gzip", "tgz": "application/gzip"}
+"""Harmless whatever the bytes are. No PDF, which may hold scripts, and no table of the machine's
+own (``mimetypes``), which may know anything."""
 
 
 def content_type_for(path: str, kind: str) -> str:
@@ -22,11 +24,4 @@ def content_type_for(path: str, kind: str) -> str:
         path: The file's path; its ending may choose among harmless types.
         kind: What the scanner saw (``catalog.formats.kinds.Kind``); empty when it has not looked.
     """
-    if kind == Kind.JSON:
-        return "application/json"
-    if kind in _PICTURES:
-        return _PICTURES[Kind(kind)]
-    if kind in TEXTS:
-        return PLAIN
-    guessed = mimetypes.guess_type(path)[0]
-    return guessed if guessed in _SAFE_NAMES else OPAQUE
+    return _BY_KIND.get(kind) or _BY_ENDING.get(ending(path), OPAQUE)
