@@ -24,11 +24,11 @@ def sweep_uploads(_context: JobContext) -> dict[str, Any]:
     return {"removed": uploads.sweep_uploads()}
 
 
-def refresh_trends(_context: JobContext) -> None:
+def refresh_trends(_context: JobContext) -> dict[str, Any]:
     """Work out anew what is trending."""
     from catalog.search import trends
 
-    trends.refresh_trends()
+    return {"changed": trends.refresh_trends()}
 
 
 def flush_downloads(_context: JobContext) -> dict[str, Any]:

@@ -1,0 +1,272 @@
+"""What the beat asks for, what a worker says of itself, and what each job calls."""
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from celery.signals import worker_ready, worker_shutting_down
+from django.utils import timezone
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from inference.box import client as box_client
+from inference.box.errors import BoxCrashedError
+from store.core import presence
+from store.core.jobs import ERRAND, JobName, Queue, claim, enqueue
+from store.core.models import Job
+from store.core.valkey import valkey
+from store.core.work import JobContext
+from workers import handlers, life, tasks
+from workers.app import app
+from workers.heartbeat import SHUTTING_DOWN
+from workers.schedule import ERRANDS
+
+
+def context_of(name: JobName, **args: int | str) -> JobContext:
+    """A claimed job."""
+    taken = claim(enqueue(name, **args).pk)
+    assert taken is not None
+    return JobContext(taken)
+
+
+# ── the beat ────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("task", "name"),
+    [
+        (tasks.flush_downloads, JobName.FLUSH_DOWNLOADS),
+        (tasks.sweep_uploads, JobName.SWEEP_UPLOADS),
+        (tasks.refresh_trends, JobName.REFRESH_TRENDS),
+    ],
+)
+def test_an_errand_never_piles_up(db: None, task: Callable[[], None], name: JobName) -> None:
+    task()
+    task()
+
+    job = Job.objects.get()
+    assert (job.name, job.key, job.state) == (name, ERRAND, "queued")
+
+
+def test_every_errand_is_a_task_that_workers_know() -> None:
+    app.loader.import_default_modules()
+
+    for errand in ERRANDS.values():
+        assert errand.task in app.tasks
+    assert app.conf.beat_schedule["sweep-jobs"] == {
+        "task": "workers.sweep",
+        "schedule": ERRANDS["sweep-jobs"].when,
+        "options": {"expires": 10, "queue": "default"},
+    }
+
+
+def test_an_errand_nobody_takes_up_expires_before_the_next_few() -> None:
+    for errand in ERRANDS.values():
+        every_s = errand.when.remaining_estimate(timezone.now()).total_seconds()
+        assert errand.expires_s <= max(3600, every_s)
+
+
+def test_only_json_is_accepted() -> None:
+    assert app.conf.accept_content == ["json"]
+    assert app.conf.task_serializer == "json"
+    assert app.conf.task_acks_late is True
+    assert app.conf.worker_prefetch_multiplier == 1
+
+
+def test_sweeping_asks_again_and_ends_lost_runs(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    from inference.services import endings
+
+    called: list[str] = []
+    monkeypatch.setattr(tasks.jobs, "sweep", lambda: called.append("jobs") or 1)
+    monkeypatch.setattr(endings, "settle_all", lambda: called.append("runs"))
+
+    tasks.sweep()
+    monkeypatch.setattr(tasks.jobs, "sweep", lambda: called.append("jobs") or 0)
+    tasks.sweep()
+
+    assert called == ["jobs", "runs"] * 2
+
+
+def test_old_things_are_forgotten(db: None) -> None:
+    old = timezone.now() - timedelta(days=40)
+    Job.objects.create(name="x", queue="default", state="done", finished_at=old)
+
+    tasks.forget_old()
+
+    assert Job.objects.count() == 0
+
+
+def test_the_one_task_runs_a_row(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[tuple[int, Any]] = []
+    monkeypatch.setattr(tasks, "run_job", lambda pk, on_stuck: ran.append((pk, on_stuck)))
+
+    tasks.run(job_id=7)
+
+    assert ran == [(7, tasks.end_process)]
+
+
+def test_a_stuck_process_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    codes: list[int] = []
+    monkeypatch.setattr(tasks.os, "_exit", codes.append)
+    monkeypatch.setattr(tasks.logging, "shutdown", lambda: None)
+
+    tasks.end_process()
+
+    assert codes == [70]
+
+
+# ── what jobs call ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_jobs_of_other_rooms_call_their_services(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    from catalog.content import uploads
+    from catalog.search import trends
+    from catalog.services import scanning
+    from inference.runners import generation
+    from inference.services import endings
+    from licensing.delivery import counting
+
+    monkeypatch.setattr(scanning, "scan_commit", lambda repo, oid: {"judged": (repo, oid)})
+    monkeypatch.setattr(uploads, "sweep_uploads", lambda: 3)
+    monkeypatch.setattr(trends, "refresh_trends", lambda: 5)
+    monkeypatch.setattr(counting, "flush", lambda: 4)
+    monkeypatch.setattr(generation, "run_generation", lambda _context, run_id: {"run": run_id})
+    settled: list[int] = []
+    monkeypatch.setattr(endings, "settle", settled.append)
+
+    done = {
+        name: handlers.HANDLERS[name](context_of(name, **args))
+        for name, args in {
+            JobName.SCAN_COMMIT: {"repo_id": 1, "commit_oid": "abc"},
+            JobName.SWEEP_UPLOADS: {},
+            JobName.REFRESH_TRENDS: {},
+            JobName.FLUSH_DOWNLOADS: {},
+            JobName.GENERATE: {"run_id": 9},
+        }.items()
+    }
+    handlers.WHEN_ENDED[JobName.GENERATE](12)
+
+    assert done == {
+        JobName.SCAN_COMMIT: {"judged": (1, "abc")},
+        JobName.SWEEP_UPLOADS: {"removed": 3},
+        JobName.REFRESH_TRENDS: {"changed": 5},
+        JobName.FLUSH_DOWNLOADS: {"rows": 4},
+        JobName.GENERATE: {"run": 9},
+    }
+    assert settled == [12]
+
+
+# ── presence ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_queue_is_seen_until_its_worker_falls_silent() -> None:
+    assert presence.seen() == {}
+
+    presence.announce("scan")
+    presence.announce("inference")
+    valkey().pexpire("worker:inference", 10_000)
+
+    ages = presence.seen()
+    assert set(ages) == {Queue.SCAN, Queue.INFERENCE}
+    assert ages[Queue.SCAN] == pytest.approx(0, abs=1)
+    assert ages[Queue.INFERENCE] == pytest.approx(50, abs=1)
+
+    valkey().delete("worker:inference")
+    presence.retract("scan")
+    assert presence.seen() == {}
+
+
+class Consumer:
+    """What Celery hands to the signal: here of two queues."""
+
+    task_consumer = SimpleNamespace(
+        queues=[SimpleNamespace(name="inference"), SimpleNamespace(name="default")]
+    )
+
+
+@pytest.fixture
+def consumer(monkeypatch: pytest.MonkeyPatch) -> Consumer:
+    """A worker that is ready."""
+    monkeypatch.setattr(life, "_announcers", [])
+    monkeypatch.setattr(presence, "ANNOUNCE_EVERY_S", 0.05)
+    return Consumer()
+
+
+@pytest.fixture
+def quick_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spare the start of a real box."""
+    found = SimpleNamespace(sentence="models run in a box: no network (sockets refused)")
+    monkeypatch.setattr(box_client, "protection", lambda: found)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for ``condition``; fail when it does not come true."""
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
+
+
+def test_a_worker_announces_itself_and_takes_its_leave(
+    consumer: Consumer, quick_look: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    try:
+        worker_ready.send(sender=consumer)
+        worker_ready.send(sender=consumer)  # after a reconnect
+        until(lambda: set(presence.seen()) == {Queue.INFERENCE, Queue.DEFAULT})
+        assert len(life._announcers) == 1
+        worker_shutting_down.send(sender="worker@x")
+        until(lambda: presence.seen() == {})
+        assert SHUTTING_DOWN.is_set()
+    finally:
+        SHUTTING_DOWN.clear()
+
+    assert "models run in a box: no network (sockets refused)" in caplog.text
+    assert "worker listens on default, inference" in caplog.text
+
+
+def test_a_machine_that_cannot_run_models_says_so_and_works_on(
+    consumer: Consumer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise BoxCrashedError("The model's process ended by itself with status 1.")
+
+    monkeypatch.setattr(box_client, "protection", fail)
+
+    worker_ready.send(sender=consumer)
+
+    life._announcers[0].stop()
+    assert "models cannot be run: The model's process ended by itself" in caplog.text
+
+
+def test_presence_outlives_an_absence_of_valkey(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(presence, "ANNOUNCE_EVERY_S", 0.02)
+    is_away = threading.Event()
+    is_away.set()
+    real = presence.announce
+
+    def announce(queue: str) -> None:
+        if is_away.is_set():
+            raise RedisConnectionError("away")
+        real(queue)
+
+    def retract(_queue: str) -> None:
+        raise RedisConnectionError("away")
+
+    monkeypatch.setattr(presence, "announce", announce)
+    monkeypatch.setattr(presence, "retract", retract)
+    announcer = life.Announcer(["default"])
+    announcer.start()
+    until(lambda: "presence cannot be announced" in caplog.text)
+
+    is_away.clear()
+    until(lambda: Queue.DEFAULT in presence.seen())
+    announcer.stop()
+
+    assert "presence was left to expire" in caplog.text
