@@ -33,6 +33,13 @@ fix: $(VENV)/.dev ## let the tools mend what they can
 bench: $(VENV)/.dev ## measure the figures of docs/figures.md on this machine
 	$(BIN)/python -m bench
 
+css: $(VENV)/bin/python ## join the style sheets into static/css/store.css
+	$(BIN)/python -m scripts.stylesheet
+
+messages: $(VENV)/.dev ## collect new strings into locale/, compile translations (needs gettext)
+	$(BIN)/python manage.py makemessages --all --no-obsolete --ignore=.venv --ignore=var --ignore=tests --ignore=scripts
+	$(BIN)/python manage.py compilemessages --ignore=.venv
+
 schema: $(VENV)/.dev ## write docs/openapi.json anew
 	$(BIN)/python manage.py spectacular --format openapi-json --file docs/openapi.json
 
@@ -61,4 +68,4 @@ $(VENV)/.dev: requirements/base.txt requirements/ml.txt requirements/dev.txt | $
 	$(BIN)/pip install --quiet -r requirements/dev.txt
 	@touch $@ $(VENV)/.runtime
 
-.PHONY: help run test lint fix bench schema screenshots demo-models demo-smollm system
+.PHONY: help run test lint fix bench css messages schema screenshots demo-models demo-smollm system

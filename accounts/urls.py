@@ -1,10 +1,8 @@
 """Pages of people's own affairs."""
 
 from django.urls import path
-from django.views.i18n import set_language
 
 from accounts import views, views_settings
-from accounts.avatars import avatar
 
 urlpatterns = [
     path("signup", views.sign_up),
@@ -18,6 +16,4 @@ urlpatterns = [
     path("settings/organizations", views_settings.organizations_page),
     path("settings/organizations/<str:name>", views_settings.organization_page),
     path("settings/activity", views_settings.activity_page),
-    path("avatars/<str:name>.svg", avatar),
-    path("language", set_language),
 ]

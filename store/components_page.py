@@ -219,13 +219,13 @@ SPECIMENS = (
     ),
     Specimen(
         "menu",
-        """{% menu "Revision" text="main" symbol="branch" %}
+        """{% menu "Revision" "branch" "main" is_at_start=True %}
   <a href="#main" aria-current="true">main</a>
   <a href="#v1">v1.0</a>
   <hr>
   <button type="button">New branch</button>
 {% endmenu %}
-{% menu "More" symbol="more" %}<a href="#report">Report</a>{% endmenu %}""",
+{% menu "More" "more" is_at_start=True %}<a href="#report">Report</a>{% endmenu %}""",
     ),
 )
 

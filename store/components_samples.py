@@ -20,9 +20,9 @@ class SampleForm(forms.Form):
     name = forms.CharField(
         label="Name", max_length=20, help_text="Letters, digits, '-', '_' and '.'."
     )
-    password = forms.CharField(label="Password", widget=forms.PasswordInput(render_value=False))
+    password = forms.CharField(label="Password", widget=forms.PasswordInput({"autocomplete": "off"}))
     homepage = forms.CharField(label="Home page", required=False)
-    about = forms.CharField(label="About", widget=forms.Textarea, required=False)
+    about = forms.CharField(label="About", widget=forms.Textarea({"rows": 3}), required=False)
     owner = forms.ChoiceField(label="Owner", choices=[("ada", "ada"), ("acme", "acme")])
     seen_by = forms.ChoiceField(
         label="Who can see it",

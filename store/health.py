@@ -20,18 +20,23 @@ def healthz(request: HttpRequest) -> JsonResponse:
 
 def readyz(request: HttpRequest) -> JsonResponse:
     """Answer 200 when database, queue, storage and a worker are there, 503 with the reason else."""
+    results = check_all()
+    is_ready = all(result == "ok" for result in results.values())
+    body = {"status": "ready" if is_ready else "not ready", "checks": results}
+    answer = JsonResponse(body, status=200 if is_ready else 503)
+    answer["Cache-Control"] = "no-store"
+    return answer
+
+
+def check_all() -> dict[str, str]:
+    """Return ``ok`` or what is wrong, for each part the store cannot do without."""
     checks: dict[str, Callable[[], None]] = {
         "database": _database,
         "queue": _queue,
         "storage": _storage,
         "worker": _worker,
     }
-    results = {name: _result(check) for name, check in checks.items()}
-    is_ready = all(result == "ok" for result in results.values())
-    body = {"status": "ready" if is_ready else "not ready", "checks": results}
-    answer = JsonResponse(body, status=200 if is_ready else 503)
-    answer["Cache-Control"] = "no-store"
-    return answer
+    return {name: _result(check) for name, check in checks.items()}
 
 
 def _result(check: Callable[[], None]) -> str:

@@ -34,7 +34,9 @@ def tab(
 
 
 @register.simple_block_tag
-def menu(content: str, label: str, symbol: str = "", text: str = "") -> str:
+def menu(
+    content: str, label: str, symbol: str = "", text: str = "", *, is_at_start: bool = False
+) -> str:
     """Hold links and form buttons that open below a button; opens without a script.
 
     Args:
@@ -42,8 +44,15 @@ def menu(content: str, label: str, symbol: str = "", text: str = "") -> str:
         label: What the menu is, for screen readers; shown unless ``symbol`` or ``text`` is given.
         symbol: Icon to show.
         text: Words to show, as the current choice.
+        is_at_start: It opens towards the end of the line, not towards its start.
     """
-    parts = {"label": label, "symbol": symbol, "text": text, "content": content}
+    parts = {
+        "label": label,
+        "symbol": symbol,
+        "text": text,
+        "is_at_start": is_at_start,
+        "content": content,
+    }
     return render_to_string("components/menu.html", parts)
 
 

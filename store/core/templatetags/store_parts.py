@@ -78,9 +78,9 @@ def _listing_facts(listing: Facts) -> list[Fact]:
     rows = [
         (_("Parameters"), figures.count_text(listing.parameters)),
         (_("Weights"), figures.size_text(listing.weights_bytes or None)),
-        (_("Context"), figures.count_text(listing.context_length)),
+        (_("Context"), figures.exact_text(listing.context_length)),
         (_("Number type"), listing.quantization or listing.dtype or figures.UNKNOWN),
-        (_("Vocabulary"), figures.count_text(listing.vocabulary)),
+        (_("Vocabulary"), figures.exact_text(listing.vocabulary)),
         (_("Architecture"), listing.architecture or figures.UNKNOWN),
     ]
     return [Fact(label, value, hint=hint) for label, value in rows]

@@ -1,0 +1,87 @@
+"""The site's own small pages: pictures of names, light and dark, guide, status."""
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from store.core.errors import InvalidError
+from store.core.redirects import next_path
+from store.core.ui.identicon import identicon
+from store.core.ui.themes import COOKIE, COOKIE_AGE_S, THEMES
+from store.health import check_all
+
+_NAME_CHARS = 96
+_PYTHON = """\
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("owner/name")
+model = AutoModelForCausalLM.from_pretrained("owner/name")
+"""
+_ROBOTS = """\
+User-agent: *
+Disallow: /api/
+Disallow: /settings
+Disallow: /admin/
+Disallow: /*/resolve/
+Disallow: /*/archive/
+"""
+
+
+class UnknownThemeError(InvalidError):
+    """There is light, dark, and what the reader's system says."""
+
+    code = "unknown_theme"
+
+
+@require_safe
+def avatar(request: HttpRequest, name: str) -> HttpResponse:
+    """Answer the picture of ``name``, whether somebody has it or not: it tells nothing."""
+    answer = HttpResponse(identicon(name[:_NAME_CHARS]), content_type="image/svg+xml")
+    answer["Cache-Control"] = "public, max-age=31536000, immutable"
+    return answer
+
+
+@require_POST
+def set_theme(request: HttpRequest) -> HttpResponse:
+    """Remember light or dark for this browser, and go back to the page.
+
+    Raises:
+        UnknownThemeError: it is neither, nor ``system``.
+    """
+    theme = request.POST.get("theme", "")
+    if theme not in THEMES:
+        raise UnknownThemeError("Choose light, dark or as the system says.")
+    answer = redirect(next_path(request))
+    answer.set_cookie(
+        COOKIE,
+        theme,
+        max_age=COOKIE_AGE_S,
+        secure=settings.SESSION_COOKIE_SECURE,
+        httponly=True,
+        samesite="Lax",
+    )
+    return answer
+
+
+@require_safe
+def guide(request: HttpRequest) -> HttpResponse:
+    """Show how to download, load and publish with the tools people have."""
+    return render(request, "guide.html", {"python": _PYTHON})
+
+
+@require_safe
+def status(request: HttpRequest) -> HttpResponse:
+    """Show which parts of the store work; programs read ``/readyz``."""
+    results = check_all()
+    is_ready = all(result == "ok" for result in results.values())
+    context = {"results": results, "is_ready": is_ready}
+    answer = render(request, "status.html", context, status=200 if is_ready else 503)
+    answer["Cache-Control"] = "no-store"
+    return answer
+
+
+@require_safe
+def robots(request: HttpRequest) -> HttpResponse:
+    """Tell crawlers which addresses only cost work."""
+    return HttpResponse(_ROBOTS, content_type="text/plain; charset=utf-8")
