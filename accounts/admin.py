@@ -15,7 +15,7 @@ class UserAdmin(admin.ModelAdmin[User]):
     list_display = ("username", "email", "full_name", "is_staff", "is_active", "date_joined")
     search_fields = ("username", "email", "full_name")
     list_filter = ("is_staff", "is_active")
-    fields = ("username", "email", "full_name", "bio", "homepage", "is_active", "is_staff")
+    fields = ("username", "email", "full_name", "bio", "is_active", "is_staff")
     readonly_fields = ("username",)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -38,6 +38,7 @@ class OrganizationAdmin(admin.ModelAdmin[Organization]):
     list_display = ("name", "full_name", "created_at")
     search_fields = ("name", "full_name")
     readonly_fields = ("name", "public_id")
+    exclude = ("homepage",)
     inlines = [MembershipInline]
 
 

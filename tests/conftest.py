@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.test import Client
 
 from accounts.models import Scope, User
@@ -24,6 +25,14 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
         database: Any = settings.DATABASES["default"]
         test = database.setdefault("TEST", {})
         test["NAME"] = f"{test.get('NAME') or 'test_store'}_{suffix}"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def cheap_passwords() -> None:
+    """Hash passwords by the same algorithm at a small part of its cost."""
+    Argon2PasswordHasher.time_cost = 1
+    Argon2PasswordHasher.memory_cost = 8
+    Argon2PasswordHasher.parallelism = 1
 
 
 @pytest.fixture(autouse=True)

@@ -36,3 +36,33 @@ def make_repo(
     """A repository of ``owner`` whose initial commit has ``files``."""
     new = NewRepo(name=name, namespace=namespace, is_private=is_private, files=files)
     return create_repo(Viewer(user=owner), new)
+
+
+def add_files(
+    owner: User, repo: ModelRepo, files: dict[str, bytes], *, revision: str = "main"
+) -> str:
+    """Commit ``files`` through the publishing door, large ones as LFS; return the commit id."""
+    import tempfile
+    from pathlib import Path
+
+    from catalog.services.folders import LocalFile, publish_files
+
+    with tempfile.TemporaryDirectory() as folder:
+        local = []
+        for number, (path, content) in enumerate(files.items()):
+            source = Path(folder) / str(number)
+            source.write_bytes(content)
+            local.append(LocalFile(source, path))
+        published = publish_files(
+            Viewer(user=owner), repo, local, title="add files", revision=revision
+        )
+    return published.commit.oid
+
+
+def safetensors(*, seed: int = 0, size: int = 64) -> bytes:
+    """A small valid safetensors file."""
+    import numpy as np
+    from safetensors.numpy import save
+
+    rng = np.random.default_rng(seed)
+    return save({"weight": rng.random((size, size), dtype=np.float32)})

@@ -40,6 +40,8 @@ def respond(
         answer = _small(request, viewer, delivery)
     elif settings.ENV.delivery == "redirect":
         answer = _redirect(delivery)
+        if request.method == "GET":  # the object store sends it; the grant is what we can count
+            _note(request, viewer, delivery)
     else:
         answer = _large(request, viewer, delivery)
     _describe(answer, delivery, as_attachment=as_attachment)
@@ -77,7 +79,7 @@ def _large(request: HttpRequest, viewer: Viewer, delivery: Delivery) -> HttpResp
         return _x_accel(path)
     completed = _noter(request, viewer, delivery) if _reaches_end(what, delivery) else None
     source = storage().open(digest, offset=what.start)
-    return _with_headers(_Bytes(source, what, completed), what)
+    return _with_headers(SentFile(source, what, completed), what)
 
 
 def _x_accel(path: Path) -> HttpResponse:
@@ -154,7 +156,7 @@ class LimitedFile(io.RawIOBase):
         return self.sent >= self.length
 
 
-class _Bytes(FileResponse):
+class SentFile(FileResponse):
     """A file answer that knows whether it was sent to the end."""
 
     def __init__(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from store.engines.errors import EngineStartError
+from store.engines.errors import EngineBusyError, EngineStartError
 from store.engines.places import EnginePlaces
 from store.engines.processes import (
     clear_left_over,
@@ -88,6 +88,13 @@ class Engine(ABC):
             return None
         with client:
             return listener_pid(client)
+
+    def is_listening(self) -> bool:
+        """Tell whether the server is there, busy or not."""
+        try:
+            return self.listening_pid() is not None
+        except EngineBusyError:
+            return True
 
     def start(self, starter: Starter) -> int:
         """Start the server and return its process id; it may not be ready yet."""

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -43,8 +44,10 @@ class Hold:
     the kernel's hand, when the process is killed. A forked child has no part in it.
     """
 
-    def __init__(self, where: EnginePlaces) -> None:
+    def __init__(self, where: EnginePlaces, *, engines: Sequence[Engine], durable: bool) -> None:
         self._where = where
+        self._engines = engines
+        self._durable = durable
         self._users: int | None = None
         self._guard = threading.Lock()
 
@@ -86,24 +89,33 @@ class Hold:
             if users is not None:
                 locks.release(users)
 
-    def _acquire(self, *, postgres: bool, valkey: bool, durable: bool) -> None:
+    def revive(self) -> list[str]:
+        """Start again what has died since; return its names. Cheap when all is well.
+
+        Raises:
+            EngineError: an engine does not come up again.
+        """
+        dead = [engine for engine in self._engines if not engine.is_listening()]
+        if dead:
+            with locks.control(self._control_lock):
+                self._ensure()
+        return [engine.name for engine in dead]
+
+    def _acquire(self) -> None:
         prepare_home(self._where)
         try:
             with locks.control(self._control_lock):
                 self._users = locks.share(self._users_lock)
                 _open_holds.add(self)
-
-                @cache
-                def starter() -> Starter:
-                    return _starter(self._where, durable=durable)
-
-                if postgres:
-                    Postgres(self._where).ensure(starter)
-                if valkey:
-                    Valkey(self._where).ensure(starter)
+                self._ensure()
         except BaseException:  # also Ctrl-C: nothing half-started may stay behind
             self.release()
             raise
+
+    def _ensure(self) -> None:
+        starter = cache(lambda: _starter(self._where, durable=self._durable))
+        for engine in self._engines:
+            engine.ensure(starter)
 
     def _forget(self) -> None:
         """Drop an inherited hold in a forked child, without a word to anybody."""
@@ -143,8 +155,11 @@ def hold(
         EngineAccessError: started by root, and the engines' user has no way in.
         EngineBusyError: another command keeps the engines locked.
     """
-    held = Hold(places(data_dir))
-    if not (postgres or valkey):
+    where = places(data_dir)
+    engines: list[Engine] = [Postgres(where)] if postgres else []
+    engines += [Valkey(where)] if valkey else []
+    held = Hold(where, engines=engines, durable=durable)
+    if not engines:
         return held
     if not hasattr(os, "pidfd_open"):
         raise EngineStartError(
@@ -152,7 +167,7 @@ def hold(
             "REDIS_URL."
         )
     _exit_on_signals()
-    held._acquire(postgres=postgres, valkey=valkey, durable=durable)  # noqa: SLF001 - same module
+    held._acquire()  # noqa: SLF001 - same module
     return held
 
 

@@ -59,10 +59,10 @@ def run(plan: Plan, terminal: Terminal | None = None) -> int:
             postgres=plan.needs_postgres,
             valkey=plan.needs_valkey,
             durable=plan.are_engines_durable,
-        ):
+        ) as held:
             if plan.prepare:
                 _prepare(plan, terminal)
-            status = _supervise(plan, terminal)
+            status = _supervise(plan, terminal, held)
             terminal.say(SELF, "stopping the engines")
     terminal.say(SELF, "stopped")
     return status
@@ -136,12 +136,12 @@ def _prepare(plan: Plan, terminal: Terminal) -> None:
         )
 
 
-def _supervise(plan: Plan, terminal: Terminal) -> int:
+def _supervise(plan: Plan, terminal: Terminal, held: engines.Hold) -> int:
     options = ServerOptions()
     options.realize(["-n", "-c", str(write_configuration(plan))], doc="")
     options.first = True
     options.test = False
-    supervisor = StoreSupervisor(options, plan, terminal)
+    supervisor = StoreSupervisor(options, plan, terminal, held)
     with contextlib.suppress(ExitNow):
         supervisor.main()
     options.close_logger()
@@ -156,10 +156,13 @@ class StoreSupervisor(Supervisor):  # type: ignore[misc] # the library is untype
     """
 
     culprit: str | None = None
-    """The process that kept ending, if one did."""
+    """The process that kept ending, or ``engines``; ``None`` while all is well."""
 
-    def __init__(self, options: ServerOptions, plan: Plan, terminal: Terminal) -> None:
+    def __init__(
+        self, options: ServerOptions, plan: Plan, terminal: Terminal, held: engines.Hold
+    ) -> None:
         super().__init__(options)
+        self._held = held
         self._plan = plan
         self._rows = {row.name: row for row in plan.processes}
         self._terminal = terminal
@@ -177,6 +180,7 @@ class StoreSupervisor(Supervisor):  # type: ignore[misc] # the library is untype
         events.subscribe(events.ProcessStateBackoffEvent, self._on_backoff)
         events.subscribe(events.ProcessStateFatalEvent, self._on_fatal)
         events.subscribe(events.SupervisorStoppingEvent, self._on_stopping)
+        events.subscribe(events.Tick5Event, self._on_tick)
         super().runforever()
 
     def _on_output(self, event: events.ProcessLogStdoutEvent) -> None:
@@ -210,6 +214,16 @@ class StoreSupervisor(Supervisor):  # type: ignore[misc] # the library is untype
         log = self._plan.run_dir / "logs" / f"{self.culprit}.log"
         self._terminal.say(SELF, f"{self.culprit} keeps ending, so the store stops. See {log}")
         self.options.mood = SupervisorStates.SHUTDOWN
+
+    def _on_tick(self, _event: events.Tick5Event) -> None:
+        """Every 5 s: an engine that was killed (by the memory's guardian, say) comes back."""
+        try:
+            for name in self._held.revive():
+                self._terminal.say(SELF, f"the embedded {name} had died and was started again")
+        except engines.EngineError as exc:
+            self.culprit = "engines"
+            self._terminal.say(SELF, f"{exc.message}\nWithout it the store stops.")
+            self.options.mood = SupervisorStates.SHUTDOWN
 
     def _on_stopping(self, _event: events.SupervisorStoppingEvent) -> None:
         self._terminal.say(SELF, "stopping; running work is finished first")

@@ -90,6 +90,30 @@ def test_queued_work_survives_a_killed_valkey(data_dir: Path) -> None:
             assert valkey(data_dir).llen("queue") == 100
 
 
+def test_a_holder_revives_what_died(data_dir: Path) -> None:
+    with engines.hold(data_dir) as held:
+        assert held.revive() == []
+        sql(data_dir, "CREATE TABLE t AS SELECT 7 AS n")
+        kill(server(data_dir, "Postgres"))
+
+        assert held.revive() == ["Postgres"]
+
+        assert sql(data_dir, "SELECT n FROM t") == [(7,)]
+        assert held.revive() == []
+
+
+def test_a_busy_server_is_not_taken_for_a_dead_one(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(_path: Path) -> None:
+        raise engines.EngineBusyError("busy")
+
+    with engines.hold(data_dir, postgres=False, durable=False) as held:
+        monkeypatch.setattr(engine, "connect", busy)
+        assert held.revive() == []
+        monkeypatch.undo()
+
+
 def test_all_killed_at_once_as_in_a_power_cut(data_dir: Path) -> None:
     with command(data_dir, DURABLE_HOLDER) as victim:
         sql(data_dir, "CREATE TABLE t AS SELECT 42 AS n")

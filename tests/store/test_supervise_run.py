@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from store.engines import EngineStartError, Hold
 from store.supervise import configuration
 from store.supervise.errors import AlreadyRunningError, PortTakenError, PrepareError
 from store.supervise.running import await_port, run
@@ -195,6 +196,41 @@ def test_a_killed_process_is_started_again(data_dir: Path) -> None:
         )
         running.process.send_signal(signal.SIGTERM)
         assert running.ends() == 0
+
+
+def test_a_killed_engine_is_started_again(data_dir: Path) -> None:
+    with run_of(plan_of(data_dir, fake("web"), needs_valkey=True)) as running:
+        running.says("web   | alive")
+        (old,) = engine_processes(data_dir)
+        old.kill()
+
+        running.says("store | the embedded Valkey had died and was started again")
+        assert valkey(data_dir).ping() is True
+        running.process.send_signal(signal.SIGTERM)
+        assert running.ends() == 0
+
+
+def test_an_engine_that_does_not_come_back_ends_the_whole(
+    data_dir: Path, quick: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_held: Hold) -> list[str]:
+        raise EngineStartError("No engine.")
+
+    monkeypatch.setattr(Hold, "revive", fail)
+    plan = Plan(
+        data_dir=data_dir,
+        host="127.0.0.1",
+        port=free_port(),
+        processes=(Process("web", script(TALK)),),
+        needs_postgres=False,
+        needs_valkey=False,
+    )
+
+    assert run(plan) == 1
+
+    said = heard(capsys)
+    assert said.index("store | No engine.") + 1 == said.index("store | Without it the store stops.")
+    assert said[-1] == "store | stopped"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -131,6 +131,8 @@ def test_accepts_empty_tensors_scalars_and_padding() -> None:
         (header_with({**ONE, "shape": [2**63]}), "json_number"),
         (header_with({**ONE, "shape": [10**30]}), "json_number"),
         (header_with({**ONE, "data_offsets": [0]}), "safetensors_offsets"),
+        (header_with({**ONE, "data_offsets": ["0", "1"]}), "safetensors_offsets"),
+        (header_with(st_entry("F4", [3], 0, 1)), "safetensors_length"),
         (header_with({**ONE, "data_offsets": [0, 1, 2]}), "safetensors_offsets"),
         (header_with({**ONE, "data_offsets": [1, 0]}), "safetensors_offsets"),
         (header_with(st_entry("U8", [2**32, 2**32], 0, 1)), "safetensors_overflow"),
