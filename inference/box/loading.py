@@ -223,12 +223,16 @@ def _load_config(source: Source) -> Any:
     return config
 
 
-def _dtype(device: torch.device) -> torch.dtype | str:
-    """As stored on a card; on a processor fp32, which is the fast one without bf16 circuits."""
+def _dtype(device: torch.device, config: Any) -> torch.dtype | str:
+    """As stored on a card; on a processor fp32, unless it has circuits for stored bf16.
+
+    Without them bf16 is four times slower than fp32 (measured on a 135 M Llama); fp16 has none.
+    """
     if device.type == "cuda":
         return "auto"
-    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()  # noqa: SLF001
-    return "auto" if native else torch.float32
+    stored = str(getattr(config, "dtype", "")).removeprefix("torch.")
+    has_circuits = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()  # noqa: SLF001
+    return torch.bfloat16 if stored == "bfloat16" and has_circuits else torch.float32
 
 
 def _load_weights(source: Source, config: Any, device: torch.device) -> Any:
@@ -241,7 +245,7 @@ def _load_weights(source: Source, config: Any, device: torch.device) -> Any:
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
-            dtype=_dtype(device),
+            dtype=_dtype(device, config),
             attn_implementation="sdpa" if architecture._supports_sdpa else "eager",  # noqa: SLF001
             output_loading_info=True,
         )

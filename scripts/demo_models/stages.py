@@ -87,18 +87,9 @@ def _save(model: Any, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     model.generation_config.update(bos_token_id=0, eos_token_id=0, pad_token_id=0)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    _name_the_known_class(folder / "tokenizer_config.json")
+    vocabulary.name_the_known_class(folder / "tokenizer_config.json")
     for path in folder.iterdir():
         path.chmod(READABLE_BY_ALL)
-
-
-def _name_the_known_class(path: Path) -> None:
-    """Let transformers 4 read it too: version 5 has renamed the class and notes its backend."""
-    config = json.loads(path.read_text(encoding="utf-8"))
-    for name in ("backend", "is_local", "local_files_only"):
-        config.pop(name, None)
-    config["tokenizer_class"] = "PreTrainedTokenizerFast"
-    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def load_saved(folder: Path) -> Any:

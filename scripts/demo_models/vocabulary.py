@@ -1,5 +1,6 @@
 """The byte-level BPE tokenizer of the demo models, learned from the training chapters only."""
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -48,3 +49,12 @@ def to_ids(tokenizer: PreTrainedTokenizerFast, chapters: Iterable[str]) -> list[
     """Encode chapters, each followed by the end-of-text token."""
     backend = tokenizer.backend_tokenizer
     return [[*backend.encode(text).ids, tokenizer.eos_token_id] for text in chapters]
+
+
+def name_the_known_class(path: Path) -> None:
+    """Let transformers 4 read it too: version 5 has renamed the class and notes its backend."""
+    config = json.loads(path.read_text(encoding="utf-8"))
+    for gone in ("backend", "is_local", "local_files_only"):
+        config.pop(gone, None)
+    config["tokenizer_class"] = "PreTrainedTokenizerFast"
+    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

@@ -306,13 +306,27 @@ def test_a_model_that_does_not_fit_the_device_is_refused(
     assert refusal_of(load, gpt2_dir).code == "out_of_memory"
 
 
-def test_numbers_are_kept_as_stored_where_the_hardware_has_them(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_halves_are_widened_on_a_processor(gpt2_copy: Path, load: Load, gpt2: Any) -> None:
+    gpt2.model.half().save_pretrained(gpt2_copy)
+    gpt2.model.float()
+
+    assert load(gpt2_copy).model.dtype == torch.float32
+
+
+def test_bf16_stays_where_the_hardware_has_it(gpt2: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stored:
+        dtype: Any = torch.bfloat16
+
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-    assert loading._dtype(torch.device("cpu")) == torch.float32
+    assert loading._dtype(cpu, Stored()) == torch.float32
+    assert loading._dtype(cuda, Stored()) == "auto"
 
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
-    assert loading._dtype(torch.device("cpu")) == "auto"
-    assert loading._dtype(torch.device("cuda")) == "auto"
+    assert loading._dtype(cpu, Stored()) == torch.bfloat16
+    Stored.dtype = "bfloat16"
+    assert loading._dtype(cpu, Stored()) == torch.bfloat16
+    Stored.dtype = "float16"
+    assert loading._dtype(cpu, Stored()) == torch.float32
+    assert loading._dtype(cpu, object()) == torch.float32
