@@ -105,7 +105,7 @@ class GgufHeader:
         """
         declared = FILE_TYPES.get(self.count("general.file_type") or 0, "")
         dominant = next(iter(self.elements_by_type), "")
-        if not dominant or dominant in UNPACKED:
+        if dominant in UNPACKED:
             return ""
         # small models fall back to other types than their name says: believe the tensors then
         return declared if _bits(declared) == _bits(dominant) else dominant

@@ -163,14 +163,7 @@ def _skip_strings(cursor: Cursor, count: int) -> None:
     while count:
         buffer, at = cursor.window(8)
         begin, last = at, len(buffer) - 8
-        end = len(buffer)
         while count and at <= last:
-            after = at + 8 + unpack(buffer, at)[0]
-            if after > end:
-                break
-            at = after
+            at += 8 + unpack(buffer, at)[0]
             count -= 1
-        cursor.advance(at - begin)
-        if count and at <= last:  # this string reaches behind the buffer
-            cursor.skip(8 + unpack(buffer, at)[0])
-            count -= 1
+        cursor.skip(at - begin)  # the last string may reach far behind the buffer, or the file

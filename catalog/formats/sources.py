@@ -197,10 +197,6 @@ class Cursor:
             self._base, self._at = position, 0
         return self._buffer, self._at
 
-    def advance(self, count: int) -> None:
-        """Move ``count`` bytes on inside the buffer ``window`` returned."""
-        self._at += count
-
     def take(self, count: int) -> bytes:
         """Return the next ``count`` bytes.
 

@@ -86,10 +86,11 @@ def _locate(source: ByteSource) -> tuple[int, int, int]:
     if disk or start_disk or here != count:
         raise _damaged("it is one part of several")
     directory_end = tail_at + at
-    if at >= _LOCATOR64.size and tail[at - _LOCATOR64.size :][:4] == b"PK\x06\x07":
-        locator = _LOCATOR64.unpack_from(tail, at - _LOCATOR64.size)
-        count, size, start = _read_end64(source, locator[2], directory_end - _LOCATOR64.size)
-        directory_end = locator[2]
+    locator = tail[:at][-_LOCATOR64.size :]
+    if len(locator) == _LOCATOR64.size and locator.startswith(b"PK\x06\x07"):
+        end64 = _LOCATOR64.unpack(locator)[2]
+        count, size, start = _read_end64(source, end64, directory_end - _LOCATOR64.size)
+        directory_end = end64
     if start + size != directory_end:
         raise _damaged("its directory is not where its end says")
     return count, size, start
@@ -97,7 +98,7 @@ def _locate(source: ByteSource) -> tuple[int, int, int]:
 
 def _read_end64(source: ByteSource, at: int, end: int) -> tuple[int, int, int]:
     raw = source.read_at(at, _END64.size) if at + _END64.size == end else b""
-    if len(raw) != _END64.size or raw[:4] != b"PK\x06\x06":
+    if not raw.startswith(b"PK\x06\x06"):
         raise _damaged("its 64-bit end record is not where it should be")
     _, _, _, _, disk, start_disk, here, count, size, start = _END64.unpack(raw)
     if disk or start_disk or here != count:

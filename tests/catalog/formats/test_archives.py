@@ -114,6 +114,9 @@ def put(at: int, new: bytes, data: bytes = GOOD) -> bytes:
         (GOOD + b"\0", "zip_damaged"),
         (put(END + 20, b"\5\0"), "zip_damaged"),
         (put(END + 4, b"\1"), "zip_damaged"),
+        (put(END + 6, b"\1"), "zip_damaged"),
+        (GOOD[:END] + b"gap" + GOOD[END:], "zip_damaged"),
+        (b"PK\x06\x07gap" + GOOD[END:], "zip_damaged"),
         (put(END + 8, b"\1"), "zip_damaged"),
         (put(END + 8, b"\1\0\1\0"), "zip_damaged"),
         (put(END + 8, b"\3\0\3\0"), "zip_damaged"),
@@ -141,8 +144,11 @@ def test_a_damaged_zip_is_unsafe() -> None:
     )  # fmt: skip
 
 
-def test_a_directory_beyond_the_limits_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zips, "MAX_MEMBERS", 1)
+@pytest.mark.parametrize("limit", ["MAX_MEMBERS", "MAX_DIRECTORY_BYTES"])
+def test_a_directory_beyond_the_limits_is_refused(
+    limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zips, limit, 1)
 
     with pytest.raises(ZipError) as caught:
         zips.members(metered(GOOD))

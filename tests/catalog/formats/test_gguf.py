@@ -233,6 +233,12 @@ BAD_TYPE = gg_pair("k", 13, b"\0" * 8)
         (gg_file([gg_pair("k", 8, struct.pack("<Q", 1000))]), "gguf_truncated"),
         (gg_file([gg_array("k", 8, 2**60, bytes(64))]), "gguf_array_length"),
         (gg_file([gg_array("k", 4, 2**60, bytes(64))]), "gguf_array_length"),
+        (gg_file([gg_array("k", 8, 1000, bytes(64))]), "gguf_array_length"),
+        (gg_file([gg_array("k", 4, 1000, bytes(64))]), "gguf_array_length"),
+        (
+            gg_file([gg_array("k", 8, 6, gg_string("x") * 5 + struct.pack("<Q", 2**60))]),
+            "gguf_truncated",
+        ),
         (gg_file([gg_array("k", 0, 2**64 - 1, bytes(64))]), "gguf_array_length"),
         (gg_file([gg_array("k", 8, 1, struct.pack("<Q", 2**63))]), "gguf_truncated"),
         (gg_file([gg_u32("general.alignment", 12)]), "gguf_alignment"),
@@ -315,6 +321,14 @@ def test_steps_over_strings_longer_than_any_window() -> None:
 
     assert header.metadata["after"] == 7
     assert header.metadata["k"] == GgufArray("string", 40, ("x" * 64,) * 4)
+
+
+@pytest.mark.parametrize("shift", range(13))
+def test_strings_may_lie_across_windows_in_any_way(shift: int) -> None:
+    strings = gg_string("x" * shift) + gg_string("12345") * 41_000
+    pairs = [gg_array("k", 8, 41_001, strings), gg_u32("after", 7)]
+
+    assert read_header(BytesSource(gg_file(pairs))).metadata["after"] == 7
 
 
 def test_keeps_little_of_a_long_text() -> None:
