@@ -64,19 +64,14 @@ def refresh_search(repo_ids: Iterable[int]) -> None:
         cursor.execute(_FILL, parameters)
 
 
-_CAMEL = (
-    (re.compile(r"([a-z0-9])([A-Z])"), r"\1 \2"),
-    (re.compile(r"([A-Z])([A-Z][a-z])"), r"\1 \2"),
-)
-_LETTER_DIGIT = re.compile(r"([^\W\d_])[-_.]([0-9])")
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z][A-Za-z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_LETTER_DIGIT = re.compile(r"(?<=[^\W\d_])[-_.](?=[0-9])")
 _SEPARATORS = re.compile(r"(?<=\S)[-_./:@#~](?=\S)|[_./:@#~]|-(?=\s|$)")
 _IDEOGRAPHS = re.compile(r"([\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])")
+_NOT = re.compile(r"(?:^|\s)-")
 
-QUERY = (
-    "(websearch_to_tsquery('english', unaccent(%(text)s))"
-    " || websearch_to_tsquery('simple', unaccent(%(text)s)))"
-)
-"""SQL of a question; ``%(text)s`` is what ``question_words`` returns."""
+_STEMS = "websearch_to_tsquery('english', unaccent(%(text)s))"
+_AS_WRITTEN = "websearch_to_tsquery('simple', unaccent(%(text)s))"
 
 
 def question_words(text: str) -> str:
@@ -84,8 +79,16 @@ def question_words(text: str) -> str:
 
     Quotes, ``or`` and a leading ``-`` keep their meaning for ``websearch_to_tsquery``.
     """
-    for pattern, spaced in _CAMEL:
-        text = pattern.sub(spaced, text)
-    text = _LETTER_DIGIT.sub(r"\1\2", text)
+    text = _CAMEL.sub(" ", text)
+    text = _LETTER_DIGIT.sub("", text)
     text = _SEPARATORS.sub(" ", text)
     return " ".join(_IDEOGRAPHS.sub(r" \1 ", text).split())
+
+
+def question_sql(words: str) -> str:
+    """Return the SQL of a question; its parameter ``text`` is ``words``.
+
+    Words are looked for as stems and, for names, as written. To leave something out only stems
+    will do: a card knows no word as written, so nothing would be left out.
+    """
+    return _STEMS if _NOT.search(words) else f"({_STEMS} || {_AS_WRITTEN})"

@@ -169,6 +169,8 @@ class FacetIndex:
         with self.lock:
             known, generation = self._memo.get(key), self._generation
             stale = known.stale.copy() if known else None
+            if known is not None:
+                self._memo.move_to_end(key)
         if known is not None and not stale:
             return known.ids
         found = find(stale)
@@ -176,7 +178,6 @@ class FacetIndex:
         with self.lock:
             if generation == self._generation:
                 self._memo[key] = _Answer(ids, BitMap())
-                self._memo.move_to_end(key)
                 while len(self._memo) > MEMO_MOST:
                     self._memo.popitem(last=False)
         return ids

@@ -6,7 +6,7 @@ from django.db import connection
 from pyroaring import BitMap
 
 from accounts.viewer import Viewer
-from catalog.search.documents import QUERY, question_words
+from catalog.search.documents import question_sql, question_words
 from catalog.search.fields import FIELDS, MEASURE, MEASURES
 from catalog.search.index import FacetIndex, current_index
 from catalog.search.packing import PACKED, unpack_set
@@ -79,7 +79,7 @@ def _asked(index: FacetIndex, query: SearchQuery) -> dict[str, BitMap]:
 
 def _words(index: FacetIndex, column: str, text: str) -> BitMap:
     words = question_words(text)
-    sql = f"SELECT catalog_find(%(column)s, {QUERY}, %(among)s::bigint[])"
+    sql = f"SELECT catalog_find(%(column)s, {question_sql(words)}, %(among)s::bigint[])"
     return _ask(index, sql, column=column, text=words)
 
 

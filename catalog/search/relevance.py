@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from django.db import connection
 from pyroaring import BitMap
 
-from catalog.search.documents import QUERY, question_words
+from catalog.search.documents import question_sql, question_words
 from catalog.search.matching import Matches, named
 from catalog.search.ordering import RELEVANCE, SORTS, Place, Sort, page_of
 from catalog.search.query import SearchQuery
@@ -24,20 +24,20 @@ PHASES = {SCORED: Sort("score", float), NAMES: SORTS[RELEVANCE], REST: SORTS[REL
 
 # ts_rank's weights are D, C, B, A; 1 divides by the logarithm of the length, so that a long card
 # does not win by repeating itself. A match in the name is worth more than any other.
-_SCORE = f"""
+_SCORE = """
 SELECT score, repo_id FROM (
     SELECT t.repo_id,
            (t.names @@ q.question)::int
-           + ts_rank('{{0.05, 0.2, 0.4, 1.0}}', t.words, q.question, 1)::float8
+           + ts_rank('{0.05, 0.2, 0.4, 1.0}', t.words, q.question, 1)::float8
              * (1 + l.popularity / 10) AS score
     FROM catalog_listingtext t
     JOIN catalog_listing l ON l.repo_id = t.repo_id,
-    (SELECT {QUERY} AS question) q
+    (SELECT QUESTION AS question) q
     WHERE t.repo_id = ANY(%(ids)s)
 ) scored
 WHERE %(start)s OR (score, repo_id) < (%(score)s, %(repo_id)s)
 ORDER BY score DESC, repo_id DESC LIMIT %(limit)s
-"""  # noqa: S608 - our own text
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,9 @@ def relevant(matches: Matches, query: SearchQuery, *, after: Mark | None, limit:
 
 
 def _scored(wanted: BitMap, query: SearchQuery, after: Place | None, limit: int) -> list[Place]:
+    words = question_words(query.text)
     parameters = {
-        "text": question_words(query.text),
+        "text": words,
         "ids": list(wanted),
         "start": after is None,
         "score": after.value if after else 0.0,
@@ -78,5 +79,5 @@ def _scored(wanted: BitMap, query: SearchQuery, after: Place | None, limit: int)
         "limit": limit,
     }
     with connection.cursor() as cursor:
-        cursor.execute(_SCORE, parameters)
+        cursor.execute(_SCORE.replace("QUESTION", question_sql(words)), parameters)
         return [Place(score, repo_id) for score, repo_id in cursor.fetchall()]

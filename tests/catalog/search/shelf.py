@@ -188,14 +188,17 @@ class Shelf:
             + [*made.base_model, *made.license, *made.format]
         )
         held = {
-            "text": set(query.text.split()) <= set(words.replace("-", " ").replace("/", " ").split()),
+            "text": set(query.text.split())
+            <= set(words.replace("-", " ").replace("/", " ").split()),
             "name_part": query.name_part.lower() in made.full_name.lower(),
             "author": query.author.lower() in {"", made.owner.lower()},
         }
         for each in FIELDS:
             chosen = set(query.chosen(each.name))
             here = made.values(each.name)
-            held[each.name] = chosen <= here if each.needs_all else not chosen or bool(chosen & here)
+            held[each.name] = (
+                chosen <= here if each.needs_all else not chosen or bool(chosen & here)
+            )
         for measure in MEASURES:
             low, high = query.bounds(measure.name)
             amount = made.amount(measure.name)

@@ -166,7 +166,12 @@ def test_private_listings_of_others_change_nothing_at_all(
     put(public)
     query = SearchQuery(text="seen", tag=("novel",))
     before = [
-        (viewer, search(viewer, query, limit=9), facets(viewer, query), facets(viewer, SearchQuery()))
+        (
+            viewer,
+            search(viewer, query, limit=9),
+            facets(viewer, query),
+            facets(viewer, SearchQuery()),
+        )
         for viewer in (VISITOR, as_bob)
     ]
 
@@ -249,8 +254,16 @@ def test_bars_hold_their_lower_edge_and_lead_to_as_many_results(publishers: None
 def test_every_value_links_to_the_search_with_it_and_without_it(
     name: str, publishers: None
 ) -> None:
-    put(Made(name="a", **({} if name in {"publisher", "runnable", "commercial"} else
-                          {name: ("x",) if FIELD[name].is_list else "x"})))
+    put(
+        Made(
+            name="a",
+            **(
+                {}
+                if name in {"publisher", "runnable", "commercial"}
+                else {name: ("x",) if FIELD[name].is_list else "x"}
+            ),
+        )
+    )
     value = next(f for f in facets(VISITOR, SearchQuery()) if f.name == name).values[0]
 
     chosen = SearchQuery().toggled(name, value.value)

@@ -178,7 +178,10 @@ def test_a_new_name_a_new_card_and_a_new_setting_are_found_at_once(as_alice: Vie
 
     refresh_search([repo.pk])
 
-    assert [search(as_alice, SearchQuery(text=t), limit=1).total for t in ("old", "rhyme")] == [0, 0]
+    assert [search(as_alice, SearchQuery(text=t), limit=1).total for t in ("old", "rhyme")] == [
+        0,
+        0,
+    ]
     rows = search(as_alice, SearchQuery(text="novel verse"), limit=1).rows
     assert [(row.full_name, row.is_private) for row in rows] == [("alice/novel", True)]
     assert found("novel") == set()
