@@ -1,8 +1,20 @@
 """Addresses of the hub protocol, exactly as clients build them."""
 
-from django.urls import path
+from django.urls import path, re_path
 
-from hub.views import commit, identity, info, lfs, models, preupload, refs, repos, resolve, tree
+from hub.views import (
+    aliases,
+    commit,
+    identity,
+    info,
+    lfs,
+    models,
+    preupload,
+    refs,
+    repos,
+    resolve,
+    tree,
+)
 
 API = "api/models/<seg:ns>/<seg:name>"
 
@@ -38,4 +50,12 @@ urlpatterns = [
     path("<seg:ns>/<seg:name>/info/lfs/objects/batch", lfs.batch),
     path("<seg:ns>/<seg:name>/resolve/<rev:rev>/<file:path>", resolve.resolve),
     path("<seg:ns>/<seg:name>/raw/<rev:rev>/<file:path>", resolve.raw),
+    # last: a full id fits these patterns, too
+    path("api/models/<seg:alias>", aliases.by_alias),
+    re_path(
+        r"^api/models/(?P<alias>[^/]+)/"
+        r"(?:revision|tree|commits|refs|paths-info|preupload|commit|branch|tag|auth-check)(?:/|$)",
+        aliases.by_alias,
+    ),
+    re_path(r"^(?P<alias>[^/]+)/(?:resolve|raw)/[^/]+/.+$", aliases.by_alias),
 ]

@@ -98,7 +98,7 @@ class Env(BaseSettings):
     """Largest single file a publisher may push, in bytes."""
     max_commit_bytes: Annotated[int, Ge(MIB)] = GIB
     """Largest body of one commit request, in bytes (small files travel inside it)."""
-    max_regular_file_bytes: Annotated[int, Ge(1), Le(64 * MIB)] = 10 * MIB
+    max_regular_file_bytes: Annotated[int, Ge(1), Le(64 * MIB)] = 10_000_000
     """Files of this size and more are stored as LFS objects, in bytes."""
     multipart_chunk_bytes: Annotated[int, Ge(5 * MIB), Le(5 * GIB)] = 64 * MIB
     """Size of one part of a multipart upload, in bytes. Files up to it go in one PUT."""

@@ -83,7 +83,7 @@ def _file(item: Any) -> tuple[str, int, bytes]:
     if not isinstance(size_bytes, int) or size_bytes < 0:
         raise InvalidError("'size' is a whole number of bytes.")
     try:
-        sample = base64.b64decode(item.get("sample") or "")
+        sample = base64.b64decode(item.get("sample") or "", validate=True)
     except (binascii.Error, ValueError, TypeError) as exc:
         raise InvalidError("'sample' is not valid base64.") from exc
     return check_path(item["path"]), size_bytes, sample
