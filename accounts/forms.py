@@ -1,144 +1,253 @@
-"""Forms of the account pages."""
+"""Forms of the account pages. They check shapes; rules are the services'."""
 
+import unicodedata
 from datetime import timedelta
 from typing import Any
 
 from django import forms
+from django.core.exceptions import ValidationError
+from django.core.validators import URLValidator
 from django.utils import timezone
+from django.utils.functional import lazy
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import Role, Scope
+from accounts.models import Role, Scope, User
+from accounts.services.passwords import reset_password
+from accounts.services.people import WeakPasswordError, check_password
+from store.core.errors import StoreError
+from store.core.ui.figures import days_text
 
-_PASSWORD = {"autocomplete": "new-password"}
+MAX_PASSWORD_CHARS = 256
+MAX_LOGIN_CHARS = 254
+"""Length of the longest e-mail address."""
+TOKEN_LIVES_DAYS = (30, 90, 365)
+_days = lazy(days_text, str)
+
+_FIELDS_OF_ERRORS = {
+    "invalid_name": "username",
+    "name_taken": "username",
+    "email_taken": "email",
+    "weak_password": "new",
+    "wrong_password": "password",
+    "wrong_confirmation": "confirmation",
+}
+"""Which field a refusal belongs to, where the form has it."""
+_OTHER_NAMES = {"username": ("name",), "new": ("password",), "password": ("old",)}
+
+
+def refuse(form: forms.BaseForm, error: StoreError) -> None:
+    """Show a service's refusal beside the field it is about, or above the form."""
+    wanted = _FIELDS_OF_ERRORS.get(error.code, "")
+    names = (wanted, *_OTHER_NAMES.get(wanted, ()))
+    form.add_error(next((name for name in names if name in form.fields), None), error.message)
+
+
+def check_plain(text: str) -> None:
+    """Refuse control and direction characters, which make a name look like another.
+
+    Raises:
+        ValidationError: there is one.
+    """
+    if any(unicodedata.category(char) in {"Cc", "Cf", "Co", "Cs"} for char in text):
+        raise ValidationError(_("Use visible characters only."))
+
+
+def _text(label: Any, max_length: int, **more: Any) -> forms.CharField:
+    return forms.CharField(label=label, max_length=max_length, **more)
+
+
+def _password(label: Any, *, is_new: bool = False, **more: Any) -> forms.CharField:
+    attributes = {"autocomplete": "new-password" if is_new else "current-password"}
+    if is_new:
+        more.setdefault("help_text", _("At least 8 characters, and not one that is easy to guess."))
+    return forms.CharField(
+        label=label,
+        max_length=MAX_PASSWORD_CHARS,
+        strip=False,
+        widget=forms.PasswordInput(attributes),
+        **more,
+    )
+
+
+def _name_input(**attributes: Any) -> forms.TextInput:
+    """Return an input for a name: nothing corrects or capitalizes it."""
+    return forms.TextInput({"autocapitalize": "none", "spellcheck": "false", **attributes})
 
 
 class SignUpForm(forms.Form):
     """A new person."""
 
-    username = forms.CharField(
-        label=_("User name"),
-        max_length=42,
-        help_text=_("Your models live under it. It cannot be changed."),
-        widget=forms.TextInput(attrs={"autocomplete": "username", "autofocus": True}),
+    username = _text(
+        _("User name"),
+        42,
+        help_text=_("Your models live under it. It cannot be changed later."),
+        widget=_name_input(autocomplete="username", autofocus=True),
     )
     email = forms.EmailField(
-        label=_("E-mail"), widget=forms.EmailInput(attrs={"autocomplete": "email"})
+        label=_("E-mail address"),
+        help_text=_("Only for letters about your account. Nobody else sees it."),
+        widget=forms.EmailInput({"autocomplete": "email"}),
     )
-    password = forms.CharField(
-        label=_("Password"),
-        max_length=256,
-        help_text=_("At least 8 characters."),
-        widget=forms.PasswordInput(attrs=_PASSWORD),
-    )
+    password = _password(_("Password"), is_new=True)
 
 
 class LoginForm(forms.Form):
     """Name and password."""
 
-    username = forms.CharField(
-        label=_("User name or e-mail"),
-        max_length=254,
-        widget=forms.TextInput(attrs={"autocomplete": "username", "autofocus": True}),
+    username = _text(
+        _("User name or e-mail address"),
+        MAX_LOGIN_CHARS,
+        widget=_name_input(autocomplete="username", autofocus=True),
     )
-    password = forms.CharField(
-        label=_("Password"),
-        max_length=256,
-        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
-    )
+    password = _password(_("Password"))
 
 
 class ResetForm(forms.Form):
     """Who forgot their password."""
 
-    name = forms.CharField(label=_("User name or e-mail"), max_length=254)
+    name = _text(
+        _("User name or e-mail address"),
+        MAX_LOGIN_CHARS,
+        widget=_name_input(autocomplete="username", autofocus=True),
+    )
 
 
 class NewPasswordForm(forms.Form):
-    """A new password."""
+    """A new password for somebody who followed a mailed link.
 
-    password = forms.CharField(
-        label=_("New password"), max_length=256, widget=forms.PasswordInput(attrs=_PASSWORD)
-    )
+    Django's view makes and saves it.
+    """
+
+    new = _password(_("New password"), is_new=True)
+
+    def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
+        self.user = user
+        super().__init__(*args, **kwargs)
+
+    def clean_new(self) -> str:
+        """Refuse a password that is easy to guess."""
+        new: str = self.cleaned_data["new"]
+        try:
+            check_password(new, self.user)
+        except WeakPasswordError as error:
+            raise ValidationError(error.message) from error
+        return new
+
+    def save(self) -> User:
+        """Set the password."""
+        reset_password(self.user, new=self.cleaned_data["new"])
+        return self.user
 
 
-class ProfileForm(forms.Form):
-    """What others see."""
+class _PublicForm(forms.Form):
+    """What others see of a person or an organization."""
 
-    full_name = forms.CharField(label=_("Full name"), max_length=120, required=False)
-    bio = forms.CharField(
-        label=_("About you"), max_length=2000, required=False, widget=forms.Textarea
-    )
-    homepage = forms.URLField(label=_("Home page"), required=False, assume_scheme="https")
-    email = forms.EmailField(label=_("E-mail"))
-    password = forms.CharField(
-        label=_("Password"),
-        help_text=_("Needed only to change the e-mail address."),
-        max_length=256,
+    full_name = _text(_("Full name"), 120, required=False, validators=[check_plain])
+    bio = _text(_("About"), 2000, required=False, widget=forms.Textarea({"rows": 4}))
+    homepage = forms.URLField(
+        label=_("Home page"),
+        max_length=200,
         required=False,
-        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+        assume_scheme="https",
+        validators=[URLValidator(schemes=["http", "https"])],
+        widget=forms.URLInput({"autocomplete": "url", "placeholder": "https://"}),
     )
+
+
+class ProfileForm(_PublicForm):
+    """What others see of a person."""
+
+
+class OrganizationProfileForm(_PublicForm):
+    """What others see of an organization, and how it works."""
+
+    is_private_by_default = forms.BooleanField(
+        label=_("New models are private at first"), required=False
+    )
+
+
+class EmailForm(forms.Form):
+    """Another address, and the password."""
+
+    email = forms.EmailField(
+        label=_("E-mail address"), widget=forms.EmailInput({"autocomplete": "email"})
+    )
+    password = _password(_("Your password"))
 
 
 class PasswordForm(forms.Form):
     """The old and the new password."""
 
-    old = forms.CharField(
-        label=_("Present password"),
-        max_length=256,
-        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
-    )
-    new = forms.CharField(
-        label=_("New password"), max_length=256, widget=forms.PasswordInput(attrs=_PASSWORD)
-    )
+    old = _password(_("Present password"))
+    new = _password(_("New password"), is_new=True)
 
 
 class DeleteAccountForm(forms.Form):
     """The name typed in, and the password."""
 
-    confirmation = forms.CharField(label=_("Type your user name"), max_length=42)
-    password = forms.CharField(
-        label=_("Password"),
-        max_length=256,
-        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
-    )
+    confirmation = _text(_("Your user name"), 42, widget=_name_input(autocomplete="off"))
+    password = _password(_("Your password"))
 
 
 class TokenForm(forms.Form):
     """A new access token."""
 
-    LIVES = (("", _("Never")), ("30", _("30 days")), ("90", _("90 days")), ("365", _("1 year")))
-
-    name = forms.CharField(
-        label=_("Name"), max_length=96, help_text=_("Where you will use it, as in: laptop.")
+    name = _text(
+        _("Name"),
+        96,
+        help_text=_("Where you will use it, as in: laptop."),
+        validators=[check_plain],
+        widget=forms.TextInput({"autocomplete": "off"}),
     )
     scope = forms.ChoiceField(
-        label=_("May be used to"),
+        label=_("It may"),
+        initial=Scope.READ.value,
         choices=[
-            (Scope.READ, _("Read: download, private models included")),
-            (Scope.WRITE, _("Write: publish and change, too")),
-            (Scope.ADMIN, _("Administer: everything you can do")),
+            (Scope.READ.value, _("Read: download, private models included")),
+            (Scope.WRITE.value, _("Write: publish and change models, too")),
+            (Scope.ADMIN.value, _("Everything: tokens and organizations, too")),
         ],
+        widget=forms.RadioSelect,
     )
-    life_days = forms.ChoiceField(label=_("Expires after"), choices=LIVES, required=False)
+    life_days = forms.TypedChoiceField(
+        label=_("It works for"),
+        initial="90",
+        coerce=int,
+        empty_value=None,
+        required=False,
+        choices=[*((str(days), _days(days)) for days in TOKEN_LIVES_DAYS), ("", _("no end"))],
+    )
 
     def clean(self) -> dict[str, Any]:
         """Turn the chosen life into a moment."""
         values = super().clean() or {}
         days = values.get("life_days")
-        values["expires_at"] = timezone.now() + timedelta(days=int(days)) if days else None
+        values["expires_at"] = timezone.now() + timedelta(days=days) if days else None
         return values
 
 
 class OrganizationForm(forms.Form):
     """A new organization."""
 
-    name = forms.CharField(label=_("Name"), max_length=42)
-    full_name = forms.CharField(label=_("Full name"), max_length=120, required=False)
-    is_private_by_default = forms.BooleanField(label=_("New models start private"), required=False)
+    name = _text(
+        _("Name"),
+        42,
+        help_text=_("Its models live under it. It cannot be changed later."),
+        widget=_name_input(autocomplete="off"),
+    )
+    full_name = _text(_("Full name"), 120, required=False, validators=[check_plain])
 
 
 class MemberForm(forms.Form):
     """A person and their role."""
 
-    username = forms.CharField(label=_("User name"), max_length=42)
-    role = forms.ChoiceField(label=_("Role"), choices=Role.choices)
+    username = _text(_("User name"), 42, widget=_name_input(autocomplete="off"))
+    role = forms.ChoiceField(
+        label=_("Role"), choices=Role.choices, initial=Role.READ.value, required=True
+    )
+
+
+class DeleteOrganizationForm(forms.Form):
+    """The name, typed."""
+
+    confirmation = _text(_("Name of the organization"), 42, widget=_name_input(autocomplete="off"))

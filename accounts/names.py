@@ -2,6 +2,8 @@
 
 import re
 
+from django.utils.translation import gettext as _
+
 from store.core.errors import ConflictError, InvalidError
 
 RESERVED = frozenset(
@@ -115,13 +117,16 @@ def check_repo_name(name: str) -> str:
     """
     if not 1 <= len(name) <= MAX_CHARS or not _SHAPE.fullmatch(name):
         raise InvalidNameError(
-            f"A name has 1 to {MAX_CHARS} letters, digits, '-', '_' or '.', and starts and ends"
-            " with a letter, a digit or '_'."
+            _(
+                "A name has 1 to %(most)d letters, digits, '-', '_' or '.', and starts and ends"
+                " with a letter, a digit or '_'."
+            )
+            % {"most": MAX_CHARS}
         )
     if "--" in name or ".." in name:
-        raise InvalidNameError("A name cannot contain '--' or '..'.")
+        raise InvalidNameError(_("A name cannot contain '--' or '..'."))
     if name.lower().endswith((".git", ".ipynb")):
-        raise InvalidNameError("A name cannot end with '.git' or '.ipynb'.")
+        raise InvalidNameError(_("A name cannot end with '.git' or '.ipynb'."))
     return name
 
 
@@ -133,7 +138,9 @@ def check_namespace_name(name: str) -> str:
     """
     check_repo_name(name)
     if len(name) < 2 or len(name) > 42:
-        raise InvalidNameError("A user or organization name has 2 to 42 characters.")
+        raise InvalidNameError(_("A user or organization name has 2 to 42 characters."))
     if name.lower() in RESERVED:
-        raise InvalidNameError(f"'{name}' is a word the store uses itself. Choose another name.")
+        raise InvalidNameError(
+            _("'%(name)s' is a word the store uses itself. Choose another name.") % {"name": name}
+        )
     return name

@@ -3,10 +3,10 @@
 from typing import Any
 
 from django.contrib.auth.backends import ModelBackend
-from django.db.models import Q
 from django.http import HttpRequest
 
 from accounts.models import User
+from accounts.services.people import find_person
 
 
 class NameOrEmailBackend(ModelBackend):
@@ -21,7 +21,7 @@ class NameOrEmailBackend(ModelBackend):
     ) -> User | None:
         if not username or not password or len(password) > 256:
             return None
-        user = User.objects.filter(Q(username__iexact=username) | Q(email__iexact=username)).first()
+        user = find_person(username)
         if user is None:
             User().set_password(password)  # the same hashing work as for a known name
             return None

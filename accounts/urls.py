@@ -2,18 +2,20 @@
 
 from django.urls import path
 
-from accounts import views, views_settings
+from accounts.views import organizations, passwords, settings, signing, tokens
 
 urlpatterns = [
-    path("signup", views.sign_up),
-    path("login", views.log_in),
-    path("logout", views.log_out),
-    path("reset", views.ask_reset),
-    path("reset/<str:uid>/<str:token>", views.do_reset),
-    path("settings", views_settings.profile_page),
-    path("settings/tokens", views_settings.tokens_page),
-    path("settings/tokens/<int:token_id>/revoke", views_settings.revoke_page),
-    path("settings/organizations", views_settings.organizations_page),
-    path("settings/organizations/<str:name>", views_settings.organization_page),
-    path("settings/activity", views_settings.activity_page),
+    path("signup", signing.sign_up_page),
+    path("login", signing.log_in_page),
+    path("logout", signing.log_out),
+    path("password-reset", passwords.reset_page),
+    path("password-reset/sent", passwords.reset_sent_page),
+    path("password-reset/<seg:uidb64>/<seg:token>", passwords.NewPasswordView.as_view()),
+    path("settings", settings.profile_page),
+    path("settings/account", settings.account_page),
+    path("settings/activity", settings.activity_page),
+    path("settings/tokens", tokens.tokens_page),
+    path("settings/tokens/<int:token_id>/revoke", tokens.revoke_page),
+    path("settings/organizations", organizations.organizations_page),
+    path("organizations/<seg:name>/settings", organizations.organization_page),
 ]

@@ -37,7 +37,9 @@ class Shown:
 
 
 def _icons() -> str:
-    calls = "\n".join(f'  <span class="badge">{{% icon "{name}" %}} {name}</span>' for name in ICONS)
+    calls = "\n".join(
+        f'  <span class="badge">{{% icon "{name}" %}} {name}</span>' for name in ICONS
+    )
     return f'<p class="row">\n{calls}\n</p>'
 
 
@@ -140,7 +142,7 @@ SPECIMENS = (
     Specimen("crumbs", '{% crumbs "/ada/gpt/tree/main" "gpt" "runs/second/model.safetensors" %}'),
     Specimen(
         "avatar",
-        '<p class="row">{% avatar "ada" 24 %} {% avatar "babbage" %} {% avatar "lovelace" 72 %}</p>',
+        '<p class="row">{% avatar "ada" 24 %} {% avatar "ben" %} {% avatar "lovelace" 72 %}</p>',
     ),
     Specimen(
         "field",
@@ -236,7 +238,7 @@ def shown_specimens() -> list[Shown]:
     shown = []
     for specimen in SPECIMENS:
         template = Template("{% load store_ui %}" + specimen.source, engine=engine)
-        sides = [(side, template.render(_context(side))) for side in SIDES]
+        sides: list[tuple[str, str]] = [(side, template.render(_context(side))) for side in SIDES]
         shown.append(Shown(specimen, sides))
     return shown
 

@@ -9,9 +9,10 @@ from django import forms
 from store.core.templatetags.store_parts import Fact
 
 ICONS = (
-    "mark search download upload heart heart-full file folder check cross warn info clock lock key"
-    " copy plus person people link play branch down more"
-).split()
+    *("mark", "search", "download", "upload", "heart", "heart-full", "file", "folder", "check"),
+    *("cross", "warn", "info", "clock", "lock", "key", "copy", "plus", "person", "people", "link"),
+    *("play", "branch", "down", "more"),
+)
 
 
 class SampleForm(forms.Form):
@@ -20,7 +21,9 @@ class SampleForm(forms.Form):
     name = forms.CharField(
         label="Name", max_length=20, help_text="Letters, digits, '-', '_' and '.'."
     )
-    password = forms.CharField(label="Password", widget=forms.PasswordInput({"autocomplete": "off"}))
+    password = forms.CharField(
+        label="Password", widget=forms.PasswordInput({"autocomplete": "off"})
+    )
     homepage = forms.CharField(label="Home page", required=False)
     about = forms.CharField(label="About", widget=forms.Textarea({"rows": 3}), required=False)
     owner = forms.ChoiceField(label="Owner", choices=[("ada", "ada"), ("acme", "acme")])
@@ -82,7 +85,9 @@ def specimen_context(side: str) -> dict[str, Any]:
             Fact("Speed", "15 tok/s", hint="One core of an EPYC 7B13, fp32, 3 Feb 2026."),
             Fact("Perplexity", "24 ± 1", is_measured=False, hint="As the card says."),
         ],
-        "licenses": _lines(("mit", 802, True), ("apache-2.0", 311, False), ("cc-by-4.0", 91, False)),
+        "licenses": _lines(
+            ("mit", 802, True), ("apache-2.0", 311, False), ("cc-by-4.0", 91, False)
+        ),
         "sizes": _lines(("< 1M", 12, False), ("1M to 10M", 140, False), ("≥ 10M", 61, False)),
         "code": "export HF_ENDPOINT=http://127.0.0.1:8000\nhf download novels/austen-gpt2-small",
         "fresh": SampleForm(auto_id=f"fresh_{side}_%s"),

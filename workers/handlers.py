@@ -9,6 +9,14 @@ from store.core.work import JobContext
 Handler = Callable[[JobContext], dict[str, Any] | None]
 
 
+def send_mail(context: JobContext) -> dict[str, Any]:
+    """Write a letter and send it."""
+    from accounts.services import mailing
+
+    args = context.claim.job.args
+    return {"sent": mailing.send(args["letter"], args["ident"], args["language"])}
+
+
 def scan_commit(context: JobContext) -> dict[str, Any]:
     """Judge the files of a commit that could not be judged while it was made."""
     from catalog.services import scanning
@@ -53,6 +61,7 @@ def generation_ended(job_id: int) -> None:
 
 
 HANDLERS: Mapping[JobName, Handler] = {
+    JobName.SEND_MAIL: send_mail,
     JobName.SCAN_COMMIT: scan_commit,
     JobName.SWEEP_UPLOADS: sweep_uploads,
     JobName.REFRESH_TRENDS: refresh_trends,

@@ -13,8 +13,8 @@ def record(
     namespace: Namespace | None = None,
     address: str = "",
     **detail: object,
-) -> None:
-    """Write one event. Call it inside the transaction of what it reports.
+) -> AuditEvent:
+    """Write one event and return it. Call it inside the transaction of what it reports.
 
     Args:
         action: ``thing.verb``, as in ``token.revoke``.
@@ -24,7 +24,7 @@ def record(
         address: The caller's IP address; only its network is kept.
         **detail: JSON-able facts.
     """
-    AuditEvent.objects.create(
+    return AuditEvent.objects.create(
         action=action,
         actor=actor,
         actor_name=actor.username if actor else "",

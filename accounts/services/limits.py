@@ -1,45 +1,115 @@
-"""How often somebody may try; shared by all processes."""
+"""How often somebody may try to sign in, sign up or reset a password; shared by all processes.
 
+The address comes first: whoever is stopped there costs nobody else anything, neither the person
+whose name they try nor the site.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from store.core.errors import RateLimitedError
 from store.core.ratelimit import Window, forget, hit
 
-LOGIN_NAME = Window("login-name", quota=10, window_s=300)
-LOGIN_ADDRESS = Window("login-address", quota=30, window_s=300)
-LOGIN_ALL = Window("login-all", quota=1000, window_s=300)
-SIGNUP_ADDRESS = Window("signup-address", quota=10, window_s=3600)
-RESET_NAME = Window("reset-name", quota=5, window_s=86400)
-RESET_ADDRESS = Window("reset-address", quota=20, window_s=3600)
+LOGIN_ADDRESS = Window("login-address", quota=10, window_s=300)
+LOGIN_PERSON = Window("login-person", quota=10, window_s=300)
+LOGIN_DEVICE = Window("login-device", quota=10, window_s=300)
+"""For a browser that has signed this person in before: strangers cannot lock its owner out."""
+LOGIN_SITE = Window("login-site", quota=1000, window_s=300)
+SIGN_UP_ADDRESS = Window("sign-up-address", quota=20, window_s=3600)
+RESET_ADDRESS = Window("reset-address", quota=20, window_s=86400)
+RESET_PERSON = Window("reset-person", quota=5, window_s=86400)
+PASSWORD_CHECK = Window("password-check", quota=10, window_s=300)
+"""For asking the password again inside a session, which may be somebody else's."""
+
+SITE = "all"
 
 
-def count_login(name: str, address: str) -> None:
-    """Count an attempt to log in.
+def count_sign_in(person: str, address: str, *, device: str = "") -> None:
+    """Count an attempt to sign in, before its password is looked at.
+
+    Args:
+        person: Key of whose account it is (``person_key``).
+        address: The caller's IP address.
+        device: Id of the browser, if it has signed this person in before.
 
     Raises:
-        RateLimitedError: too many for this name, this address or the whole site.
+        RateLimitedError: too many from this address, for this person, or at the whole site.
     """
-    hit(LOGIN_NAME, name.lower()[:100])
-    hit(LOGIN_ADDRESS, address)
-    hit(LOGIN_ALL, "all")
+    with _in_words(_("Too many attempts to sign in.")):
+        hit(LOGIN_ADDRESS, address)
+        if device:
+            hit(LOGIN_DEVICE, f"{person}:{device}")
+        else:
+            hit(LOGIN_PERSON, person)
+        hit(LOGIN_SITE, SITE)
 
 
-def forget_logins(name: str) -> None:
-    """A right password clears the count of its name."""
-    forget(LOGIN_NAME, name.lower()[:100])
+def forgive_sign_in(person: str, address: str, *, device: str = "") -> None:
+    """Take an attempt back that brought the right password: only wrong ones count."""
+    hit(LOGIN_ADDRESS, address, cost=-1)
+    hit(LOGIN_SITE, SITE, cost=-1)
+    if device:
+        forget(LOGIN_DEVICE, f"{person}:{device}")
+    else:
+        forget(LOGIN_PERSON, person)
 
 
-def count_signup(address: str) -> None:
-    """Count a new account.
+def count_sign_up(address: str) -> None:
+    """Count an attempt to make an account.
 
     Raises:
         RateLimitedError: too many from this address.
     """
-    hit(SIGNUP_ADDRESS, address)
+    with _in_words(_("Too many new accounts from your network.")):
+        hit(SIGN_UP_ADDRESS, address)
 
 
-def count_reset(name: str, address: str) -> None:
-    """Count a wish for a new password.
+def count_reset(person: str, address: str) -> None:
+    """Count a wish for a new password; the same for people who exist and who do not.
 
     Raises:
-        RateLimitedError: too many for this name or address.
+        RateLimitedError: too many from this address, or for this person.
     """
-    hit(RESET_NAME, name.lower()[:100])
-    hit(RESET_ADDRESS, address)
+    with _in_words(_("Too many requests for a new password.")):
+        hit(RESET_ADDRESS, address)
+        hit(RESET_PERSON, person)
+
+
+def count_password_check(user_id: int) -> None:
+    """Count a look at the password of somebody who is signed in.
+
+    Raises:
+        RateLimitedError: too many wrong ones.
+    """
+    with _in_words(_("Too many wrong passwords.")):
+        hit(PASSWORD_CHECK, str(user_id))
+
+
+def forgive_password_check(user_id: int) -> None:
+    """Forget the wrong passwords once the right one came."""
+    forget(PASSWORD_CHECK, str(user_id))
+
+
+def person_key(user_id: int | None, typed: str) -> str:
+    """Return what an account is counted by: its id, or what was typed when nobody is meant."""
+    if user_id is not None:
+        return f"id-{user_id}"
+    return f"name-{hashlib.sha256(typed.casefold().encode()).hexdigest()[:32]}"
+
+
+@contextmanager
+def _in_words(what: str) -> Iterator[None]:
+    """Say what is limited, and when to come back, in the reader's language."""
+    try:
+        yield
+    except RateLimitedError as error:
+        minutes = -(-error.retry_after_s // 60)
+        when = ngettext("Try again in a minute.", "Try again in %(n)d minutes.", minutes) % {
+            "n": minutes
+        }
+        message = f"{what} {when}"
+        raise RateLimitedError(message, **error.extra) from error  # type: ignore[arg-type]

@@ -4,6 +4,10 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
+from django.db.models import Q, Value
+from django.db.models.functions import Lower
+from django.db.models.lookups import Exact
+from django.utils.translation import gettext as _
 
 from accounts.models import Membership, Namespace, Organization, Role, User
 from accounts.names import NameTakenError, check_namespace_name
@@ -17,10 +21,23 @@ class WeakPasswordError(InvalidError):
     code = "weak_password"
 
 
+class EmailTakenError(ConflictError):
+    """There is an account with this e-mail address."""
+
+    code = "email_taken"
+
+
 class LastAdminError(ConflictError):
     """An organization keeps at least one admin."""
 
     code = "last_admin"
+
+
+def find_person(name_or_email: str) -> User | None:
+    """Return whoever is called so or has this address, whatever the case. One query."""
+    typed = Lower(Value(name_or_email))
+    is_named = Q(Exact(Lower("username"), typed)) | Q(Exact(Lower("email"), typed))
+    return User.objects.filter(is_named).first()
 
 
 @transaction.atomic
@@ -37,7 +54,8 @@ def create_user(
 
     Raises:
         InvalidNameError: the name breaks a rule.
-        NameTakenError: the name or the address is in use, or was once.
+        NameTakenError: the name is in use, or was once.
+        EmailTakenError: there is an account with this address.
         WeakPasswordError: the password is too easy.
         InvalidError: the e-mail address is none.
     """
@@ -45,7 +63,7 @@ def create_user(
     try:
         validate_email(email)
     except ValidationError as exc:
-        raise InvalidError("This is not an e-mail address.") from exc
+        raise InvalidError(_("This is not an e-mail address.")) from exc
     user = User(username=username, email=email, full_name=full_name, is_staff=is_staff)
     user.is_superuser = is_staff
     check_password(password, user)
@@ -53,10 +71,14 @@ def create_user(
     try:
         with transaction.atomic():
             user.save()
-            Namespace.objects.create(name=username, user=user)
+            namespace = Namespace.objects.create(name=username, user=user)
     except IntegrityError as exc:
-        raise NameTakenError("This name or e-mail address is taken. Choose another.") from exc
-    record("user.create", actor=user, subject=username, address=address)
+        if "user_email_once" in str(exc):
+            raise EmailTakenError(
+                _("There is an account with this address. Sign in, or ask for a new password.")
+            ) from exc
+        raise _taken(username) from exc
+    record("user.create", actor=user, subject=username, namespace=namespace, address=address)
     return user
 
 
@@ -67,7 +89,7 @@ def check_password(password: str, user: User) -> None:
         WeakPasswordError: with every reason.
     """
     if len(password) > 256:  # the similarity check is quadratic
-        raise WeakPasswordError("A password has at most 256 characters.")
+        raise WeakPasswordError(_("A password has at most 256 characters."))
     try:
         validate_password(password, user)
     except ValidationError as exc:
@@ -76,7 +98,12 @@ def check_password(password: str, user: User) -> None:
 
 @transaction.atomic
 def create_organization(
-    *, name: str, creator: User | None, full_name: str = "", is_private_by_default: bool = False
+    *,
+    name: str,
+    creator: User | None,
+    full_name: str = "",
+    is_private_by_default: bool = False,
+    address: str = "",
 ) -> Organization:
     """Make an organization; its creator becomes its admin.
 
@@ -92,16 +119,25 @@ def create_organization(
             )
             namespace = Namespace.objects.create(name=name, organization=organization)
     except IntegrityError as exc:
-        raise NameTakenError(f"The name '{name}' is taken. Choose another.") from exc
+        raise _taken(name) from exc
     if creator is not None:
         Membership.objects.create(organization=organization, user=creator, role=Role.ADMIN)
-    record("organization.create", actor=creator, subject=name, namespace=namespace)
+    record("organization.create", actor=creator, subject=name, namespace=namespace, address=address)
     return organization
+
+
+def _taken(name: str) -> NameTakenError:
+    return NameTakenError(_("The name %(name)s is taken. Choose another.") % {"name": name})
 
 
 @transaction.atomic
 def set_member(
-    organization: Organization, user: User, role: Role | None, *, actor: User | None
+    organization: Organization,
+    user: User,
+    role: Role | None,
+    *,
+    actor: User | None,
+    address: str = "",
 ) -> None:
     """Give ``user`` a role in ``organization``; ``None`` takes them out. Safe to repeat.
 
@@ -113,10 +149,10 @@ def set_member(
     roles = dict(members.values_list("user_id", "role"))
     admins = {pk for pk, held in roles.items() if held == Role.ADMIN}
     if role != Role.ADMIN and admins == {user.pk}:
-        raise LastAdminError("Make somebody else admin first: an organization needs one.")
+        raise LastAdminError(_("Make somebody else admin first: an organization needs one."))
     if role is None:
         if user.pk not in roles:
-            raise NotFoundError(f"{user.username} is not a member.")
+            raise NotFoundError(_("%(name)s is not a member.") % {"name": user.username})
         members.filter(user=user).delete()
     else:
         Membership.objects.update_or_create(
@@ -127,5 +163,6 @@ def set_member(
         actor=actor,
         subject=user.username,
         namespace=organization.namespace,
+        address=address,
         role=role,
     )

@@ -1,128 +1,173 @@
-"""What people change about themselves."""
+"""What people change about themselves, and leaving."""
 
-from django.conf import settings
-from django.contrib.auth.tokens import default_token_generator
-from django.core.mail import send_mail
 from django.db import IntegrityError, transaction
-from django.template.loader import render_to_string
-from django.utils.encoding import force_bytes
-from django.utils.http import urlsafe_base64_decode, urlsafe_base64_encode
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
-from accounts.models import AccessToken, Namespace, Organization, Role, User
-from accounts.names import NameTakenError
+from accounts.models import Membership, Namespace, Organization, Role, User
+from accounts.services import mailing
 from accounts.services.audit import record
-from accounts.services.people import check_password
-from store.core.errors import ConflictError, ForbiddenError, InvalidError
-
-
-class WrongPasswordError(ForbiddenError):
-    """The present password is needed and it is another."""
-
-    code = "wrong_password"
+from accounts.services.passwords import confirm_password
+from accounts.services.people import EmailTakenError
+from store.core.errors import ConflictError, InvalidError
 
 
 class NotEmptyError(ConflictError):
-    """Models or organizations stand in the way."""
+    """Models or organizations stand in the way of leaving; the message says which."""
 
     code = "not_empty"
 
 
+class WrongConfirmationError(InvalidError):
+    """The name that was typed to confirm is another."""
+
+    code = "wrong_confirmation"
+
+
 @transaction.atomic
 def change_profile(
-    user: User, *, full_name: str, bio: str, homepage: str, email: str, password: str = ""
+    user: User, *, full_name: str, bio: str, homepage: str, address: str = ""
 ) -> None:
-    """Change what others see, and the e-mail address, which needs the password.
+    """Change what others see of a person."""
+    user.full_name, user.bio, user.homepage = full_name, bio, homepage
+    user.save(update_fields=["full_name", "bio", "homepage"])
+    record(
+        "user.profile",
+        actor=user,
+        subject=user.username,
+        namespace=user.namespace,
+        address=address,
+    )
+
+
+@transaction.atomic
+def change_organization(
+    organization: Organization,
+    *,
+    full_name: str,
+    bio: str,
+    homepage: str,
+    is_private_by_default: bool,
+    actor: User,
+    address: str = "",
+) -> None:
+    """Change what others see of an organization, and how its new models start."""
+    organization.full_name, organization.bio, organization.homepage = full_name, bio, homepage
+    organization.is_private_by_default = is_private_by_default
+    organization.save(update_fields=["full_name", "bio", "homepage", "is_private_by_default"])
+    record(
+        "organization.profile",
+        actor=actor,
+        subject=organization.name,
+        namespace=organization.namespace,
+        address=address,
+    )
+
+
+@transaction.atomic
+def change_email(user: User, *, email: str, password: str, address: str = "") -> None:
+    """Change the address; the old one gets a letter.
 
     Raises:
-        WrongPasswordError: the address changes and the password is wrong.
-        NameTakenError: somebody has this address.
+        RateLimitedError: too many wrong passwords.
+        WrongPasswordError: the password is wrong.
+        EmailTakenError: somebody has this address.
     """
-    if email.lower() != user.email.lower() and not user.check_password(password):
-        raise WrongPasswordError(_("Type your password to change the e-mail address."))
-    user.full_name, user.bio, user.homepage, user.email = full_name, bio, homepage, email
+    confirm_password(user, password)
+    old = user.email
+    if email == old:
+        return
+    user.email = email
     try:
         with transaction.atomic():
-            user.save(update_fields=["full_name", "bio", "homepage", "email"])
+            user.save(update_fields=["email"])
     except IntegrityError as exc:
-        raise NameTakenError(_("Somebody has this e-mail address.")) from exc
-    record("user.profile", actor=user, subject=user.username)
-
-
-@transaction.atomic
-def change_password(user: User, *, old: str, new: str) -> None:
-    """Set another password; all other sessions end by it.
-
-    Raises:
-        WrongPasswordError: the old one is wrong.
-        WeakPasswordError: the new one is too easy.
-    """
-    if not user.check_password(old):
-        raise WrongPasswordError(_("The present password is wrong."))
-    check_password(new, user)
-    user.set_password(new)
-    user.save(update_fields=["password"])
-    record("user.password", actor=user, subject=user.username)
-
-
-def send_reset(name_or_email: str) -> None:
-    """Mail a link for a new password, if there is such a person; never tells whether."""
-    people = User.objects.filter(is_active=True)
-    user = (
-        people.filter(email__iexact=name_or_email).first()
-        or people.filter(username__iexact=name_or_email).first()
+        user.email = old
+        raise EmailTakenError(_("There is an account with this address.")) from exc
+    event = record(
+        "user.email",
+        actor=user,
+        subject=user.username,
+        namespace=user.namespace,
+        address=address,
+        old=old,
     )
-    if user is None:
-        return
-    uid = urlsafe_base64_encode(force_bytes(user.pk))
-    link = f"{settings.PUBLIC_URL}/reset/{uid}/{default_token_generator.make_token(user)}"
-    text = render_to_string("accounts/reset_mail.txt", {"user": user, "link": link})
-    send_mail(_("A new password for %s") % settings.SITE_NAME, text, None, [user.email])
-    record("user.reset_sent", actor=None, subject=user.username)
-
-
-def user_of_reset(uid: str, token: str) -> User | None:
-    """Return whose reset link this is; ``None`` when it is used, old or forged."""
-    try:
-        pk = int(urlsafe_base64_decode(uid))
-    except (ValueError, OverflowError):
-        return None
-    user = User.objects.filter(pk=pk, is_active=True).first()
-    return user if user and default_token_generator.check_token(user, token) else None
+    mailing.ask(mailing.Letter.NOTICE, event.pk)
 
 
 @transaction.atomic
-def reset_password(user: User, new: str) -> None:
-    """Set the password of somebody who followed their link.
+def delete_account(user: User, *, confirmation: str, password: str, address: str = "") -> None:
+    """Delete a person with their tokens and memberships. The name stays taken for ever.
 
     Raises:
-        WeakPasswordError: it is too easy.
-    """
-    check_password(new, user)
-    user.set_password(new)
-    user.save(update_fields=["password"])
-    record("user.reset", actor=user, subject=user.username)
-
-
-@transaction.atomic
-def delete_account(user: User, *, confirmation: str, password: str) -> None:
-    """Delete a person. Their name stays taken for ever; models must be gone or moved before.
-
-    Raises:
-        InvalidError: the typed name is another.
+        WrongConfirmationError: the typed name is another.
+        RateLimitedError: too many wrong passwords.
         WrongPasswordError: the password is wrong.
-        NotEmptyError: they own models, or an organization would be left without admin.
+        NotEmptyError: they own models, or an organization would be left without an admin.
     """
     if confirmation != user.username:
-        raise InvalidError(_("Type %s to delete the account.") % user.username)
-    if not user.check_password(password):
-        raise WrongPasswordError(_("The password is wrong."))
-    if Namespace.objects.filter(user=user, repos__isnull=False).exists():
-        raise NotEmptyError(_("Delete or move your models first."))
-    mine = Organization.objects.filter(memberships__user=user, memberships__role=Role.ADMIN)
-    for organization in mine:
-        if organization.memberships.filter(role=Role.ADMIN).count() == 1:
-            raise NotEmptyError(_("Make somebody else admin of %s first.") % organization.name)
-    AccessToken.objects.filter(user=user).delete()
-    record("user.delete", actor=None, subject=user.username)
+        raise WrongConfirmationError(_("Type your user name exactly as it is written."))
+    confirm_password(user, password)
+    namespace = Namespace.objects.select_for_update().get(user=user)
+    _refuse_if_it_holds_models(namespace)
+    _refuse_if_somebody_depends_on(user)
+    record("user.delete", actor=user, subject=user.username, namespace=namespace, address=address)
     user.delete()
+
+
+@transaction.atomic
+def delete_organization(
+    organization: Organization, *, confirmation: str, actor: User, address: str = ""
+) -> None:
+    """Delete an organization that has no models. The name stays taken for ever.
+
+    Raises:
+        WrongConfirmationError: the typed name is another.
+        NotEmptyError: it has models.
+    """
+    if confirmation != organization.name:
+        raise WrongConfirmationError(_("Type the name exactly as it is written."))
+    namespace = Namespace.objects.select_for_update().get(organization=organization)
+    _refuse_if_it_holds_models(namespace)
+    record(
+        "organization.delete",
+        actor=actor,
+        subject=organization.name,
+        namespace=namespace,
+        address=address,
+    )
+    organization.delete()
+
+
+def _refuse_if_it_holds_models(namespace: Namespace) -> None:
+    """The namespace is locked, so a repository that is just being made is waited for."""
+    count = namespace.repos.count()
+    if count:
+        raise NotEmptyError(
+            ngettext(
+                "There is still %(n)d model under %(name)s. Delete it or move it first.",
+                "There are still %(n)d models under %(name)s. Delete or move them first.",
+                count,
+            )
+            % {"n": count, "name": namespace.name},
+            models=count,
+        )
+
+
+def _refuse_if_somebody_depends_on(user: User) -> None:
+    """Lock the members of the person's organizations, as every change of members does."""
+    mine = Membership.objects.filter(user=user, role=Role.ADMIN).values("organization_id")
+    members = Membership.objects.select_for_update().filter(organization__in=mine)
+    admins: dict[int, set[int]] = {}
+    for organization_id, user_id in members.filter(role=Role.ADMIN).values_list(
+        "organization_id", "user_id"
+    ):
+        admins.setdefault(organization_id, set()).add(user_id)
+    alone = [pk for pk, held in admins.items() if held == {user.pk}]
+    if alone:
+        names = sorted(Organization.objects.filter(pk__in=alone).values_list("name", flat=True))
+        raise NotEmptyError(
+            _("You are the only admin of %(names)s. Make somebody else admin, or delete it.")
+            % {"names": ", ".join(names)},
+            organizations=names,
+        )

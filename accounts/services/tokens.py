@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.models import AccessToken, Scope, User
 from accounts.services.audit import record
@@ -25,7 +26,7 @@ _LAST_USED_STEP = timedelta(minutes=1)
 def _check(body: str) -> str:
     """Return 4 characters that expose a mistyped token without a look into the database."""
     number, out = zlib.crc32(body.encode()), ""
-    for _ in range(_CHECK_CHARS):
+    for _place in range(_CHECK_CHARS):
         number, index = divmod(number, len(_ALPHABET))
         out += _ALPHABET[index]
     return out
@@ -36,7 +37,12 @@ def _digest(text: str) -> str:
 
 
 def create_token(
-    user: User, *, name: str, scopes: list[Scope], expires_at: datetime | None = None
+    user: User,
+    *,
+    name: str,
+    scopes: list[Scope],
+    expires_at: datetime | None = None,
+    address: str = "",
 ) -> tuple[AccessToken, str]:
     """Make a token.
 
@@ -45,6 +51,7 @@ def create_token(
         name: What the person will recognize it by, 1 to 96 characters.
         scopes: At least one.
         expires_at: When it stops working; ``None``: when it is revoked.
+        address: The caller's IP address, for the audit trail.
 
     Returns:
         The row, and the text, which exists nowhere else.
@@ -54,12 +61,12 @@ def create_token(
     """
     name = name.strip()
     if not 1 <= len(name) <= 96:
-        raise InvalidError("Give the token a name of 1 to 96 characters.")
+        raise InvalidError(_("Give the token a name of 1 to 96 characters."))
     if not scopes:
-        raise InvalidError("Choose at least one scope.")
+        raise InvalidError(_("Choose at least one scope."))
     if expires_at is not None and expires_at <= timezone.now():
-        raise InvalidError("The expiry lies in the past.")
-    body = "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM_CHARS))
+        raise InvalidError(_("The expiry lies in the past."))
+    body = "".join(secrets.choice(_ALPHABET) for _place in range(_RANDOM_CHARS))
     text = PREFIX + body + _check(body)
     token = AccessToken.objects.create(
         user=user,
@@ -69,7 +76,7 @@ def create_token(
         scopes=sorted({Scope(scope).value for scope in scopes}),
         expires_at=expires_at,
     )
-    record("token.create", actor=user, subject=name, scopes=token.scopes)
+    record("token.create", actor=user, subject=name, address=address, scopes=token.scopes)
     return token, text
 
 
@@ -92,7 +99,7 @@ def authenticate(text: str, *, address: str = "") -> Viewer:
     return Viewer(user=token.user, token=token, address=address)
 
 
-def revoke_token(user: User, token_id: int) -> None:
+def revoke_token(user: User, token_id: int, *, address: str = "") -> None:
     """End a token of ``user`` at once. Repeating is harmless.
 
     Raises:
@@ -100,9 +107,9 @@ def revoke_token(user: User, token_id: int) -> None:
     """
     token = AccessToken.objects.filter(user=user, pk=token_id).first()
     if token is None:
-        raise NotFoundError("You have no such token.")
+        raise NotFoundError(_("You have no such token."))
     if AccessToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=timezone.now()):
-        record("token.revoke", actor=user, subject=token.name)
+        record("token.revoke", actor=user, subject=token.name, address=address)
 
 
 def _touch(token: AccessToken) -> None:

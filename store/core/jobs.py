@@ -55,6 +55,7 @@ class Queue(StrEnum):
 class JobName(StrEnum):
     """Every kind of background work. ``workers.handlers`` has one function for each."""
 
+    SEND_MAIL = "accounts.send_mail"
     SCAN_COMMIT = "catalog.scan_commit"
     SWEEP_UPLOADS = "catalog.sweep_uploads"
     REFRESH_TRENDS = "catalog.refresh_trends"
@@ -75,6 +76,7 @@ class Policy:
 
 
 POLICIES: Mapping[JobName, Policy] = {
+    JobName.SEND_MAIL: Policy(Queue.DEFAULT, max_attempts=8, time_limit_s=60),
     JobName.SCAN_COMMIT: Policy(Queue.SCAN),
     JobName.SWEEP_UPLOADS: Policy(Queue.DEFAULT),
     JobName.REFRESH_TRENDS: Policy(Queue.DEFAULT),

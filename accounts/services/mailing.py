@@ -1,0 +1,109 @@
+"""Letters to people.
+
+They are asked for as jobs, so that no page waits for a mail server or tells by its time whether
+somebody exists, and written when they are sent, so that no secret lies in a job's row.
+"""
+
+import smtplib
+from enum import StrEnum
+
+from django.conf import settings
+from django.contrib.auth.tokens import default_token_generator
+from django.core.mail import EmailMessage
+from django.template.loader import render_to_string
+from django.utils.encoding import force_bytes
+from django.utils.http import urlsafe_base64_encode
+from django.utils.translation import get_language, override
+from django.utils.translation import gettext as _
+
+from accounts.models import AuditEvent, User
+from store.core.errors import TransientError
+from store.core.jobs import JobName, enqueue
+from store.core.models import Job
+
+
+class Letter(StrEnum):
+    """Kinds of letters."""
+
+    RESET = "reset"
+    """A link for a new password; about a person."""
+    NOTICE = "notice"
+    """Something important changed; about an audit event."""
+
+
+class MailError(TransientError):
+    """The mail server could not be reached or refused for now."""
+
+    code = "mail_failed"
+
+
+_SUBJECTS = {
+    "user.password": lambda: _("Your password was changed"),
+    "user.password_reset": lambda: _("Your password was changed"),
+    "user.email": lambda: _("Your e-mail address was changed"),
+}
+
+
+def ask(letter: Letter, ident: int, *, language: str = "") -> Job:
+    """Have a letter sent.
+
+    Args:
+        letter: What kind.
+        ident: Id of the person or the event it is about; 0: nobody, nothing is sent.
+        language: To write it in; empty: the one that is active now.
+    """
+    language = language or get_language() or settings.LANGUAGE_CODE
+    return enqueue(JobName.SEND_MAIL, letter=letter.value, ident=ident, language=language)
+
+
+def send(letter: str, ident: int, language: str) -> int:
+    """Write a letter and send it; the work of the job.
+
+    Returns:
+        How many were sent: 0 when the person or the event is gone.
+
+    Raises:
+        MailError: the server could not be reached; worth another attempt.
+    """
+    with override(language):
+        message = _reset_letter(ident) if letter == Letter.RESET else _notice(ident)
+    if message is None:
+        return 0
+    try:
+        return message.send()
+    except (smtplib.SMTPException, OSError) as error:
+        raise MailError("The mail server could not be reached.") from error
+
+
+def reset_path(user: User) -> str:
+    """Return the path of a fresh link for a new password: good once, and for an hour."""
+    uid = urlsafe_base64_encode(force_bytes(user.pk))
+    return f"/password-reset/{uid}/{default_token_generator.make_token(user)}"
+
+
+def _reset_letter(user_id: int) -> EmailMessage | None:
+    user = User.objects.filter(pk=user_id, is_active=True).first()
+    if user is None:
+        return None
+    context = {"user": user, "link": settings.PUBLIC_URL + reset_path(user)}
+    subject = _("Choose a new password for %(site)s") % {"site": settings.SITE_NAME}
+    return _message(subject, "accounts/mail/reset.txt", context, user.email)
+
+
+def _notice(event_id: int) -> EmailMessage | None:
+    event = AuditEvent.objects.select_related("actor").filter(pk=event_id).first()
+    if event is None or event.actor is None:
+        return None
+    context = {
+        "user": event.actor,
+        "event": event,
+        "link": f"{settings.PUBLIC_URL}/password-reset",
+    }
+    # a changed address is told to the old one: its owner may not have done it
+    to = str(event.detail.get("old", event.actor.email))
+    return _message(_SUBJECTS[event.action](), "accounts/mail/notice.txt", context, to)
+
+
+def _message(subject: str, template: str, context: dict[str, object], to: str) -> EmailMessage:
+    body = render_to_string(template, context | {"site_name": settings.SITE_NAME})
+    return EmailMessage(subject=subject, body=body.strip() + "\n", to=[to])

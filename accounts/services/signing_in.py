@@ -1,0 +1,66 @@
+"""Signing in: one slow look at one password, counted beforehand."""
+
+import logging
+
+from django.contrib.auth import authenticate
+from django.core import signing
+from django.utils.translation import gettext as _
+
+from accounts.models import User
+from accounts.services import limits
+from accounts.services.audit import record
+from accounts.services.people import find_person
+from store.core.errors import BadCredentialsError
+from store.core.ids import new_public_id
+
+logger = logging.getLogger(__name__)
+
+DEVICE_AGE_S = 365 * 86400
+"""How long a browser is remembered, in seconds."""
+_SALT = "accounts.device"
+
+
+class WrongLoginError(BadCredentialsError):
+    """Name or password is wrong; the answer never says which."""
+
+    code = "wrong_login"
+
+
+def sign_in(*, name: str, password: str, address: str = "", device_cookie: str = "") -> User:
+    """Return the person whose name (or e-mail address) and password these are.
+
+    Args:
+        name: As typed.
+        password: As typed.
+        address: The caller's IP address.
+        device_cookie: What ``device_cookie_for`` gave this browser, if anything.
+
+    Raises:
+        RateLimitedError: too many attempts.
+        WrongLoginError: there is no such person, or the password is another.
+    """
+    person = find_person(name)
+    key = limits.person_key(person.pk if person else None, name)
+    device = _device_of(device_cookie, person)
+    limits.count_sign_in(key, address, device=device)
+    user = authenticate(username=name, password=password)
+    if not isinstance(user, User):
+        logger.info("sign-in refused")
+        raise WrongLoginError(_("Name or password is wrong."))
+    limits.forgive_sign_in(key, address, device=device)
+    record("session.start", actor=user, namespace=user.namespace, address=address)
+    return user
+
+
+def device_cookie_for(user: User) -> str:
+    """Return a signed note that this browser has signed ``user`` in."""
+    return signing.dumps([user.pk, new_public_id()], salt=_SALT)
+
+
+def _device_of(cookie: str, person: User | None) -> str:
+    """Return the browser's id if its note is ours, fresh, and about ``person``."""
+    try:
+        user_id, device = signing.loads(cookie, salt=_SALT, max_age=DEVICE_AGE_S)
+    except (signing.BadSignature, ValueError, TypeError):
+        return ""
+    return str(device) if person is not None and user_id == person.pk else ""
