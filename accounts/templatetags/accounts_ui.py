@@ -3,39 +3,70 @@
 from typing import Any, TypedDict
 
 from django import template
+from django.utils.translation import gettext_lazy as _
 
-from accounts.models import Namespace, Organization
+from accounts.models import AuditEvent, Namespace, Organization, User
 
 register = template.Library()
 
+MAX_MEMBERS = 24
+"""Members a profile shows."""
+
+_TOLD = {
+    "user.create": _("signed up"),
+    "user.profile": _("changed the profile"),
+    "user.email": _("changed the e-mail address"),
+    "user.password": _("changed the password"),
+    "user.password_reset": _("set a new password by a mailed link"),
+    "user.delete": _("deleted the account"),
+    "session.start": _("signed in"),
+    "token.create": _("made the access token"),
+    "token.revoke": _("revoked the access token"),
+    "organization.create": _("made the organization"),
+    "organization.profile": _("changed the profile of"),
+    "organization.member": _("changed the membership of"),
+    "organization.delete": _("deleted the organization"),
+    "repo.create": _("made the model"),
+    "repo.move": _("renamed the model"),
+    "repo.settings": _("changed the settings of"),
+    "repo.delete": _("deleted the model"),
+}
+
 
 @register.filter
-def then_line(text: str, following: str) -> str:
-    """Join two lines of a command."""
-    return f"{text}\n{following}"
+def told(event: AuditEvent) -> Any:
+    """Say what somebody did, in words; an action without words of its own by its name."""
+    return _TOLD.get(event.action, event.action)
 
 
 class ProfileHeader(TypedDict):
     """A person or an organization, introduced."""
 
-    namespace: Namespace
-    owner: Any
-    members: list[Any]
+    name: str
+    owner: User | Organization | None
+    members: list[User]
+    more_members: int
     is_organization: bool
 
 
 @register.inclusion_tag("accounts/_profile_header.html")
 def profile_header(namespace: Namespace) -> ProfileHeader:
-    """Show who is behind a name. One query for an organization's members."""
+    """Show who is behind a name: picture, names, bio, home page, members.
+
+    One query for an organization's members; another where there are more than fit.
+    """
     owner = namespace.owner
-    is_organization = isinstance(owner, Organization)
-    members: list[Any] = []
+    members: list[User] = []
+    more = 0
     if isinstance(owner, Organization):
-        rows = owner.memberships.select_related("user").order_by("user__username")[:50]
-        members = [row.user for row in rows]
+        rows = owner.memberships.select_related("user").order_by("created_at", "pk")
+        members = [row.user for row in rows[: MAX_MEMBERS + 1]]
+        if len(members) > MAX_MEMBERS:
+            members, more = members[:MAX_MEMBERS], rows.count() - MAX_MEMBERS
     return {
-        "namespace": namespace,
+        "name": namespace.name,
         "owner": owner,
         "members": members,
-        "is_organization": is_organization,
+        "more_members": more,
+        "is_organization": isinstance(owner, Organization),
     }
