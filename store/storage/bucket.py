@@ -16,7 +16,7 @@ from store.storage.verify import VerifyingReader
 
 _OCTETS = "application/octet-stream"
 _UPLOAD_CHUNK_BYTES = 8 * MIB
-_UPLOAD_THREADS = 3  # with the chunks waiting for them about 50 MiB of memory an upload
+_UPLOAD_THREADS = 3  # with the chunks waiting for them about 60 MB of memory an upload
 _COPY_PIECE_BYTES = 1024 * MIB
 """Larger objects are copied in pieces of this size, ``_COPY_THREADS`` at a time."""
 _COPY_THREADS = 8

@@ -43,6 +43,6 @@ def storage_from(config: LocalConfig | S3Config) -> BlobStore:
     """
     if isinstance(config, LocalConfig):
         return LocalBlobStore(config.root)
-    from store.storage.s3 import S3BlobStore  # boto3: 20 MB that a site on local disk saves
+    from store.storage.s3 import S3BlobStore  # boto3: 30 MB that a site on local disk saves
 
     return S3BlobStore(config)

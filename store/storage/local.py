@@ -58,7 +58,8 @@ class LocalBlobStore:
         self._temporary = root / "tmp"
         self._uploads = PartFolders(root / "uploads")
         with disk_errors():
-            root.mkdir(parents=True, exist_ok=True)
+            root.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(root)
             make_folder(self._blobs)
             make_folder(self._temporary, PRIVATE_FOLDER_MODE)
             make_folder(root / "uploads", PRIVATE_FOLDER_MODE)

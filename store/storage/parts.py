@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from store.storage.base import ByteSource, Digest, UploadPlan, part_size_for
+from store.storage.base import ByteSource, Digest, UploadPlan, is_digest, part_size_for
 from store.storage.durable import (
     PRIVATE_FOLDER_MODE,
     TemporaryFile,
@@ -76,12 +76,11 @@ class PartFolders:
         return tags
 
     def _tag(self, plan: UploadPlan, number: int) -> str:
-        """Return the tag of a part, empty if its file is not whole (after a power cut)."""
-        size_bytes = plan.size_of(number)
+        """Return the tag of a part, empty if a power cut left less than all of its file."""
         with _part(self._folder(plan), number) as file, disk_errors():
-            if os.fstat(file.fileno()).st_size != size_bytes + _TAG_BYTES:
-                return ""
-            return os.pread(file.fileno(), _TAG_BYTES, size_bytes).decode("ascii", "replace")
+            tag = os.pread(file.fileno(), _TAG_BYTES + 1, plan.size_of(number))
+        text = tag.decode("ascii", "replace")
+        return text if is_digest(text) else ""
 
     @contextmanager
     def joined(self, plan: UploadPlan) -> Iterator[ByteSource]:

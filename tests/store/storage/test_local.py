@@ -28,7 +28,7 @@ def test_blobs_lie_in_sharded_folders_that_others_may_read(root: Path) -> None:
     assert store.local_path(digest) == path
     assert files_below(root) == [str(path.relative_to(root))]
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
-    for folder in (root / "sha256", path.parent.parent, path.parent):
+    for folder in (root, root / "sha256", path.parent.parent, path.parent):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o755
     assert path.stat().st_nlink == 1
 

@@ -15,10 +15,23 @@ from store.storage import (
 from tests.store.storage.lab import MIB, Source, digest_of, files_below, noise, read
 
 
-def test_a_part_cut_short_by_a_power_cut_counts_as_missing(local: BlobStore, root: Path) -> None:
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda _: b"",
+        lambda data: data[:3],
+        lambda data: data[:5],
+        lambda data: data[:40],
+        lambda data: data[:-1],
+        lambda data: data + b"0",
+        lambda data: b"\0" * len(data),
+    ],
+)
+def test_a_part_cut_short_by_a_power_cut_counts_as_missing(local, root, damage) -> None:
     plan = local.start(digest_of(b"hello"), 5, part_size_bytes=5)
     local.put_part(plan, 1, io.BytesIO(b"hello"))
-    (root / "uploads" / plan.id / "00001").write_bytes(b"hel")
+    path = root / "uploads" / plan.id / "00001"
+    path.write_bytes(damage(path.read_bytes()))
 
     with pytest.raises(PartListError) as caught:
         local.complete(plan)
