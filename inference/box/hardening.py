@@ -31,6 +31,7 @@ def lock_in(setup: SetupRequest) -> Protection:
     notes: list[str] = []
     kernel.die_with_parent(signal.SIGKILL)
     namespace = _leave_network(notes)
+    kernel.drop_bounding_set()
     user = _change_user(setup.uid, notes)
     kept_rights = _drop_rights(notes)
     _limit_resources(setup, own_user=user)

@@ -65,13 +65,20 @@ class _CapabilitySets(ctypes.Structure):
     _fields_ = [(name, ctypes.c_uint32) for name in ("effective", "permitted", "inheritable")]
 
 
-def drop_capabilities() -> None:
-    """Give up every capability for good, in all sets. Root without them is an ordinary owner."""
+def drop_bounding_set() -> None:
+    """Rule out that any capability is ever gained again. Without the right to do so: nothing.
+
+    Works only before the user changes; rights that are held already stay.
+    """
     for capability in range(_LAST_CAPABILITY + 1):
         try:
             _prctl(_PR_CAPBSET_DROP, capability)
         except OSError:
             break
+
+
+def drop_capabilities() -> None:
+    """Give up every capability that is held. Root without them is an ordinary owner of files."""
     header = _CapabilityHeader(_CAPABILITY_VERSION_3, 0)
     nothing = (_CapabilitySets * 2)()
     _checked(_libc.capset(ctypes.byref(header), ctypes.byref(nothing)), "capset")

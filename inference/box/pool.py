@@ -9,7 +9,12 @@ from pathlib import Path
 from typing import Protocol
 
 from inference.box.client import Box
-from inference.box.errors import BoxBusyError, BoxError, BoxParkedError
+from inference.box.errors import (
+    BoxBusyError,
+    BoxError,
+    BoxParkedError,
+    BoxProtectionError,
+)
 from inference.box.limits import GIB, MIB, BoxLimits
 
 _EMPTY_BOX_BYTES = 400 * MIB
@@ -165,6 +170,8 @@ class BoxPool:
     def _counting_crashes(self, key: str) -> Iterator[None]:
         try:
             yield
+        except BoxProtectionError:  # the machine's fault, not the model's
+            raise
         except BoxError:
             with self._changed:
                 record = self._records.setdefault(key, _Record())

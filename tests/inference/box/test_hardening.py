@@ -28,6 +28,7 @@ class World:
         kernel, landlock = hardening.kernel, hardening.landlock
         monkeypatch.setattr(kernel, "die_with_parent", self.answer("die_with_parent"))
         monkeypatch.setattr(kernel, "unshare", self.unshare)
+        monkeypatch.setattr(kernel, "drop_bounding_set", self.answer("drop_bounding_set"))
         monkeypatch.setattr(kernel, "drop_capabilities", self.answer("drop_capabilities"))
         monkeypatch.setattr(kernel, "no_new_privileges", self.answer("no_new_privileges"))
         monkeypatch.setattr(kernel, "install_filter", self.answer("install_filter"))
@@ -92,7 +93,8 @@ def test_everything_at_once(world: World) -> None:
     assert (held.network, held.files, held.syscalls) == ("namespace", "landlock", True)
     assert (held.user, held.capabilities, held.notes) == ("own", False, [])
     order = world.names
-    assert order.index("namespace") < order.index("setresuid") < order.index("drop_capabilities")
+    assert order.index("namespace") < order.index("drop_bounding_set") < order.index("setgroups")
+    assert order.index("setresuid") < order.index("drop_capabilities")
     assert order.index("setgroups") < order.index("setresgid") < order.index("setresuid")
     assert (
         order.index("no_new_privileges") < order.index("restrict") < order.index("install_filter")

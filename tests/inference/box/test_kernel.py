@@ -53,11 +53,9 @@ def test_each_call_has_its_numbers(libc: Libc) -> None:
 def test_every_capability_goes_until_the_kernel_knows_no_more(libc: Libc) -> None:
     libc.failing = lambda name, args: name == "prctl" and args[1] == 41
 
-    kernel.drop_capabilities()
+    kernel.drop_bounding_set()
 
-    dropped = [call[2] for call in libc.calls if call[0] == "prctl"]
-    assert dropped == list(range(42))
-    assert libc.calls[-1][0] == "capset"
+    assert [call[:3] for call in libc.calls] == [("prctl", 24, number) for number in range(42)]
 
 
 def test_a_refusal_is_an_os_error(libc: Libc) -> None:
@@ -76,9 +74,15 @@ def test_a_refusal_is_an_os_error(libc: Libc) -> None:
 
 
 def test_all_capabilities_are_tried(libc: Libc) -> None:
+    kernel.drop_bounding_set()
+
+    assert [call[2] for call in libc.calls] == list(range(64))
+
+
+def test_held_capabilities_are_set_to_none(libc: Libc) -> None:
     kernel.drop_capabilities()
 
-    assert [call[2] for call in libc.calls if call[0] == "prctl"] == list(range(64))
+    assert [call[0] for call in libc.calls] == ["capset"]
 
 
 def test_a_filter_is_installed_with_its_length(libc: Libc) -> None:

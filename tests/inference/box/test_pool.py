@@ -14,6 +14,7 @@ from inference.box.errors import (
     BoxBusyError,
     BoxCrashedError,
     BoxParkedError,
+    BoxProtectionError,
     ModelRefusedError,
 )
 from inference.box.limits import GIB, MIB
@@ -208,6 +209,17 @@ def test_three_crashes_in_a_row_park_a_model(make_pool: Any, world: World) -> No
     assert world.names == []
     use(pool, world, "b")  # others are not concerned
     world.now += 60
+    assert use(pool, world, "a").is_alive
+
+
+def test_a_machine_without_protection_parks_nothing(make_pool: Any, world: World) -> None:
+    pool = make_pool(park_after=1)
+    world.failure = BoxProtectionError("no namespaces")
+    for _ in range(2):
+        with pytest.raises(BoxProtectionError):
+            use(pool, world, "a")
+
+    world.failure = None
     assert use(pool, world, "a").is_alive
 
 

@@ -1,6 +1,8 @@
 """What one box may see, as decided outside."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -90,6 +92,23 @@ def test_root_becomes_nobody_where_nobody_can_read(monkeypatch: pytest.MonkeyPat
 
     assert setup.box_user([Path("/usr/lib"), Path("/etc/passwd")]) == setup.NOBODY
     assert setup.box_user([Path("/usr/lib"), Path("/etc/shadow")]) is None
+
+
+def test_the_trusted_side_never_imports_torch() -> None:
+    code = (
+        "import sys, inference.box.pool, inference.box.client;"
+        "print({'torch', 'transformers', 'tokenizers', 'django'} & set(sys.modules))"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        cwd=setup.CODE_ROOT,
+        capture_output=True,
+        timeout=60,
+    )
+
+    assert done.stdout == b"set()\n"
 
 
 def test_an_ordinary_user_stays(monkeypatch: pytest.MonkeyPatch) -> None:
