@@ -29,7 +29,10 @@ def _groups(schema: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
                     "id": operation["operationId"],
                     "summary": operation.get("summary", ""),
                     "description": operation.get("description", ""),
-                    "parameters": operation.get("parameters", []),
+                    "parameters": [
+                        {"description": "", **parameter}
+                        for parameter in operation.get("parameters", [])
+                    ],
                     "has_body": "requestBody" in operation,
                 }
             )

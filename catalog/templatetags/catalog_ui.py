@@ -14,6 +14,12 @@ def segment(revision: str) -> str:
     return quote(revision, safe="")
 
 
+@register.filter
+def then_line(text: str, following: str) -> str:
+    """Join two lines of a command."""
+    return f"{text}\n{following}"
+
+
 class Snippet(TypedDict):
     """One way to use a model."""
 

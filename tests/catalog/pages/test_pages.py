@@ -1,0 +1,390 @@
+"""Pages of the catalog: what they show, to whom, and with how many queries."""
+
+import json
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+
+from accounts.models import User
+from catalog.history.refs import create_branch, create_tag
+from catalog.models import FileScan, Like, Listing, ModelRepo, RepoRedirect, StagedFile
+from catalog.services.preview import preview
+from tests.factories import add_files, make_org, make_repo, safetensors
+
+HTML = {"Accept": "text/html"}
+README = b"""---
+license: mit
+language: en
+pipeline_tag: text-generation
+base_model: alice/base
+---
+# Tiny
+
+It writes. [More](docs/more.md)
+"""
+
+
+@pytest.fixture
+def repo(alice: User) -> ModelRepo:
+    make_repo(alice, "base")
+    made = make_repo(alice)
+    add_files(
+        alice,
+        made,
+        {
+            "README.md": README,
+            "model.safetensors": safetensors(),
+            "config.json": json.dumps({"model_type": "gpt2", "architectures": ["X"]}).encode(),
+            "docs/more.md": b"no front matter\n",
+            "pic.png": b"\x89PNG\r\n\x1a\n" + b"\0" * 50,
+            "code.py": b"print('<b>')\n",
+            "data.bin": b"\0\1\2\3" * 100,
+        },
+    )
+    return made
+
+
+def text(client: Client, path: str, status: int = 200) -> str:
+    response = client.get(path, headers=HTML)
+    assert response.status_code == status, response.content[-2000:]
+    return response.content.decode()
+
+
+def test_an_empty_store_says_what_to_do(client: Client, db: None) -> None:
+    assert "No models yet" in text(client, "/")
+    assert "Nothing fits" in text(client, "/models?q=zebra")
+
+
+def test_home_and_list(client: Client, repo: ModelRepo, alice: User) -> None:
+    make_repo(alice, "secret", is_private=True)
+
+    home, found = text(client, "/"), text(client, "/models?task=text-generation")
+
+    assert "alice/tiny" in home
+    assert "secret" not in home
+    assert "alice/tiny" in found
+    assert "alice/base" not in found.split('id="results"')[1]
+    assert "<title>tiny · Models" in text(client, "/models?q=tiny")
+    fragment = client.get("/models?q=tiny", headers=HTML | {"HX-Request": "true"}).content.decode()
+    assert "<html" not in fragment
+    assert text(client, "/models?cursor=nonsense&sort=likes")
+    assert "alice/tiny" in text(client, "/search/suggest?q=tin")
+
+
+def test_the_listing(client: Client, repo: ModelRepo) -> None:
+    page = text(client, "/Alice/TINY")
+
+    assert "It writes." in page
+    assert 'href="/alice/tiny/blob/main/docs/more.md"' in page
+    assert "4.1" in page  # thousand parameters, measured
+    assert "Commercial use allowed" in page
+    assert 'href="/alice/base"' in page
+    assert "finetune" in page
+    assert "hf download alice/tiny" in page
+    assert "snapshot_download" in page
+    assert "alice/tiny" in text(client, "/alice/base")
+
+
+def test_a_listing_takes_a_fixed_number_of_queries(
+    client: Client, repo: ModelRepo, alice: User, django_assert_max_num_queries
+) -> None:
+    text(client, "/alice/tiny")
+    for number in range(5):
+        make_repo(alice, f"more{number}")
+    add_files(alice, repo, {f"f{number}.txt": b"x" for number in range(30)})
+
+    for path, most in [("/alice/tiny", 14), ("/alice/tiny/tree/main", 16), ("/models", 12)]:
+        with django_assert_max_num_queries(most):
+            text(client, path)
+
+
+def test_owners_see_warnings_and_settings(client: Client, alice: User, repo: ModelRepo) -> None:
+    bare = make_repo(alice, "bare", is_private=True)
+    add_files(alice, bare, {"weights.safetensors": b"no header at all"})
+    client.force_login(alice)
+
+    page = text(client, "/alice/bare")
+
+    assert "There is no README.md yet" in page
+    assert "weights.safetensors" in page
+    assert "/alice/bare/settings" in page
+    assert "HF_TOKEN=hf_…" in page
+    assert "/alice/tiny/settings" not in text(Client(), "/alice/tiny")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "/tree/main",
+        "/tree/main/docs",
+        "/blob/main/README.md",
+        "/commits/main",
+        "/settings",
+        "/upload/main",
+        "/checks",
+        "/archive/main.zip",
+        "/resolve/main/README.md",
+        "/playground",
+    ],
+)
+def test_private_looks_absent_on_every_page(
+    client: Client, alice: User, bob: User, path: str
+) -> None:
+    hidden = make_repo(alice, "hidden", is_private=True)
+    add_files(alice, hidden, {"README.md": README, "docs/x": b"x"})
+    client.force_login(bob)
+
+    answers = [
+        (answer.status_code, answer.content.decode().replace(name, "*"))
+        for name in ("hidden", "absent")
+        for answer in [client.get(f"/alice/{name}{path}", headers={"Accept": "application/json"})]
+    ]
+
+    assert answers[0] == answers[1]
+    assert answers[0][0] == 404
+
+
+def test_files_and_folders(client: Client, alice: User, repo: ModelRepo) -> None:
+    create_branch(repo, "dev/x")
+    create_tag(repo, "v1", revision="main", message=None, tagger="alice")
+
+    root, folder = text(client, "/alice/tiny/tree/main"), text(client, "/alice/tiny/tree/main/docs")
+
+    assert root.index("docs") < root.index("config.json")
+    assert "/alice/tiny/tree/dev%2Fx" in root
+    assert "tag v1" in root
+    assert "/alice/tiny/blob/main/docs/more.md" in folder
+    text(client, "/alice/tiny/tree/main/none", 404)
+    text(client, "/alice/tiny/tree/nope", 404)
+    assert client.get("/alice/tiny/blob/main/docs", headers=HTML).status_code == 302
+
+
+def test_the_file_viewer(client: Client, alice: User, repo: ModelRepo) -> None:
+    base = "/alice/tiny/blob/main"
+
+    assert "weight" in (tensors := text(client, f"{base}/model.safetensors"))
+    assert "64 by 64" in tensors
+    assert "&lt;b&gt;" in text(client, f"{base}/code.py")
+    assert 'class="nt"' in text(client, f"{base}/config.json")
+    assert "license" in (card := text(client, f"{base}/README.md"))
+    assert "<h1 id=" in card
+    assert "no front matter" in text(client, f"{base}/docs/more.md")
+    assert "resolve/main/pic.png" in text(client, f"{base}/pic.png")
+    assert "not text" in text(client, f"{base}/data.bin")
+    text(client, f"{base}/none", 404)
+
+
+def test_files_too_long_or_broken(
+    client: Client, alice: User, repo: ModelRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_files(
+        alice,
+        repo,
+        {
+            "long.txt": b"x" * 600_000,
+            "broken.safetensors": b"\x10" + b"\0" * 40,
+            "half.md": b"---\nlicense: mit\n",
+        },
+    )
+    client.force_login(alice)
+
+    assert "too long to show" in text(client, "/alice/tiny/blob/main/long.txt")
+    assert "alert--bad" in text(client, "/alice/tiny/blob/main/broken.safetensors")
+    assert "never ends" in text(client, "/alice/tiny/blob/main/half.md")
+    monkeypatch.setattr("catalog.services.preview.MAX_TENSORS", 0)
+    assert "1 more tensors" in text(client, "/alice/tiny/blob/main/model.safetensors")
+    assert preview.__doc__
+
+
+def test_history_and_commits(client: Client, alice: User, repo: ModelRepo) -> None:
+    oid = add_files(alice, repo, {"code.py": b"print(2)\n"})
+
+    page = text(client, "/alice/tiny/commits/main")
+    commit = text(client, f"/alice/tiny/commit/{oid[:10]}")
+    from catalog.history.log import history
+
+    first = history(repo, oid, limit=9)[-1].oid
+
+    assert "3 commits" in page
+    assert "+print(2)" in commit
+    assert "added: " in text(client, f"/alice/tiny/commit/{first}")
+    assert "initial commit" in text(client, f"/alice/tiny/commits/main?from={first}")
+
+
+def test_settings_rename_and_delete(client: Client, alice: User, repo: ModelRepo) -> None:
+    client.force_login(alice)
+    url = "/alice/tiny/settings"
+
+    hidden = client.post(url, {"form": "visibility", "is_private": "true"})
+    taken = client.post(url, {"form": "move", "namespace": "alice", "name": "base"})
+    moved = client.post(url, {"form": "move", "namespace": "alice", "name": "new"})
+    old = client.get("/alice/tiny/tree/main", headers=HTML)
+    wrong = client.post("/alice/new/settings", {"form": "delete", "confirmation": "new"})
+    kept = ModelRepo.objects.filter(name="new").exists()
+    gone = client.post("/alice/new/settings", {"form": "delete", "confirmation": "alice/new"})
+
+    assert hidden["Location"] == url
+    assert b"already exists" in taken.content
+    assert moved["Location"] == "/alice/new/settings"
+    assert (old.status_code, old["Location"]) == (307, "/alice/new/tree/main")
+    assert b"Type alice/new" in wrong.content
+    assert kept
+    assert gone["Location"] == "/alice"
+    assert not RepoRedirect.objects.exists()
+    assert text(client, "/alice/base/settings")
+
+
+def test_only_owners_change_settings(client: Client, repo: ModelRepo, bob: User) -> None:
+    assert client.get("/alice/tiny/settings", headers=HTML).status_code == 401
+    client.force_login(bob)
+
+    refused = client.post("/alice/tiny/settings", {"form": "delete", "confirmation": "alice/tiny"})
+
+    assert refused.status_code == 403
+    assert ModelRepo.objects.filter(name="tiny").exists()
+
+
+def test_likes(client: Client, repo: ModelRepo, bob: User) -> None:
+    assert client.post("/alice/tiny/like", {"liked": "true"}, headers=HTML).status_code == 401
+    client.force_login(bob)
+    for _ in range(2):
+        client.post("/alice/tiny/like", {"liked": "true"})
+    assert Listing.objects.get(repo=repo).likes == Like.objects.count() == 1
+    fragment = client.post(
+        "/alice/tiny/like", {"liked": "false"}, headers={"HX-Request": "true"}
+    ).content.decode()
+    assert 'aria-pressed="false"' in fragment
+    assert Listing.objects.get(repo=repo).likes == 0
+
+
+def test_profiles(client: Client, alice: User, repo: ModelRepo) -> None:
+    make_org("acme", alice="admin")
+
+    assert "alice/tiny" in text(client, "/alice")
+    assert "No models yet" in (org := text(client, "/acme"))
+    assert 'href="/alice"' in org
+    text(client, "/nobody", 404)
+
+
+def test_publishing_from_the_browser(client: Client, alice: User) -> None:
+    assert client.get("/publish")["Location"] == "/login?next=/publish"
+    client.force_login(alice)
+    assert "alice" in text(client, "/publish")
+    new = {"namespace": "alice", "name": "mine", "license": "mit", "is_private": "on"}
+
+    bad = client.post("/publish", new | {"name": "a--b"})
+    made = client.post("/publish", new)
+    again = client.post("/publish", new)
+    empty = client.post("/alice/mine/upload/main", {"title": "x"})
+    sent = client.post(
+        "/alice/mine/upload/main",
+        {
+            "title": "All",
+            "files": [
+                SimpleUploadedFile("a.txt", b"A"),
+                SimpleUploadedFile("model.safetensors", safetensors()),
+            ],
+        },
+    )
+
+    assert b"cannot contain" in bad.content
+    assert made["Location"] == "/alice/mine/upload/main"
+    assert b"already created" in again.content
+    assert empty.status_code == 400
+    assert sent["Location"] == "/alice/mine/checks"
+    repo = ModelRepo.objects.get()
+    assert repo.is_private
+    checks = text(client, "/alice/mine/checks")
+    assert "Every file is clean." in checks
+    assert "<html" not in text(client, "/alice/mine/checks?fragment=1")
+    FileScan.objects.filter(path="a.txt").update(verdict="unsafe", reason="Bad thing.")
+    assert "Bad thing." in text(client, "/alice/mine/checks")
+    assert "/alice/mine/upload/main" in text(client, "/alice/mine/upload/main")
+
+
+def post(client: Client, path: str, body: dict):
+    return client.post(path, body, content_type="application/json")
+
+
+def piece(client: Client, path: str, data: bytes):
+    return client.post(path, data, content_type="application/octet-stream")
+
+
+def test_files_arrive_in_pieces_and_resume(client: Client, alice: User) -> None:
+    make_repo(alice)
+    client.force_login(alice)
+    data = safetensors()
+    base = "/alice/tiny/staging"
+
+    staged = post(client, base, {"path": "model.safetensors", "size": len(data)}).json()
+    first = piece(client, f"{base}/{staged['id']}?offset=0", data[:5000])
+    repeated = piece(client, f"{base}/{staged['id']}?offset=0", data[:5000])
+    early = post(client, f"{base}/commit/main", {"title": "x"})
+    resumed = post(client, base, {"path": "model.safetensors", "size": len(data)}).json()
+    too_much = piece(client, f"{base}/{staged['id']}?offset=5000", data[5000:] + b"x")
+    rest = piece(client, f"{base}/{staged['id']}?offset=5000", data[5000:])
+    done = post(client, f"{base}/commit/main", {"title": "Weights"})
+
+    assert first.json()["received_bytes"] == 5000
+    assert (repeated.status_code, repeated.json()["extra"]) == (409, {"received_bytes": 5000})
+    assert "not arrived whole" in early.json()["error"]
+    assert resumed == {"id": staged["id"], "received_bytes": 5000}
+    assert too_much.status_code == 413
+    assert rest.json()["received_bytes"] == len(data)
+    assert done.json()["next"] == "/alice/tiny/checks"
+    assert StagedFile.objects.count() == 0
+    assert b"".join(client.get("/alice/tiny/resolve/main/model.safetensors")) == data
+
+
+def test_staging_refuses_nonsense(client: Client, alice: User, bob: User, settings) -> None:
+    make_repo(alice)
+    base = "/alice/tiny/staging"
+    client.force_login(alice)
+    settings.ENV = settings.ENV.model_copy(update={"max_file_bytes": 100})
+
+    statuses = [
+        post(client, base, {"path": 3, "size": 1}).status_code,
+        post(client, base, {"path": "../x", "size": 1}).status_code,
+        post(client, base, {"path": "x", "size": 101}).status_code,
+        piece(client, f"{base}/none?offset=0", b"x").status_code,
+        piece(client, f"{base}/none?offset=x", b"x").status_code,
+        post(client, f"{base}/commit/main", {}).status_code,
+        client.post(base, b"[]", content_type="application/json").status_code,
+    ]
+    client.force_login(bob)
+    stranger = post(client, base, {"path": "x", "size": 1}).status_code
+
+    assert statuses == [400, 422, 413, 404, 400, 400, 400]
+    assert stranger == 403
+    assert StagedFile.objects.count() == 0
+
+
+def test_staged_files_are_replaced_limited_and_swept(
+    alice: User, as_alice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from datetime import timedelta
+
+    from django.utils import timezone
+
+    from catalog.services import staging
+    from store.core.errors import TooLargeError
+
+    repo = make_repo(alice)
+    monkeypatch.setattr(staging, "MAX_FILES", 1)
+    staging.stage(as_alice, repo, path="a", size_bytes=5)
+    other = staging.stage(as_alice, repo, path="a", size_bytes=6)
+    with pytest.raises(TooLargeError):
+        staging.stage(as_alice, repo, path="b", size_bytes=1)
+    assert StagedFile.objects.get() == other
+    assert staging.sweep_staged() == 0
+    StagedFile.objects.update(touched_at=timezone.now() - timedelta(days=4))
+    assert staging.sweep_staged() == 1
+    assert str(other).startswith("a (0 of 6)")
+
+
+def test_components_page_and_docs(client: Client, db: None) -> None:
+    assert "Components" in text(client, "/_components")
+    assert "GET /api/v1/models" in text(client, "/api/v1/docs")
+    assert client.get("/healthz").json() == {"status": "ok"}
