@@ -94,8 +94,6 @@ class Heartbeat:
                     return self._stop(Stop.SHUTDOWN)
             if self._renew():
                 renewed = now
-            elif self._over.is_set():
-                return None
             elif self.reason is Stop.LOST or now - renewed > self._lease_s:
                 return self._stop(Stop.LOST)
         return None

@@ -371,6 +371,44 @@ def test_a_run_stopped_between_claim_and_start_is_not_begun(
     assert fake_box.asked == []
 
 
+def test_a_run_that_ended_while_its_job_is_still_ours_is_not_begun(
+    prompted: Ask, fake_box: FakeBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = prompted()
+    real = generation._begin
+
+    def begin(context: JobContext, row: GenerationRun) -> None:
+        GenerationRun.objects.filter(pk=run.pk).update(state="cancelled")
+        real(context, row)
+
+    monkeypatch.setattr(generation, "_begin", begin)
+
+    run_job(job_of(run))
+
+    run.refresh_from_db()
+    assert (run.state, run.started_at) == ("cancelled", None)
+    assert fake_box.asked == []
+
+
+def test_the_settings_bound_the_boxes(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    changed = {
+        "model_memory_bytes": 3 * 1024**3,
+        "box_memory_bytes": 2 * 1024**3,
+        "generation_timeout_s": 77,
+        "allow_unprotected_box": True,
+    }
+    settings.ENV = settings.ENV.model_copy(update=changed)
+    made: list[dict[str, Any]] = []
+    monkeypatch.setattr(generation, "BoxPool", lambda **options: made.append(options))
+
+    generation.box_pool.__wrapped__()
+
+    limits = made[0].pop("limits")
+    assert made == [{"budget_bytes": 3 * 1024**3, "wait_s": 77}]
+    assert (limits.memory_bytes, limits.generate_s) == (2 * 1024**3, 77)
+    assert limits.allow_unprotected is True
+
+
 def test_a_crash_is_named(prompted: Ask, fake_box: FakeBox) -> None:
     fake_box.error = BoxCrashedError("The model's process was ended by SIGSEGV.", detail="secret")
     run = prompted()

@@ -208,6 +208,9 @@ def test_presets_go_before_single_values() -> None:
     asked_for = form.params()
     assert (asked_for.temperature, asked_for.top_k, asked_for.num_sequences) == (0, 0, 1)
     assert PlaygroundForm({"prompt": "x", "preset": "no such"}).is_valid() is False
+    plain = PlaygroundForm({"prompt": "x", "preset": "balanced", "num_sequences": "3"})
+    assert plain.is_valid(), plain.errors
+    assert (plain.params().temperature, plain.params().num_sequences) == (0.8, 3)
 
 
 def test_a_private_model_is_absent_for_strangers(
@@ -443,6 +446,27 @@ def test_silence_is_broken_and_no_stream_lives_for_ever(monkeypatch: pytest.Monk
     assert lines[1:] == [b": still here\n\n"] * 37
     assert now[0] == 601
     assert sse.SLOTS.taken == 0
+
+
+def test_a_place_is_given_back_once(settings: Any) -> None:
+    settings.ENV = settings.ENV.model_copy(update={"max_streams": 2})
+    assert [sse.SLOTS.take() for _ in range(3)] == [True, True, False]
+    stream = sse.EventBytes(iter([]))
+
+    stream.close()
+    stream.close()
+
+    assert sse.SLOTS.taken == 1
+    sse.SLOTS.free()
+    assert list(stream) == [b"retry: 2000\n\n"]
+
+
+def test_a_stream_inside_a_transaction_keeps_its_connection(db: None) -> None:
+    answer = sse.event_stream(iter([]), poll="/x")
+
+    assert connection.connection is not None
+    sse.SLOTS.free()
+    assert answer.status_code == 200
 
 
 def test_an_event_is_one_block_whatever_its_text() -> None:

@@ -80,11 +80,16 @@ def test_sweeping_asks_again_and_ends_lost_runs(db: None, monkeypatch: pytest.Mo
     from inference.services import endings
 
     called: list[str] = []
-    monkeypatch.setattr(tasks.jobs, "sweep", lambda: called.append("jobs") or 1)
+    nudged = iter([2, 0])
+
+    def sweep() -> int:
+        called.append("jobs")
+        return next(nudged)
+
+    monkeypatch.setattr(tasks.jobs, "sweep", sweep)
     monkeypatch.setattr(endings, "settle_all", lambda: called.append("runs"))
 
     tasks.sweep()
-    monkeypatch.setattr(tasks.jobs, "sweep", lambda: called.append("jobs") or 0)
     tasks.sweep()
 
     assert called == ["jobs", "runs"] * 2
@@ -122,6 +127,7 @@ def test_a_stuck_process_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_jobs_of_other_rooms_call_their_services(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    from accounts.services import mailing
     from catalog.content import uploads
     from catalog.search import trends
     from catalog.services import scanning
@@ -129,6 +135,7 @@ def test_jobs_of_other_rooms_call_their_services(db: None, monkeypatch: pytest.M
     from inference.services import endings
     from licensing.delivery import counting
 
+    monkeypatch.setattr(mailing, "send", lambda letter, ident, language: (letter, ident, language))
     monkeypatch.setattr(scanning, "scan_commit", lambda repo, oid: {"judged": (repo, oid)})
     monkeypatch.setattr(uploads, "sweep_uploads", lambda: 3)
     monkeypatch.setattr(trends, "refresh_trends", lambda: 5)
@@ -137,9 +144,11 @@ def test_jobs_of_other_rooms_call_their_services(db: None, monkeypatch: pytest.M
     settled: list[int] = []
     monkeypatch.setattr(endings, "settle", settled.append)
 
+    assert set(handlers.HANDLERS) == set(JobName)
     done = {
         name: handlers.HANDLERS[name](context_of(name, **args))
         for name, args in {
+            JobName.SEND_MAIL: {"letter": "reset", "ident": 4, "language": "en"},
             JobName.SCAN_COMMIT: {"repo_id": 1, "commit_oid": "abc"},
             JobName.SWEEP_UPLOADS: {},
             JobName.REFRESH_TRENDS: {},
@@ -150,6 +159,7 @@ def test_jobs_of_other_rooms_call_their_services(db: None, monkeypatch: pytest.M
     handlers.WHEN_ENDED[JobName.GENERATE](12)
 
     assert done == {
+        JobName.SEND_MAIL: {"sent": ("reset", 4, "en")},
         JobName.SCAN_COMMIT: {"judged": (1, "abc")},
         JobName.SWEEP_UPLOADS: {"removed": 3},
         JobName.REFRESH_TRENDS: {"changed": 5},
@@ -227,6 +237,18 @@ def test_a_worker_announces_itself_and_takes_its_leave(
 
     assert "models run in a box: no network (sockets refused)" in caplog.text
     assert "worker listens on default, inference" in caplog.text
+
+
+def test_a_worker_without_models_looks_for_no_box(
+    consumer: Consumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(box_client, "protection", lambda: pytest.fail("no box is needed"))
+    monkeypatch.setattr(Consumer.task_consumer, "queues", [SimpleNamespace(name="scan")])
+
+    worker_ready.send(sender=consumer)
+
+    life._announcers[0].stop()
+    assert life._announcers[0].queues == ["scan"]
 
 
 def test_a_machine_that_cannot_run_models_says_so_and_works_on(

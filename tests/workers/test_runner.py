@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from store.core import jobs
@@ -119,6 +119,23 @@ def test_a_bug_is_logged_and_tried_again_until_the_attempts_are_used_up(
     assert (job.error_code, job.attempts) == ("internal_error", POLICIES[SCAN].max_attempts)
     assert job.error == "Something went wrong on our side; it was logged."
     assert caplog.text.count("ZeroDivisionError") == POLICIES[SCAN].max_attempts
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_broke_in_the_handler_does_not_keep_the_end_from_being_written(
+    handle: Handle,
+) -> None:
+    job = enqueue(SCAN)
+
+    def work(_context: JobContext) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    handle(SCAN, work)
+    run_job(job.pk)
+
+    job.refresh_from_db()
+    assert (job.state, job.attempts, job.error_code) == ("queued", 1, "internal_error")
 
 
 def test_pauses_double_up_to_five_minutes() -> None:
