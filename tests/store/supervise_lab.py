@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
-from tests.store.engines_lab import REPO, eventually
+from tests.store.engines_lab import AS_ROOT, REPO, eventually
 
 RUN = """
 import json, sys
@@ -85,6 +86,8 @@ class Run:
         """Wait until ``text`` was said so often."""
 
         def heard() -> bool:
+            ended = self.process.poll()
+            assert ended is None or text in "".join(self.lines), f"it ended with {ended}"
             return sum(text in line for line in self.lines) >= times
 
         try:
@@ -143,3 +146,18 @@ def run_of(plan: dict[str, Any]) -> Iterator[Run]:
     """Run a plan of fake processes."""
     with supervised([sys.executable, "-c", RUN, json.dumps(plan)]) as run:
         yield run
+
+
+def heard(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """Return the lines said, but for the advice that root gets."""
+    lines = capsys.readouterr().out.splitlines()
+    advice = [line for line in lines if "running as root" in line]
+    assert len(advice) == AS_ROOT
+    return [line for line in lines if line not in advice]
+
+
+def is_dead(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

@@ -54,7 +54,7 @@ def test_the_whole_store_starts_heals_and_stops(data_dir: Path) -> None:
 
     started = time.monotonic()
     with supervised(command, env=environment) as second:
-        eventually("ready again", lambda: ready.ask("127.0.0.1", port) == "", timeout_s=300)
+        second.says("The store is ready: http://127.0.0.1:", timeout_s=300)
         took_s = time.monotonic() - started
         second.process.send_signal(signal.SIGTERM)
         assert second.ends(120) == 0

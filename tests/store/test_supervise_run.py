@@ -2,9 +2,7 @@
 
 import os
 import signal
-import socket
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,12 +12,11 @@ import pytest
 
 from store.engines import EngineStartError, Hold
 from store.supervise import configuration
-from store.supervise.errors import AlreadyRunningError, PortTakenError, PrepareError
-from store.supervise.running import await_port, run
+from store.supervise.running import run
 from store.supervise.table import Plan, Process
 from store.supervise.terminal import Terminal
-from tests.store.engines_lab import AS_ROOT, engine_processes, eventually, short_folder, valkey
-from tests.store.supervise_lab import TALK, fake, free_port, plan_of, run_of, script
+from tests.store.engines_lab import engine_processes, eventually, short_folder, valkey
+from tests.store.supervise_lab import TALK, fake, free_port, heard, is_dead, plan_of, run_of, script
 
 ASKS_TO_STOP = "import os, signal\nprint('asking', flush=True)\nos.kill(os.getppid(), {})"
 """A process that ends the whole, as a person would."""
@@ -161,27 +158,6 @@ def test_a_process_that_ends_after_a_while_is_started_again_here_too(
     ]
 
 
-def test_an_interrupted_preparation_is_ended_here_too(data_dir: Path) -> None:
-    class Impatient(Terminal):
-        def feed(self, name: str, data: bytes) -> None:
-            raise KeyboardInterrupt
-
-    plan = Plan(
-        data_dir=data_dir,
-        host="127.0.0.1",
-        port=free_port(),
-        processes=(),
-        prepare=script(TALK),
-        needs_postgres=False,
-        needs_valkey=False,
-    )
-
-    with pytest.raises(KeyboardInterrupt):
-        run(plan, Impatient([]))
-
-    assert psutil.Process().children() == []
-
-
 def test_a_killed_process_is_started_again(data_dir: Path) -> None:
     with run_of(
         plan_of(data_dir, fake("web", "import os\nprint(os.getpid())\n" + TALK))
@@ -319,85 +295,6 @@ def test_a_killed_supervisor_takes_the_children_down_and_the_next_one_takes_over
     assert engine_processes(data_dir) == []
 
 
-def test_a_second_supervisor_of_one_folder_is_refused(
-    data_dir: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    plan = plan_of(data_dir, fake("web"))
-    with run_of(plan) as running:
-        running.says("web   | alive")
-        before = running.family()
-
-        with pytest.raises(AlreadyRunningError, match=f"process {running.process.pid}, http") as no:
-            run(Plan(data_dir=data_dir, host="127.0.0.1", port=free_port(), processes=()))
-
-        assert "STORE_DATA_DIR" in no.value.message
-        assert running.family() == before
-        assert running.process.poll() is None
-
-
-def test_a_taken_port_is_refused_before_anything_starts(
-    data_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("store.supervise.running.PORT_PATIENCE_S", 0.3)
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-
-        with pytest.raises(PortTakenError, match=f"PORT={port + 1} make run"):
-            run(Plan(data_dir=data_dir, host="127.0.0.1", port=port, processes=()))
-
-    assert not (data_dir / "engines").exists()
-    await_port("127.0.0.1", port)  # free again
-
-
-def test_a_port_that_gets_free_is_waited_for() -> None:
-    holder = socket.create_server(("127.0.0.1", 0))
-    port = holder.getsockname()[1]
-    threading.Timer(0.3, holder.close).start()
-
-    await_port("127.0.0.1", port)
-
-
-@pytest.mark.parametrize("host", ["203.0.113.7", "no such host"])
-def test_an_address_that_is_not_ours_is_refused(host: str) -> None:
-    with pytest.raises(PortTakenError, match="cannot listen on"):
-        await_port(host, 8000)
-
-
-def test_a_failed_preparation_starts_nothing(
-    data_dir: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    plan = Plan(
-        data_dir=data_dir,
-        host="127.0.0.1",
-        port=free_port(),
-        processes=(Process("web", script(TALK)),),
-        prepare=(sys.executable, "-c", "import sys; sys.exit('migration 7 failed')"),
-        needs_postgres=False,
-        are_engines_durable=False,
-    )
-
-    with pytest.raises(PrepareError, match="Nothing was started"):
-        run(plan)
-
-    assert heard(capsys) == ["store | migration 7 failed"]
-    assert engine_processes(data_dir) == []
-    assert not (data_dir / "run/logs/web.log").exists()
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_preparation_can_be_interrupted(data_dir: Path, number: signal.Signals) -> None:
-    plan = plan_of(data_dir, fake("web"), needs_valkey=True, prepare=fake("x")["command"])
-    with run_of(plan) as running:
-        running.says("store | alive")
-        (child,) = running.family()
-        os.killpg(running.process.pid, number)
-
-        assert running.ends() != 0
-
-    eventually("the preparation is gone", lambda: is_dead(child))
-    assert engine_processes(data_dir) == []
-
-
 def test_a_closed_terminal_does_not_stop_the_store(data_dir: Path, quick: None) -> None:
     reading, writing = os.pipe()
     os.close(reading)
@@ -422,18 +319,3 @@ def test_a_closed_terminal_does_not_stop_the_store(data_dir: Path, quick: None) 
 
 def asks(number: signal.Signals) -> str:
     return "import time; time.sleep(1)\n" + ASKS_TO_STOP.format(int(number))
-
-
-def heard(capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """Return the lines said, but for the advice that root gets."""
-    lines = capsys.readouterr().out.splitlines()
-    advice = [line for line in lines if "running as root" in line]
-    assert len(advice) == AS_ROOT
-    return [line for line in lines if line not in advice]
-
-
-def is_dead(process: psutil.Process) -> bool:
-    try:
-        return process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
