@@ -213,9 +213,7 @@ class TokenForm(forms.Form):
         label=_("It works for"),
         initial="90",
         coerce=int,
-        empty_value=None,
-        required=False,
-        choices=[*((str(days), _days(days)) for days in TOKEN_LIVES_DAYS), ("", _("no end"))],
+        choices=[*((str(days), _days(days)) for days in TOKEN_LIVES_DAYS), ("0", _("ever"))],
     )
 
     def clean(self) -> dict[str, Any]:

@@ -3,11 +3,12 @@
 from django.contrib import admin
 from django.http import HttpRequest
 
+from accounts.admin import AuditedAdmin
 from catalog.models import FileScan, ModelRepo, RepoAlias
 
 
 @admin.register(ModelRepo)
-class ModelRepoAdmin(admin.ModelAdmin[ModelRepo]):
+class ModelRepoAdmin(AuditedAdmin[ModelRepo]):
     """Repositories. A reason in ``disabled_reason`` takes one down."""
 
     list_display = ("full_name", "is_private", "gate", "disabled_reason", "updated_at")
@@ -23,7 +24,7 @@ class ModelRepoAdmin(admin.ModelAdmin[ModelRepo]):
 
 
 @admin.register(FileScan)
-class FileScanAdmin(admin.ModelAdmin[FileScan]):
+class FileScanAdmin(AuditedAdmin[FileScan]):
     """Verdicts."""
 
     list_display = ("path", "repo", "verdict", "kind", "code", "scanned_at")
@@ -39,7 +40,7 @@ class FileScanAdmin(admin.ModelAdmin[FileScan]):
 
 
 @admin.register(RepoAlias)
-class RepoAliasAdmin(admin.ModelAdmin[RepoAlias]):
+class RepoAliasAdmin(AuditedAdmin[RepoAlias]):
     """Single-segment ids."""
 
     list_display = ("name", "repo")

@@ -3,6 +3,8 @@
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.templatetags.static import static
+from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_POST, require_safe
 
 from store.core.errors import InvalidError
@@ -40,6 +42,13 @@ def avatar(request: HttpRequest, name: str) -> HttpResponse:
     answer = HttpResponse(identicon(name[:_NAME_CHARS]), content_type="image/svg+xml")
     answer["Cache-Control"] = "public, max-age=31536000, immutable"
     return answer
+
+
+@require_safe
+@cache_control(public=True, max_age=86400)
+def favicon(request: HttpRequest) -> HttpResponse:
+    """Lead programs that ask for it unbidden to the icon."""
+    return redirect(static("img/icon.svg"))
 
 
 @require_POST

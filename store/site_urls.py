@@ -10,6 +10,7 @@ urlpatterns = [
     path("_components", components),
     path("avatars/<seg:name>.svg", site_pages.avatar),
     path("docs", site_pages.guide),
+    path("favicon.ico", site_pages.favicon),
     path("language", set_language),
     path("robots.txt", site_pages.robots),
     path("status", site_pages.status),

@@ -76,7 +76,14 @@ def create_token(
         scopes=sorted({Scope(scope).value for scope in scopes}),
         expires_at=expires_at,
     )
-    record("token.create", actor=user, subject=name, address=address, scopes=token.scopes)
+    record(
+        "token.create",
+        actor=user,
+        subject=name,
+        namespace=user.namespace,
+        address=address,
+        scopes=token.scopes,
+    )
     return token, text
 
 
@@ -99,8 +106,16 @@ def authenticate(text: str, *, address: str = "") -> Viewer:
     return Viewer(user=token.user, token=token, address=address)
 
 
-def revoke_token(user: User, token_id: int, *, address: str = "") -> None:
+def revoke_token(
+    user: User, token_id: int, *, actor: User | None = None, address: str = ""
+) -> None:
     """End a token of ``user`` at once. Repeating is harmless.
+
+    Args:
+        user: Whose token it is.
+        token_id: Which one.
+        actor: Who ends it, if not ``user``.
+        address: The actor's IP address.
 
     Raises:
         NotFoundError: the person has no such token.
@@ -109,7 +124,13 @@ def revoke_token(user: User, token_id: int, *, address: str = "") -> None:
     if token is None:
         raise NotFoundError(_("You have no such token."))
     if AccessToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=timezone.now()):
-        record("token.revoke", actor=user, subject=token.name, address=address)
+        record(
+            "token.revoke",
+            actor=actor or user,
+            subject=token.name,
+            namespace=user.namespace,
+            address=address,
+        )
 
 
 def _touch(token: AccessToken) -> None:
