@@ -1,7 +1,7 @@
 """Fixtures every room uses."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from accounts.services.tokens import create_token
 from accounts.viewer import Viewer
 from store.core.models import Job
 from store.core.valkey import valkey
+from tests import live
 from tests.factories import make_user
 
 
@@ -53,6 +54,21 @@ def clean_valkey() -> None:
 def rate_limits_on(settings: Any) -> None:
     """Switch the limits on, which are off for tests."""
     settings.ENV = settings.ENV.model_copy(update={"rate_limits": "on"})
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests with a live store share one: they run in one worker."""
+    for item in items:
+        if "store" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("live"))
+
+
+@pytest.fixture(scope="session")
+def store() -> Iterator[live.LiveStore]:
+    """A whole running store; one for all tests of the session."""
+    running = live.start()
+    yield running
+    live.discard(running)
 
 
 @pytest.fixture

@@ -119,7 +119,7 @@ def test_lineage_finds_a_base_that_comes_later(alice: User) -> None:
 def test_broken_cards_warn_and_do_not_stop(alice: User) -> None:
     repo = make_repo(alice)
     add_files(alice, repo, {"README.md": b"---\na: [\n---\ntext"})
-    assert "Line 2" in ModelCard.objects.get().warnings[0]
+    assert "Line 3" in ModelCard.objects.get().warnings[0]
     add_files(alice, repo, {"README.md": b"x" * 600_000})
     assert "larger than" in ModelCard.objects.get().warnings[0]
 

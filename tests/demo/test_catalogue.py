@@ -161,3 +161,18 @@ def test_the_gguf_says_what_its_card_says_and_nearly_what_the_base_says() -> Non
     assert 0 < float(difference) < 0.3
     sample = facts_of(GGUF)["samples"][0]
     assert sample["text"].startswith(greedy(model, tokenizer, sample["prompt"], 12))
+
+
+def test_the_store_publishes_it_and_finds_it_clean(db: None, tmp_path: Path, settings: Any) -> None:
+    settings.BLOB_DIR = tmp_path / "blobs"
+    settings.SPOOL_DIR = tmp_path / "spool"
+    settings.DATA_DIR = tmp_path
+
+    call_command("load_demo", stdout=StringIO())
+
+    repos = {repo.full_name: repo for repo in ModelRepo.objects.all()}
+    assert set(repos) == {f"regency/{name}" for name in FOLDERS}
+    for repo in repos.values():
+        files = sorted(path for path, _ in _files(repo))
+        folder = FOLDERS[repo.name]
+        assert set(path.name for path in folder.iterdir()) <= set(files)

@@ -11,9 +11,13 @@ import zipfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import pytest
+
+from catalog.formats import pickles
+from catalog.formats.errors import FormatError
 from catalog.formats.judges import Verdict
 from catalog.formats.kinds import Kind
-from catalog.formats.sources import AT_ONCE, FULL, Budget, BytesSource
+from catalog.formats.sources import AT_ONCE, FULL, Budget, BytesSource, MeteredSource
 from catalog.formats.verdicts import FileReport, judge
 
 _WIDTHS = {"F32": 4, "F16": 2, "BF16": 2, "U8": 1, "I32": 4, "I64": 8}
@@ -222,6 +226,16 @@ def zipped(members: Mapping[str, bytes], method: int = zipfile.ZIP_STORED) -> by
 
 def pickled(value: Any, protocol: int = 4) -> bytes:
     return pickle.dumps(value, protocol)
+
+
+def refusal(data: bytes) -> str:
+    """Return the code with which the pickle gate refuses ``data``."""
+
+    source = MeteredSource(BytesSource(data), FULL)
+    check = pickles.check_torch_zip if data[:2] == b"PK" else pickles.check_raw
+    with pytest.raises(FormatError) as caught:
+        check(source)
+    return caught.value.code
 
 
 # reports

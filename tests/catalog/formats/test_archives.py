@@ -77,8 +77,9 @@ def test_reads_wide_sizes_from_the_extra_field() -> None:
     assert zips.members(metered(wide_entry(2**40)))[0].size_bytes == 2**40
 
 
-def test_a_wide_size_that_is_missing_is_refused() -> None:
-    data = wide_entry(5).replace(struct.pack("<2H", 1, 24), struct.pack("<2H", 2, 24))
+@pytest.mark.parametrize("field", [(2, 24), (1, 16), (1, 25), (1, 60000)])
+def test_a_wide_size_that_is_missing_is_refused(field: tuple[int, int]) -> None:
+    data = wide_entry(5).replace(struct.pack("<2H", 1, 24), struct.pack("<2H", *field))
 
     with pytest.raises(ZipError):
         zips.members(metered(data))
@@ -156,10 +157,11 @@ def test_a_directory_beyond_the_limits_is_refused(
     assert caught.value.code == "zip_too_many_members"
 
 
-def end_of_64_bits(directory: bytes, *, disk: int = 0, mark: bytes = b"PK\x06\x06") -> bytes:
+def end_of_64_bits(
+    directory: bytes, *, disks: tuple[int, int] = (0, 0), here: int = 0, mark: bytes = b"PK\x06\x06"
+) -> bytes:
     at = len(directory)
-    size, start = len(directory), 0
-    end64 = struct.pack("<4sQ2H2L4Q", mark, 44, 45, 45, disk, disk, 0, 0, size, start)
+    end64 = struct.pack("<4sQ2H2L4Q", mark, 44, 45, 45, *disks, here, 0, at, 0)
     locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, at, 1)
     return directory + end64 + locator + struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 0, 0, 0, 0, 0)
 
@@ -171,7 +173,9 @@ def test_reads_an_end_of_64_bits() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        end_of_64_bits(b"", disk=1),
+        end_of_64_bits(b"", disks=(1, 0)),
+        end_of_64_bits(b"", disks=(0, 1)),
+        end_of_64_bits(b"", here=1),
         end_of_64_bits(b"", mark=b"XXXX"),
         end_of_64_bits(b"stray"),
         b"12345678" + end_of_64_bits(b""),
@@ -180,6 +184,61 @@ def test_reads_an_end_of_64_bits() -> None:
 def test_a_wrong_end_of_64_bits_is_refused(data: bytes) -> None:
     with pytest.raises(ZipError):
         zips.members(metered(data))
+
+
+def directory_of(entries: bytes, count: int) -> bytes:
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, count, count, len(entries), 0, 0)
+    return entries + end
+
+
+def central_entry(name: bytes, header_at: int, comment: bytes = b"", **changes: int) -> bytes:
+    values = {"method": 0, "crc": 0, "packed": 0, "size": 0} | changes
+    return (
+        struct.pack(
+            "<4s6H3L5H2L", b"PK\x01\x02", 0, 0, 0, values["method"], 0, 0, values["crc"],
+            values["packed"], values["size"], len(name), 0, len(comment), 0, 0, 0, header_at,
+        )
+        + name
+        + comment
+    )  # fmt: skip
+
+
+def test_a_directory_that_ends_inside_an_entry_is_refused() -> None:
+    entry = central_entry(b"a", 0)
+
+    for data in (directory_of(entry + entry[:20], 2), directory_of(entry[:-1], 1)):
+        with pytest.raises(ZipError):
+            zips.members(metered(data))
+
+
+def test_a_local_header_at_the_very_end_is_refused() -> None:
+    entry = central_entry(b"a", 46 + 1, comment=b"PK\x03\x04")
+    data = directory_of(entry, 1)
+
+    with pytest.raises(ZipError) as caught:
+        archives.check_zip(metered(data))
+
+    assert caught.value.code == "zip_local_header"
+
+
+@pytest.mark.parametrize(
+    "changes", [{"method": 8, "packed": 5, "size": 5}, {"packed": 5, "size": 6}]
+)
+def test_a_sealed_container_packs_nothing(changes: dict[str, int]) -> None:
+    values = {"method": 0, "crc": 7} | changes
+    local = struct.pack(
+        "<4s5H3L2H", b"PK\x03\x04", 0, 0, values["method"], 0, 0, 7, values["packed"],
+        values["size"], 1, 0,
+    )  # fmt: skip
+    head = local + b"a" + b"12345"
+    entry = central_entry(b"a", 0, **values)
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, 1, len(entry), len(head), 0)
+    source = metered(head + entry + end)
+
+    with pytest.raises(ZipError) as caught:
+        zips.check_sealed(source, zips.members(source), source.spend)
+
+    assert caught.value.code == "zip_compressed"
 
 
 def test_a_damaged_stream_is_refused() -> None:

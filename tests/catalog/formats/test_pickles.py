@@ -4,7 +4,6 @@ import io
 import os
 import pickle
 import struct
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,17 +11,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from catalog.formats import opcodes, pickles
-from catalog.formats.errors import FormatError, PickleError
+from catalog.formats.errors import PickleError
 from catalog.formats.kinds import Kind
-from catalog.formats.opcodes import UNRESOLVED, GlobalRef, trace
 from catalog.formats.sources import AT_ONCE, FULL, BytesSource, MeteredSource
 from catalog.formats.verdicts import FileReport, Verdict
 from tests.catalog.formats import hostile
-from tests.catalog.formats.files import case_name, judged, pickled, torch_file, torch_zip, zipped
+from tests.catalog.formats.files import (
+    case_name,
+    judged,
+    pickled,
+    refusal,
+    torch_file,
+    torch_zip,
+)
 
 NAMES = (
     "pytorch_model.bin", "model.safetensors", "model.gguf", "config.json", "README.md", "a.png",
@@ -245,14 +248,6 @@ def test_shows_what_it_imports() -> None:
 # What does not
 
 
-def refusal(data: bytes) -> str:
-    source = MeteredSource(BytesSource(data), FULL)
-    check = pickles.check_torch_zip if data[:2] == b"PK" else pickles.check_raw
-    with pytest.raises(FormatError) as caught:
-        check(source)
-    return caught.value.code
-
-
 @pytest.mark.parametrize(
     ("data", "code"),
     [
@@ -340,173 +335,6 @@ def test_a_second_opinion_that_differs_is_refused(
     monkeypatch.setattr(pickles.picklescan, "scan_pickle_bytes", scan)
 
     assert refusal(data) == "pickle_second_opinion"
-
-
-# Torch containers that are not as torch writes them
-
-PLAIN = pickle.dumps({"a": 1}, 2)
-
-
-def recoded(data: bytes, at: int, new: bytes) -> bytes:
-    return data[:at] + new + data[at + len(new) :]
-
-
-def central(data: bytes) -> int:
-    """Return where the first entry of the central directory begins."""
-    return data.index(b"PK\x01\x02")
-
-
-GOOD_ZIP = torch_zip(PLAIN)
-DATA_AT = GOOD_ZIP.index(PLAIN)
-
-
-def local_stored_differently() -> bytes:
-    return recoded(GOOD_ZIP, GOOD_ZIP.index(b"archive/data.pkl"), b"archive/mata.pkl")
-
-
-@pytest.mark.parametrize(
-    ("data", "code"),
-    [
-        (torch_zip(PLAIN, {"code/model.py": b"import os"}), "torch_odd_member"),
-        (torch_zip(PLAIN, {"constants.pkl": PLAIN}), "torch_odd_member"),
-        (torch_zip(PLAIN, {"data/../x": b""}), "torch_odd_member"),
-        (torch_zip(PLAIN, {"DATA.PKL": PLAIN}), "torch_odd_member"),
-        (zipped({"a/data.pkl": PLAIN, "b/version": b"3"}), "torch_odd_member"),
-        (zipped({"data.pkl": PLAIN}), "torch_odd_member"),
-        (zipped({"archive/version": b"3"}), "torch_no_pickle"),
-        (zipped({}), "torch_no_pickle"),
-        (zipped({"archive/data.pkl": PLAIN * 9}, zipfile.ZIP_DEFLATED), "zip_compressed"),
-        (torch_zip(PLAIN + PLAIN), "pickle_trailing_bytes"),
-        (torch_zip(PLAIN + b"\0"), "pickle_trailing_bytes"),
-        (torch_zip(b""), "pickle_broken"),
-        (recoded(GOOD_ZIP, DATA_AT + 8, b"b"), "zip_checksum"),
-        (local_stored_differently(), "zip_header_mismatch"),
-        (recoded(GOOD_ZIP, 6, b"\1"), "zip_header_mismatch"),
-        (recoded(recoded(GOOD_ZIP, 6, b"\1"), central(GOOD_ZIP) + 8, b"\1"), "zip_header_mismatch"),
-        (recoded(GOOD_ZIP, 8, b"\x08"), "zip_header_mismatch"),
-        (recoded(GOOD_ZIP, 14, b"\x01"), "zip_header_mismatch"),
-        (recoded(GOOD_ZIP, central(GOOD_ZIP) + 42, b"\1"), "zip_hidden_bytes"),
-        (b"PK\x03\x04" + GOOD_ZIP, "zip_damaged"),
-        (GOOD_ZIP + b"x", "zip_damaged"),
-        (GOOD_ZIP[:-1], "zip_damaged"),
-        (GOOD_ZIP[:100], "zip_damaged"),
-    ],
-    ids=case_name,
-)
-def test_refuses_odd_containers(data: bytes, code: str) -> None:
-    assert refusal(data) == code
-
-
-def described(*, honest: bool = True) -> bytes:
-    """A container whose members have their sizes behind them, as torch writes it."""
-    data = torch_file({})
-    at = data.index(b"PK\x07\x08")
-    return data if honest else recoded(data, at + 4, b"\0\0")
-
-
-def test_sizes_behind_a_member_must_be_true() -> None:
-    assert judged(described(), "x.bin").verdict is Verdict.UNKNOWN
-    assert refusal(described(honest=False)) == "zip_header_mismatch"
-
-
-def test_bytes_before_the_directory_are_refused() -> None:
-    at, end = central(GOOD_ZIP), GOOD_ZIP.index(b"PK\x05\x06")
-    data = GOOD_ZIP[:at] + b"hidden" + recoded(GOOD_ZIP, end + 16, struct.pack("<L", at + 6))[at:]
-
-    assert refusal(data) == "zip_damaged"
-
-
-def test_the_good_container_is_good() -> None:
-    source = MeteredSource(BytesSource(GOOD_ZIP), FULL)
-
-    assert pickles.check_torch_zip(source) == pickles.PickleSummary((), 1)
-
-
-def test_two_members_of_one_name_are_refused() -> None:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("archive/data.pkl", PLAIN)
-        with pytest.warns(UserWarning, match="Duplicate"):
-            archive.writestr("archive/data.pkl", PLAIN)
-
-    assert refusal(buffer.getvalue()) == "zip_hidden_bytes"
-
-
-# The machine
-
-
-@settings(max_examples=400, deadline=None)
-@given(st.binary(max_size=60))
-def test_any_bytes_can_be_followed(data: bytes) -> None:
-    found = trace(BytesSource(data))
-
-    assert found.end is None or found.end <= len(data)
-    assert (found.end is None) == bool(found.error)
-
-
-CODES = st.lists(
-    st.sampled_from(
-        [b"(", b".", b"0", b"1", b"2", b"N", b")", b"]", b"}", b"t", b"l", b"d", b"a", b"e", b"s",
-         b"u", b"b", b"R", b"o", b"\x81", b"\x85", b"\x86", b"\x87", b"\x88", b"\x8f", b"\x90",
-         b"\x91", b"\x94", b"h\x00", b"q\x00", b"g0\n", b"p0\n", b"K\x01", b"I1\n", b"U\x01a",
-         b"ccollections\nOrderedDict\n", b"(icollections\nOrderedDict\n", b"\x8c\x01a"]
-    ),
-    max_size=14,
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("base", [pickle.Unpickler, pickle._Unpickler], ids=["c", "python"])
-@settings(max_examples=500, deadline=None)
-@given(CODES)
-def test_sees_every_import_that_a_real_unpickler_makes(base: Any, codes: list[bytes]) -> None:
-    data = b"".join(codes)
-    asked: list[tuple[str, str]] = []
-
-    class Spy(base):  # type: ignore[misc]
-        def find_class(self, module: str, name: str) -> Any:
-            asked.append((module, name))
-            return collections.OrderedDict
-
-    finished = True
-    try:
-        Spy(io.BytesIO(data)).load()
-    except Exception:  # noqa: BLE001 a hostile stream may raise anything
-        finished = False
-    found = trace(BytesSource(data))
-
-    assert {GlobalRef(*pair) for pair in asked} <= set(found.imports)
-    if finished:
-        assert found.end is not None
-
-
-def test_follows_computed_names_as_unresolved() -> None:
-    long = b"X" + struct.pack("<I", 600) + b"o" * 600
-    for name in (b"N", b"]", long, b"X\x01\0\0\0\xff", b"S'a\\x41'\n", b"V\\u0041\n", b"Sa\n"):
-        found = trace(BytesSource(b"\x80\x04" + name + b"\x8c\x06system\x93."))
-        assert set(found.imports) == {UNRESOLVED}
-
-
-def test_follows_every_way_to_write_a_name() -> None:
-    for name in (b"S'os'\n", b'S"os"\n', b"Vos\n", b"U\x02os", b"T\2\0\0\0os", b"\x8c\2os",
-                 b"X\2\0\0\0os", b"\x8d\2\0\0\0\0\0\0\0os"):  # fmt: skip
-        found = trace(BytesSource(name + b"p7\n0g7\n" + name + b"\x93."))
-        assert set(found.imports) == {GlobalRef("os", "os")}
-
-
-def test_knows_every_opcode_of_python() -> None:
-    import pickletools
-
-    assert set(opcodes._OPCODES) == {ord(info.code) for info in pickletools.opcodes}
-
-
-def test_long_arguments_are_not_read() -> None:
-    size = 30 * 2**20
-    data = b"\x80\x04B" + struct.pack("<I", size) + bytes(size) + b"0N."
-    source = MeteredSource(BytesSource(data), AT_ONCE)
-
-    found = trace(source)
-
-    assert found.end == len(data)
 
 
 def test_error_names_the_import_and_its_place() -> None:
