@@ -113,9 +113,7 @@ def _member(directory: bytes, at: int) -> tuple[Member, int]:
     flags, method = fields[3:5]
     crc, packed, size, name_length, extra_length, comment = fields[7:13]
     name_at = at + _CENTRAL.size
-    end = name_at + name_length + extra_length + comment
-    if end > len(directory):
-        raise _damaged("an entry of its directory is cut off")
+    end = name_at + name_length + extra_length + comment  # checked by the next entry, or at last
     name = directory[name_at : name_at + name_length].decode("utf-8", "replace")
     extra = directory[name_at + name_length : name_at + name_length + extra_length]
     size, packed, header_at = _wide_fields(extra, [size, packed, fields[16]])
