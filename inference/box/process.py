@@ -96,6 +96,7 @@ class BoxProcess:
         self._send_lock = threading.Lock()
         self._buffer = bytearray()
         self._tail = bytearray()
+        self._watch_at = 0.0
         self._popen = _STARTER.start(
             lambda: subprocess.Popen(
                 [sys.executable, "-s", "-B", "-m", module],
@@ -241,6 +242,10 @@ class BoxProcess:
                 self._tail = (self._tail + chunk)[-_TAIL_BYTES:]
 
     def _watch_memory(self) -> None:
+        now = time.monotonic()
+        if now < self._watch_at:  # tokens come faster than memory grows
+            return
+        self._watch_at = now + _WATCH_S
         used = self.own_bytes()
         if used > self._memory_bytes:
             self.kill()
