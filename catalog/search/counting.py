@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.utils.translation import gettext as _
-from pyroaring import BitMap
 
 from catalog.search.amounts import format_amount
 from catalog.search.fields import FIELDS, MEASURES, Field, Measure
-from catalog.search.index import FacetIndex
+from catalog.search.index import Tally
 from catalog.search.matching import Matches
 from catalog.search.query import SearchQuery
 
@@ -72,46 +71,43 @@ class Facet:
 
 def count_facets(matches: Matches, query: SearchQuery) -> list[Facet]:
     """Return every facet with its counts, in the order of ``FIELDS``, histograms last."""
-    index = matches.index
-    with index.lock:
+    with matches.index.lock:
         counted = [
-            (field, _count(index, matches, field, query.chosen(field.name)))
+            (field, _count(matches, field, query.chosen(field.name)))
             for field in FIELDS
             if field.top
         ]
-        bars = [(measure, _bars(index, matches, measure)) for measure in MEASURES]
+        bars = [(measure, _bars(matches, measure)) for measure in MEASURES]
     facets = [_facet(field, counts, query) for field, counts in counted]
     return facets + [_histogram(measure, counts, query) for measure, counts in bars]
 
 
-def _count(
-    index: FacetIndex, matches: Matches, field: Field, chosen: tuple[str, ...]
-) -> list[tuple[str, int]]:
+def _count(matches: Matches, field: Field, chosen: tuple[str, ...]) -> list[tuple[str, int]]:
     """Return (value, count): the chosen ones, then those with the highest counts."""
     among = matches.wanted if field.needs_all else matches.apart_from(field.name)
+    tally = matches.index.tally(among)
     if field.choices:
-        values = [value for value, _label in field.choices]
-        counts = [(value, _common(among, index.set_of(field.name, value))) for value in values]
+        counts = [(value, tally.count(field.name, value)) for value, _label in field.choices]
         return [(value, count) for value, count in counts if count or value in chosen]
-    best = _best(matches, among, field, skip=chosen)
-    own = [(value, _common(among, index.set_of(field.name, value))) for value in chosen]
+    own = [(value, tally.count(field.name, value)) for value in chosen]
+    best = _best(matches, tally, field, skip=chosen) if among else []
     return sorted(own, key=_largest_first) + best
 
 
 def _best(
-    matches: Matches, among: BitMap, field: Field, *, skip: tuple[str, ...]
+    matches: Matches, tally: Tally, field: Field, *, skip: tuple[str, ...]
 ) -> list[tuple[str, int]]:
-    """Return the ``field.top`` values with the highest counts, without looking at every value.
+    """Return the ``field.top`` values with the highest counts, without counting every value.
 
-    Values come with the largest sets first; once the next set is smaller than the least count
-    kept, nothing better can follow.
+    Values come with the largest bounds first; once a bound is below the least count kept, nothing
+    better can follow.
     """
     kept: list[int] = []
     found: list[tuple[str, int]] = []
-    for value, ids in matches.index.ranked(field.name) if among else ():
-        if len(kept) == field.top and len(ids) < kept[0]:
+    for value, bound, ground, overlay in tally.values(field.name):
+        if len(kept) == field.top and bound < kept[0]:
             break
-        count = _common(among, ids)
+        count = tally.common(ground, overlay)
         if not count or value in skip or (field.name == "tag" and _is_derived(matches, value)):
             continue
         found.append((value, count))
@@ -126,22 +122,15 @@ def _largest_first(item: tuple[str, int]) -> tuple[int, str]:
     return -item[1], item[0]
 
 
-def _common(among: BitMap, ids: BitMap) -> int:
-    return int(among.intersection_cardinality(ids))
-
-
 def _is_derived(matches: Matches, tag: str) -> bool:
     """Whether a tag repeats what another facet shows, as far as the viewer may know."""
     sets = (matches.index.set_of(field, tag) for field in _REPEATED)
     return ":" in tag or any(matches.visible.intersect(ids) for ids in sets)
 
 
-def _bars(index: FacetIndex, matches: Matches, measure: Measure) -> list[int]:
-    among = matches.apart_from(measure.name)
-    return [
-        _common(among, index.set_of(measure.name, str(bar)))
-        for bar in range(len(measure.edges) + 1)
-    ]
+def _bars(matches: Matches, measure: Measure) -> list[int]:
+    tally = matches.index.tally(matches.apart_from(measure.name))
+    return [tally.count(measure.name, str(bar)) for bar in range(len(measure.edges) + 1)]
 
 
 def _facet(field: Field, counts: list[tuple[str, int]], query: SearchQuery) -> Facet:

@@ -1,7 +1,7 @@
 """Which listings have which value: sets of repository ids, kept in each process.
 
 Counting the facets of half a catalogue row by row takes PostgreSQL a quarter of a second at
-100,000 listings; intersecting compressed bitmaps takes milliseconds and about 15 MB. So every
+100,000 listings; intersecting compressed bitmaps takes milliseconds and about 40 MB. So every
 process keeps, for every value of every field, the set of the listings that have it, and apart
 from that who may see what: the *public* ones and, for each namespace, its private ones. Every
 answer begins with ``visible``.
@@ -10,61 +10,33 @@ The database stays the truth. Before each answer a process asks which repositori
 it last looked (``ListingChange``, one indexed query) and reads those again, so a count is never
 older than the question. A process that has just started reads everything once (about a second
 at 100,000).
+
+What changed is kept apart: a repository's sets are those of the *ground* until it changes, then
+those of the *overlay*, which is small and quickly changed again. Now and then both are merged.
 """
 
+import math
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
 from django.db import connection
 from pyroaring import BitMap
 
-from catalog.search.fields import FIELDS, MEASURES
-from catalog.search.packing import PACKED, unpack_set
+from catalog.search.reading import PRIVATE, PUBLIC, Sets, read_all, read_some
 
 RELOAD_FROM = 5000
 """From so many changed repositories on, reading everything is quicker."""
+MERGE_FROM = 200
+"""So many repositories are kept apart before they are merged, which takes 10 ms at 100,000."""
 MEMO_MOST = 64
 """Answers of the database kept until something changes, each about 15 kB at 100,000 listings."""
 
-PUBLIC, PRIVATE = "public", "private"
 _NOTHING = BitMap()
 _NEVER = 2**62
 """A transaction id that no transaction has."""
-
-_JOINED = (
-    "catalog_listing l JOIN catalog_modelrepo r ON r.id = l.repo_id"
-    " JOIN accounts_namespace n ON n.id = r.namespace_id"
-)
-_IDS = PACKED.replace("repo_id", "l.repo_id")
-
-
-def _load_sql(*, some: bool) -> str:
-    """Return SQL that gives (field, value, ids); of some repositories (``%(ids)s``), or all."""
-    where = "WHERE l.repo_id = ANY(%(ids)s)" if some else "WHERE true"
-    parts = [
-        f"SELECT '{PUBLIC}', '', {_IDS} FROM {_JOINED} {where} AND NOT r.is_private",  # noqa: S608
-        f"SELECT '{PRIVATE}', n.id::text, {_IDS} FROM {_JOINED} {where} AND r.is_private GROUP BY 2",  # noqa: S608, E501
-    ]
-    for field in FIELDS:
-        table = "catalog_listing l" if "l." in field.sql else _JOINED
-        source = f"{table}, unnest({field.sql}) AS v(value)" if field.is_list else table
-        value = "v.value" if field.is_list else field.sql
-        parts.append(
-            f"SELECT '{field.name}', {value}, {_IDS} FROM {source} {where} GROUP BY 2"  # noqa: S608
-        )
-    for measure in MEASURES:
-        edges = f"ARRAY[{', '.join(map(str, measure.edges))}]::bigint[]"
-        parts.append(
-            f"SELECT '{measure.name}', width_bucket(l.{measure.column}, {edges})::text, {_IDS}"  # noqa: S608
-            f" FROM catalog_listing l {where} AND l.{measure.column} > 0 GROUP BY 2"
-        )
-    return " UNION ALL ".join(parts)
-
-
-_LOAD_ALL, _LOAD_SOME = _load_sql(some=False), _load_sql(some=True)
 
 _CHANGES = """
 SELECT pg_snapshot_xmin(now.snapshot)::text::bigint, now.own, c.repo_id, c.xid
@@ -88,18 +60,16 @@ class _Answer:
     stale: BitMap
 
 
-_Row = tuple[str, str, bytes | None]
-"""Field, value, ids."""
-
-
 class FacetIndex:
     """The sets, as of the last ``refreshed``. Read and write under ``lock``."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self._values: dict[str, dict[str, BitMap]] = {}
+        self._ground: Sets = {}
+        self._overlay: Sets = {}
+        self._moved = BitMap()
         self._ranked: dict[str, list[tuple[str, BitMap]]] = {}
-        self._authors: dict[str, BitMap] = {}
+        self._authors: dict[str, str] = {}
         self._memo: OrderedDict[Hashable, _Answer] = OrderedDict()
         self._generation = 0
         self._oldest_xid = _NEVER
@@ -118,44 +88,49 @@ class FacetIndex:
         changes = {repo_id: xid for _oldest, _own, repo_id, xid in rows if repo_id is not None}
         if own in changes.values():
             passing = type(self)()
-            passing.read_all()
+            passing.reload()
             return passing
         new = [repo_id for repo_id, xid in changes.items() if self._seen.get(repo_id) != xid]
         if self._oldest_xid == _NEVER or 0 in new or len(new) >= RELOAD_FROM:
-            self.read_all()
+            self.reload()
         elif new:
-            self._read_again(new)
+            self._move(new)
         self._oldest_xid = oldest
         self._seen = {repo_id: xid for repo_id, xid in changes.items() if xid >= oldest}
         return self
 
+    def reload(self) -> None:
+        """Forget everything and read the whole catalogue."""
+        ground = read_all()
+        self._ground, self._overlay, self._moved = ground, {}, BitMap()
+        self._ranked, self._authors = {}, {}
+        self._learn_authors(ground)
+        self._memo.clear()
+        self._generation += 1
+
     def visible(self, namespace_ids: Iterable[int]) -> BitMap:
         """Return what a member of these namespaces may know of: the public and their own."""
-        private = (self._set(PRIVATE, str(pk)) for pk in namespace_ids)
-        return BitMap.union(self._set(PUBLIC, ""), *private)
+        private = (self.set_of(PRIVATE, str(pk)) for pk in namespace_ids)
+        return BitMap.union(self.set_of(PUBLIC, ""), *private)
+
+    def set_of(self, field: str, value: str) -> BitMap:
+        """Return the listings, seen or unseen, that have this value."""
+        ground = self._ground.get(field, {}).get(value, _NOTHING)
+        overlay = self._overlay.get(field, {}).get(value, _NOTHING)
+        return (ground - self._moved) | overlay
 
     def having(self, field: str, values: Iterable[str], *, needs_all: bool) -> BitMap:
-        """Return the listings with one of ``values``, or with all. Do not change the answer."""
-        sets = [self._set(field, value) for value in values]
+        """Return the listings, seen or unseen, with one of ``values``, or with all."""
+        sets = [self.set_of(field, value) for value in values]
         return BitMap.intersection(*sets) if needs_all else BitMap.union(*sets)
 
     def by_author(self, name: str) -> BitMap:
-        """Return the listings of a namespace, whatever the case of its name."""
-        if not self._authors:
-            publishers = self._values.get("publisher", {})
-            self._authors = {name.lower(): ids for name, ids in publishers.items()}
-        return self._authors.get(name.lower(), _NOTHING)
+        """Return the listings, seen or unseen, of a namespace, whatever the case of its name."""
+        return self.set_of("publisher", self._authors.get(name.lower(), ""))
 
-    def ranked(self, field: str) -> list[tuple[str, BitMap]]:
-        """Return the values of a field with their sets, largest first. Do not change them."""
-        if field not in self._ranked:
-            sets = self._values.get(field, {}).items()
-            self._ranked[field] = sorted(sets, key=lambda item: len(item[1]), reverse=True)
-        return self._ranked[field]
-
-    def set_of(self, field: str, value: str) -> BitMap:
-        """Return the listings that have this value. Do not change the answer."""
-        return self._set(field, value)
+    def tally(self, among: BitMap) -> "Tally":
+        """Return what counts values among these listings. To be used under the lock."""
+        return Tally(self, among - self._moved, among & self._moved)
 
     def remember(self, key: Hashable, find: Callable[[BitMap | None], BitMap]) -> BitMap:
         """Return the ids that the database finds, asking it only about what changed since.
@@ -182,42 +157,87 @@ class FacetIndex:
                     self._memo.popitem(last=False)
         return ids
 
-    def _set(self, field: str, value: str) -> BitMap:
-        return self._values.get(field, {}).get(value, _NOTHING)
+    def forget_answers(self) -> None:
+        """Forget what ``remember`` keeps; for measuring."""
+        with self.lock:
+            self._memo.clear()
 
-    def read_all(self) -> None:
-        """Forget everything and read the whole catalogue."""
-        rows = _fetch(_LOAD_ALL, None)
-        self._values = {}
-        self._memo.clear()
-        self._add(rows)
+    def ground(self, field: str, value: str) -> BitMap:
+        """Return the set of the ground. Not to be changed; for ``Tally``."""
+        return self._ground.get(field, {}).get(value, _NOTHING)
 
-    def _read_again(self, repo_ids: list[int]) -> None:
-        rows = _fetch(_LOAD_SOME, {"ids": repo_ids})
-        gone = BitMap(repo_ids)
-        for sets in self._values.values():
-            for value, ids in list(sets.items()):
-                ids.difference_update(gone)
-                if not ids:
-                    del sets[value]
+    def overlay(self, field: str) -> dict[str, BitMap]:
+        """Return the sets of the overlay. Not to be changed; for ``Tally``."""
+        return self._overlay.get(field, {})
+
+    def ranked(self, field: str) -> list[tuple[str, BitMap]]:
+        """Return the sets of the ground, largest first. Not to be changed; for ``Tally``."""
+        if field not in self._ranked:
+            sets = self._ground.get(field, {}).items()
+            self._ranked[field] = sorted(sets, key=lambda item: len(item[1]), reverse=True)
+        return self._ranked[field]
+
+    def _move(self, repo_ids: list[int]) -> None:
+        """Read these repositories again, into the overlay."""
+        found, moved = read_some(repo_ids), BitMap(repo_ids)
+        _take_out(self._overlay, moved)
+        _put_in(self._overlay, found)
+        self._moved |= moved
+        self._learn_authors(found)
         for answer in self._memo.values():
-            answer.stale |= gone
-        self._add(rows)
-
-    def _add(self, rows: list[_Row]) -> None:
-        for field, value, data in rows:
-            if data is not None and (value or field == PUBLIC):
-                sets = self._values.setdefault(field, {})
-                sets.setdefault(value, BitMap()).update(unpack_set(data))
-        self._ranked, self._authors = {}, {}
+            answer.stale |= moved
         self._generation += 1
+        if len(self._moved) >= MERGE_FROM:
+            _take_out(self._ground, self._moved)
+            _put_in(self._ground, self._overlay)
+            self._overlay, self._moved, self._ranked = {}, BitMap(), {}
+
+    def _learn_authors(self, sets: Sets) -> None:
+        # never forgotten: a name belongs to one namespace for ever
+        self._authors |= {name.lower(): name for name in sets.get("publisher", {})}
 
 
-def _fetch(sql: str, parameters: dict[str, list[int]] | None) -> list[_Row]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        rows: list[_Row] = cursor.fetchall()
-        return rows
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Counts how many of some listings have a value."""
+
+    index: FacetIndex
+    settled: BitMap
+    moved: BitMap
+
+    def count(self, field: str, value: str) -> int:
+        """Return how many have it."""
+        ground, overlay = self.index.ground(field, value), self.index.overlay(field)
+        return self.common(ground, overlay.get(value, _NOTHING))
+
+    def values(self, field: str) -> Iterator[tuple[str, float, BitMap, BitMap]]:
+        """Yield every value, what its count cannot exceed (never rising), and its two sets."""
+        overlay = self.index.overlay(field)
+        for value, ids in overlay.items():
+            yield value, math.inf, self.index.ground(field, value), ids
+        for value, ids in self.index.ranked(field):
+            if value not in overlay:
+                yield value, len(ids), ids, _NOTHING
+
+    def common(self, ground: BitMap, overlay: BitMap) -> int:
+        """Return how many are in the two sets of a value."""
+        found: int = self.settled.intersection_cardinality(ground)
+        return found + self.moved.intersection_cardinality(overlay) if overlay else found
+
+
+def _take_out(sets: Sets, repo_ids: BitMap) -> None:
+    for values in sets.values():
+        for value, ids in list(values.items()):
+            ids.difference_update(repo_ids)
+            if not ids:
+                del values[value]
+
+
+def _put_in(sets: Sets, more: Sets) -> None:
+    for field, values in more.items():
+        there = sets.setdefault(field, {})
+        for value, ids in values.items():
+            there.setdefault(value, BitMap()).update(ids)
 
 
 _shared: dict[str, FacetIndex] = {}

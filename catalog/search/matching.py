@@ -48,7 +48,7 @@ def match(viewer: Viewer, query: SearchQuery) -> Matches:
     conditions = _asked(index, query)
     with index.lock:
         if query.author:
-            conditions["author"] = index.by_author(query.author).copy()
+            conditions["author"] = index.by_author(query.author)
         for each in FIELDS:
             if values := query.chosen(each.name):
                 held = index.having(each.name, values, needs_all=each.needs_all)

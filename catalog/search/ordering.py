@@ -116,7 +116,7 @@ def page_of(sort: Sort, wanted: BitMap, *, after: Place | None, limit: int) -> l
         return _read(sort, after=after, limit=limit, among=wanted)
     found: list[Place] = []
     for stride in STRIDES:
-        places = _read(sort, after=after, limit=max(stride, limit))
+        places = _read(sort, after=after, limit=stride)
         found += [place for place in places if place.repo_id in wanted]
         if len(found) >= limit or len(places) < stride:
             return found[:limit]

@@ -94,9 +94,9 @@ def wipe() -> None:
     publishers.filter(namespace=None).delete()
 
 
-def _batches(items: Iterable[T], size: int = BATCH) -> Iterator[list[T]]:
+def _batches(items: Iterable[T]) -> Iterator[list[T]]:
     source = iter(items)
-    while batch := list(islice(source, size)):
+    while batch := list(islice(source, BATCH)):
         yield batch
 
 

@@ -250,6 +250,20 @@ def test_bars_hold_their_lower_edge_and_lead_to_as_many_results(publishers: None
         assert sum(bar.count for bar in facet.values) == 7
 
 
+def test_a_facet_as_programs_see_it(publishers: None) -> None:
+    put(Made(name="a", license=("mit",)), Made(name="b", license=("mit",)))
+
+    counted = {f.name: f for f in facets(VISITOR, SearchQuery(license=("mit",)))}
+
+    assert counted["license"].as_dict() == {
+        "name": "license",
+        "label": "License",
+        "is_histogram": False,
+        "values": [{"value": "mit", "label": "mit", "count": 2, "is_selected": True}],
+    }
+    assert (counted["license"].most, counted["language"].most) == (2, 1)
+
+
 @pytest.mark.parametrize("name", [each.name for each in FIELDS if each.top])
 def test_every_value_links_to_the_search_with_it_and_without_it(
     name: str, publishers: None

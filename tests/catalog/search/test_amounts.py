@@ -1,7 +1,7 @@
 """Numbers as people write them."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.search.amounts import MAX_AMOUNT, BadAmountError, format_amount, parse_amount
@@ -52,6 +52,7 @@ def test_refuses(text: str, measure: str) -> None:
     assert len(caught.value.message) < 200
 
 
+@settings(deadline=None)
 @given(amount=st.integers(0, MAX_AMOUNT), measure=st.sampled_from(["parameters", "size"]))
 def test_what_is_written_reads_back(amount: int, measure: str) -> None:
     assert parse_amount(format_amount(amount, measure=measure), measure=measure) == amount

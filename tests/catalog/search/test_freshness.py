@@ -337,8 +337,10 @@ def test_only_so_many_answers_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for key in ("x", "y", "x", "z", "x", "y"):
         assert index.remember(key, lambda _among, key=key: ask(key)) == BitMap([1])
+    index.forget_answers()
+    index.remember("y", lambda _among: ask("y"))
 
-    assert asked == ["x", "y", "z", "y"]
+    assert asked == ["x", "y", "z", "y", "y"]
 
 
 def test_threads_search_while_listings_come_and_go() -> None:

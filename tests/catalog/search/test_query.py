@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from django.http import QueryDict
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.search.fields import FIELD, FIELDS, MEASURES
@@ -35,6 +35,7 @@ def params(draw) -> dict[str, list[str]]:
     return {name: values for name, values in made.items() if values}
 
 
+@settings(deadline=None)  # shared machines pause
 @given(made=params())
 def test_a_search_survives_its_own_url(made: dict[str, list[str]]) -> None:
     query = SearchQuery.from_params(made)
@@ -44,6 +45,7 @@ def test_a_search_survives_its_own_url(made: dict[str, list[str]]) -> None:
     assert url(query.query_string).query_string == query.query_string
 
 
+@settings(deadline=None)  # shared machines pause
 @given(made=params())
 def test_each_chip_takes_away_one_condition_and_all_of_them_leave_the_order(
     made: dict[str, list[str]],
