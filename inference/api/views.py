@@ -32,7 +32,7 @@ class GenerationsView(APIView):
             OpenApiExample(
                 "Greedy",
                 value={
-                    "model": "novels/austen-gpt2-small",
+                    "model": "regency/austen-gpt2-small",
                     "prompt": "It is a truth",
                     "max_new_tokens": 20,
                     "temperature": 0,
