@@ -25,7 +25,7 @@ from catalog.formats.file_facts import (
 )
 from catalog.formats.kinds import base_name
 from catalog.formats.sources import MIB, ByteSource
-from catalog.formats.strict_json import CONFIG, INDEX, TOKENIZER, JsonLimits
+from catalog.formats.strict_json import CONFIG, INDEX, TOKEN_SETTINGS, TOKENIZER, JsonLimits
 
 MAX_SHARDS = 10_000
 MAX_COUNT = 2**53
@@ -254,12 +254,12 @@ def read_vocabulary(value: dict[str, Any]) -> OtherJsonFacts:
 _Reader = Callable[[dict[str, Any]], FileFacts]
 _READERS: dict[str, tuple[JsonLimits, _Reader]] = {
     "config.json": (CONFIG, read_config),
-    "tokenizer_config.json": (CONFIG, read_tokenizer_config),
+    "tokenizer_config.json": (TOKEN_SETTINGS, read_tokenizer_config),
     "generation_config.json": (CONFIG, read_generation_config),
     "adapter_config.json": (CONFIG, read_adapter_config),
     "tokenizer.json": (TOKENIZER, read_tokenizer),
-    "special_tokens_map.json": (CONFIG, read_other),
-    "added_tokens.json": (CONFIG, read_vocabulary),
+    "special_tokens_map.json": (TOKEN_SETTINGS, read_other),
+    "added_tokens.json": (TOKEN_SETTINGS, read_vocabulary),
     "chat_template.json": (CONFIG, read_other),
     "processor_config.json": (CONFIG, read_other),
     "preprocessor_config.json": (CONFIG, read_other),
@@ -327,6 +327,6 @@ def hub_config(config: bytes | None, tokenizer_config: bytes | None) -> dict[str
 
 def _object_or_empty(data: bytes | None) -> dict[str, Any]:
     try:
-        return _object(data or b"", CONFIG)
+        return _object(data or b"", TOKEN_SETTINGS)
     except JsonError:
         return {}

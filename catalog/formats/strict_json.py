@@ -33,6 +33,8 @@ class JsonLimits:
 
 CONFIG = JsonLimits(size_bytes=1 * MIB)
 """config.json and its fellows: 20 MB of it took transformers 6.8 s (SECURITY.md D5)."""
+TOKEN_SETTINGS = JsonLimits(size_bytes=4 * MIB)
+"""tokenizer_config.json and lists of special tokens: Gemma's has 1.2 MB, 6,400 added tokens."""
 TOKENIZER = JsonLimits(size_bytes=64 * MIB, containers=1_500_000, values=4_000_000)
 """tokenizer.json: the largest known (262,144 tokens, 514,906 merges) has 0.6 M containers."""
 INDEX = JsonLimits(size_bytes=16 * MIB)

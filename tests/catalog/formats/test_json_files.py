@@ -163,6 +163,14 @@ def test_reads_tokenizer_config() -> None:
     )
 
 
+def test_reads_a_tokenizer_config_as_large_as_gemmas() -> None:
+    token = {"content": "<unused>", "lstrip": False, "normalized": False, "special": True}
+    value = {"added_tokens_decoder": {str(i): token | {"x": "y" * 80} for i in range(6_400)}}
+    assert len(as_json(value)) > MIB
+
+    assert facts_of("tokenizer_config.json", value).code_keys == ()
+
+
 def test_reads_generation_config() -> None:
     written = json.loads(GenerationConfig(max_new_tokens=50, temperature=0.7).to_json_string())
 
