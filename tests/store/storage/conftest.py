@@ -15,6 +15,7 @@ from moto.server import ThreadedMotoServer
 
 from store.storage import BlobStore, LocalConfig, S3Config, storage_from
 from tests.store.storage.lab import s3_keys
+from tests.store.storage.ways import Way
 
 KEY, SECRET = "AKIATEST", "not a secret"
 
@@ -110,3 +111,9 @@ def store(request: pytest.FixtureRequest, root: Path) -> BlobStore:
 @pytest.fixture
 def local(root: Path) -> BlobStore:
     return storage_from(LocalConfig(root))
+
+
+@pytest.fixture(params=["local", "s3-app", "s3-link"])
+def way(request: pytest.FixtureRequest) -> Way:
+    name, _, by = request.param.partition("-")
+    return Way(request.getfixturevalue(name), by_link=by == "link")

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from threading import Barrier
 
 import pytest
@@ -18,55 +18,11 @@ from store.storage import (
     UploadNotFoundError,
     UploadPlan,
 )
-from tests.store.storage.lab import MIB, digest_of, noise, put, read, send
+from tests.store.storage.lab import MIB, digest_of, noise, put, read
+from tests.store.storage.ways import DATA, PART, Way, begin, nothing_visible, part_of
 
-PART = 5 * MIB
-"""The least that S3 takes, but for the last part."""
-DATA = noise(2 * PART + 7)
 OVER = (UploadNotFoundError, PartListError)
 """In one piece on S3 there is no trace of an upload before its bytes: only they are missing."""
-
-
-@dataclass
-class Way:
-    """A storage, and one of the ways in which parts reach it."""
-
-    store: BlobStore
-    by_link: bool
-
-    def send(self, plan: UploadPlan, number: int, data: bytes) -> str:
-        url = self.store.part_url(plan, number, expires_s=300) if self.by_link else None
-        if url is None:
-            return self.store.put_part(plan, number, io.BytesIO(data))
-        status, headers, _ = send("PUT", url, data)
-        assert status == 200
-        return headers["etag"]  # with its quotes, as a client lists it
-
-    def send_all(self, plan: UploadPlan, data: bytes) -> list[tuple[int, str]]:
-        return [(n, self.send(plan, n, part_of(plan, n, data))) for n in numbers(plan)]
-
-
-def numbers(plan: UploadPlan) -> range:
-    return range(1, plan.part_count + 1)
-
-
-def part_of(plan: UploadPlan, number: int, data: bytes) -> bytes:
-    start = (number - 1) * plan.part_size_bytes
-    return data[start : start + plan.part_size_bytes]
-
-
-@pytest.fixture(params=["local", "s3-app", "s3-link"])
-def way(request: pytest.FixtureRequest) -> Way:
-    name, _, by = request.param.partition("-")
-    return Way(request.getfixturevalue(name), by_link=by == "link")
-
-
-def begin(way: Way, data: bytes = DATA, part: int = PART) -> UploadPlan:
-    return way.store.start(digest_of(data), len(data), part_size_bytes=part)
-
-
-def nothing_visible(way: Way) -> bool:
-    return list(way.store.blobs()) == []
 
 
 @pytest.mark.parametrize("size_bytes", [0, 1, PART - 1, PART, PART + 1, 3 * PART, 3 * PART + 1])
@@ -152,29 +108,28 @@ def test_resumes_after_a_refused_completion(way: Way) -> None:
     assert read(way.store, plan.digest) == DATA
 
 
-@pytest.mark.parametrize(
-    ("change", "facts"),
-    [
-        (lambda parts: parts[:2], {"missing": [3]}),
-        (lambda _: [], {"missing": [1, 2, 3]}),
-        (lambda parts: [*parts, parts[0]], {"repeated": [1]}),
-        (lambda parts: [*parts, (4, "x")], {"changed": [4]}),
-        (lambda parts: [*parts, (0, "x")], {"changed": [0]}),
-        (lambda parts: [*parts, (-1, "x")], {"changed": [-1]}),
-        (lambda parts: [*parts[:2], (3, "x")], {"changed": [3]}),
-        (lambda parts: [*parts[:2], (3, "")], {"changed": [3]}),
-        (lambda parts: [(1, parts[1][1]), (2, parts[0][1]), parts[2]], {"changed": [1, 2]}),
-        (lambda _: [(10**9, "x")], {"missing": [1, 2, 3], "changed": [10**9]}),
-    ],
-)
-def test_refuses_a_list_that_does_not_fit_and_stays_open(way: Way, change, facts) -> None:
+def test_refuses_lists_that_do_not_fit_and_stays_open(way: Way) -> None:
     plan = begin(way)
     parts = way.send_all(plan, DATA)
+    (_, one), (_, two), _ = parts
+    cases: list[tuple[list[tuple[int, str]], dict[str, list[int]]]] = [
+        (parts[:2], {"missing": [3]}),
+        ([], {"missing": [1, 2, 3]}),
+        ([*parts, parts[0]], {"repeated": [1]}),
+        ([*parts, (4, "x")], {"changed": [4]}),
+        ([*parts, (0, "x")], {"changed": [0]}),
+        ([*parts, (-1, "x")], {"changed": [-1]}),
+        ([*parts[:2], (3, "x")], {"changed": [3]}),
+        ([*parts[:2], (3, "")], {"changed": [3]}),
+        ([(1, two), (2, one), parts[2]], {"changed": [1, 2]}),
+        ([(10**9, "x")], {"missing": [1, 2, 3], "changed": [10**9]}),
+    ]
 
-    with pytest.raises(PartListError) as caught:
-        way.store.complete(plan, change(parts))
-    assert caught.value.extra == {"missing": [], "changed": [], "repeated": []} | facts
-    assert nothing_visible(way)
+    for listed, facts in cases:
+        with pytest.raises(PartListError) as caught:
+            way.store.complete(plan, listed)
+        assert caught.value.extra == {"missing": [], "changed": [], "repeated": []} | facts
+        assert nothing_visible(way)
     way.store.complete(plan, parts)
 
     assert read(way.store, plan.digest) == DATA
@@ -324,20 +279,20 @@ FORGED: list[Callable[[str], str]] = [
 ]
 
 
-@pytest.mark.parametrize("forge", FORGED)
-def test_a_forged_upload_id_reaches_nothing(way: Way, forge: Callable[[str], str]) -> None:
+def test_a_forged_upload_id_reaches_nothing(way: Way) -> None:
     plan = begin(way)
     parts = way.send_all(plan, DATA)
-    forged = replace(plan, id=forge(plan.id))
 
-    with pytest.raises(OVER):
-        way.store.complete(forged, parts)
-    with pytest.raises(UploadNotFoundError):
-        way.store.put_part(forged, 1, io.BytesIO(part_of(plan, 1, DATA)))
-    way.store.abort(forged)
-    assert nothing_visible(way)
-
+    for forge in FORGED:
+        forged = replace(plan, id=forge(plan.id))
+        with pytest.raises(OVER):
+            way.store.complete(forged, parts)
+        with pytest.raises(UploadNotFoundError):
+            way.store.put_part(forged, 1, io.BytesIO(part_of(plan, 1, DATA)))
+        way.store.abort(forged)
+        assert nothing_visible(way)
     way.store.complete(plan, parts)
+
     assert read(way.store, plan.digest) == DATA
 
 
