@@ -7,6 +7,7 @@ from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin import ModelAdmin
 from django.contrib.auth.models import Group
+from django.db import models
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -60,6 +61,8 @@ admin.site.index_title = _("Administration")
 
 class AuditedAdmin(ModelAdmin[M]):
     """Writes an audit event for everything that is done here, beside Django's own log."""
+
+    formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
 
     def log_addition(self, request: HttpRequest, obj: M, message: Any) -> Any:
         _note(request, "admin.add", obj)

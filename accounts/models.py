@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from store.core.ids import new_public_id
 
@@ -86,9 +87,9 @@ class Organization(models.Model):
 class Role(models.TextChoices):
     """What a member may do in an organization; each includes the ones after it."""
 
-    ADMIN = "admin", "Admin"
-    WRITE = "write", "Write"
-    READ = "read", "Read"
+    ADMIN = "admin", _("Admin")
+    WRITE = "write", _("Write")
+    READ = "read", _("Read")
 
 
 class Membership(models.Model):
@@ -142,10 +143,10 @@ class Namespace(models.Model):
 class Scope(models.TextChoices):
     """What a token may be used for; ``write`` includes ``read``, ``admin`` everything."""
 
-    READ = "read", "Read"
-    WRITE = "write", "Write"
-    BUY = "buy", "Buy"
-    ADMIN = "admin", "Admin"
+    READ = "read", _("Read")
+    WRITE = "write", _("Write")
+    BUY = "buy", _("Buy")
+    ADMIN = "admin", _("Admin")
 
 
 class AccessToken(models.Model):
