@@ -1,6 +1,7 @@
 """Server-sent events from a threaded server: bounded in number, in silence and in time."""
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -9,9 +10,12 @@ from typing import Self
 from django.conf import settings
 from django.db import connection
 from django.http import StreamingHttpResponse
+from redis.exceptions import RedisError
 
 from inference.services.streams import Event
 from store.core.errors import TransientError
+
+logger = logging.getLogger(__name__)
 
 HEARTBEAT_S = 15.0
 """A comment is sent after so much silence, so that proxies and dead clients are noticed."""
@@ -70,16 +74,19 @@ class EventBytes(Iterator[bytes]):
     def _write(self, events: Iterator[Event | None]) -> Iterator[bytes]:
         started = spoken = time.monotonic()
         yield f"retry: {RETRY_MS}\n\n".encode()
-        for event in events:
-            now = time.monotonic()
-            if event is not None:
-                spoken = now
-                yield encode(event)
-            elif now - spoken > HEARTBEAT_S:
-                spoken = now
-                yield b": still here\n\n"
-            if now - started > MAX_STREAM_S:
-                return
+        try:
+            for event in events:
+                now = time.monotonic()
+                if event is not None:
+                    spoken = now
+                    yield encode(event)
+                elif now - spoken > HEARTBEAT_S:
+                    spoken = now
+                    yield b": still here\n\n"
+                if now - started > MAX_STREAM_S:
+                    return
+        except RedisError:  # pages that are cut off a few times ask again and again instead
+            logger.warning("a stream was cut: Valkey does not answer")
 
 
 def encode(event: Event) -> bytes:

@@ -83,12 +83,8 @@ def _table() -> dict[str, License]:
         share_alike=True,
     )
     add("cc-by-nc-2.0 cc-by-nc-3.0 cc-by-nc-4.0", _NO_MONEY, _NC)
-    add(
-        "cc-by-nc-sa-2.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0",
-        _NO_MONEY,
-        _NC,
-        share_alike=True,
-    )
+    nc_sa = "cc-by-nc-sa-2.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0"
+    add(nc_sa, _NO_MONEY, _NC, share_alike=True)
     add("cc-by-nd-4.0", ("yes", "no", "yes"), _ND)
     add("cc-by-nc-nd-3.0 cc-by-nc-nd-4.0", ("no", "no", "yes"), f"{_NC} {_ND}")
     add(

@@ -21,6 +21,7 @@ from mdit_py_plugins.footnote import footnote_plugin
 from mdit_py_plugins.tasklists import tasklists_plugin
 
 from catalog.cards.highlighting import CLASS, highlight
+from catalog.cards.summaries import summary_of
 
 RENDERER_VERSION = "cards-1"
 """Raised whenever the HTML may come out differently; older stored HTML is made anew."""
@@ -235,22 +236,6 @@ def tangle(text: str) -> str | None:
     if any(len(line) - len(line.lstrip()) > 400 for line in lines):
         return "it is indented too deep"
     return None
-
-
-def summary_of(body: str) -> str:
-    """Return the first running text of a card, at most 200 characters, without Markdown."""
-    for block in re.split(r"\n\s*\n", body[:20_000]):
-        line = " ".join(block.split())
-        if not line or line.startswith(("#", "|", "```", "<", "![", "---", ">", "- ", "* ", "[!")):
-            continue
-        text = re.sub(r"!\[[^\]]*\]\([^)]*\)", "", line)
-        text = re.sub(r"\[([^\]]{0,200})\]\([^)]{0,500}\)", r"\1", text)
-        text = re.sub(r"[*_`~]+|<[^>]{0,200}>", "", text).strip()
-        if len(text) > 200:
-            text = text[:199].rsplit(" ", 1)[0] + "…"
-        if text:
-            return text
-    return ""
 
 
 def clean(html: str, *, file_base: str, page_base: str) -> str:

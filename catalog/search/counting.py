@@ -1,6 +1,6 @@
 """Counting what the matches of a search have in common."""
 
-import heapq
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,6 @@ from django.utils.translation import gettext as _
 
 from catalog.search.amounts import format_amount
 from catalog.search.fields import FIELDS, MEASURES, Field, Measure
-from catalog.search.index import Tally
 from catalog.search.matching import Matches
 from catalog.search.query import SearchQuery
 
@@ -90,32 +89,15 @@ def _count(matches: Matches, field: Field, chosen: tuple[str, ...]) -> list[tupl
         counts = [(value, tally.count(field.name, value)) for value, _label in field.choices]
         return [(value, count) for value, count in counts if count or value in chosen]
     own = [(value, tally.count(field.name, value)) for value in chosen]
-    best = _best(matches, tally, field, skip=chosen) if among else []
+    best = tally.best(field.name, top=field.top, accept=_acceptable(matches, field, chosen))
     return sorted(own, key=_largest_first) + best
 
 
-def _best(
-    matches: Matches, tally: Tally, field: Field, *, skip: tuple[str, ...]
-) -> list[tuple[str, int]]:
-    """Return the ``field.top`` values with the highest counts, without counting every value.
-
-    Values come with the largest bounds first; once a bound is below the least count kept, nothing
-    better can follow.
-    """
-    kept: list[int] = []
-    found: list[tuple[str, int]] = []
-    for value, bound, ground, overlay in tally.values(field.name):
-        if len(kept) == field.top and bound < kept[0]:
-            break
-        count = tally.common(ground, overlay)
-        if not count or value in skip or (field.name == "tag" and _is_derived(matches, value)):
-            continue
-        found.append((value, count))
-        if len(kept) < field.top:
-            heapq.heappush(kept, count)
-        else:
-            heapq.heappushpop(kept, count)
-    return sorted(found, key=_largest_first)[: field.top]
+def _acceptable(matches: Matches, field: Field, chosen: tuple[str, ...]) -> Callable[[str], bool]:
+    """Return what tells whether a value is worth a line: not chosen already, no derived tag."""
+    if field.name == "tag":
+        return lambda value: value not in chosen and not _is_derived(matches, value)
+    return lambda value: value not in chosen
 
 
 def _largest_first(item: tuple[str, int]) -> tuple[int, str]:

@@ -15,6 +15,7 @@ What changed is kept apart: a repository's sets are those of the *ground* until 
 those of the *overlay*, which is small and quickly changed again. Now and then both are merged.
 """
 
+import heapq
 import math
 import threading
 from collections import OrderedDict
@@ -34,6 +35,8 @@ MERGE_FROM = 200
 MEMO_MOST = 64
 """Answers of the database kept until something changes, each about 15 kB at 100,000 listings."""
 
+_BLOCK = 256
+"""Values counted in one go."""
 _NOTHING = BitMap()
 _NEVER = 2**62
 """A transaction id that no transaction has."""
@@ -207,22 +210,36 @@ class Tally:
 
     def count(self, field: str, value: str) -> int:
         """Return how many have it."""
-        ground, overlay = self.index.ground(field, value), self.index.overlay(field)
-        return self.common(ground, overlay.get(value, _NOTHING))
-
-    def values(self, field: str) -> Iterator[tuple[str, float, BitMap, BitMap]]:
-        """Yield every value, what its count cannot exceed (never rising), and its two sets."""
-        overlay = self.index.overlay(field)
-        for value, ids in overlay.items():
-            yield value, math.inf, self.index.ground(field, value), ids
-        for value, ids in self.index.ranked(field):
-            if value not in overlay:
-                yield value, len(ids), ids, _NOTHING
-
-    def common(self, ground: BitMap, overlay: BitMap) -> int:
-        """Return how many are in the two sets of a value."""
-        found: int = self.settled.intersection_cardinality(ground)
+        found: int = self.settled.intersection_cardinality(self.index.ground(field, value))
+        overlay = self.index.overlay(field).get(value, _NOTHING)
         return found + self.moved.intersection_cardinality(overlay) if overlay else found
+
+    def best(self, field: str, *, top: int, accept: Callable[[str], bool]) -> list[tuple[str, int]]:
+        """Return the ``top`` accepted values with the highest counts, ties by value.
+
+        Not every value is counted: the largest sets come first, and once the next set is smaller
+        than the least count kept, nothing better can follow.
+        """
+        kept: list[tuple[int, str]] = []
+        for bound, counts in self._blocks(field):
+            least = -kept[-1][0] if len(kept) == top else 1
+            if bound < least:
+                break
+            kept += [(-n, value) for value, n in counts() if n >= least and accept(value)]
+            kept = heapq.nsmallest(top, kept)
+        return [(value, -negative) for negative, value in kept]
+
+    def _blocks(self, field: str) -> Iterator[tuple[float, Callable[[], list[tuple[str, int]]]]]:
+        """Yield all values in blocks: the most a count can be (never rising), and the counts."""
+        overlay = self.index.overlay(field)
+        yield math.inf, lambda: [(value, self.count(field, value)) for value in overlay]
+        ranked, count = self.index.ranked(field), self.settled.intersection_cardinality
+        for start in range(0, len(ranked), _BLOCK):
+            block = ranked[start : start + _BLOCK]
+            yield (
+                len(block[0][1]),
+                lambda block=block: [(v, count(ids)) for v, ids in block if v not in overlay],
+            )
 
 
 def _take_out(sets: Sets, repo_ids: BitMap) -> None:

@@ -92,14 +92,11 @@ def publish(
         expected_parent: Commit id, or its beginning, the head must have.
 
     Raises:
-        ForbiddenError: not the viewer's to change.
-        RevisionNotFoundError: no such branch.
+        ForbiddenError, RevisionNotFoundError: not the viewer's to change; no such branch.
         StaleParentError: the branch has moved.
-        BadPathError: a path cannot be stored.
-        EntryNotFoundError: something to delete or rename is not there.
+        BadPathError, EntryNotFoundError: a path cannot be stored, or is not there.
         NotOwnedError: an LFS object is not this repository's.
-        TooLargeError: a file belongs into LFS, or there are too many operations.
-        InvalidError: no title.
+        TooLargeError, InvalidError: too much, or no title.
     Nothing is written in any of these cases.
     """
     check_may(viewer, repo, to="write")

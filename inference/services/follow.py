@@ -88,16 +88,27 @@ def _in_order(events: list[Event]) -> list[Event]:
 
 
 def _look(run: GenerationRun) -> Event:
-    run.refresh_from_db(fields=["state", "job"])
-    if run.has_ended:
-        run.refresh_from_db()
-        event = endings.last_event(run)
+    """Return how ``run`` ended, or where it stands."""
+    now = GenerationRun.objects.select_related("job").filter(pk=run.pk).first()
+    if now is None:
+        event = endings.last_event(_deleted(run))
+    elif now.has_ended:
+        event = endings.last_event(now)
     else:
-        standing = runs.standing(run)
-        event = Event("status", status_of(standing))
+        event = Event("status", status_of(runs.standing(now)))
     if not connection.in_atomic_block:
         connection.close()
     return event
+
+
+def _deleted(run: GenerationRun) -> GenerationRun:
+    """Return what to say of a run that went with its model."""
+    return GenerationRun(
+        public_id=run.public_id,
+        state=GenerationRun.State.FAILED,
+        error_code="deleted",
+        error="The model was deleted, and everything it wrote with it.",
+    )
 
 
 def status_of(standing: runs.Standing) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 const POLL_MS = 700;
 const RETRY_MS = 3000;
+const MOST_CUTS = 3; // a stream cut so often without a word in between is given up for polling
 
 const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
 const wait = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
@@ -82,8 +83,10 @@ class Playground {
 
   stream(run) {
     const source = new EventSource(run.events_url);
+    let cuts = 0;
     const take = (message) => {
       if (this.run !== run) { source.close(); return; }
+      cuts = 0;
       const data = JSON.parse(message.data);
       if (message.lastEventId) this.last = message.lastEventId;
       if (this.accept(message.type, data)) source.close();
@@ -92,8 +95,11 @@ class Playground {
       source.addEventListener(kind, take);
     }
     source.addEventListener("error", () => {
-      // CONNECTING: the browser comes back by itself. CLOSED: it was refused, so ask again and again.
-      if (source.readyState === EventSource.CLOSED && this.run === run) this.poll(run);
+      // CONNECTING: the browser comes back by itself. CLOSED: it was refused.
+      cuts += 1;
+      if (source.readyState !== EventSource.CLOSED && cuts < MOST_CUTS) return;
+      source.close();
+      if (this.run === run) this.poll(run);
     });
   }
 

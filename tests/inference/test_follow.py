@@ -152,6 +152,19 @@ def test_a_snapshot_of_an_ended_run_always_tells_the_end(
     assert snapshot.last_id == "0-0"
 
 
+def test_a_run_that_was_deleted_ends_its_stream(prompted: Ask) -> None:
+    run = prompted()
+    watcher = follow.watch(run)
+    first = next(watcher)
+    GenerationRun.objects.all().delete()
+
+    rest = [event for event in watcher if event is not None]
+
+    assert first is not None
+    assert first.kind == "status"
+    assert [(event.kind, event.data["error_code"]) for event in rest] == [("failed", "deleted")]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_no_connection_is_held_while_nothing_happens(prompted: Ask) -> None:
     run = prompted()

@@ -10,6 +10,7 @@ import pytest
 from django.db import connection
 from django.template import Context, Template
 from django.test import Client, RequestFactory
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from accounts.models import User
 from accounts.viewer import Viewer
@@ -459,6 +460,21 @@ def test_a_place_is_given_back_once(settings: Any) -> None:
     assert sse.SLOTS.taken == 1
     sse.SLOTS.free()
     assert list(stream) == [b"retry: 2000\n\n"]
+
+
+def test_a_stream_ends_quietly_when_valkey_goes_away(caplog: pytest.LogCaptureFixture) -> None:
+    def cut() -> Any:
+        yield Event("start", {}, 1, "1-0")
+        raise RedisConnectionError("away")
+
+    assert sse.SLOTS.take() is True
+    stream = sse.EventBytes(cut())
+
+    lines = list(stream)
+    stream.close()
+
+    assert lines == [b"retry: 2000\n\n", b"id: 1-0\nevent: start\ndata: {}\n\n"]
+    assert "a stream was cut" in caplog.text
 
 
 def test_a_stream_inside_a_transaction_keeps_its_connection(db: None) -> None:

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.cards import highlighting, rendering
-from catalog.cards.rendering import render_card, render_text, summary_of
+from catalog.cards.rendering import render_card, render_text
+from catalog.cards.summaries import summary_of
 
 FILES, PAGES = "/ns/m/resolve/main/", "/ns/m/blob/main/"
 
