@@ -5,7 +5,7 @@ in one transaction: objects, ref, index, verdicts that need no long look, the li
 a long look becomes a job.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -82,13 +82,14 @@ def publish(
 ) -> Published:
     """Apply ``operations`` in order on top of a branch and index the result.
 
+    Nothing is written when it raises.
+
     Args:
         viewer: Who publishes; becomes the author.
         repo: Through ``catalog.access``.
         revision: A branch or pull request ref.
         operations: Consumed once; contents are written as they come, so memory stays flat.
-        title: First line of the message, 1 to 1000 characters.
-        message: The rest.
+        title, message: First line of the message (1 to 1000 characters), and the rest.
         expected_parent: Commit id, or its beginning, the head must have.
 
     Raises:
@@ -97,25 +98,18 @@ def publish(
         BadPathError, EntryNotFoundError: a path cannot be stored, or is not there.
         NotOwnedError: an LFS object is not this repository's.
         TooLargeError, InvalidError: too much, or no title.
-    Nothing is written in any of these cases.
     """
     check_may(viewer, repo, to="write")
     author = viewer.signed_in().username
     _check_texts(title, message)
     with transaction.atomic():
-        target = _writable(repo, revision)
-        store = ObjectStore(repo.pk)
+        target, store = _writable(repo, revision), ObjectStore(repo.pk)
         prepared = list(_prepare(store, repo, operations))
         store.flush()
-
-        def edit(locked_store: ObjectStore, tree: WorkTree) -> None:
-            commits.apply_operations(locked_store, tree, prepared)
-            _track_lfs(locked_store, tree, prepared)
-
         written = commits.write_commit(
             repo=repo,
             ref_name=target.ref_name or "",
-            edit=edit,
+            edit=_editing(prepared),
             title=title,
             message=message,
             author=author,
@@ -124,6 +118,14 @@ def publish(
         if written.changes:
             index_revision(repo, written, ref_name=target.ref_name or "")
     return Published(written.commit, has_changed=bool(written.changes))
+
+
+def _editing(prepared: list[commits.Operation]) -> Callable[[ObjectStore, WorkTree], None]:
+    def edit(store: ObjectStore, tree: WorkTree) -> None:
+        commits.apply_operations(store, tree, prepared)
+        _track_lfs(store, tree, prepared)
+
+    return edit
 
 
 def _check_texts(title: str, message: str) -> None:

@@ -39,6 +39,12 @@ def default_signals() -> Iterator[None]:
         signal.signal(number, handler)
 
 
+@pytest.fixture
+def own_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spare the hold that keeps the test run's own engines."""
+    monkeypatch.setattr(holding, "_open_holds", set())
+
+
 def test_end_of_the_process_releases(data_dir: Path) -> None:
     forgetful = "import sys; from pathlib import Path; from store import engines\n"
     forgetful += "engines.hold(Path(sys.argv[1]), durable=False)"  # result dropped
@@ -127,6 +133,7 @@ print(child)
         second.kill()
 
 
+@pytest.mark.usefixtures("own_holds")
 def test_what_a_forked_child_does_first(data_dir: Path, default_signals: None) -> None:
     held = engines.hold(data_dir, postgres=False, durable=False)
     assert signal.getsignal(signal.SIGTERM) is holding._exit
@@ -195,6 +202,7 @@ def test_a_release_that_cannot_lock_leaves_them_for_the_next(
     assert engine_processes(data_dir) == []
 
 
+@pytest.mark.usefixtures("own_holds")
 def test_the_end_of_the_process_survives_a_release_that_fails(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -49,11 +49,11 @@ def buckets(env: Env) -> list[str]:
 
 def test_the_bucket_is_made_once(s3: Env, capsys: pytest.CaptureFixture[str]) -> None:
     site.make_bucket(s3)
-    assert buckets(s3) == ["store-objects"]
+    assert buckets(s3).count("store-objects") == 1
     assert capsys.readouterr().out == "bucket store-objects: made\n"
 
     site.make_bucket(s3)
-    assert buckets(s3) == ["store-objects"]
+    assert buckets(s3).count("store-objects") == 1
 
 
 def test_an_existing_bucket_is_left_alone(
