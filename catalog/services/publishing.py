@@ -89,7 +89,8 @@ def publish(
         repo: Through ``catalog.access``.
         revision: A branch or pull request ref.
         operations: Consumed once; contents are written as they come, so memory stays flat.
-        title, message: First line of the message (1 to 1000 characters), and the rest.
+        title: First line of the message, 1 to 1000 characters.
+        message: The rest.
         expected_parent: Commit id, or its beginning, the head must have.
 
     Raises:
@@ -100,7 +101,6 @@ def publish(
         TooLargeError, InvalidError: too much, or no title.
     """
     check_may(viewer, repo, to="write")
-    author = viewer.signed_in().username
     _check_texts(title, message)
     with transaction.atomic():
         target, store = _writable(repo, revision), ObjectStore(repo.pk)
@@ -112,7 +112,7 @@ def publish(
             edit=_editing(prepared),
             title=title,
             message=message,
-            author=author,
+            author=viewer.signed_in().username,
             expected_parent=expected_parent,
         )
         if written.changes:
