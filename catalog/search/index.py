@@ -225,21 +225,18 @@ class Tally:
             least = -kept[-1][0] if len(kept) == top else 1
             if bound < least:
                 break
-            kept += [(-n, value) for value, n in counts() if n >= least and accept(value)]
+            kept += [(-n, value) for value, n in counts if n >= least and accept(value)]
             kept = heapq.nsmallest(top, kept)
         return [(value, -negative) for negative, value in kept]
 
-    def _blocks(self, field: str) -> Iterator[tuple[float, Callable[[], list[tuple[str, int]]]]]:
+    def _blocks(self, field: str) -> Iterator[tuple[float, Iterator[tuple[str, int]]]]:
         """Yield all values in blocks: the most a count can be (never rising), and the counts."""
         overlay = self.index.overlay(field)
-        yield math.inf, lambda: [(value, self.count(field, value)) for value in overlay]
+        yield math.inf, ((value, self.count(field, value)) for value in overlay)
         ranked, count = self.index.ranked(field), self.settled.intersection_cardinality
         for start in range(0, len(ranked), _BLOCK):
             block = ranked[start : start + _BLOCK]
-            yield (
-                len(block[0][1]),
-                lambda block=block: [(v, count(ids)) for v, ids in block if v not in overlay],
-            )
+            yield len(block[0][1]), ((v, count(ids)) for v, ids in block if v not in overlay)
 
 
 def _take_out(sets: Sets, repo_ids: BitMap) -> None:
