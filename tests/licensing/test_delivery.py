@@ -1,6 +1,7 @@
 """The one door for bytes: who gets what, and how a file server answers."""
 
 import io
+import os
 import zipfile
 
 import pytest
@@ -255,6 +256,20 @@ def test_a_crash_of_the_flush_counts_nothing_twice(client: Client, repo: ModelRe
     assert not valkey().exists(counting.FLUSHING)
 
 
+def test_what_a_crashed_flush_left_comes_before_what_is_new(
+    client: Client, repo: ModelRepo
+) -> None:
+    body(client.get(url("model.safetensors")))
+    valkey().rename(counting.BUFFER, counting.FLUSHING)
+    body(client.get(url("notes.txt")))
+
+    written = counting.flush()
+
+    assert written == 2
+    assert DownloadCount.objects.get().files == 2
+    assert not valkey().exists(counting.FLUSHING, counting.BUFFER)
+
+
 def test_counts_of_deleted_repositories_are_dropped(client: Client, repo: ModelRepo) -> None:
     body(client.get(url("model.safetensors")))
     repo.delete()
@@ -362,10 +377,9 @@ def test_a_limited_file_knows_how_far_it_came(tmp_path) -> None:
     part = LimitedFile(source, 2, 5)
 
     assert part.readable()
+    assert os.lseek(part.fileno(), 0, os.SEEK_CUR) == 2
     assert part.read(3) == b"234"
     assert not part.is_complete
-    import os
-
     assert os.lseek(part.fileno(), 0, os.SEEK_CUR) == 5
     assert part.seek(7) == 7  # what socket.sendfile does at its end
     assert part.is_complete
