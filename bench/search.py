@@ -5,19 +5,18 @@ before, and since then a publisher changed a listing. Times are wall times of ``
 ``facets`` as the list page calls them, database included, web server and templates not.
 """
 
-import os
 import random
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
+
+from bench._live import set_up_django
 
 COUNT = 100_000
 EACH = 40
 """Questions of each kind."""
-DATA_DIR = Path("var/bench").resolve()
 SORTS = ("trending", "downloads", "likes", "newest", "updated", "parameters", "size", "name")
 
 Question = Callable[[], object]
@@ -25,11 +24,7 @@ Question = Callable[[], object]
 
 def run() -> list[tuple[str, str]]:
     """Measure and return (figure, value) rows."""
-    os.environ["STORE_DATA_DIR"] = str(DATA_DIR)
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "store.settings")
-    import django
-
-    django.setup()
+    set_up_django()
     from store.boot import hold_engines
 
     with hold_engines():

@@ -3,12 +3,17 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from django.db import connection
+
 from catalog.history.errors import EntryNotFoundError
 from catalog.history.objects import EMPTY_TREE, LINK_MODE, ObjectStore, TreeItem
 from catalog.history.pointers import LfsPointer
-from catalog.models import Commit, GitObject, ModelRepo
+from catalog.models import Commit, ModelRepo
 
-_BATCH = 5000
+_SIZES = """
+    SELECT oid, size_bytes, lfs_sha256, lfs_size_bytes FROM catalog_gitobject
+    WHERE repo_id = %s AND oid = ANY(%s)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +65,25 @@ def list_entries(
     Raises:
         EntryNotFoundError: the revision has no such folder.
     """
-    store = ObjectStore(repo.pk)
-    root = tree_of(repo, commit_oid)
-    if path:
-        item = _find(store, root, path)
-        if item is None or not item.is_tree:
-            raise missing_entry(path, commit_oid)
-        root = item.oid
-    prefix = f"{path}/" if path else ""
-    found = _below(store, root, prefix, recursive=recursive)
-    return _with_sizes(repo, found)
+    return _with_sizes(repo, _lines(repo, commit_oid, path, recursive=recursive))
+
+
+def list_page(
+    repo: ModelRepo,
+    commit_oid: str,
+    path: str = "",
+    *,
+    recursive: bool = False,
+    start: int,
+    limit: int,
+) -> tuple[list[Entry], bool]:
+    """Return ``limit`` entries of ``list_entries`` from number ``start``, and whether more come.
+
+    Raises:
+        EntryNotFoundError: the revision has no such folder.
+    """
+    found = _lines(repo, commit_oid, path, recursive=recursive)
+    return _with_sizes(repo, found[start : start + limit]), len(found) > start + limit
 
 
 def find_entries(repo: ModelRepo, commit_oid: str, paths: Iterable[str]) -> dict[str, Entry]:
@@ -118,6 +132,19 @@ def _find(store: ObjectStore, root: str, path: str) -> TreeItem | None:
     return here
 
 
+def _lines(
+    repo: ModelRepo, commit_oid: str, path: str, *, recursive: bool
+) -> list[tuple[str, TreeItem]]:
+    store = ObjectStore(repo.pk)
+    root = tree_of(repo, commit_oid)
+    if path:
+        item = _find(store, root, path)
+        if item is None or not item.is_tree:
+            raise missing_entry(path, commit_oid)
+        root = item.oid
+    return _below(store, root, f"{path}/" if path else "", recursive=recursive)
+
+
 def _below(
     store: ObjectStore, root: str, prefix: str, *, recursive: bool
 ) -> list[tuple[str, TreeItem]]:
@@ -149,11 +176,9 @@ def _depth_first(
 
 def _with_sizes(repo: ModelRepo, found: list[tuple[str, TreeItem]]) -> list[Entry]:
     oids = list({item.oid for _, item in found if not item.is_tree})
-    sizes: dict[str, tuple[int, str, int | None]] = {}
-    for start in range(0, len(oids), _BATCH):
-        rows = GitObject.objects.filter(repo=repo, oid__in=oids[start : start + _BATCH])
-        columns = rows.values_list("oid", "size_bytes", "lfs_sha256", "lfs_size_bytes")
-        sizes |= {oid: (size, sha256, lfs_size) for oid, size, sha256, lfs_size in columns}
+    with connection.cursor() as cursor:  # one array, where the ORM would write a list of names
+        cursor.execute(_SIZES, [repo.pk, oids])
+        sizes = {oid: (size, sha256, lfs_size) for oid, size, sha256, lfs_size in cursor}
     return [_entry(path, item, sizes) for path, item in found]
 
 
@@ -172,6 +197,7 @@ __all__ = [
     "find_entries",
     "find_entry",
     "list_entries",
+    "list_page",
     "missing_entry",
     "read_blob",
     "tree_of",

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 from django.db import transaction
@@ -19,6 +20,10 @@ logger = logging.getLogger(__name__)
 
 JUDGED_AT_ONCE = 200
 """Files of one commit that are judged while the client waits; the rest is the job's."""
+KEPT_TOGETHER = 500
+"""Verdicts written in one go; what a job that dies has to find out again."""
+
+_FOUND = ["verdict", "kind", "code", "reason", "report", "scanner_version", "scanned_at"]
 
 
 def judge_paths(
@@ -42,15 +47,11 @@ def judge_paths(
         if scan.scanner_version == SCANNER_VERSION
     }
     fresh = [entry for entry in entries if (entry.oid, entry.path) not in known]
-    waits = 0
-    for count, entry in enumerate(fresh):
-        if budget is AT_ONCE and count >= JUDGED_AT_ONCE:
-            scan = _row(repo, entry, verdict=FileScan.Verdict.PENDING)
-        else:
-            scan = _judge(repo, entry, budget)
-        waits += scan.verdict == FileScan.Verdict.PENDING
-        _keep(scan)
-    return waits
+    looked_at = fresh[:JUDGED_AT_ONCE] if budget is AT_ONCE else fresh
+    waits = _keep(_judge(repo, entry, budget) for entry in looked_at)
+    return waits + _keep(
+        _row(repo, entry, verdict=FileScan.Verdict.PENDING) for entry in fresh[len(looked_at) :]
+    )
 
 
 def scan_commit(repo_id: int, commit_oid: str) -> dict[str, Any]:
@@ -110,11 +111,15 @@ def _row(repo: ModelRepo, entry: Entry, **values: Any) -> FileScan:
     )
 
 
-def _keep(scan: FileScan) -> None:
-    values = {
-        name: getattr(scan, name)
-        for name in ("verdict", "kind", "code", "reason", "report", "scanner_version", "scanned_at")
-    }
-    FileScan.objects.update_or_create(
-        repo=scan.repo, blob_oid=scan.blob_oid, path=scan.path, defaults=values
-    )
+def _keep(scans: Iterable[FileScan]) -> int:
+    """Store verdicts as they come, some at a time; return how many are not final."""
+    waits, scans = 0, iter(scans)
+    while batch := list(islice(scans, KEPT_TOGETHER)):
+        FileScan.objects.bulk_create(
+            batch,
+            update_conflicts=True,
+            unique_fields=["repo", "blob_oid", "path"],
+            update_fields=_FOUND,
+        )
+        waits += sum(scan.verdict == FileScan.Verdict.PENDING for scan in batch)
+    return waits

@@ -8,7 +8,7 @@ from accounts.viewer import Viewer
 from catalog.access import repo_for
 from catalog.history import log
 from catalog.history.refs import CONVERTS, HEADS, PULLS, TAGS, resolve
-from catalog.history.trees import find_entries, list_entries
+from catalog.history.trees import find_entries, list_page
 from catalog.models import Ref
 from hub import shapes
 from hub.answers import hub_view, page_link
@@ -32,17 +32,23 @@ def tree(
     repo = repo_for(viewer, ns, name)
     commit_oid = resolve(repo, rev).commit_oid
     expand = flag(request, "expand")
-    entries = list_entries(repo, commit_oid, path.strip("/"), recursive=flag(request, "recursive"))
     most = EXPANDED_PAGE if expand else TREE_PAGE
     limit = min(number(request, "limit", most, least=1), most)
     cursor = request.GET.get("cursor", "")
     start = int(decode_cursor(cursor, length=1)[0]) if cursor else 0
-    page = entries[start : start + limit]
+    page, has_more = list_page(
+        repo,
+        commit_oid,
+        path.strip("/"),
+        recursive=flag(request, "recursive"),
+        start=start,
+        limit=limit,
+    )
     last = log.last_commits(repo, commit_oid, [entry.path for entry in page]) if expand else {}
     answer = JsonResponse(
         [shapes.tree_entry(entry, last.get(entry.path)) for entry in page], safe=False
     )
-    if start + limit < len(entries):
+    if has_more:
         answer["Link"] = page_link(request, cursor=encode_cursor([start + limit]))
     return answer
 
