@@ -66,7 +66,7 @@ def pages(store: Live) -> list[tuple[str, str]]:
 
 
 def _names(http: requests.Session, url: str) -> list[str]:
-    rows = http.get(f"{url}/api/models?limit=100&sort=trending", timeout=60).json()
+    rows = http.get(f"{url}/api/models?limit=100&sort=trendingScore", timeout=60).json()
     found = [row["id"] for row in rows]
     return [name for name in found if http.get(f"{url}/{name}/tree/main", timeout=60).ok]
 
