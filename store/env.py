@@ -115,7 +115,7 @@ class Env(BaseSettings):
     model_folder_bytes: Annotated[int, Ge(64 * MIB)] = 20 * GIB
     """Size of the model files workers keep ready under ``models`` in the data folder, in bytes.
     With local storage they are links and need no room of their own."""
-    box_memory_bytes: Annotated[int, Ge(256 * MIB)] = 8 * GIB
+    box_memory_bytes: Annotated[int, Ge(512 * MIB)] = 8 * GIB
     """Memory one model process may use, in bytes."""
     generation_timeout_s: Annotated[int, Ge(5), Le(3600)] = 300
     """Wall time one generation may take, in seconds, loading included."""

@@ -28,8 +28,9 @@ def scan_commit(context: JobContext) -> dict[str, Any]:
 def sweep_uploads(_context: JobContext) -> dict[str, Any]:
     """Clear away uploads nobody finished."""
     from catalog.content import uploads
+    from catalog.services import staging
 
-    return {"removed": uploads.sweep_uploads()}
+    return {"removed": uploads.sweep_uploads() + staging.sweep_staged()}
 
 
 def refresh_trends(_context: JobContext) -> dict[str, Any]:
@@ -44,6 +45,14 @@ def flush_downloads(_context: JobContext) -> dict[str, Any]:
     from licensing.delivery import counting
 
     return {"rows": counting.flush()}
+
+
+def refresh_downloads(_context: JobContext) -> dict[str, Any]:
+    """Let yesterday's downloads leave the thirty-day figures."""
+    from licensing.delivery import counting
+
+    counting.refresh_counters()
+    return {}
 
 
 def generate(context: JobContext) -> dict[str, Any]:
@@ -66,6 +75,7 @@ HANDLERS: Mapping[JobName, Handler] = {
     JobName.SWEEP_UPLOADS: sweep_uploads,
     JobName.REFRESH_TRENDS: refresh_trends,
     JobName.FLUSH_DOWNLOADS: flush_downloads,
+    JobName.REFRESH_DOWNLOADS: refresh_downloads,
     JobName.GENERATE: generate,
 }
 

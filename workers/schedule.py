@@ -33,6 +33,9 @@ class Errand:
 ERRANDS = {
     "sweep-jobs": Errand("workers.sweep", schedule(10), expires_s=10),
     "flush-downloads": Errand("workers.flush_downloads", schedule(30), expires_s=30),
+    "refresh-downloads": Errand(
+        "workers.refresh_downloads", crontab(hour="0", minute="7"), expires_s=3600
+    ),
     "sweep-uploads": Errand("workers.sweep_uploads", crontab(minute="17"), expires_s=1800),
     "refresh-trends": Errand("workers.refresh_trends", crontab(minute="*/10"), expires_s=600),
     "forget-old": Errand("workers.forget_old", crontab(minute="37"), expires_s=1800),

@@ -45,6 +45,12 @@ def flush_downloads() -> None:
     jobs.enqueue(JobName.FLUSH_DOWNLOADS, key=ERRAND)
 
 
+@app.task(name="workers.refresh_downloads")
+def refresh_downloads() -> None:
+    """See ``JobName.REFRESH_DOWNLOADS``."""
+    jobs.enqueue(JobName.REFRESH_DOWNLOADS, key=ERRAND)
+
+
 @app.task(name="workers.sweep_uploads")
 def sweep_uploads() -> None:
     """See ``JobName.SWEEP_UPLOADS``."""

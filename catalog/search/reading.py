@@ -29,7 +29,7 @@ def _bar(measure: Measure) -> str:
 
 def _all_sql() -> str:
     """Return SQL that gives (field, value, packed ids)."""
-    # noqas: our own names; nobody else's text is in any of these
+    # Our own names; nobody else's text is in any of these
     parts = [
         f"SELECT '{PUBLIC}', '', {_IDS} FROM {_JOINED} WHERE NOT r.is_private",  # noqa: S608
         f"SELECT '{PRIVATE}', n.id::text, {_IDS} FROM {_JOINED} WHERE r.is_private GROUP BY 2",  # noqa: S608

@@ -5,6 +5,7 @@ through the same door as every other file, which hashes and verifies them.
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -141,15 +142,26 @@ def discard(staged: StagedFile) -> None:
 
 
 def sweep_staged() -> int:
-    """Forget files nobody touched for three days. Returns how many."""
+    """Forget files nobody touched for three days, or whose repository went; return how many."""
+    limit = timezone.now() - IDLE
     count = 0
-    for staged in StagedFile.objects.filter(touched_at__lt=timezone.now() - IDLE):
+    for staged in StagedFile.objects.filter(touched_at__lt=limit):
         discard(staged)
         count += 1
+    for path in _folder().glob("*"):
+        with suppress(FileNotFoundError):  # committed meanwhile
+            is_old = path.stat().st_mtime < limit.timestamp()
+            if is_old and not StagedFile.objects.filter(public_id=path.name).exists():
+                path.unlink()
+                count += 1
     return count
 
 
 def _file(staged: StagedFile) -> Path:
     """Return where the bytes wait; the name is ours, never the publisher's."""
+    return _folder() / staged.public_id
+
+
+def _folder() -> Path:
     folder: Path = settings.SPOOL_DIR / "staged"
-    return folder / staged.public_id
+    return folder

@@ -60,6 +60,7 @@ class JobName(StrEnum):
     SWEEP_UPLOADS = "catalog.sweep_uploads"
     REFRESH_TRENDS = "catalog.refresh_trends"
     FLUSH_DOWNLOADS = "licensing.flush_downloads"
+    REFRESH_DOWNLOADS = "licensing.refresh_downloads"
     GENERATE = "inference.generate"
 
 
@@ -81,6 +82,7 @@ POLICIES: Mapping[JobName, Policy] = {
     JobName.SWEEP_UPLOADS: Policy(Queue.DEFAULT),
     JobName.REFRESH_TRENDS: Policy(Queue.DEFAULT),
     JobName.FLUSH_DOWNLOADS: Policy(Queue.DEFAULT),
+    JobName.REFRESH_DOWNLOADS: Policy(Queue.DEFAULT),
     JobName.GENERATE: Policy(Queue.INFERENCE, max_attempts=3, lease_s=30, time_limit_s=3600),
 }
 

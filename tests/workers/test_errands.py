@@ -39,6 +39,7 @@ def context_of(name: JobName, **args: int | str) -> JobContext:
     ("task", "name"),
     [
         (tasks.flush_downloads, JobName.FLUSH_DOWNLOADS),
+        (tasks.refresh_downloads, JobName.REFRESH_DOWNLOADS),
         (tasks.sweep_uploads, JobName.SWEEP_UPLOADS),
         (tasks.refresh_trends, JobName.REFRESH_TRENDS),
     ],
@@ -130,16 +131,19 @@ def test_jobs_of_other_rooms_call_their_services(db: None, monkeypatch: pytest.M
     from accounts.services import mailing
     from catalog.content import uploads
     from catalog.search import trends
-    from catalog.services import scanning
+    from catalog.services import scanning, staging
     from inference.runners import generation
     from inference.services import endings
     from licensing.delivery import counting
 
     monkeypatch.setattr(mailing, "send", lambda letter, ident, language: (letter, ident, language))
     monkeypatch.setattr(scanning, "scan_commit", lambda repo, oid: {"judged": (repo, oid)})
-    monkeypatch.setattr(uploads, "sweep_uploads", lambda: 3)
+    monkeypatch.setattr(uploads, "sweep_uploads", lambda: 2)
+    monkeypatch.setattr(staging, "sweep_staged", lambda: 1)
     monkeypatch.setattr(trends, "refresh_trends", lambda: 5)
     monkeypatch.setattr(counting, "flush", lambda: 4)
+    refreshed: list[str] = []
+    monkeypatch.setattr(counting, "refresh_counters", lambda: refreshed.append("all"))
     monkeypatch.setattr(generation, "run_generation", lambda _context, run_id: {"run": run_id})
     settled: list[int] = []
     monkeypatch.setattr(endings, "settle", settled.append)
@@ -153,6 +157,7 @@ def test_jobs_of_other_rooms_call_their_services(db: None, monkeypatch: pytest.M
             JobName.SWEEP_UPLOADS: {},
             JobName.REFRESH_TRENDS: {},
             JobName.FLUSH_DOWNLOADS: {},
+            JobName.REFRESH_DOWNLOADS: {},
             JobName.GENERATE: {"run_id": 9},
         }.items()
     }
@@ -164,9 +169,11 @@ def test_jobs_of_other_rooms_call_their_services(db: None, monkeypatch: pytest.M
         JobName.SWEEP_UPLOADS: {"removed": 3},
         JobName.REFRESH_TRENDS: {"changed": 5},
         JobName.FLUSH_DOWNLOADS: {"rows": 4},
+        JobName.REFRESH_DOWNLOADS: {},
         JobName.GENERATE: {"run": 9},
     }
     assert settled == [12]
+    assert refreshed == ["all"]
 
 
 # ── presence ────────────────────────────────────────────────────────────────────────────────────

@@ -1,6 +1,8 @@
 """Pages of the catalog: what they show, to whom, and with how many queries."""
 
 import json
+import os
+from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -382,6 +384,24 @@ def test_staged_files_are_replaced_limited_and_swept(
     StagedFile.objects.update(touched_at=timezone.now() - timedelta(days=4))
     assert staging.sweep_staged() == 1
     assert str(other).startswith("a (0 of 6)")
+
+
+def test_staged_files_of_a_deleted_repository_are_swept(
+    alice: User, as_alice, settings: Any
+) -> None:
+    from catalog.services import staging
+
+    repo = make_repo(alice)
+    staged = staging.stage(as_alice, repo, path="a", size_bytes=5)
+    path = settings.SPOOL_DIR / "staged" / staged.public_id
+    repo.delete()
+
+    assert staging.sweep_staged() == 0
+    assert path.exists()  # may belong to a commit that is on its way
+    os.utime(path, (0, 0))
+
+    assert staging.sweep_staged() == 1
+    assert not path.exists()
 
 
 def test_components_page_and_docs(client: Client, db: None) -> None:
