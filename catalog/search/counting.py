@@ -45,11 +45,6 @@ class Facet:
     """Of a histogram: the chosen least value, as typed into a form."""
     high: str = ""
 
-    @property
-    def most(self) -> int:
-        """The largest count, for drawing bars; at least 1."""
-        return max((value.count for value in self.values), default=0) or 1
-
     def as_dict(self) -> dict[str, Any]:
         """Return the facet as the REST API shows it."""
         return {
