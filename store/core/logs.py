@@ -14,6 +14,13 @@ _SHARED: list[structlog.typing.Processor] = [
 ]
 
 
+class _News(logging.Filter):
+    """Leaves out that ``/readyz`` said no: whoever asks it knows, and at a start it is usual."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return getattr(getattr(record, "request", None), "path", "") != "/readyz"
+
+
 def configure(options: Mapping[str, str]) -> None:
     """Set up logging for this process.
 
@@ -47,10 +54,12 @@ def configure(options: Mapping[str, str]) -> None:
                     ],
                 }
             },
+            "filters": {"news": {"()": _News}},
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
             "root": {"handlers": ["stderr"], "level": options["level"].upper()},
             "loggers": {
                 "django.server": {"level": "WARNING"},
+                "django.request": {"filters": ["news"]},
                 "botocore": {"level": "WARNING"},
                 "boto3": {"level": "WARNING"},
             },
