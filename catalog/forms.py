@@ -9,11 +9,9 @@ class VisibilityForm(forms.Form):
 
     is_private = forms.TypedChoiceField(
         label=_("Who can see it"),
-        choices=[("", _("Everybody")), ("true", _("Only its owners"))],
+        choices=[("false", _("Everybody")), ("true", _("Only its owners"))],
         coerce=lambda value: value == "true",
         widget=forms.RadioSelect,
-        required=False,
-        empty_value=None,
     )
 
 

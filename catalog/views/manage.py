@@ -24,7 +24,9 @@ def settings_page(request: HttpRequest, ns: str, name: str) -> HttpResponse:
         request.POST.get("form", ""): request.POST or None
     }
     forms = {
-        "visibility": VisibilityForm(bound["visibility"], initial={"is_private": repo.is_private}),
+        "visibility": VisibilityForm(
+            bound["visibility"], initial={"is_private": str(repo.is_private).lower()}
+        ),
         "move": MoveForm(
             bound["move"], initial={"namespace": repo.namespace.name, "name": repo.name}
         ),

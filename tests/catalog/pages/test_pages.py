@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from typing import Any
 
 import pytest
@@ -219,7 +220,13 @@ def test_settings_rename_and_delete(client: Client, alice: User, repo: ModelRepo
     client.force_login(alice)
     url = "/alice/tiny/settings"
 
+    open_page = text(client, url)
+    undecided = client.post(url, {"form": "visibility"})
+    still_open = not ModelRepo.objects.get(name="tiny").is_private
     hidden = client.post(url, {"form": "visibility", "is_private": "true"})
+    hidden_page = text(client, url)
+    undecided_again = client.post(url, {"form": "visibility"})
+    still_hidden = ModelRepo.objects.get(name="tiny").is_private
     taken = client.post(url, {"form": "move", "namespace": "alice", "name": "base"})
     moved = client.post(url, {"form": "move", "namespace": "alice", "name": "new"})
     old = client.get("/alice/tiny/tree/main", headers=HTML)
@@ -227,6 +234,10 @@ def test_settings_rename_and_delete(client: Client, alice: User, repo: ModelRepo
     kept = ModelRepo.objects.filter(name="new").exists()
     gone = client.post("/alice/new/settings", {"form": "delete", "confirmation": "alice/new"})
 
+    assert re.findall(r'value="(true|false)"[^>]* checked', open_page) == ["false"]
+    assert re.findall(r'value="(true|false)"[^>]* checked', hidden_page) == ["true"]
+    assert (undecided.status_code, undecided_again.status_code) == (200, 200)
+    assert (still_open, still_hidden) == (True, True)
     assert hidden["Location"] == url
     assert b"already exists" in taken.content
     assert moved["Location"] == "/alice/new/settings"
