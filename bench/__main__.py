@@ -77,8 +77,8 @@ def main(arguments: list[str]) -> int:
     wanted = chosen.names or names()
     if len(wanted) > 1:  # each in a process of its own: none finds what another left behind
         flags = ["--write"] if chosen.write else []
-        done = [subprocess.run([sys.executable, "-m", "bench", n, *flags]) for n in wanted]
-        return max(each.returncode for each in done)
+        command = [sys.executable, "-m", "bench"]
+        return max(subprocess.call([*command, name, *flags]) for name in wanted)
     where = machine()
     rows: Rows = importlib.import_module(f"bench.{wanted[0]}").run()
     show(wanted[0], rows)

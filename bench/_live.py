@@ -1,5 +1,6 @@
 """A whole running store for benches, on a data folder that is kept between runs."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -80,6 +81,7 @@ def set_up_django() -> None:
     import django
 
     django.setup()
+    logging.getLogger().setLevel(logging.WARNING)  # one line for each request is too much here
 
 
 def token(store: Live) -> str:
