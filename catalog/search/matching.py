@@ -98,9 +98,25 @@ def name_part(index: FacetIndex, part: str) -> BitMap:
 
 
 def _range(index: FacetIndex, measure: str, low: int | None, high: int | None) -> BitMap:
-    column = MEASURE[measure].column
+    """Return the listings in a range: those of whole bars as counted, the ends as asked for."""
+    column, edges = MEASURE[measure].column, MEASURE[measure].edges
+    low, high = max(low or 0, 1), _MOST if high is None else high
+    starts, ends = (1, *edges), (*(edge - 1 for edge in edges), _MOST)
+    whole = [
+        bar
+        for bar, (start, end) in enumerate(zip(starts, ends, strict=True))
+        if low <= start and end <= high
+    ]
     sql = f"{_IDS} catalog_listing WHERE {column} BETWEEN %(low)s AND %(high)s{_AMONG}"
-    return _ask(index, sql, low=max(low or 0, 1), high=_MOST if high is None else high)
+    if not whole:
+        return _ask(index, sql, low=low, high=high)
+    with index.lock:
+        found = index.having(measure, tuple(map(str, whole)), needs_all=False)
+    if low < starts[whole[0]]:
+        found = found | _ask(index, sql, low=low, high=starts[whole[0]] - 1)
+    if ends[whole[-1]] < high:
+        found = found | _ask(index, sql, low=ends[whole[-1]] + 1, high=high)
+    return found
 
 
 def _ask(index: FacetIndex, sql: str, **parameters: str | int) -> BitMap:

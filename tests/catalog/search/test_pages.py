@@ -217,7 +217,13 @@ def test_each_order(sort: str, expected: str) -> None:
 
 @pytest.mark.parametrize(
     ("query", "more"),
-    [(SearchQuery(), 0), (SearchQuery(text="poem"), 1), (SearchQuery(size_min=1), 1)],
+    [
+        (SearchQuery(), 0),
+        (SearchQuery(text="poem"), 1),
+        (SearchQuery(size_min=1), 0),
+        (SearchQuery(size_min=2), 1),
+        (SearchQuery(size_min=2, size_max=2 * 10**6), 2),
+    ],
 )
 def test_the_number_of_questions_does_not_grow_with_the_shelf(
     query: SearchQuery, more: int, alice: User
@@ -236,5 +242,5 @@ def test_the_number_of_questions_does_not_grow_with_the_shelf(
 
     assert questions() == few
     # Who the viewer is (2), what changed, and, as this very transaction changed it, the whole
-    # catalogue; the words or the range; the order and the rows.
+    # catalogue; the words or the ends of a range; the order and the rows.
     assert few == [6 + more, 2 + more]
