@@ -9,8 +9,9 @@ from django.utils.functional import SimpleLazyObject
 
 from accounts.models import User
 from accounts.services.tokens import authenticate
+from accounts.throttling import REFUSED, count_refused_token, refusal
 from accounts.viewer import Viewer
-from store.core.errors import BadCredentialsError
+from store.core.errors import BadCredentialsError, RateLimitedError
 from store.core.web import client_address, error_page
 
 Handler = Callable[[HttpRequest], HttpResponseBase]
@@ -74,6 +75,10 @@ class ViewerMiddleware:
         return self.get_response(request)
 
     def _refuse(self, request: HttpRequest, error: BadCredentialsError) -> HttpResponseBase:
+        try:
+            count_refused_token(request)
+        except RateLimitedError as too_many:
+            return refusal(request, too_many, REFUSED)
         response = error_page(request, error)
         response["X-Error-Message"] = error.message
         response["WWW-Authenticate"] = 'Bearer realm="Authentication required", charset="UTF-8"'

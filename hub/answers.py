@@ -37,7 +37,8 @@ _CODES: dict[type[StoreError], str] = {
 
 _EXPOSED = (
     "X-Repo-Commit, X-Request-Id, X-Error-Code, X-Error-Message, X-Total-Count, ETag, Link,"
-    " Accept-Ranges, Content-Range, Content-Length, X-Linked-Size, X-Linked-ETag, X-Xet-Hash"
+    " Accept-Ranges, Content-Range, Content-Length, X-Linked-Size, X-Linked-ETag, X-Xet-Hash,"
+    " RateLimit, RateLimit-Policy, Retry-After"
 )
 
 

@@ -105,6 +105,20 @@ class Env(BaseSettings):
 
     rate_limits: Literal["on", "off"] = "on"
     """Limits on requests, log-ins and generations. Off only for tests and closed networks."""
+    rate_window_s: Annotated[int, Ge(1), Le(3600)] = 300
+    """Length of the windows in which requests are counted, in seconds."""
+    visitor_api_requests: Annotated[int, Ge(0)] = 3_000
+    """Calls of the APIs one address may make in a window when nobody is signed in. 0: any."""
+    visitor_resolvers_requests: Annotated[int, Ge(0)] = 15_000
+    """Files one address may ask for in a window when nobody is signed in. 0: any."""
+    visitor_pages_requests: Annotated[int, Ge(0)] = 3_000
+    """Pages one address may ask for in a window when nobody is signed in. 0: any."""
+    user_api_requests: Annotated[int, Ge(0)] = 15_000
+    """Calls of the APIs one account may make in a window. 0: any."""
+    user_resolvers_requests: Annotated[int, Ge(0)] = 75_000
+    """Files one account may ask for in a window. 0: any."""
+    user_pages_requests: Annotated[int, Ge(0)] = 15_000
+    """Pages one account may ask for in a window. 0: any."""
     visitor_tokens_per_day: Annotated[int, Ge(0)] = 20_000
     """New tokens a visitor who is not signed in may generate in a day."""
     user_tokens_per_day: Annotated[int, Ge(0)] = 200_000

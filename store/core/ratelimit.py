@@ -47,6 +47,7 @@ def hit(window: Window, key: str, *, cost: int = 1) -> Standing:
             f"Too many requests ({window.name}). Try again in {standing.reset_s} seconds.",
             retry_after_s=standing.reset_s,
             limit=window.name,
+            quota=window.quota,
         )
     return standing
 

@@ -1,0 +1,144 @@
+"""How many requests one caller may make: three buckets, as hub clients know them.
+
+A caller is an account, wherever it calls from, or else an address. Every answer of the programs'
+buckets says how much is left (``RateLimit``, ``RateLimit-Policy``: the IETF draft's fields, in the
+form ``huggingface_hub`` reads), so a client can wait exactly long enough instead of guessing.
+"""
+
+import ipaddress
+import logging
+import re
+import time
+from collections.abc import Callable
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponseBase
+from redis.exceptions import RedisError
+
+from accounts.viewer import Viewer
+from store.core.errors import RateLimitedError
+from store.core.ratelimit import Standing, Window, hit
+from store.core.web import client_address, error_page
+
+logger = logging.getLogger(__name__)
+
+Handler = Callable[[HttpRequest], HttpResponseBase]
+
+API, RESOLVERS, PAGES = "api", "resolvers", "pages"
+REFUSED = "refused-tokens"
+REFUSED_MOST = 300
+"""Dead or forged tokens one address may send in a window, whatever it calls."""
+HEADERS_OF = frozenset({API, RESOLVERS})
+
+_UNCOUNTED = re.compile(r"/(?:static/|healthz$|readyz$|api/lfs/)")
+"""``api/lfs``: links whose signature was counted when it was made."""
+_RESOLVERS = re.compile(
+    r"/[^/]+(?:/[^/]+)?/(?:resolve|raw|archive)/|/[^/]+/[^/]+/info/lfs/objects/[0-9a-f]{64}$"
+)
+_API = re.compile(r"/api/|/[^/]+/[^/]+/info/lfs/")
+_WARN_EVERY_S = 60.0
+
+
+def bucket_of(path: str) -> str | None:
+    """Return the bucket a path is counted in; ``None``: in none."""
+    if _UNCOUNTED.match(path):
+        return None
+    if _RESOLVERS.match(path):
+        return RESOLVERS
+    return API if _API.match(path) else PAGES
+
+
+def caller_key(request: HttpRequest) -> str | None:
+    """Return whose requests are counted together; ``None``: they cannot be told apart.
+
+    A visitor behind a proxy nobody told us of (``STORE_TRUSTED_PROXIES``) has the proxy's address,
+    which is everybody's: one of them must not use up the others' requests.
+    """
+    is_known = "Authorization" in request.headers or settings.SESSION_COOKIE_NAME in request.COOKIES
+    viewer: Viewer | None = request.viewer if is_known else None  # type: ignore[attr-defined]
+    if viewer is not None and viewer.user is not None:
+        return f"user:{viewer.user.pk}"
+    if "X-Forwarded-For" in request.headers and not settings.ENV.trusted_proxies:
+        return None
+    return f"address:{_network(client_address(request))}"
+
+
+def _network(address: str) -> str:
+    """Return the address; of IPv6 the /64, which is what one customer gets."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if found.version == 4:
+        return str(found)
+    return str(ipaddress.ip_network((found, 64), strict=False))
+
+
+class RateLimitMiddleware:
+    """Counts each request before anything is done for it; needs ``ViewerMiddleware`` before it."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        bucket = None if request.method == "OPTIONS" else bucket_of(request.path_info)
+        if bucket is None or settings.ENV.rate_limits == "off":
+            return self.get_response(request)
+        try:
+            standing = _count(request, bucket)
+        except RateLimitedError as error:
+            return refusal(request, error, bucket)
+        answer = self.get_response(request)
+        if standing is not None and bucket in HEADERS_OF and "RateLimit" not in answer:
+            _tell(answer, standing)
+        return answer
+
+
+def count_refused_token(request: HttpRequest) -> None:
+    """Count a token that is not valid.
+
+    Raises:
+        RateLimitedError: too many came from this address.
+    """
+    window = Window(REFUSED, REFUSED_MOST, settings.ENV.rate_window_s)
+    _hit(window, f"address:{_network(client_address(request))}")
+
+
+def refusal(request: HttpRequest, error: RateLimitedError, bucket: str) -> HttpResponseBase:
+    """Answer a request too many, in the shape of the door it came to."""
+    answer = error_page(request, error)
+    answer["X-Error-Message"] = error.message
+    window = Window(bucket, int(str(error.extra["quota"])), settings.ENV.rate_window_s)
+    _tell(answer, Standing(window, 0, error.retry_after_s))
+    if bucket in HEADERS_OF:  # programs in other sites' pages must be able to read it, too
+        answer["Access-Control-Allow-Origin"] = "*"
+    return answer
+
+
+def _count(request: HttpRequest, bucket: str) -> Standing | None:
+    key = caller_key(request)
+    if key is None:
+        return None
+    kind = "user" if key.startswith("user:") else "visitor"
+    quota: int = getattr(settings.ENV, f"{kind}_{bucket}_requests")
+    return _hit(Window(bucket, quota, settings.ENV.rate_window_s), key) if quota else None
+
+
+_warned_at = 0.0
+
+
+def _hit(window: Window, key: str) -> Standing | None:
+    """Count one event; without Valkey nobody is counted, and nobody is kept out."""
+    global _warned_at  # noqa: PLW0603 - a clock of this process
+    try:
+        return hit(window, key)
+    except RedisError:
+        if time.monotonic() - _warned_at > _WARN_EVERY_S:
+            _warned_at = time.monotonic()
+            logger.warning("requests are not limited: Valkey does not answer")
+        return None
+
+
+def _tell(answer: HttpResponseBase, standing: Standing) -> None:
+    for name, value in standing.headers().items():
+        answer[name] = value
