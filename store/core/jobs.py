@@ -22,7 +22,7 @@ from django.db.models.functions import Concat, Right
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from store.core.errors import ConflictError
+from store.core.errors import ConflictError, TransientError
 from store.core.models import Job
 
 logger = logging.getLogger(__name__)
@@ -32,6 +32,7 @@ RUN_TASK = "workers.run"
 MAX_LOG_CHARS = 20_000
 """A job keeps the last so many characters of its log."""
 _SWEPT_AT_ONCE = 500
+_ENQUEUE_TRIES = 50
 
 
 class LeaseLostError(ConflictError):
@@ -98,17 +99,25 @@ def enqueue(name: JobName, *, delay_s: float = 0, key: str = "", **args: int | s
 
     Returns:
         The new job, or the open one with the same key.
+
+    Raises:
+        TransientError: jobs with this key end as fast as they are asked for. Nothing is queued.
     """
     due = timezone.now() + timedelta(seconds=delay_s)
-    try:
-        with transaction.atomic():
-            job = Job.objects.create(
-                name=name, queue=POLICIES[name].queue, key=key, args=args, not_before=due
-            )
-    except IntegrityError:
-        return Job.objects.get(name=name, key=key, state__in=Job.OPEN)
-    transaction.on_commit(partial(nudge, job, delay_s=delay_s))
-    return job
+    values = {"name": name, "queue": POLICIES[name].queue, "key": key, "args": args}
+    is_open = Q(name=name, key=key, state__in=Job.OPEN)
+    for _ in range(_ENQUEUE_TRIES):
+        try:
+            with transaction.atomic():
+                job = Job.objects.create(**values, not_before=due)
+        except IntegrityError:
+            # The open one may end before it is read: then there is room for a new one.
+            if found := Job.objects.filter(is_open).first():
+                return found
+        else:
+            transaction.on_commit(partial(nudge, job, delay_s=delay_s))
+            return job
+    raise TransientError(f"The job {name} cannot be queued now. Try again in a moment.")
 
 
 def nudge(job: Job, *, delay_s: float = 0) -> None:

@@ -24,6 +24,7 @@ from store.core.jobs import (
     sweep,
 )
 from store.core.models import Job
+from tests.threads import at_once
 
 SCAN = JobName.SCAN_COMMIT
 
@@ -113,6 +114,23 @@ def test_an_ended_job_frees_its_key(db: None) -> None:
     assert taken.finish() is True
 
     assert enqueue(SCAN, key="k").pk != first.pk
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_key_that_is_freed_while_it_is_asked_for(sent: list[dict[str, Any]]) -> None:
+    """Asking never fails because the open job ended between two looks."""
+
+    def ask_and_end(_: int) -> int:
+        try:
+            for _turn in range(60):
+                job = enqueue(SCAN, key="k")
+                Job.objects.filter(pk=job.pk).update(state=Job.State.DONE)
+        finally:
+            connection.close()
+        return 60
+
+    assert at_once(ask_and_end, 4) == [60] * 4
+    assert not Job.objects.filter(state__in=Job.OPEN).exists()
 
 
 def test_a_broker_that_is_down_only_delays(
