@@ -9,6 +9,8 @@ import pytest
 from django.conf import settings
 from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.test import Client
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from accounts.models import Scope, User
 from accounts.services.tokens import create_token
@@ -17,6 +19,11 @@ from store.core.models import Job
 from store.core.valkey import valkey
 from tests import live
 from tests.factories import make_user
+
+hypothesis_settings.register_profile(
+    "shared-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("shared-machine")  # which pauses, and that is no defect
 
 
 @pytest.fixture(scope="session")

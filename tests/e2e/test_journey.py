@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -59,9 +60,20 @@ def make_token(page: Page, store: LiveStore) -> str:
     else:
         form.locator("select[name=scope]").select_option("write")
     form.locator("button").last.click()
+    shown = page.locator("main").get_by_text(re.compile(r"hf_[A-Za-z0-9]{34}")).first
+    expect(shown).to_be_visible(timeout=30_000)
     text = re.search(r"hf_[A-Za-z0-9]{34}", page.content())
     assert text, page.content()
     return text[0]
+
+
+def reload_until(page: Page, text: str) -> None:
+    """Wait for what a worker adds to the page, as a person would: by looking again."""
+    until = time.monotonic() + 60
+    while not page.get_by_text(text).first.is_visible() and time.monotonic() < until:
+        page.wait_for_timeout(500)
+        page.reload()
+    expect(page.get_by_text(text).first).to_be_visible()
 
 
 def logits_equal(store: LiveStore, repo: str, folder: Path, home: Path) -> bool:
@@ -104,8 +116,8 @@ def test_publish_try_download_load_delete(
 
     page.goto(f"{store.url}/models?q=my-gpt")
     page.get_by_role("link", name=f"{name}/my-gpt").first.click()
-    expect(page.get_by_text("Clean").first).to_be_visible()
-    expect(page.get_by_text("GPT2LMHeadModel").first).to_be_visible()
+    reload_until(page, "Clean")
+    reload_until(page, "GPT2LMHeadModel")
 
     page.locator("textarea[name=prompt]").fill("It is a truth")
     page.locator("[name=max_new_tokens]").fill("8")

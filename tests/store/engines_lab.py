@@ -22,14 +22,20 @@ from store.engines.processes import has_ended
 REPO = Path(__file__).resolve().parents[2]
 
 HOLDER = """
+import select
 import sys
 from pathlib import Path
 from store import engines
 held = engines.hold(Path(sys.argv[1]), durable=False)
 print("held", flush=True)
+while not select.select([sys.stdin], [], [], 0.5)[0]:
+    pass
 sys.stdin.readline()
 """
-"""Another store command: holds the engines until its input ends."""
+"""Another store command: holds the engines until its input ends.
+
+It looks up twice a second: a signal that comes just before a read is not seen until that ends.
+"""
 
 AS_ROOT = os.geteuid() == 0
 
