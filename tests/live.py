@@ -1,5 +1,6 @@
 """A whole running store, as ``make run`` starts it, for clients and browsers to use."""
 
+import json
 import os
 import secrets
 import shutil
@@ -13,6 +14,7 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 START_S = 120
@@ -55,6 +57,23 @@ class LiveStore:
             scope,
         )
         return name, token
+
+    def settled(self, repo: str, token: str) -> None:
+        """Return once the workers have judged every file of the newest revision."""
+        until = time.monotonic() + START_S
+        while time.monotonic() < until:
+            files = self.ask(f"/api/v1/models/{repo}/files", token)["results"]
+            if all(file["verdict"] != "pending" for file in files):
+                return
+            time.sleep(0.2)
+        raise AssertionError(f"the files of {repo} were not judged in {START_S} s: {files}")
+
+    def ask(self, path: str, token: str = "") -> Any:
+        """GET JSON."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        request = urllib.request.Request(self.url + path, headers=headers)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
 
     def stop(self) -> int:
         """Stop everything as Ctrl-C does; return the exit status."""

@@ -1,6 +1,7 @@
 """Shapes of the REST API's models. In and out are apart; out is read-only."""
 
 from typing import Any
+from urllib.parse import quote
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -99,7 +100,7 @@ class FileOut(serializers.Serializer[Any]):
     def get_download_url(self, entry: Entry) -> str:
         """Return where the bytes are."""
         base, repo, oid = (self.context[key] for key in ("origin", "repo", "commit_oid"))
-        return f"{base}/{repo.full_name}/resolve/{oid}/{entry.path}"
+        return f"{base}/{repo.full_name}/resolve/{oid}/{quote(entry.path)}"
 
     def _scan(self, entry: Entry) -> FileScan | None:
         found: FileScan | None = self.context["scans"].get((entry.oid, entry.path))

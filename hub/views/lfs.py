@@ -66,11 +66,12 @@ def _object(
     transfers: list[str],
 ) -> dict[str, Any]:
     oid, size_bytes = _checked(item)
-    answer: dict[str, Any] = {"oid": oid, "size": size_bytes, "authenticated": True}
+    answer: dict[str, Any] = {"oid": oid, "size": size_bytes}
     try:
         owned = owned_size(repo, oid)
         if operation == "download":
             return answer | {"actions": _download(request, repo, oid, owned)}
+        answer["authenticated"] = True
         if owned is not None:
             uploads.check_size(owned, size_bytes)
             return answer
@@ -94,12 +95,10 @@ def _checked(item: Any) -> tuple[str, int]:
 
 
 def _download(request: HttpRequest, repo: ModelRepo, oid: str, owned: int | None) -> dict[str, Any]:
+    """Point to the object; not marked as authenticated, git-lfs proves itself there as here."""
     if owned is None:
         raise NotFoundError("Object does not exist in this repository.")
-    href = f"{origin(request)}/{repo.full_name}.git/info/lfs/objects/{oid}"
-    authorization = request.headers.get("Authorization")
-    header = {"Authorization": authorization} if authorization else {}
-    return {"download": {"href": href, "header": header}}
+    return {"download": {"href": f"{origin(request)}/{repo.full_name}.git/info/lfs/objects/{oid}"}}
 
 
 def _upload_actions(request: HttpRequest, repo: ModelRepo, upload: Upload) -> dict[str, Any]:
