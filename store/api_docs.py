@@ -1,5 +1,6 @@
 """The REST API's documentation as a page of the site, made from its own schema."""
 
+import json
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -33,7 +34,21 @@ def _groups(schema: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
                         {"description": "", **parameter}
                         for parameter in operation.get("parameters", [])
                     ],
+                    "needs_token": {} not in operation.get("security", [{}]),
                     "has_body": "requestBody" in operation,
+                    "body": _example(operation.get("requestBody", {})),
+                    "answer": _example(_success(operation)),
                 }
             )
     return groups
+
+
+def _success(operation: dict[str, Any]) -> dict[str, Any]:
+    return next((part for status, part in operation["responses"].items() if status < "3"), {})
+
+
+def _example(part: dict[str, Any]) -> str:
+    """Return the first example of a body or an answer as indented JSON; empty without one."""
+    examples = part.get("content", {}).get("application/json", {}).get("examples", {})
+    first = next(iter(examples.values()), None)
+    return json.dumps(first["value"], indent=2, ensure_ascii=False) if first else ""

@@ -19,6 +19,7 @@ from store.core.models import Job
 from store.core.valkey import valkey
 from tests import live
 from tests.factories import make_user
+from tests.openapi import CheckedClient
 
 hypothesis_settings.register_profile(
     "shared-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -109,6 +110,12 @@ def as_bob(bob: User) -> Viewer:
 
 
 @pytest.fixture
+def client() -> Client:
+    """A program or browser nobody is signed in to."""
+    return CheckedClient()
+
+
+@pytest.fixture
 def token_for() -> Callable[..., str]:
     """Make a token: ``token_for(user, "write")`` gives its text."""
 
@@ -134,7 +141,7 @@ def browser_of() -> Callable[[User], Client]:
     """A signed-in Django test client."""
 
     def make(user: User) -> Client:
-        client = Client()
+        client = CheckedClient()
         client.force_login(user)
         return client
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.models import AccessToken, Organization, Role, Scope, User
@@ -32,6 +33,12 @@ class TokenOut(serializers.Serializer[Any]):
     expires_at = serializers.DateTimeField(allow_null=True)
     last_used_at = serializers.DateTimeField(allow_null=True)
     revoked_at = serializers.DateTimeField(allow_null=True)
+
+
+class TokensOut(serializers.Serializer[Any]):
+    """All tokens of the caller, newest first."""
+
+    results = TokenOut(many=True)
 
 
 class NewTokenOut(TokenOut):
@@ -67,10 +74,11 @@ class OrganizationOut(serializers.Serializer[Any]):
     name = serializers.CharField()
     full_name = serializers.CharField()
     bio = serializers.CharField()
-    homepage = serializers.URLField()
+    homepage = serializers.CharField(help_text="An address, or empty.")
     is_private_by_default = serializers.BooleanField()
     members = serializers.SerializerMethodField()
 
+    @extend_schema_field(MemberOut(many=True))
     def get_members(self, organization: Organization) -> list[dict[str, str]]:
         """Return everybody with their role."""
         rows = organization.memberships.select_related("user").order_by("user__username")

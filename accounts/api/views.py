@@ -1,12 +1,14 @@
 """``/api/v1/me``, tokens and organizations."""
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import status
+from rest_framework.permissions import IsAuthenticatedOrReadOnly
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.api import examples
 from accounts.api.serializers import (
     MemberIn,
     MeOut,
@@ -14,7 +16,7 @@ from accounts.api.serializers import (
     NewTokenIn,
     NewTokenOut,
     OrganizationOut,
-    TokenOut,
+    TokensOut,
 )
 from accounts.models import AccessToken, Organization, Role, Scope, User
 from accounts.rest import viewer
@@ -27,7 +29,7 @@ from store.core.errors import ForbiddenError, NotFoundError
 class MeView(APIView):
     """The caller."""
 
-    @extend_schema(operation_id="me", summary="Who am I", responses=MeOut)
+    @extend_schema(operation_id="me", summary="Who am I", responses=MeOut, examples=[examples.ME])
     def get(self, request: Request) -> Response:
         """Answer the person behind the token or the session."""
         return Response(MeOut(viewer(request).signed_in()).data)
@@ -36,22 +38,23 @@ class MeView(APIView):
 class TokensView(APIView):
     """The caller's tokens."""
 
-    @extend_schema(operation_id="tokens_list", summary="List tokens", responses=TokenOut(many=True))
+    @extend_schema(
+        operation_id="tokens_list",
+        summary="List tokens",
+        responses=TokensOut,
+        examples=[examples.TOKENS],
+    )
     def get(self, request: Request) -> Response:
         """Answer all tokens, newest first, without their secrets."""
         rows: QuerySet[AccessToken] = AccessToken.objects.filter(user=_owner(viewer(request)))
-        return Response({"results": TokenOut(rows.order_by("-created_at"), many=True).data})
+        return Response(TokensOut({"results": rows.order_by("-created_at")}).data)
 
     @extend_schema(
         operation_id="tokens_create",
         summary="Make a token",
         request=NewTokenIn,
         responses={201: NewTokenOut},
-        examples=[
-            OpenApiExample(
-                "Laptop", value={"name": "laptop", "scopes": ["write"]}, request_only=True
-            )
-        ],
+        examples=[examples.TOKEN_BODY, examples.NEW_TOKEN],
     )
     def post(self, request: Request) -> Response:
         """Make a token; its text is in this answer and nowhere else."""
@@ -87,6 +90,7 @@ class OrganizationsView(APIView):
         summary="Make an organization",
         request=NewOrganizationIn,
         responses={201: OrganizationOut},
+        examples=[examples.ORGANIZATION_BODY, examples.NEW_ORGANIZATION],
     )
     def post(self, request: Request) -> Response:
         """Make an organization with the caller as its admin."""
@@ -100,8 +104,13 @@ class OrganizationsView(APIView):
 class OrganizationView(APIView):
     """One organization."""
 
+    permission_classes = (IsAuthenticatedOrReadOnly,)
+
     @extend_schema(
-        operation_id="organizations_read", summary="Read an organization", responses=OrganizationOut
+        operation_id="organizations_read",
+        summary="Read an organization",
+        responses=OrganizationOut,
+        examples=[examples.ORGANIZATION],
     )
     def get(self, request: Request, name: str) -> Response:
         """Answer the organization with its members."""
@@ -116,6 +125,7 @@ class MemberView(APIView):
         summary="Give somebody a role",
         request=MemberIn,
         responses=OrganizationOut,
+        examples=[examples.ROLE_BODY, examples.ORGANIZATION],
     )
     def put(self, request: Request, name: str, user: str) -> Response:
         """Add the person, or change their role."""
@@ -126,7 +136,8 @@ class MemberView(APIView):
     @extend_schema(
         operation_id="organizations_remove_member",
         summary="Take somebody out",
-        responses=OrganizationOut,
+        responses={200: OrganizationOut},
+        examples=[examples.ORGANIZATION],
     )
     def delete(self, request: Request, name: str, user: str) -> Response:
         """Take the person out; the last admin stays."""

@@ -52,6 +52,33 @@ class ModelOut(serializers.Serializer[Any]):
         return f"{self.context['origin']}/{listing.full_name}"
 
 
+class FacetValueOut(serializers.Serializer[Any]):
+    """One line of a facet, or one bar of a histogram."""
+
+    value = serializers.CharField(help_text="As the query parameter takes it.")
+    label = serializers.CharField()  # type: ignore[assignment]
+    count = serializers.IntegerField()
+    is_selected = serializers.BooleanField()
+
+
+class FacetOut(serializers.Serializer[Any]):
+    """The values of one field among the matches, its own condition left out."""
+
+    name = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]
+    is_histogram = serializers.BooleanField()
+    values = FacetValueOut(many=True)
+
+
+class ModelsPageOut(serializers.Serializer[Any]):
+    """One page of a search."""
+
+    results = ModelOut(many=True)
+    next = serializers.CharField(allow_null=True, help_text="Cursor of the page that follows.")
+    total = serializers.IntegerField(help_text="Matches on all pages.")
+    facets = FacetOut(many=True, required=False, help_text="When asked for.")
+
+
 class ModelDetailOut(ModelOut):
     """One model in full."""
 
@@ -83,6 +110,7 @@ class FileOut(serializers.Serializer[Any]):
     reason = serializers.SerializerMethodField()
     download_url = serializers.SerializerMethodField()
 
+    @extend_schema_field(serializers.CharField(allow_null=True))
     def get_sha256(self, entry: Entry) -> str | None:
         """Return the content's digest, of LFS files."""
         return entry.lfs.sha256 if entry.lfs else None
@@ -107,6 +135,15 @@ class FileOut(serializers.Serializer[Any]):
         return found
 
 
+class FilesPageOut(serializers.Serializer[Any]):
+    """One page of a revision's files."""
+
+    revision = serializers.CharField(help_text="The commit that was listed.")
+    results = FileOut(many=True)
+    next = serializers.CharField(allow_null=True, help_text="Cursor of the page that follows.")
+    total = serializers.IntegerField(help_text="Files of the revision.")
+
+
 class RevisionOut(serializers.Serializer[Any]):
     """One commit."""
 
@@ -118,6 +155,13 @@ class RevisionOut(serializers.Serializer[Any]):
     authored_at = serializers.DateTimeField()
 
 
+class RevisionsPageOut(serializers.Serializer[Any]):
+    """One page of a history, newest first."""
+
+    results = RevisionOut(many=True)
+    next = serializers.CharField(allow_null=True, help_text="Cursor of the page that follows.")
+
+
 class ByHashOut(serializers.Serializer[Any]):
     """Where a content occurs, among what the caller may read."""
 
@@ -125,6 +169,12 @@ class ByHashOut(serializers.Serializer[Any]):
     path = serializers.CharField()
     size_bytes = serializers.IntegerField()
     verdict = serializers.CharField()
+
+
+class FoundOut(serializers.Serializer[Any]):
+    """All places of a content."""
+
+    results = ByHashOut(many=True)
 
 
 class NewModelIn(serializers.Serializer[Any]):

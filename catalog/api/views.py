@@ -3,71 +3,52 @@
 from typing import Any
 
 from django.http import HttpRequest
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import status
+from rest_framework.permissions import IsAuthenticatedOrReadOnly
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.rest import viewer
 from catalog.access import repo_for
+from catalog.api import examples, parameters
 from catalog.api.serializers import (
-    ByHashOut,
-    FileOut,
+    FilesPageOut,
+    FoundOut,
     ModelDetailOut,
-    ModelOut,
     ModelSettingsIn,
+    ModelsPageOut,
     NewModelIn,
-    RevisionOut,
+    RevisionsPageOut,
 )
 from catalog.history import log
 from catalog.history.refs import resolve
-from catalog.history.trees import list_entries
-from catalog.models import FileScan, Listing, ModelCard
+from catalog.history.trees import list_page
+from catalog.models import FileScan, Listing, ModelCard, ModelRepo
 from catalog.search.counting import Facet
 from catalog.search.query import SearchQuery
 from catalog.search.run import search, search_with_facets
 from catalog.services.lookup import by_hash
 from catalog.services.repos import NewRepo, change_settings, create_repo, delete_repo, move_repo
-from store.core.errors import InvalidError
-from store.core.paging import decode_cursor, encode_cursor
+from store.core.paging import BadCursorError, decode_cursor, decode_offset, encode_cursor
 from store.core.web import origin
-
-PAGE, MAX_PAGE = 20, 100
-
-_CURSOR = [
-    OpenApiParameter("cursor", str, description="From `next` of the page before."),
-    OpenApiParameter("limit", int, description=f"1 to {MAX_PAGE}, default {PAGE}."),
-]
-_REVISION = OpenApiParameter("revision", str, description="Branch, tag or commit; default main.")
-_ERROR = OpenApiExample(
-    "Error",
-    value={"error": {"code": "repo_not_found", "message": "There is no model a/b.", "extra": {}}},
-    response_only=True,
-    status_codes=["404"],
-)
 
 
 class ModelsView(APIView):
     """All models."""
 
+    permission_classes = (IsAuthenticatedOrReadOnly,)
+
     @extend_schema(
         operation_id="models_list",
         summary="Search models",
-        parameters=[
-            OpenApiParameter("q", str, description="Words in names, cards and tags."),
-            OpenApiParameter("task", str, many=True),
-            OpenApiParameter("language", str, many=True),
-            OpenApiParameter("license", str, many=True),
-            OpenApiParameter("author", str),
-            OpenApiParameter("sort", str, description="relevance, trending, downloads, likes …"),
-            OpenApiParameter("facets", bool, description="Also count the facets' values."),
-            *_CURSOR,
-        ],
-        responses=ModelOut(many=True),
+        parameters=[*parameters.SEARCH, *parameters.paging()],
+        responses=ModelsPageOut,
+        examples=[examples.MODELS],
     )
     def get(self, request: Request) -> Response:
-        """Answer one page: `{"results", "next", "total", "facets"}`."""
+        """Answer one page of the models that match, with facets when asked for."""
         who, query = viewer(request), SearchQuery.from_params(request.query_params, strict=True)
         limit, cursor = _limit(request), request.query_params.get("cursor")
         wants_facets = request.query_params.get("facets") in {"1", "true"}
@@ -76,23 +57,17 @@ class ModelsView(APIView):
             page, facets = search_with_facets(who, query, limit=limit, cursor=cursor)
         else:
             page = search(who, query, limit=limit, cursor=cursor)
-        body: dict[str, Any] = {
-            "results": ModelOut(page.rows, many=True, context=_context(request)).data,
-            "next": page.next_cursor,
-            "total": page.total,
-        }
+        body: dict[str, Any] = {"results": page.rows, "next": page.next_cursor, "total": page.total}
         if wants_facets:
-            body["facets"] = [facet.as_dict() for facet in facets]
-        return Response(body)
+            body["facets"] = facets
+        return Response(ModelsPageOut(body, context=_context(request)).data)
 
     @extend_schema(
         operation_id="models_create",
         summary="Make a model repository",
         request=NewModelIn,
         responses={201: ModelDetailOut},
-        examples=[
-            OpenApiExample("New", value={"name": "my-gpt", "is_private": True}, request_only=True)
-        ],
+        examples=[examples.NEW_MODEL, examples.MODEL],
     )
     def post(self, request: Request) -> Response:
         """Make a repository with its initial commit."""
@@ -105,11 +80,13 @@ class ModelsView(APIView):
 class ModelView(APIView):
     """One model."""
 
+    permission_classes = (IsAuthenticatedOrReadOnly,)
+
     @extend_schema(
         operation_id="models_read",
         summary="Read a model",
         responses=ModelDetailOut,
-        examples=[_ERROR],
+        examples=[examples.MODEL],
     )
     def get(self, request: Request, ns: str, name: str) -> Response:
         """Answer everything the listing shows."""
@@ -120,6 +97,7 @@ class ModelView(APIView):
         summary="Rename a model or change who sees it",
         request=ModelSettingsIn,
         responses=ModelDetailOut,
+        examples=[examples.MODEL_SETTINGS, examples.MODEL],
     )
     def patch(self, request: Request, ns: str, name: str) -> Response:
         """Change what is named; the old id leads to the new one."""
@@ -150,36 +128,53 @@ class ModelView(APIView):
 class FilesView(APIView):
     """The files of one revision."""
 
+    permission_classes = (IsAuthenticatedOrReadOnly,)
+
     @extend_schema(
         operation_id="models_files",
         summary="List files with digests and verdicts",
-        parameters=[_REVISION],
-        responses=FileOut(many=True),
+        parameters=[
+            parameters.REVISION,
+            *parameters.paging(parameters.FILES_PAGE, parameters.MAX_FILES_PAGE),
+        ],
+        responses=FilesPageOut,
+        examples=[examples.FILES],
     )
     def get(self, request: Request, ns: str, name: str) -> Response:
-        """Answer all files of the revision."""
+        """Answer one page of the revision's files, in git's order."""
         repo = repo_for(viewer(request), ns, name)
         commit_oid = resolve(repo, request.query_params.get("revision", "main")).commit_oid
-        entries = list_entries(repo, commit_oid, recursive=True)
-        files = [entry for entry in entries if not entry.is_folder]
-        oids = {file.oid for file in files}
+        start = decode_offset(request.query_params.get("cursor"))
+        most = parameters.MAX_FILES_PAGE
+        limit = parameters.limit_of(request.query_params.get("limit"), usual=most, most=most)
+        files, total = list_page(repo, commit_oid, show="files", start=start, limit=limit)
         scans = {
             (scan.blob_oid, scan.path): scan
-            for scan in FileScan.objects.filter(repo=repo, blob_oid__in=oids)
+            for scan in FileScan.objects.filter(
+                repo=repo, blob_oid__in={file.oid for file in files}
+            ).defer("report")
+        }
+        body = {
+            "revision": commit_oid,
+            "results": files,
+            "next": encode_cursor([start + limit]) if start + limit < total else None,
+            "total": total,
         }
         context = {"repo": repo, "commit_oid": commit_oid, "scans": scans}
-        results = FileOut(files, many=True, context=_context(request) | context).data
-        return Response({"revision": commit_oid, "results": results})
+        return Response(FilesPageOut(body, context=_context(request) | context).data)
 
 
 class RevisionsView(APIView):
     """The history of a model."""
 
+    permission_classes = (IsAuthenticatedOrReadOnly,)
+
     @extend_schema(
         operation_id="models_revisions",
         summary="List commits, newest first",
-        parameters=[_REVISION, *_CURSOR],
-        responses=RevisionOut(many=True),
+        parameters=[parameters.REVISION, *parameters.paging()],
+        responses=RevisionsPageOut,
+        examples=[examples.REVISIONS],
     )
     def get(self, request: Request, ns: str, name: str) -> Response:
         """Answer one page of commits."""
@@ -187,25 +182,34 @@ class RevisionsView(APIView):
         head = resolve(repo, request.query_params.get("revision", "main")).commit_oid
         limit, cursor = _limit(request), request.query_params.get("cursor")
         if cursor:
-            start = str(decode_cursor(cursor, length=1)[0])
-            head = resolve(repo, start).commit_oid
+            head = _commit_of(repo, cursor)
         rows = log.history(repo, head, limit=limit + 1)
         following = encode_cursor([rows[limit].oid]) if len(rows) > limit else None
-        results = RevisionOut(rows[:limit], many=True).data
-        return Response({"results": results, "next": following})
+        return Response(RevisionsPageOut({"results": rows[:limit], "next": following}).data)
 
 
 class ByHashView(APIView):
     """Find models by the digest of a file."""
 
+    permission_classes = (IsAuthenticatedOrReadOnly,)
+
     @extend_schema(
         operation_id="models_by_hash",
         summary="Find the models that contain a file",
-        responses=ByHashOut(many=True),
+        responses=FoundOut,
+        examples=[examples.FOUND],
     )
     def get(self, request: Request, sha256: str) -> Response:
         """Answer where the content occurs, among what the caller may read."""
-        return Response({"results": ByHashOut(by_hash(viewer(request), sha256), many=True).data})
+        return Response(FoundOut({"results": by_hash(viewer(request), sha256)}).data)
+
+
+def _commit_of(repo: ModelRepo, cursor: str) -> str:
+    """Return the commit a page of the history starts at."""
+    (oid,) = decode_cursor(cursor, length=1)
+    if not isinstance(oid, str):
+        raise BadCursorError("This cursor is not ours. Start again without one.")
+    return resolve(repo, oid).commit_oid
 
 
 def _detail(request: Request, repo_id: int) -> dict[str, Any]:
@@ -220,7 +224,4 @@ def _context(request: Request) -> dict[str, Any]:
 
 
 def _limit(request: Request) -> int:
-    text = request.query_params.get("limit", str(PAGE))
-    if not text.isdigit() or not 1 <= int(text) <= MAX_PAGE:
-        raise InvalidError(f"limit is a whole number from 1 to {MAX_PAGE}.")
-    return int(text)
+    return parameters.limit_of(request.query_params.get("limit"))

@@ -11,7 +11,7 @@ def summary_of(body: str) -> str:
             continue
         text = re.sub(r"!\[[^\]]*\]\([^)]*\)", "", line)
         text = re.sub(r"\[([^\]]{0,200})\]\([^)]{0,500}\)", r"\1", text)
-        text = re.sub(r"[*_`~]+|<[^>]{0,200}>", "", text).strip()
+        text = re.sub(r"[*`~]+|(?<!\w)_+|_+(?!\w)|<[^>]{0,200}>", "", text).strip()
         if len(text) > 200:
             text = text[:199].rsplit(" ", 1)[0] + "…"
         if text:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from django.db import connection
 
@@ -9,6 +10,10 @@ from catalog.history.errors import EntryNotFoundError
 from catalog.history.objects import EMPTY_TREE, LINK_MODE, ObjectStore, TreeItem
 from catalog.history.pointers import LfsPointer
 from catalog.models import Commit, ModelRepo
+
+Show = Literal["folder", "folders first", "everything", "files"]
+"""What a page lists: a folder in git's order, or with its folders at the top; everything below it,
+or only the files among that."""
 
 _SIZES = """
     SELECT oid, size_bytes, lfs_sha256, lfs_size_bytes FROM catalog_gitobject
@@ -73,17 +78,21 @@ def list_page(
     commit_oid: str,
     path: str = "",
     *,
-    recursive: bool = False,
+    show: Show = "folder",
     start: int,
     limit: int,
-) -> tuple[list[Entry], bool]:
-    """Return ``limit`` entries of ``list_entries`` from number ``start``, and whether more come.
+) -> tuple[list[Entry], int]:
+    """Return ``limit`` of the entries of ``path`` from number ``start``, and how many there are.
 
     Raises:
         EntryNotFoundError: the revision has no such folder.
     """
-    found = _lines(repo, commit_oid, path, recursive=recursive)
-    return _with_sizes(repo, found[start : start + limit]), len(found) > start + limit
+    found = _lines(repo, commit_oid, path, recursive=show in {"everything", "files"})
+    if show == "files":
+        found = [line for line in found if not line[1].is_tree]
+    elif show == "folders first":
+        found.sort(key=lambda line: not line[1].is_tree)  # stable: names stay in order
+    return _with_sizes(repo, found[start : start + limit]), len(found)
 
 
 def find_entries(repo: ModelRepo, commit_oid: str, paths: Iterable[str]) -> dict[str, Entry]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from django.utils.translation import gettext as _
 
@@ -44,23 +43,6 @@ class Facet:
     low: str = ""
     """Of a histogram: the chosen least value, as typed into a form."""
     high: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the facet as the REST API shows it."""
-        return {
-            "name": self.name,
-            "label": self.label,
-            "is_histogram": self.is_histogram,
-            "values": [
-                {
-                    "value": value.value,
-                    "label": value.label,
-                    "count": value.count,
-                    "is_selected": value.is_selected,
-                }
-                for value in self.values
-            ],
-        }
 
 
 def count_facets(matches: Matches, query: SearchQuery) -> list[Facet]:

@@ -12,14 +12,16 @@ from catalog.access import RepoMovedError, can, repo_for
 from catalog.history import log
 from catalog.history.changes import changes_between, unified_diff
 from catalog.history.refs import DEFAULT_BRANCH, HEADS, TAGS, resolve
-from catalog.history.trees import Entry, find_entry, list_entries
+from catalog.history.trees import Entry, find_entry, list_entries, list_page
 from catalog.models import Commit, FileScan, Like, Listing, ModelCard, ModelRepo, Ref
 from catalog.services.lineage import lineage_of
 from catalog.services.preview import preview
 from catalog.views.browse import viewer_of
 
+FOLDER_PAGE = 200
+"""Lines of a folder on one page."""
 MAX_ROWS = 1000
-"""Files one folder page shows."""
+"""Files a commit's page names."""
 COMMITS_PAGE = 30
 
 
@@ -78,18 +80,43 @@ def tree_page(
     if isinstance(repo, HttpResponse):
         return repo
     commit_oid = resolve(repo, rev).commit_oid
-    entries = list_entries(repo, commit_oid, path.strip("/"))
-    shown = sorted(entries, key=lambda entry: (not entry.is_folder, entry.name))[:MAX_ROWS]
-    context = frame(viewer_of(request), repo, tab="files") | {
-        "rev": rev,
-        "rev_segment": quote(rev, safe=""),
-        "path": path.strip("/"),
-        "commit": Commit.objects.get(repo=repo, oid=commit_oid),
-        "rows": _rows(repo, commit_oid, shown),
-        "left_out": len(entries) - len(shown),
-        "refs": _refs(repo),
-    }
+    lines = _folder_page(repo, commit_oid, path.strip("/"), _number(request.GET.get("page", "")))
+    context = (
+        lines
+        | frame(viewer_of(request), repo, tab="files")
+        | {
+            "rev": rev,
+            "rev_segment": quote(rev, safe=""),
+            "path": path.strip("/"),
+            "commit": Commit.objects.get(repo=repo, oid=commit_oid),
+            "refs": _refs(repo),
+        }
+    )
     return render(request, "catalog/tree.html", context)
+
+
+def _folder_page(repo: ModelRepo, commit_oid: str, path: str, page: int) -> dict[str, Any]:
+    """Return one page of a folder's lines and the way to its neighbours."""
+    start = (page - 1) * FOLDER_PAGE
+    shown, total = list_page(
+        repo, commit_oid, path, show="folders first", start=start, limit=FOLDER_PAGE
+    )
+    if not shown and total:  # the link is older than the folder: its last page
+        return _folder_page(repo, commit_oid, path, -(-total // FOLDER_PAGE))
+    return {
+        "rows": _rows(repo, commit_oid, shown),
+        "first": start + 1,
+        "last": start + len(shown),
+        "total": total,
+        "next_href": f"?page={page + 1}" if start + FOLDER_PAGE < total else "",
+        "previous_href": f"?page={page - 1}" if page > 1 else "",
+    }
+
+
+def _number(text: str) -> int:
+    """Return a page number; 1 for what is none."""
+    is_number = text.isascii() and text.isdigit() and len(text) < 8
+    return max(1, int(text)) if is_number else 1
 
 
 def _rows(repo: ModelRepo, commit_oid: str, entries: list[Entry]) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from hub.answers import hub_view, page_link
 from hub.params import flag, number, values
 from store.core.bodies import body_chunks, read_json
 from store.core.errors import InvalidError, TooLargeError
-from store.core.paging import decode_cursor, encode_cursor
+from store.core.paging import decode_offset, encode_cursor
 
 TREE_PAGE = 1000
 EXPANDED_PAGE = 100
@@ -34,13 +34,12 @@ def tree(
     expand = flag(request, "expand")
     most = EXPANDED_PAGE if expand else TREE_PAGE
     limit = min(number(request, "limit", most, least=1), most)
-    cursor = request.GET.get("cursor", "")
-    start = int(decode_cursor(cursor, length=1)[0]) if cursor else 0
-    page, has_more = list_page(
+    start = decode_offset(request.GET.get("cursor"))
+    page, total = list_page(
         repo,
         commit_oid,
         path.strip("/"),
-        recursive=flag(request, "recursive"),
+        show="everything" if flag(request, "recursive") else "folder",
         start=start,
         limit=limit,
     )
@@ -48,7 +47,7 @@ def tree(
     answer = JsonResponse(
         [shapes.tree_entry(entry, last.get(entry.path)) for entry in page], safe=False
     )
-    if has_more:
+    if start + limit < total:
         answer["Link"] = page_link(request, cursor=encode_cursor([start + limit]))
     return answer
 

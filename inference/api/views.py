@@ -4,7 +4,7 @@ from typing import Any
 
 from django.http import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 
 from accounts.rest import viewer
 from catalog.access import repo_for
+from inference.api import examples
 from inference.api.serializers import GenerationOut, NewGenerationIn
 from inference.services import follow, runs
 from inference.services.streams import FIRST
@@ -28,18 +29,7 @@ class GenerationsView(APIView):
         summary="Generate text",
         request=NewGenerationIn,
         responses={201: GenerationOut},
-        examples=[
-            OpenApiExample(
-                "Greedy",
-                value={
-                    "model": "regency/austen-gpt2-small",
-                    "prompt": "It is a truth",
-                    "max_new_tokens": 20,
-                    "temperature": 0,
-                },
-                request_only=True,
-            )
-        ],
+        examples=[examples.BODY, examples.GENERATION],
     )
     def post(self, request: Request) -> Response:
         """Queue a generation; follow it by its `id`."""
@@ -63,7 +53,10 @@ class GenerationView(APIView):
     """One generation."""
 
     @extend_schema(
-        operation_id="generations_read", summary="Read a generation", responses=GenerationOut
+        operation_id="generations_read",
+        summary="Read a generation",
+        responses=GenerationOut,
+        examples=[examples.GENERATION],
     )
     def get(self, request: Request, run_id: str) -> Response:
         """Answer the generation as far as it has come."""
@@ -78,6 +71,7 @@ class CancelView(APIView):
         summary="Stop a generation",
         request=None,
         responses=GenerationOut,
+        examples=[examples.GENERATION],
     )
     def post(self, request: Request, run_id: str) -> Response:
         """Stop it; what has come stays."""

@@ -42,3 +42,19 @@ def decode_cursor(cursor: str, *, length: int) -> list[Any]:
     if not isinstance(position, list) or len(position) != length:
         raise BadCursorError("This cursor is not ours. Start again without one.")
     return position
+
+
+def decode_offset(cursor: str | None) -> int:
+    """Return the number of the first row of the page ``cursor`` leads to; 0 without one.
+
+    For lists that never change, as those of a commit are.
+
+    Raises:
+        BadCursorError: it is not one of ours.
+    """
+    if not cursor:
+        return 0
+    (start,) = decode_cursor(cursor, length=1)
+    if type(start) is not int or not 0 <= start < 2**31:
+        raise BadCursorError("This cursor is not ours. Start again without one.")
+    return start

@@ -239,6 +239,7 @@ def test_minimal_text() -> None:
         ("", ""),
         ("# Only a title\n", ""),
         ("<p align=center>x</p>\n\n- a list\n\nText `code` *here*.\n", "Text code here."),
+        ("In __8__ bits (_Q8_0_), as `a_b`.", "In 8 bits (Q8_0), as a_b."),
         ("word " * 100, ("word " * 39).strip() + "…"),
     ],
 )

@@ -13,6 +13,7 @@ from accounts.models import User
 from catalog.history.refs import create_branch, create_tag
 from catalog.models import FileScan, Like, Listing, ModelRepo, RepoRedirect, StagedFile
 from catalog.services.preview import preview
+from catalog.views.listing import FOLDER_PAGE
 from tests.factories import add_files, make_org, make_repo, safetensors
 
 HTML = {"Accept": "text/html"}
@@ -162,6 +163,26 @@ def test_files_and_folders(client: Client, alice: User, repo: ModelRepo) -> None
     text(client, "/alice/tiny/tree/main/none", 404)
     text(client, "/alice/tiny/tree/nope", 404)
     assert client.get("/alice/tiny/blob/main/docs", headers=HTML).status_code == 302
+
+
+def test_a_huge_folder_comes_in_pages(client: Client, alice: User) -> None:
+    repo = make_repo(alice, "many")
+    files = {f"part/{number:03}.txt": b"x\n" for number in range(FOLDER_PAGE + 5)}
+    add_files(alice, repo, files | {"part/z/deep.txt": b"x\n"})
+
+    first = text(client, "/alice/many/tree/main/part")
+    second = text(client, "/alice/many/tree/main/part?page=2")
+    beyond = text(client, "/alice/many/tree/main/part?page=99")
+
+    assert f"1 to {FOLDER_PAGE} of {FOLDER_PAGE + 6}" in first
+    assert first.index("part/z") < first.index("000.txt")  # folders first
+    assert 'href="?page=2"' in first
+    assert "?page=1" in second
+    assert "204.txt" in second
+    assert "204.txt" in beyond
+    assert "000.txt" not in second
+    for odd in ("x", "-1", "0", "1e9", "9" * 40):
+        assert "000.txt" in text(client, f"/alice/many/tree/main/part?page={odd}")
 
 
 def test_the_file_viewer(client: Client, alice: User, repo: ModelRepo) -> None:

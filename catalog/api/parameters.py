@@ -1,0 +1,67 @@
+"""Query parameters of the REST API's models, as its description tells them."""
+
+from drf_spectacular.utils import OpenApiParameter
+
+from catalog.search.fields import FIELDS, MEASURES, Field
+from catalog.search.ordering import SORTS
+from store.core.errors import InvalidError
+
+PAGE, MAX_PAGE = 20, 100
+FILES_PAGE, MAX_FILES_PAGE = 1000, 1000
+
+
+def paging(usual: int = PAGE, most: int = MAX_PAGE) -> list[OpenApiParameter]:
+    """Return the parameters of a list that is read page by page."""
+    return [
+        OpenApiParameter("cursor", str, description="From `next` of the page before."),
+        OpenApiParameter("limit", int, description=f"1 to {most}, default {usual}."),
+    ]
+
+
+REVISION = OpenApiParameter("revision", str, description="Branch, tag or commit; default main.")
+
+
+def _of_field(field: Field) -> OpenApiParameter:
+    values = [value for value, _ in field.choices]
+    rule = "all must apply" if field.needs_all else "one must apply"
+    return OpenApiParameter(
+        field.name,
+        str,
+        many=True,
+        enum=values or None,
+        description=f"{field.label}. May be repeated: {rule}.",
+    )
+
+
+SEARCH = [
+    OpenApiParameter("q", str, description="Words in names, cards and tags."),
+    OpenApiParameter("search", str, description="Part of a name."),
+    OpenApiParameter("author", str, description="Person or organization that publishes it."),
+    *(_of_field(field) for field in FIELDS),
+    *(
+        OpenApiParameter(
+            f"{measure.name}_{end}",
+            str,
+            description=f"{measure.label}, at {word}: a number, also as 1.5M or 3B.",
+        )
+        for measure in MEASURES
+        for end, word in (("min", "least"), ("max", "most"))
+    ),
+    OpenApiParameter(
+        "sort", str, enum=list(SORTS), description="Default: relevance with `q`, else trending."
+    ),
+    OpenApiParameter("facets", bool, description="Also count the facets' values."),
+]
+
+
+def limit_of(text: str | None, *, usual: int = PAGE, most: int = MAX_PAGE) -> int:
+    """Return the page length a caller asked for.
+
+    Raises:
+        InvalidError: it is no number between 1 and ``most``.
+    """
+    if text is None:
+        return usual
+    if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= most:
+        raise InvalidError(f"limit is a whole number from 1 to {most}.")
+    return int(text)

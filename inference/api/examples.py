@@ -1,0 +1,35 @@
+"""A real generation for the REST API's description; tested against its schema."""
+
+from drf_spectacular.utils import OpenApiExample
+
+BODY = OpenApiExample(
+    "Greedy",
+    value={
+        "model": "regency/austen-gpt2-small",
+        "prompt": "It is a truth",
+        "max_new_tokens": 20,
+        "temperature": 0,
+    },
+    request_only=True,
+)
+GENERATION = OpenApiExample(
+    "Done",
+    value={
+        "id": "8c46eaab35ae7f3e9dd3932e",
+        "model": "regency/austen-gpt2-small",
+        "revision": "cb4140ed35905615e3243c1b1e84335458b421ba",
+        "state": "done",
+        "params": {"max_new_tokens": 20, "temperature": 0.0, "num_sequences": 1},
+        "texts": [" which was not to be seen."],
+        "finish_reasons": ["length"],
+        "prompt_tokens": 4,
+        "new_tokens": 20,
+        "ahead": 0,
+        "error_code": "",
+        "error": "",
+        "created_at": "2026-11-24T02:19:05.471377Z",
+        "finished_at": "2026-11-24T02:19:06.102931Z",
+    },
+    response_only=True,
+    status_codes=("200", "201"),
+)
