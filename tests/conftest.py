@@ -65,9 +65,9 @@ def rate_limits_on(settings: Any) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests with a live store share one: they run in one worker."""
+    """Tests with live stores share them: they run in one worker."""
     for item in items:
-        if "store" in getattr(item, "fixturenames", ()):
+        if {"store", "s3_store"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.xdist_group("live"))
 
 

@@ -12,7 +12,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,20 +28,26 @@ class LiveStore:
     url: str
     data_dir: Path
     process: subprocess.Popen[bytes]
+    settings: dict[str, str] = field(default_factory=dict)
+    """What it was started with beside the defaults."""
 
     def manage(self, *args: str) -> str:
         """Run a management command beside the running store; return what it printed."""
-        done = subprocess.run(
+        done = self.command(*args)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def command(self, *args: str) -> subprocess.CompletedProcess[str]:
+        """Run a management command, which may fail."""
+        return subprocess.run(
             [sys.executable, "manage.py", *args],
             cwd=ROOT,
-            env=environment(self.data_dir),
+            env=environment(self.data_dir, **self.settings),
             capture_output=True,
             text=True,
             timeout=120,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
 
     def person(self, name: str = "", scope: str = "write") -> tuple[str, str]:
         """Make a person; return (name, token)."""
@@ -68,10 +74,13 @@ class LiveStore:
             time.sleep(0.2)
         raise AssertionError(f"the files of {repo} were not judged in {START_S} s: {files}")
 
-    def ask(self, path: str, token: str = "") -> Any:
-        """GET JSON."""
+    def ask(self, path: str, token: str = "", *, body: Any = None) -> Any:
+        """GET JSON, or POST ``body``."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        request = urllib.request.Request(self.url + path, headers=headers)
+        data = None if body is None else json.dumps(body).encode()
+        if data:
+            headers["Content-Type"] = "application/json"
+        request = urllib.request.Request(self.url + path, headers=headers, data=data)
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)
 
@@ -114,7 +123,7 @@ def start(**settings: str) -> LiveStore:
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
-    store = LiveStore(f"http://127.0.0.1:{port}", data_dir, process)
+    store = LiveStore(f"http://127.0.0.1:{port}", data_dir, process, settings)
     wait_ready(store)
     return store
 

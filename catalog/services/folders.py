@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from django.conf import settings
@@ -12,8 +13,9 @@ from catalog.content.ownership import grant, owned_size
 from catalog.content.stores import storage
 from catalog.history.attributes import FILE as ATTRIBUTES_FILE
 from catalog.history.attributes import Attributes
+from catalog.history.commits import Delete
 from catalog.history.refs import DEFAULT_BRANCH, resolve
-from catalog.history.trees import find_entries, read_blob
+from catalog.history.trees import find_entries, list_entries, read_blob
 from catalog.models import ModelRepo
 from catalog.services.publishing import AddFile, AddLfs, Operation, Published, publish
 from store.storage import Digest
@@ -48,22 +50,42 @@ def publish_files(
     title: str,
     message: str = "",
     revision: str = DEFAULT_BRANCH,
+    is_mirror: bool = False,
 ) -> Published:
     """Commit ``files`` in one go; large ones and those git attributes mark become LFS objects.
+
+    Args:
+        viewer: Who publishes.
+        repo: Where.
+        files: What.
+        title: First line of the commit message.
+        message: The rest.
+        revision: The branch.
+        is_mirror: Also delete what the branch has and ``files`` has not.
 
     Raises:
         What ``publish`` raises; nothing is committed then.
     """
     wanted = list(files)
     rules = Attributes(_attributes(repo, revision, wanted))
+    operations = _operations(viewer, repo, wanted, rules)
+    if is_mirror:
+        operations = chain(_deletions(repo, revision, wanted), operations)
     return publish(
         viewer,
         repo,
         revision=revision,
-        operations=_operations(viewer, repo, wanted, rules),
+        operations=operations,
         title=title,
         message=message,
     )
+
+
+def _deletions(repo: ModelRepo, revision: str, files: list[LocalFile]) -> Iterator[Operation]:
+    kept = {file.path for file in files}
+    for entry in list_entries(repo, resolve(repo, revision).commit_oid, recursive=True):
+        if not entry.is_folder and entry.path not in kept:
+            yield Delete(entry.path)
 
 
 def _operations(

@@ -5,6 +5,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
@@ -21,7 +22,10 @@ from store.core.errors import StoreError
 class Command(BaseCommand):
     """Fetches one revision with the hub's own client and publishes it here as one commit."""
 
-    help = "Copy a model from any hub by id, with its files and card."
+    help = (
+        "Copy one revision of a model from any hub by id. Run again, it brings the copy up to date:"
+        " what the source has deleted goes here too."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("id", help="namespace/name at the source")
@@ -38,7 +42,7 @@ class Command(BaseCommand):
         name = options["id"].rpartition("/")[2]
         namespace, _, target = (options["to"] or f"{user.username}/{name}").rpartition("/")
         try:
-            with tempfile.TemporaryDirectory(prefix="import-") as folder:
+            with tempfile.TemporaryDirectory(prefix="import-", dir=_spool()) as folder:
                 sha = self._fetch(options, folder)
                 repo = self._repo(viewer, namespace, target, is_private=options["private"])
                 published = publish_files(
@@ -47,6 +51,7 @@ class Command(BaseCommand):
                     files_of(Path(folder)),
                     title=f"Import {options['id']}",
                     message=f"From {options['endpoint']} at {sha}.",
+                    is_mirror=True,
                 )
         except StoreError as error:
             raise CommandError(error.message) from error
@@ -84,3 +89,10 @@ class Command(BaseCommand):
             return moved.repo
         except RepoNotFoundError:
             return create_repo(viewer, NewRepo(name, namespace, is_private))
+
+
+def _spool() -> Path:
+    """Return the folder for files that are on their way, on the disk they will stay on."""
+    folder: Path = settings.SPOOL_DIR
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -13,7 +13,7 @@ from store.storage import (
     S3Config,
     storage_from,
 )
-from tests.store.storage.conftest import SECRET
+from tests.s3_server import SECRET
 from tests.store.storage.lab import MIB, digest_of, noise, put, send
 
 PART = 5 * MIB
