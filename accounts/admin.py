@@ -202,8 +202,14 @@ class AuditEventAdmin(ReadOnlyAdmin[AuditEvent]):
 
 @admin.register(Namespace)
 class NamespaceAdmin(ReadOnlyAdmin[Namespace]):
-    """Names that are or were taken."""
+    """Names that are or were taken. Staff can give one more room, or less."""
 
-    list_display = ("name", "user", "organization", "created_at")
+    list_display = ("name", "user", "organization", "storage_quota_bytes", "created_at")
+    fields = ("name", "user", "organization", "created_at", "storage_quota_bytes")
+    readonly_fields = ("name", "user", "organization", "created_at")
     list_select_related = ("user", "organization")
     search_fields = ("name",)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Only the quota is editable."""
+        return True

@@ -117,6 +117,8 @@ class Namespace(models.Model):
     organization = models.OneToOneField(
         Organization, models.SET_NULL, null=True, blank=True, related_name="namespace"
     )
+    storage_quota_bytes = models.BigIntegerField(null=True, blank=True)
+    """Room for files, given by staff; ``None``: as the settings say. 0: without limit."""
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from catalog.views import browse, listing, manage, publish
+from catalog.views import browse, listing, manage, publish, storage
 
 REPO = "<seg:ns>/<seg:name>"
 
@@ -11,6 +11,7 @@ urlpatterns = [
     path("models", browse.models_list),
     path("search/suggest", browse.suggestions),
     path("publish", publish.publish_page),
+    path("settings/storage", storage.storage_page),
     path(f"{REPO}/tree/<rev:rev>", listing.tree_page),
     path(f"{REPO}/tree/<rev:rev>/<file:path>", listing.tree_page),
     path(f"{REPO}/blob/<rev:rev>/<file:path>", listing.blob_page),

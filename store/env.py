@@ -103,6 +103,13 @@ class Env(BaseSettings):
     multipart_chunk_bytes: Annotated[int, Ge(5 * MIB), Le(5 * GIB)] = 64 * MIB
     """Size of one part of a multipart upload, in bytes. Files up to it go in one PUT."""
 
+    user_storage_bytes: Annotated[int, Ge(0)] = 100 * GIB
+    """Room for the files of one person, in bytes; staff can give single ones more. 0: any."""
+    organization_storage_bytes: Annotated[int, Ge(0)] = 1024 * GIB
+    """Room for the files of one organization, in bytes. 0: any."""
+    user_commits_per_hour: Annotated[int, Ge(0)] = 1_000
+    """Commits one account may make in an hour. 0: any."""
+
     rate_limits: Literal["on", "off"] = "on"
     """Limits on requests, log-ins and generations. Off only for tests and closed networks."""
     rate_window_s: Annotated[int, Ge(1), Le(3600)] = 300

@@ -5,14 +5,19 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
 
+from django.db import connections
+
 
 def at_once(work: Callable[[int], Any], count: int) -> list[Any]:
     """Call ``work(number)`` in ``count`` threads that start at the same instant."""
     start = Barrier(count)
 
     def wait_and_work(number: int) -> Any:
-        start.wait(timeout=30)
-        return work(number)
+        try:
+            start.wait(timeout=30)
+            return work(number)
+        finally:
+            connections.close_all()  # each thread has its own
 
     with ThreadPoolExecutor(count) as pool:
         return list(pool.map(wait_and_work, range(count), timeout=60))

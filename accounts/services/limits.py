@@ -1,4 +1,4 @@
-"""How often somebody may try to sign in, sign up or reset a password; shared by all processes.
+"""How often somebody may sign in, sign up, reset a password or commit; shared by all processes.
 
 The address comes first: whoever is stopped there costs nobody else anything, neither the person
 whose name they try nor the site.
@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -92,6 +93,18 @@ def count_password_check(user_id: int) -> None:
 def forgive_password_check(user_id: int) -> None:
     """Forget the wrong passwords once the right one came."""
     forget(PASSWORD_CHECK, str(user_id))
+
+
+def count_commit(user_id: int) -> None:
+    """Count a commit of a person, before its files are looked at.
+
+    Raises:
+        RateLimitedError: too many in this hour.
+    """
+    quota = settings.ENV.user_commits_per_hour
+    if quota:
+        with _in_words(_("Too many commits: put more files into one.")):
+            hit(Window("commits", quota=quota, window_s=3600), str(user_id))
 
 
 def person_key(user_id: int | None, typed: str) -> str:

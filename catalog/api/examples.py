@@ -125,3 +125,12 @@ FOUND = _answer(
         ]
     },
 )
+STORAGE = _answer(
+    "A person in one organization",
+    {
+        "results": [
+            {"namespace": "ada", "used_bytes": 0, "quota_bytes": 107374182400},
+            {"namespace": "regency", "used_bytes": 11662545, "quota_bytes": None},
+        ]
+    },
+)

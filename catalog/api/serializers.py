@@ -177,6 +177,20 @@ class FoundOut(serializers.Serializer[Any]):
     results = ByHashOut(many=True)
 
 
+class RoomOut(serializers.Serializer[Any]):
+    """The storage of one name space."""
+
+    namespace = serializers.CharField()
+    used_bytes = serializers.IntegerField()
+    quota_bytes = serializers.IntegerField(allow_null=True, help_text="null: without limit.")
+
+
+class StorageOut(serializers.Serializer[Any]):
+    """The storage of every name space the caller belongs to."""
+
+    results = RoomOut(many=True)
+
+
 class NewModelIn(serializers.Serializer[Any]):
     """What a new repository starts as."""
 

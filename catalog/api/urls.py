@@ -5,6 +5,7 @@ from django.urls import path
 from catalog.api import views
 
 urlpatterns = [
+    path("storage", views.StorageView.as_view()),
     path("models", views.ModelsView.as_view()),
     path("models/by-hash/<str:sha256>", views.ByHashView.as_view()),
     path("models/<str:ns>/<str:name>", views.ModelView.as_view()),

@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.models import Namespace
 from accounts.rest import viewer
 from catalog.access import repo_for
 from catalog.api import examples, parameters
@@ -21,7 +22,9 @@ from catalog.api.serializers import (
     ModelsPageOut,
     NewModelIn,
     RevisionsPageOut,
+    StorageOut,
 )
+from catalog.content.quotas import usage_of
 from catalog.history import log
 from catalog.history.refs import resolve
 from catalog.history.trees import list_page
@@ -202,6 +205,28 @@ class ByHashView(APIView):
     def get(self, request: Request, sha256: str) -> Response:
         """Answer where the content occurs, among what the caller may read."""
         return Response(FoundOut({"results": by_hash(viewer(request), sha256)}).data)
+
+
+class StorageView(APIView):
+    """What the caller's files take."""
+
+    @extend_schema(
+        operation_id="storage",
+        summary="Read how much room is used",
+        responses=StorageOut,
+        examples=[examples.STORAGE],
+    )
+    def get(self, request: Request) -> Response:
+        """Answer use and quota of the caller and of their organizations."""
+        who = viewer(request)
+        who.signed_in()
+        names = Namespace.objects.filter(pk__in=who.roles).order_by("name")
+        rooms = [(name, usage_of(name)) for name in names]
+        results = [
+            {"namespace": name.name, "used_bytes": use.used_bytes, "quota_bytes": use.quota_bytes}
+            for name, use in rooms
+        ]
+        return Response(StorageOut({"results": results}).data)
 
 
 def _commit_of(repo: ModelRepo, cursor: str) -> str:

@@ -1,6 +1,6 @@
 """Which large files a repository owns. Knowing a digest is not owning the bytes."""
 
-from accounts.models import User
+from accounts.models import Namespace, User
 from catalog.models import LfsObject, ModelRepo, RepoLfsObject
 
 
@@ -16,13 +16,24 @@ def owned_size(repo: ModelRepo, sha256: str) -> int | None:
     )
 
 
-def grant(repo: ModelRepo, sha256: str, size_bytes: int, *, by: User | None) -> None:
+def grant(
+    repo: ModelRepo,
+    sha256: str,
+    size_bytes: int,
+    *,
+    by: User | None,
+    charged_to: Namespace | None = None,
+) -> None:
     """Note that ``repo`` owns bytes that are durable and verified. Safe to repeat.
+
+    ``charged_to`` is by default the repository's owner.
 
     Call it only after the bytes themselves came through this repository's upload, or for a copy
     whose source the caller may read.
     """
     LfsObject.objects.get_or_create(sha256=sha256, defaults={"size_bytes": size_bytes})
     RepoLfsObject.objects.get_or_create(
-        repo=repo, lfs_object_id=sha256, defaults={"created_by": by}
+        repo=repo,
+        lfs_object_id=sha256,
+        defaults={"created_by": by, "charged_to": charged_to or repo.namespace},
     )

@@ -10,9 +10,10 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import Scope, User
 from accounts.viewer import Viewer
 from catalog.content.ownership import grant, owned_size
+from catalog.content.quotas import charged_for, check_room
 from catalog.content.stores import storage
 from catalog.models import ModelRepo, Upload
 from store.core.bodies import Readable
@@ -46,13 +47,14 @@ def reserve(
 ) -> Upload:
     """Open an upload, or return the open one of this person for this content.
 
-    Any signed-in reader may upload objects; what protects the repository is the commit.
+    Any reader may upload objects; what protects the repository is the commit.
 
     Raises:
-        UnauthenticatedError: nobody is signed in.
+        UnauthenticatedError, MissingScopeError: nobody is signed in; the token only reads.
         TooLargeError: the file, or the number of open uploads, is over its limit.
+        StorageQuotaError: whoever is charged has no room left.
     """
-    user = viewer.signed_in()
+    user = viewer.require(Scope.WRITE)
     if size_bytes > settings.ENV.max_file_bytes:
         raise TooLargeError(
             f"A file has at most {settings.ENV.max_file_bytes} bytes. Split the weights.",
@@ -63,12 +65,15 @@ def reserve(
         return there
     if there is not None:
         abandon(there)
-    if Upload.objects.filter(user=user).count() >= MAX_OPEN_UPLOADS:
-        raise TooLargeError(f"You have {MAX_OPEN_UPLOADS} open uploads. Finish some first.")
     return _open(repo, user, sha256, size_bytes, in_parts=allow_parts)
 
 
+@transaction.atomic
 def _open(repo: ModelRepo, user: User, sha256: str, size_bytes: int, *, in_parts: bool) -> Upload:
+    charged_to = charged_for(repo, user)
+    check_room(charged_to, size_bytes)  # and from here on one at a time
+    if Upload.objects.filter(user=user).count() >= MAX_OPEN_UPLOADS:
+        raise TooLargeError(f"You have {MAX_OPEN_UPLOADS} open uploads. Finish some first.")
     in_parts = in_parts and size_bytes > settings.ENV.multipart_chunk_bytes
     part_bytes = settings.ENV.multipart_chunk_bytes if in_parts else max(size_bytes, 1)
     plan_id = ""
@@ -79,7 +84,12 @@ def _open(repo: ModelRepo, user: User, sha256: str, size_bytes: int, *, in_parts
         repo=repo,
         user=user,
         sha256=sha256,
-        defaults={"size_bytes": size_bytes, "part_bytes": part_bytes, "plan_id": plan_id},
+        defaults={
+            "charged_to": charged_to,
+            "size_bytes": size_bytes,
+            "part_bytes": part_bytes,
+            "plan_id": plan_id,
+        },
     )
     if not is_new and plan_id:  # somebody was faster with the same file
         storage().abort(UploadPlan(plan_id, Digest(sha256), size_bytes, part_bytes))
@@ -181,5 +191,11 @@ def sweep_uploads() -> int:
 
 @transaction.atomic
 def _own(upload: Upload) -> None:
-    grant(upload.repo, upload.sha256, upload.size_bytes, by=upload.user)
+    grant(
+        upload.repo,
+        upload.sha256,
+        upload.size_bytes,
+        by=upload.user,
+        charged_to=upload.charged_to,
+    )
     Upload.objects.filter(pk=upload.pk).delete()

@@ -61,6 +61,8 @@ class Written:
     commit: Commit
     changes: list[Change]
     """Against the first parent; empty when nothing changed and the head was kept."""
+    new_bytes: int
+    """Size of the git objects the repository did not have before."""
 
 
 def apply_operations(store: ObjectStore, tree: WorkTree, operations: Iterable[Operation]) -> None:
@@ -123,7 +125,7 @@ def write_commit(
     edit(store, tree)
     tree_oid = tree.write()
     if tree_oid == parent.tree_oid:
-        return Written(parent, [])
+        return Written(parent, [], store.written_bytes)
     written = add_commit(
         store, repo, tree_oid=tree_oid, parent=parent, title=title, message=message, author=author
     )
@@ -171,7 +173,7 @@ def add_commit(
     )
     if is_new:
         _index_paths(commit, changes)
-    return Written(commit, changes)
+    return Written(commit, changes, store.written_bytes)
 
 
 def _index_paths(commit: Commit, changes: list[Change]) -> None:

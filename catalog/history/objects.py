@@ -28,6 +28,7 @@ _INSERT = """
         %s::text[], %s::bigint[]
     )
     ON CONFLICT DO NOTHING
+    RETURNING size_bytes
 """
 
 
@@ -60,6 +61,8 @@ class ObjectStore:
         self.repo_id = repo_id
         self._waiting: dict[str, GitObject] = {}
         self._waiting_bytes = 0
+        self.written_bytes = 0
+        """Size of the objects that were new to the repository, without git's headers."""
         self._trees: dict[str, list[TreeItem]] = {EMPTY_TREE: []}
         self._by_name: dict[str, dict[str, TreeItem]] = {}
 
@@ -91,7 +94,7 @@ class ObjectStore:
     def flush(self) -> None:
         """Write what was added to the database."""
         if self._waiting:
-            _insert(list(self._waiting.values()))
+            self.written_bytes += _insert(list(self._waiting.values()))
         self._waiting.clear()
         self._waiting_bytes = 0
 
@@ -154,8 +157,8 @@ class ObjectStore:
         return found
 
 
-def _insert(objects: list[GitObject]) -> None:
-    """Write rows in one statement whose parameters travel as they are.
+def _insert(objects: list[GitObject]) -> int:
+    """Write rows in one statement whose parameters travel as they are; return the new bytes.
 
     Django's own cursor writes values into the statement's text, bytes in hexadecimal: several
     copies of twice their size, and minutes of work for a commit of many files.
@@ -164,6 +167,7 @@ def _insert(objects: list[GitObject]) -> None:
     connection.ensure_connection()
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         cursor.execute(_INSERT, rows)
+        return sum(size_bytes for (size_bytes,) in cursor)
 
 
 def make_tree(items: Iterable[TreeItem]) -> Tree:

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from accounts.models import Namespace
 from catalog.models.repo import ModelRepo
 from store.core.ids import new_public_id
 
@@ -35,6 +36,8 @@ class RepoLfsObject(models.Model):
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+"
     )
+    charged_to = models.ForeignKey(Namespace, models.PROTECT, related_name="+")
+    """Whose quota it counts against: the owner's, or that of a stranger who uploaded it."""
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -53,6 +56,7 @@ class Upload(models.Model):
     repo = models.ForeignKey(ModelRepo, models.CASCADE, related_name="uploads")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="uploads")
     sha256 = models.CharField(max_length=64)
+    charged_to = models.ForeignKey(Namespace, models.PROTECT, related_name="+")
     size_bytes = models.BigIntegerField()
     part_bytes = models.BigIntegerField()
     """Size of each part but the last; a file in one piece is one part."""

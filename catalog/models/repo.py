@@ -45,6 +45,8 @@ class ModelRepo(models.Model):
     name = models.CharField(max_length=96)
     is_private = models.BooleanField(default=False)
     gate = models.CharField(max_length=8, choices=Gate.choices, default=Gate.NONE)
+    git_bytes = models.BigIntegerField(default=0)
+    """Size of its git objects: small files, folders, commits, of all revisions."""
     disabled_reason = models.TextField(blank=True)
     """Not empty: staff took the repository down; files are not served."""
     created_by = models.ForeignKey(

@@ -7,9 +7,11 @@ from itertools import chain
 from pathlib import Path
 
 from django.conf import settings
+from django.db import transaction
 
 from accounts.viewer import Viewer
 from catalog.content.ownership import grant, owned_size
+from catalog.content.quotas import check_room
 from catalog.content.stores import storage
 from catalog.history.attributes import FILE as ATTRIBUTES_FILE
 from catalog.history.attributes import Attributes
@@ -51,6 +53,7 @@ def publish_files(
     message: str = "",
     revision: str = DEFAULT_BRANCH,
     is_mirror: bool = False,
+    is_room_checked: bool = False,
 ) -> Published:
     """Commit ``files`` in one go; large ones and those git attributes mark become LFS objects.
 
@@ -62,13 +65,14 @@ def publish_files(
         message: The rest.
         revision: The branch.
         is_mirror: Also delete what the branch has and ``files`` has not.
+        is_room_checked: The large ones are in the owner's quota already.
 
     Raises:
         What ``publish`` raises; nothing is committed then.
     """
     wanted = list(files)
     rules = Attributes(_attributes(repo, revision, wanted))
-    operations = _operations(viewer, repo, wanted, rules)
+    operations = _operations(viewer, repo, wanted, rules, is_room_checked=is_room_checked)
     if is_mirror:
         operations = chain(_deletions(repo, revision, wanted), operations)
     return publish(
@@ -89,19 +93,26 @@ def _deletions(repo: ModelRepo, revision: str, files: list[LocalFile]) -> Iterat
 
 
 def _operations(
-    viewer: Viewer, repo: ModelRepo, files: list[LocalFile], rules: Attributes
+    viewer: Viewer,
+    repo: ModelRepo,
+    files: list[LocalFile],
+    rules: Attributes,
+    *,
+    is_room_checked: bool,
 ) -> Iterator[Operation]:
     for file in files:
         size_bytes = file.source.stat().st_size
         is_large = size_bytes >= settings.ENV.max_regular_file_bytes
         if size_bytes and (is_large or rules.is_lfs(file.path)):
-            sha256 = _stored(viewer, repo, file.source, size_bytes)
+            sha256 = _stored(viewer, repo, file.source, size_bytes, is_room_checked=is_room_checked)
             yield AddLfs(file.path, sha256, size_bytes)
         else:
             yield AddFile(file.path, file.source.read_bytes())
 
 
-def _stored(viewer: Viewer, repo: ModelRepo, source: Path, size_bytes: int) -> str:
+def _stored(
+    viewer: Viewer, repo: ModelRepo, source: Path, size_bytes: int, *, is_room_checked: bool
+) -> str:
     """Store a file's content unless the repository owns it; return its sha256."""
     digest = hashlib.sha256()
     with source.open("rb") as file:
@@ -109,6 +120,9 @@ def _stored(viewer: Viewer, repo: ModelRepo, source: Path, size_bytes: int) -> s
             digest.update(block)
     sha256 = digest.hexdigest()
     if owned_size(repo, sha256) is None:
+        if not is_room_checked:
+            with transaction.atomic():
+                check_room(repo.namespace, size_bytes)
         with source.open("rb") as file:
             storage().put(file, Digest(sha256), size_bytes)
         grant(repo, sha256, size_bytes, by=viewer.user)

@@ -14,6 +14,7 @@ from django.db import transaction
 from accounts.viewer import Viewer
 from catalog.access import check_may
 from catalog.content.ownership import owned_size
+from catalog.content.quotas import charge_git
 from catalog.history import commits
 from catalog.history.attributes import FILE as ATTRIBUTES_FILE
 from catalog.history.attributes import Attributes, with_rule
@@ -99,6 +100,7 @@ def publish(
         BadPathError, EntryNotFoundError: a path cannot be stored, or is not there.
         NotOwnedError: an LFS object is not this repository's.
         TooLargeError, InvalidError: too much, or no title.
+        StorageQuotaError: the owner has no room for the small files.
     """
     check_may(viewer, repo, to="write")
     _check_texts(title, message)
@@ -115,6 +117,7 @@ def publish(
             author=viewer.signed_in().username,
             expected_parent=expected_parent,
         )
+        charge_git(repo, store.written_bytes + written.new_bytes)
         if written.changes:
             index_revision(repo, written, ref_name=target.ref_name or "")
     return Published(written.commit, has_changed=bool(written.changes))

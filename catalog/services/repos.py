@@ -11,6 +11,7 @@ from accounts.names import check_repo_name
 from accounts.services.audit import record
 from accounts.viewer import Viewer
 from catalog.access import check_may, publishing_namespace
+from catalog.content.quotas import charge_git, recharge
 from catalog.history.attributes import FILE as ATTRIBUTES_FILE
 from catalog.history.attributes import default_attributes
 from catalog.history.commits import add_commit
@@ -99,6 +100,7 @@ def move_repo(viewer: Viewer, repo: ModelRepo, *, namespace: str, name: str) -> 
         InvalidNameError: the new name breaks a rule.
         RepoExistsError: the new id is in use.
         ForbiddenError: the viewer may not write in one of the two name spaces.
+        StorageQuotaError: the new owner has no room for it.
     """
     check_may(viewer, repo, to="admin")
     check_repo_name(name)
@@ -107,6 +109,8 @@ def move_repo(viewer: Viewer, repo: ModelRepo, *, namespace: str, name: str) -> 
     if (target.pk, name) == (old_namespace.pk, old_name):
         return repo
     locked = ModelRepo.objects.select_for_update().get(pk=repo.pk)
+    if target.pk != old_namespace.pk:
+        recharge(locked, old_namespace, target)
     locked.namespace, locked.name = target, name
     try:
         with transaction.atomic():
@@ -220,6 +224,7 @@ def _initial_commit(repo: ModelRepo, files: Mapping[str, bytes], *, author: str)
         created_at=now,
         updated_at=now,
     )
+    charge_git(repo, written.new_bytes)
     index_revision(repo, written)
 
 

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from accounts.viewer import Viewer
 from catalog.access import check_may
+from catalog.content.quotas import check_room
 from catalog.history.paths import check_path
 from catalog.models import ModelRepo, StagedFile
 from catalog.services.folders import LocalFile, publish_files
@@ -40,6 +41,7 @@ def stage(viewer: Viewer, repo: ModelRepo, *, path: str, size_bytes: int) -> Sta
         ForbiddenError: not the viewer's repository to change.
         BadPathError: the path cannot be stored.
         TooLargeError: the file is too large, or too many wait.
+        StorageQuotaError: the owner has no room left.
     """
     check_may(viewer, repo, to="write")
     check_path(path)
@@ -52,9 +54,11 @@ def stage(viewer: Viewer, repo: ModelRepo, *, path: str, size_bytes: int) -> Sta
         return there
     if there is not None:
         discard(there)
-    if mine.count() >= MAX_FILES:
-        raise TooLargeError(f"Commit what is there first: at most {MAX_FILES} files can wait.")
-    staged = StagedFile.objects.create(repo=repo, user=user, path=path, size_bytes=size_bytes)
+    with transaction.atomic():
+        check_room(repo.namespace, size_bytes)
+        if mine.count() >= MAX_FILES:
+            raise TooLargeError(f"Commit what is there first: at most {MAX_FILES} files can wait.")
+        staged = StagedFile.objects.create(repo=repo, user=user, path=path, size_bytes=size_bytes)
     _file(staged).parent.mkdir(parents=True, exist_ok=True)
     _file(staged).touch()
     return staged
@@ -114,9 +118,20 @@ def commit_staged(
     if unfinished:
         raise InvalidError(f"{unfinished[0]} has not arrived whole yet.", files=unfinished[:20])
     files = [LocalFile(_file(each), each.path) for each in waiting]
-    published = publish_files(viewer, repo, files, title=title, message=message, revision=revision)
+    with transaction.atomic():
+        # What waits leaves the owner's quota in the moment in which it enters as files.
+        StagedFile.objects.filter(pk__in=[each.pk for each in waiting]).delete()
+        published = publish_files(
+            viewer,
+            repo,
+            files,
+            title=title,
+            message=message,
+            revision=revision,
+            is_room_checked=True,
+        )
     for each in waiting:
-        discard(each)
+        _file(each).unlink(missing_ok=True)
     return published
 
 

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.models import Namespace, Role
+from accounts.services.limits import count_commit
 from catalog.access import repo_for
 from catalog.cards.licenses import LICENSES
 from catalog.forms import NewModelForm
@@ -79,6 +80,7 @@ def _commit_form(request: HttpRequest, ns: str, name: str, rev: str) -> None:
                 for chunk in upload.chunks():
                     out.write(chunk)
             files.append((upload.name or "", target))
+        count_commit(viewer.signed_in().pk)
         staging.publish_form_files(viewer, repo, files, revision=rev, title=title)
 
 
@@ -116,6 +118,7 @@ def stage_commit(request: HttpRequest, ns: str, name: str, rev: str) -> HttpResp
     repo = repo_for(viewer, ns, name, to="write")
     body = read_json(request)
     title = str(body.get("title") or "").strip() or _("Upload files")
+    count_commit(viewer.signed_in().pk)
     published = staging.commit_staged(viewer, repo, revision=rev, title=title)
     return JsonResponse({"commit": published.commit.oid, "next": f"/{repo.full_name}/checks"})
 

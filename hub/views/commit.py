@@ -9,6 +9,7 @@ from typing import IO, Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 
+from accounts.services.limits import count_commit
 from accounts.viewer import Viewer
 from catalog.access import repo_for
 from catalog.history.commits import Delete
@@ -42,6 +43,7 @@ def commit(request: HttpRequest, viewer: Viewer, ns: str, name: str, rev: str) -
         raise PullRequestsUnavailableError(
             "This store does not take pull requests yet. Commit to a branch of your own."
         )
+    count_commit(viewer.signed_in().pk)
     with _spooled(request) as spool:
         lines = _lines(spool)
         header = _header(lines)

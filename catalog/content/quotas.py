@@ -1,0 +1,125 @@
+"""How much room a person or an organization has, and who is charged for a file.
+
+Everything counts that takes room because of them: large files by digest, once each; git objects
+of their repositories; uploads that are open, with the size they announced, so that many at a time
+cannot overshoot.
+"""
+
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Sum
+
+from accounts.models import Namespace, User
+from accounts.viewer import Viewer
+from catalog.models import LfsObject, ModelRepo, RepoLfsObject, StagedFile, Upload
+from store.core.errors import ForbiddenError
+from store.core.ui.figures import size_text
+
+
+class StorageQuotaError(ForbiddenError):
+    """There is no room left; ``extra`` says how much is used, allowed and missing, in bytes."""
+
+    code = "storage_quota"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The room of one name space."""
+
+    used_bytes: int
+    quota_bytes: int | None
+    """``None``: without limit."""
+
+    @property
+    def share(self) -> float:
+        """What part is used, 0 to 1; 0 without limit."""
+        return min(1.0, self.used_bytes / self.quota_bytes) if self.quota_bytes else 0.0
+
+
+def usage_of(namespace: Namespace) -> Usage:
+    """Return what is used, in four queries whatever the number of files."""
+    return Usage(_used(namespace), quota_of(namespace))
+
+
+def quota_of(namespace: Namespace) -> int | None:
+    """Return the room of a name space in bytes, ``None`` without limit."""
+    quota = namespace.storage_quota_bytes
+    if quota is None:
+        is_person = namespace.user_id is not None
+        env = settings.ENV
+        quota = env.user_storage_bytes if is_person else env.organization_storage_bytes
+    return quota or None
+
+
+def charged_for(repo: ModelRepo, user: User | None) -> Namespace:
+    """Return who is charged for a file that ``user`` sends to ``repo``.
+
+    Its owner, unless a stranger sends it (for a proposal): nobody can fill the room of others.
+    """
+    if user is None or Viewer(user=user).can_write(repo.namespace_id):
+        return repo.namespace
+    return Namespace.objects.get(user=user)
+
+
+def check_room(namespace: Namespace, more_bytes: int) -> None:
+    """Refuse what does not fit. Runs in a transaction, and lets one at a time decide.
+
+    Raises:
+        StorageQuotaError: there is not so much room left.
+    """
+    locked = Namespace.objects.select_for_update(no_key=True).get(pk=namespace.pk)
+    quota = quota_of(locked)
+    if quota is None:
+        return
+    used = _used(locked)
+    if used + more_bytes > quota:
+        raise StorageQuotaError(
+            f"{locked.name} uses {size_text(used)} of {size_text(quota)}; this needs"
+            f" {size_text(more_bytes)}. Delete what is no longer needed, or ask the store's"
+            " staff for more room.",
+            used_bytes=used,
+            quota_bytes=quota,
+            needed_bytes=more_bytes,
+        )
+
+
+def charge_git(repo: ModelRepo, new_bytes: int) -> None:
+    """Count git objects that were just written, in the same transaction.
+
+    Raises:
+        StorageQuotaError: they do not fit; the transaction must not be committed.
+    """
+    if new_bytes:
+        check_room(repo.namespace, new_bytes)
+        ModelRepo.objects.filter(pk=repo.pk).update(git_bytes=F("git_bytes") + new_bytes)
+
+
+@transaction.atomic
+def recharge(repo: ModelRepo, old: Namespace, new: Namespace) -> None:
+    """Charge a repository that moves to its new owner. Call it before the move.
+
+    Raises:
+        StorageQuotaError: the new owner has no room for it.
+    """
+    mine = RepoLfsObject.objects.filter(repo=repo, charged_to=old)
+    size = mine.aggregate(total=Sum("lfs_object__size_bytes"))["total"] or 0
+    check_room(new, size + repo.git_bytes)
+    mine.update(charged_to=new)
+    Upload.objects.filter(repo=repo, charged_to=old).update(charged_to=new)
+
+
+def _used(namespace: Namespace) -> int:
+    owned = LfsObject.objects.filter(
+        pk__in=RepoLfsObject.objects.filter(charged_to=namespace).values("lfs_object")
+    )
+    return sum(
+        rows.aggregate(total=Sum(column))["total"] or 0
+        for rows, column in (
+            (owned, "size_bytes"),
+            (Upload.objects.filter(charged_to=namespace), "size_bytes"),
+            (StagedFile.objects.filter(repo__namespace=namespace), "size_bytes"),
+            (ModelRepo.objects.filter(namespace=namespace), "git_bytes"),
+        )
+    )
