@@ -21,9 +21,10 @@ from mdit_py_plugins.footnote import footnote_plugin
 from mdit_py_plugins.tasklists import tasklists_plugin
 
 from catalog.cards.highlighting import CLASS, highlight
+from catalog.cards.keyboard import reachable
 from catalog.cards.summaries import summary_of
 
-RENDERER_VERSION = "cards-1"
+RENDERER_VERSION = "cards-2"
 """Raised whenever the HTML may come out differently; older stored HTML is made anew."""
 
 MAX_CHARS = 256 * 1024
@@ -199,7 +200,7 @@ def render_card(body: str, *, file_base: str, page_base: str) -> RenderedCard:
     """
     if (reason := tangle(body)) is not None:
         note = f"<p>This card is shown as plain text: {reason}.</p>"
-        html = f'{note}<pre class="card-plain">{escape(body[:MAX_CHARS])}</pre>'
+        html = f'{note}<pre tabindex="0" class="card-plain">{escape(body[:MAX_CHARS])}</pre>'
         return RenderedCard(html, is_plain=True, summary=summary_of(body[:4000]))
     parser = _parser()
     env: MutableMapping[str, Any] = {}
@@ -207,7 +208,8 @@ def render_card(body: str, *, file_base: str, page_base: str) -> RenderedCard:
     toc = _number_headings(tokens)
     _rewrite(tokens, file_base=file_base, page_base=page_base)
     raw = parser.renderer.render(tokens, parser.options, env)
-    return RenderedCard(clean(raw, file_base=file_base, page_base=page_base), toc, summary_of(body))
+    html = clean(raw, file_base=file_base, page_base=page_base)
+    return RenderedCard(reachable(html), toc, summary_of(body))
 
 
 def render_text(text: str) -> str:

@@ -63,7 +63,11 @@ def _card(repo: ModelRepo, text: str) -> Preview:
         return Preview("text", html=highlight(text, "markdown"), note=str(exc))
     base = f"/{repo.full_name}"
     card = render_card(body, file_base=f"{base}/resolve/main/", page_base=f"{base}/blob/main/")
-    above = f'<pre class="code"><code>{highlight(head, "yaml")}</code></pre>' if head else ""
+    above = (
+        f'<pre tabindex="0" class="code"><code>{highlight(head, "yaml")}</code></pre>'
+        if head
+        else ""
+    )
     return Preview("card", html=above + card.html)
 
 

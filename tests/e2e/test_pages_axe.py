@@ -1,0 +1,122 @@
+"""Every page in a real browser: axe finds nothing, nothing scrolls sideways, the policy holds."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext
+
+from tests.e2e.browser import PHONE, WIDE, chromium, listen, violations
+from tests.live import PASSWORD, LiveStore
+
+pytestmark = pytest.mark.e2e
+
+DEMO = "/regency/austen-gpt2-small"
+PUBLIC = [
+    "/",
+    "/models",
+    "/models?q=austen&license=cc0-1.0",
+    "/models?q=zebraquagga",
+    DEMO,
+    f"{DEMO}-gguf",
+    f"{DEMO}/tree/main",
+    f"{DEMO}/blob/main/README.md",
+    f"{DEMO}/blob/main/config.json",
+    f"{DEMO}/blob/main/model.safetensors",
+    f"{DEMO}/commits/main",
+    "/regency",
+    "/ada",
+    "/login",
+    "/signup",
+    "/password-reset",
+    "/docs",
+    "/api/v1/docs",
+    "/status",
+    "/no/such-model",
+]
+SIGNED_IN = [
+    "/publish",
+    "/settings",
+    "/settings/account",
+    "/settings/tokens",
+    "/settings/organizations",
+    "/settings/storage",
+    "/settings/activity",
+    "/regency",
+    f"{DEMO}/upload/main",
+    f"{DEMO}/checks",
+    f"{DEMO}/settings",
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def member(store: LiveStore) -> str:
+    """Somebody who runs the organization of the demo catalogue."""
+    name, _ = store.person()
+    store.manage("addorg", "regency", "--member", f"{name}:admin")
+    return name
+
+
+def context_of(
+    browser: Browser, store: LiveStore, theme: str, size: dict[str, int], name: str = ""
+) -> BrowserContext:
+    context = browser.new_context(viewport=size, color_scheme=theme)  # type: ignore[arg-type]
+    if name:
+        page = context.new_page()
+        page.goto(f"{store.url}/login")
+        page.locator("input[name=username]").fill(name)
+        page.locator("input[type=password]").fill(PASSWORD)
+        page.locator("main form button").last.click()
+        page.wait_for_url(lambda url: "/login" not in url)
+        page.close()
+    return context
+
+
+def faults(context: BrowserContext, url: str) -> list[str]:
+    """Everything wrong with one page."""
+    page = context.new_page()
+    complaints = listen(page)
+    answer = page.goto(url)
+    found = violations(page)
+    expected = 404 if url.endswith("/no/such-model") else 200
+    if answer is None or answer.status != expected:
+        found.append(f"answered {answer and answer.status}")
+    wider = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    if wider > 0:
+        found.append(f"{wider} pixels too wide")
+    found += [text for text in complaints if "status of 404" not in text]
+    page.close()
+    return [f"{url}: {fault}" for fault in found]
+
+
+@pytest.mark.parametrize(
+    ("theme", "size"), [("light", WIDE), ("dark", PHONE)], ids=["light-wide", "dark-phone"]
+)
+def test_pages_of_strangers(
+    store: LiveStore, browser: Browser, theme: str, size: dict[str, int]
+) -> None:
+    context = context_of(browser, store, theme, size)
+
+    found = [fault for path in PUBLIC for fault in faults(context, store.url + path)]
+
+    context.close()
+    assert found == [], "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("theme", "size"), [("dark", WIDE), ("light", PHONE)], ids=["dark-wide", "light-phone"]
+)
+def test_pages_of_members(
+    store: LiveStore, browser: Browser, member: str, theme: str, size: dict[str, int]
+) -> None:
+    context = context_of(browser, store, theme, size, member)
+
+    found = [fault for path in SIGNED_IN for fault in faults(context, store.url + path)]
+
+    context.close()
+    assert found == [], "\n".join(found)
