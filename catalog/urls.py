@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from catalog.views import browse, listing, manage, publish, storage
+from catalog.views import browse, changes, listing, manage, publish, storage
 
 REPO = "<seg:ns>/<seg:name>"
 
@@ -16,7 +16,8 @@ urlpatterns = [
     path(f"{REPO}/tree/<rev:rev>/<file:path>", listing.tree_page),
     path(f"{REPO}/blob/<rev:rev>/<file:path>", listing.blob_page),
     path(f"{REPO}/commits/<rev:rev>", listing.commits_page),
-    path(f"{REPO}/commit/<seg:oid>", listing.commit_page),
+    path(f"{REPO}/commit/<seg:oid>", changes.commit_page),
+    path(f"{REPO}/compare", changes.compare_page),
     path(f"{REPO}/settings", manage.settings_page),
     path(f"{REPO}/like", manage.like),
     path(f"{REPO}/upload/<rev:rev>", publish.upload_page),

@@ -9,6 +9,7 @@ import pytest
 from django.conf import settings
 from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.test import Client
+from django.utils import translation
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
@@ -56,6 +57,13 @@ def own_folders(settings: Any, tmp_path: Path) -> None:
 def clean_valkey() -> None:
     """Counters, limits and streams start empty."""
     valkey().flushdb()
+
+
+@pytest.fixture(autouse=True)
+def own_language() -> Iterator[None]:
+    """A request in another language leaves its thread speaking it; tests speak English."""
+    yield
+    translation.activate(settings.LANGUAGE_CODE)
 
 
 @pytest.fixture

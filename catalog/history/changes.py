@@ -1,14 +1,10 @@
-"""Which files differ between two trees, and how."""
+"""Which files differ between two trees."""
 
-import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from catalog.history.objects import ObjectStore, TreeItem
 from catalog.models import Commit, ModelRepo
-
-MAX_DIFF_BYTES = 512 * 1024
-"""Files above it are reported as changed without lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,30 +54,3 @@ def changes_between(repo: ModelRepo, old_oid: str, new_oid: str) -> list[Change]
         Commit.objects.filter(repo=repo, oid__in=[old_oid, new_oid]).values_list("oid", "tree_oid")
     )
     return list(tree_changes(ObjectStore(repo.pk), trees[old_oid], trees[new_oid]))
-
-
-def unified_diff(repo: ModelRepo, changes: list[Change]) -> str:
-    """Return git-style unified diff text of ``changes``; large and binary files only by name."""
-    store = ObjectStore(repo.pk)
-    return "".join(_file_diff(store, change) for change in changes)
-
-
-def _file_diff(store: ObjectStore, change: Change) -> str:
-    old_name = f"a/{change.path}" if change.old else "/dev/null"
-    new_name = f"b/{change.path}" if change.new else "/dev/null"
-    head = f"diff --git a/{change.path} b/{change.path}\n"
-    old, new = _lines(store, change.old), _lines(store, change.new)
-    if old is None or new is None:
-        return f"{head}Binary files {old_name} and {new_name} differ\n"
-    lines = difflib.unified_diff(old, new, old_name, new_name)
-    unended = "\n\\ No newline at end of file\n"
-    return head + "".join(line if line.endswith("\n") else line + unended for line in lines)
-
-
-def _lines(store: ObjectStore, item: TreeItem | None) -> list[str] | None:
-    if item is None:
-        return []
-    data = store.blob(item.oid)
-    if len(data) > MAX_DIFF_BYTES or b"\0" in data[:8000]:
-        return None
-    return data.decode("utf-8", "replace").splitlines(keepends=True)

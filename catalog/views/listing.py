@@ -10,9 +10,8 @@ from django.views.decorators.http import require_safe
 from accounts.viewer import Viewer
 from catalog.access import RepoMovedError, can, repo_for
 from catalog.history import log
-from catalog.history.changes import changes_between, unified_diff
 from catalog.history.refs import DEFAULT_BRANCH, HEADS, TAGS, resolve
-from catalog.history.trees import Entry, find_entry, list_entries, list_page
+from catalog.history.trees import Entry, find_entry, list_page
 from catalog.models import Commit, FileScan, Like, Listing, ModelCard, ModelRepo, Ref
 from catalog.services.lineage import lineage_of
 from catalog.services.preview import preview
@@ -20,8 +19,6 @@ from catalog.views.browse import viewer_of
 
 FOLDER_PAGE = 200
 """Lines of a folder on one page."""
-MAX_ROWS = 1000
-"""Files a commit's page names."""
 COMMITS_PAGE = 30
 
 
@@ -89,7 +86,7 @@ def tree_page(
             "rev_segment": quote(rev, safe=""),
             "path": path.strip("/"),
             "commit": Commit.objects.get(repo=repo, oid=commit_oid),
-            "refs": _refs(repo),
+            "refs": revisions_of(repo),
         }
     )
     return render(request, "catalog/tree.html", context)
@@ -137,7 +134,8 @@ def _rows(repo: ModelRepo, commit_oid: str, entries: list[Entry]) -> list[dict[s
     ]
 
 
-def _refs(repo: ModelRepo) -> dict[str, list[str]]:
+def revisions_of(repo: ModelRepo) -> dict[str, list[str]]:
+    """Return the names of its branches and tags."""
     names = list(Ref.objects.filter(repo=repo).order_by("name").values_list("name", flat=True))
     return {
         "branches": [name.removeprefix(HEADS) for name in names if name.startswith(HEADS)],
@@ -164,7 +162,7 @@ def blob_page(request: HttpRequest, ns: str, name: str, rev: str, path: str) -> 
         "scan": FileScan.objects.filter(repo=repo, blob_oid=entry.oid, path=entry.path).first(),
         "last": log.last_commits(repo, commit_oid, [entry.path]).get(entry.path),
         "preview": preview(repo, entry),
-        "refs": _refs(repo),
+        "refs": revisions_of(repo),
     }
     return render(request, "catalog/blob.html", context)
 
@@ -188,23 +186,6 @@ def commits_page(
         "commits": rows[:COMMITS_PAGE],
         "older": rows[COMMITS_PAGE].oid if len(rows) > COMMITS_PAGE else "",
         "total": log.count(repo, head),
-        "refs": _refs(repo),
+        "refs": revisions_of(repo),
     }
     return render(request, "catalog/commits.html", context)
-
-
-@require_safe
-def commit_page(request: HttpRequest, ns: str, name: str, oid: str) -> HttpResponse:
-    """Show what one commit changed."""
-    repo = open_repo(request, ns, name)
-    if isinstance(repo, HttpResponse):
-        return repo
-    commit = Commit.objects.get(repo=repo, oid=resolve(repo, oid).commit_oid)
-    context = frame(viewer_of(request), repo, tab="versions") | {"commit": commit}
-    if commit.parent_oid:
-        changes = changes_between(repo, commit.parent_oid, commit.oid)
-        context |= {"changes": changes[:MAX_ROWS], "diff": unified_diff(repo, changes[:50])}
-    else:
-        entries = list_entries(repo, commit.oid, recursive=True)
-        context |= {"first_files": [entry for entry in entries if not entry.is_folder][:MAX_ROWS]}
-    return render(request, "catalog/commit.html", context)

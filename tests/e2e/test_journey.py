@@ -122,8 +122,9 @@ def test_publish_try_download_load_delete(
     page.locator("textarea[name=prompt]").fill("It is a truth")
     page.locator("[name=max_new_tokens]").fill("8")
     page.get_by_role("button", name="Generate").click()
-    output = page.locator("[data-output], .playground__output, [data-text]").first
-    expect(output).not_to_have_text("", timeout=120_000)
+    # What a random model writes may be nothing at all; the count tells that it wrote.
+    expect(page.locator("[data-status]")).to_contain_text("tokens in", timeout=120_000)
+    expect(page.locator(".playground__output")).to_have_count(1)
 
     page.goto(f"{store.url}/{name}/my-gpt/tree/main")
     with page.expect_download() as saved:

@@ -23,6 +23,7 @@ PUBLIC = [
     f"{DEMO}/blob/main/config.json",
     f"{DEMO}/blob/main/model.safetensors",
     f"{DEMO}/commits/main",
+    f"{DEMO}/compare",
     "/regency",
     "/ada",
     "/login",

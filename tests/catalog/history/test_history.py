@@ -7,8 +7,9 @@ from django.db import connection
 
 from accounts.models import User
 from catalog.history import refs
-from catalog.history.changes import changes_between, unified_diff
+from catalog.history.changes import changes_between
 from catalog.history.commits import Delete, PutBlob, apply_operations, write_commit
+from catalog.history.diffs import file_diffs, unified_text
 from catalog.history.errors import (
     BadPathError,
     BadRefNameError,
@@ -143,7 +144,7 @@ def test_changes_and_diff(alice: User) -> None:
     two = put(repo, {"old": b"1\n3", "dir/file": None, "new": b"n\n", "bin": b"\0\2"})
 
     changes = changes_between(repo, one.oid, two.oid)
-    diff = unified_diff(repo, changes)
+    diff = unified_text(file_diffs(repo, changes))
 
     assert [(change.path, change.kind) for change in changes] == [
         ("bin", "changed"),

@@ -165,6 +165,28 @@ def test_files_and_folders(client: Client, alice: User, repo: ModelRepo) -> None
     assert client.get("/alice/tiny/blob/main/docs", headers=HTML).status_code == 302
 
 
+def test_two_revisions_side_by_side(client: Client, alice: User, repo: ModelRepo) -> None:
+    create_tag(repo, "v1", revision="main", message=None, tagger="alice")
+    add_files(alice, repo, {"code.py": b"print('<i>')\n", "new <b>.txt": b"hello\n"})
+
+    form = text(client, "/alice/tiny/compare")
+    page = text(client, "/alice/tiny/compare?from=v1&to=main")
+    back = text(client, "/alice/tiny/compare?from=main&to=v1")
+    same = text(client, "/alice/tiny/compare?from=v1&to=v1")
+    wrong = text(client, "/alice/tiny/compare?from=nope", 404)
+
+    assert '<option value="v1">' in form
+    assert "2 files differ." in page
+    assert "-print(&#x27;&lt;b&gt;&#x27;)" in page
+    assert "+print(&#x27;&lt;i&gt;&#x27;)" in page
+    assert "new &lt;b&gt;.txt" in page
+    assert "<b>.txt" not in page
+    assert "-hello" in back
+    assert "0 files differ." in same
+    assert "nope" in wrong
+    text(client, "/alice/none/compare?from=v1", 404)
+
+
 def test_a_huge_folder_comes_in_pages(client: Client, alice: User) -> None:
     repo = make_repo(alice, "many")
     files = {f"part/{number:03}.txt": b"x\n" for number in range(FOLDER_PAGE + 5)}
