@@ -1,0 +1,109 @@
+"""The hashes of the Xet protocol: all of them BLAKE3 under a key that says what is hashed.
+
+Formulas and keys are those of the public protocol specification 1.1.0 ("Xet protocol", hashing)
+and of hf-xet 1.8.0, which is asked in the tests.
+"""
+
+import re
+import struct
+from collections.abc import Iterable, Sequence
+
+from blake3 import blake3
+
+from catalog.content.xet.errors import XetFormatError
+
+HASH_BYTES = 32
+EMPTY_ROOT = bytes(HASH_BYTES)
+"""Root of no chunks at all, and the hash of an empty file."""
+
+_CHUNK_KEY = bytes.fromhex("6697f5775b9550de3135cbaca597181c9de421109beb2b58b4d0b04b93adf229")
+_NODE_KEY = bytes.fromhex("017ec5c7a5472996fd946666b48a02e65ddd536f37c76dd2f86352e64a53713f")
+_TERM_KEY = bytes.fromhex("7f1857d6ce56ed66127ff913e7a5c3f3a4cd26d5b5db49e64124987f28fb94c3")
+_FILE_KEY = bytes(32)
+
+_GROUPS = struct.Struct("<4Q")
+_HEX = re.compile(r"[0-9a-f]{64}")
+_LOWEST_OF_LAST = 24  # the last of the four little-endian numbers begins here
+_MAX_GROUP = 9
+_SMALLEST_CUT = 2
+_NODE_DIVISOR = 4
+_INDEX_DIVISOR = 1024
+
+
+def to_hex(raw: bytes) -> str:
+    """Return a hash as text: four little-endian 64-bit numbers, 64 characters in all."""
+    return "{:016x}{:016x}{:016x}{:016x}".format(*_GROUPS.unpack(raw))
+
+
+def from_hex(text: str) -> bytes:
+    """Return the 32 bytes of a hash that is written as text.
+
+    Raises:
+        XetFormatError: it is not 64 lower-case hexadecimal characters.
+    """
+    if not _HEX.fullmatch(text):
+        raise XetFormatError(
+            "A Xet hash is written as 64 lower-case hexadecimal characters.", hash=text[:80]
+        )
+    return _GROUPS.pack(*(int(text[at : at + 16], 16) for at in range(0, 64, 16)))
+
+
+def chunk_hash(data: bytes) -> bytes:
+    """Return the name of a chunk with this raw content."""
+    return blake3(data, key=_CHUNK_KEY).digest()
+
+
+def merkle_root(entries: Sequence[tuple[bytes, int]]) -> bytes:
+    """Return the root over chunks, which is the name of a xorb that holds just them.
+
+    Args:
+        entries: Hash (32 bytes) and raw length in bytes of each chunk, in order. One entry is its
+            own root; none has the root ``EMPTY_ROOT``.
+    """
+    if not entries:
+        return EMPTY_ROOT
+    level = list(entries)
+    while len(level) > 1:
+        level = list(_next_level(level))
+    return level[0][0]
+
+
+def file_hash(entries: Sequence[tuple[bytes, int]]) -> bytes:
+    """Return the name of a file: its chunks in order, wherever they are stored."""
+    if not entries:
+        return EMPTY_ROOT
+    return blake3(merkle_root(entries), key=_FILE_KEY).digest()
+
+
+def term_hash(chunk_hashes: Iterable[bytes]) -> bytes:
+    """Return what proves that a client knows the chunks of a term, not just where they are."""
+    return blake3(b"".join(chunk_hashes), key=_TERM_KEY).digest()
+
+
+def hidden_hash(raw: bytes, key: bytes) -> bytes:
+    """Return a chunk's hash as dedup answers show it: only who has the chunk recognizes it."""
+    return blake3(raw, key=key).digest()
+
+
+def is_indexable(raw: bytes) -> bool:
+    """Tell whether clients ask for this chunk wherever in a file it stands: about 1 in 1024."""
+    return int.from_bytes(raw[_LOWEST_OF_LAST:], "little") % _INDEX_DIVISOR == 0
+
+
+def _next_level(level: list[tuple[bytes, int]]) -> Iterable[tuple[bytes, int]]:
+    start = 0
+    while start < len(level):
+        end = start + _group_length(level, start)
+        group = level[start:end]
+        lines = "".join(f"{to_hex(raw)} : {length}\n" for raw, length in group)
+        yield blake3(lines.encode(), key=_NODE_KEY).digest(), sum(length for _, length in group)
+        start = end
+
+
+def _group_length(level: list[tuple[bytes, int]], start: int) -> int:
+    """Return how many entries from ``start`` one node covers: 3 to 9, fewer at the end."""
+    limit = min(_MAX_GROUP, len(level) - start)
+    for at in range(_SMALLEST_CUT, limit):
+        if level[start + at][0][_LOWEST_OF_LAST] % _NODE_DIVISOR == 0:
+            return at + 1
+    return limit

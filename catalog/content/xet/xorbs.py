@@ -1,0 +1,258 @@
+"""Xorbs: up to 8192 chunks back to back, each packed for itself (Xet specification, xorb format).
+
+A record is an 8-byte header and a payload: version 0, packed length (3 bytes, little-endian),
+scheme, raw length (3 bytes), then the packed bytes. Old clients append a footer, which starts
+with ``XETBLOB`` where a header would be; nobody reads it, so it is not kept.
+"""
+
+import struct
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+from typing import NamedTuple
+
+import lz4.frame
+
+from catalog.content.xet.errors import XetFormatError, XetProofError
+from catalog.content.xet.hashes import chunk_hash, merkle_root, to_hex
+from store.storage import ByteSource
+
+MIB = 1024**2
+HEADER_BYTES = 8
+MAX_CHUNKS = 8192
+MAX_CHUNK_BYTES = 128 * 1024
+"""Raw size of a chunk."""
+MAX_PACKED_BYTES = 2 * MAX_CHUNK_BYTES
+MAX_RAW_BYTES = 64 * MIB
+"""Raw size of all chunks of a xorb."""
+MAX_BODY_BYTES = 66 * MIB
+"""What a request may carry: raw size, headers, and the footer of old clients."""
+
+STORED, LZ4, GROUPED_LZ4 = 0, 1, 2
+"""Packing schemes. The last one sorts the bytes of 4-byte numbers by place before LZ4."""
+
+_FOOTER_MARK = b"XETBLOB"
+_READ_BYTES = MIB
+_TABLE_ROW = struct.Struct("<32sII")
+
+
+class XorbChunk(NamedTuple):
+    """One chunk of a xorb."""
+
+    hash: bytes
+    end: int
+    """Where its record ends in the stored xorb, in bytes."""
+    size_bytes: int
+    """Raw."""
+
+
+@dataclass(frozen=True)
+class XorbTable:
+    """What the store itself saw in a xorb; the only list of its chunks anything trusts."""
+
+    chunks: Sequence[XorbChunk]
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "XorbTable":
+        """Read back what ``to_bytes`` wrote."""
+        return cls([XorbChunk._make(row) for row in _TABLE_ROW.iter_unpack(data)])
+
+    def to_bytes(self) -> bytes:
+        """Return 40 bytes for each chunk: hash, end of its record, raw size."""
+        return b"".join(_TABLE_ROW.pack(*chunk) for chunk in self.chunks)
+
+    @cached_property
+    def hash(self) -> bytes:
+        """The xorb's name."""
+        return merkle_root([(chunk.hash, chunk.size_bytes) for chunk in self.chunks])
+
+    @cached_property
+    def raw_ends(self) -> list[int]:
+        """Where each chunk ends in the raw content, in bytes."""
+        return list(accumulate(chunk.size_bytes for chunk in self.chunks))
+
+    @property
+    def stored_bytes(self) -> int:
+        """Size of the records, headers included."""
+        return self.chunks[-1].end
+
+    def raw_start(self, index: int) -> int:
+        """Return where chunk ``index`` begins in the raw content; ``len(chunks)`` is the end."""
+        return self.raw_ends[index - 1] if index else 0
+
+    def raw_size(self, start: int, end: int) -> int:
+        """Return the raw size of chunks ``start`` to ``end`` (exclusive) in bytes."""
+        return self.raw_start(end) - self.raw_start(start)
+
+    def stored_span(self, start: int, end: int) -> tuple[int, int]:
+        """Return where the records of chunks ``[start, end)`` begin and end, in bytes."""
+        return (self.chunks[start - 1].end if start else 0), self.chunks[end - 1].end
+
+    def chunk_at(self, raw_offset: int) -> int:
+        """Return the index of the chunk that holds the raw byte ``raw_offset``."""
+        return bisect_right(self.raw_ends, raw_offset)
+
+
+class XorbReader:
+    """Lets the records of a xorb through, each verified before it is handed on.
+
+    Memory stays at one record and one read, whatever the length. Read it to its end: only then
+    is ``table`` complete and the whole proven.
+
+    Args:
+        source: The body; at most ``MAX_BODY_BYTES`` are taken.
+        expected: The hash the xorb goes by; ``None``: whatever it is.
+    """
+
+    def __init__(self, source: ByteSource, expected: bytes | None) -> None:
+        self._source = source
+        self._expected = expected
+        self._buffer = bytearray()
+        self._taken = 0
+        self._stored = 0
+        self._raw = 0
+        self._chunks: list[XorbChunk] = []
+        self._is_over = False
+
+    @property
+    def table(self) -> XorbTable:
+        """What was read, after the end was reached."""
+        return XorbTable(self._chunks)
+
+    def read_some(self) -> bytes:
+        """Return the next record as it is to be stored; empty at the end.
+
+        Raises:
+            XetFormatError: a rule of the format is broken.
+            XetProofError: the whole has another hash than expected (at the end).
+        """
+        if self._is_over:
+            return b""
+        header = self._peek(HEADER_BYTES)
+        if not header or header.startswith(_FOOTER_MARK):
+            self._end()
+            return b""
+        packed_bytes, scheme, size_bytes = read_header(header)
+        record = self._take(HEADER_BYTES + packed_bytes)
+        raw = unpack(scheme, record[HEADER_BYTES:], size_bytes)
+        self._note(len(record), raw)
+        return record
+
+    def _note(self, record_bytes: int, raw: bytes) -> None:
+        self._stored += record_bytes
+        self._raw += len(raw)
+        if len(self._chunks) == MAX_CHUNKS or self._raw > MAX_RAW_BYTES:
+            raise XetFormatError(
+                f"A xorb holds at most {MAX_CHUNKS} chunks and {MAX_RAW_BYTES} raw bytes."
+            )
+        self._chunks.append(XorbChunk(chunk_hash(raw), self._stored, len(raw)))
+
+    def _end(self) -> None:
+        self._buffer.clear()
+        while self._fill():  # a footer: bounded like everything else, and not kept
+            self._buffer.clear()
+        if not self._chunks:
+            raise XetFormatError("A xorb holds at least one chunk.")
+        if self._expected is not None and self.table.hash != self._expected:
+            raise XetProofError(
+                "The bytes are not those of this xorb hash. Send them again.",
+                expected=to_hex(self._expected),
+                received=to_hex(self.table.hash),
+            )
+        self._is_over = True
+
+    def _peek(self, count: int) -> bytes:
+        while len(self._buffer) < count and self._fill():
+            pass
+        return bytes(self._buffer[:count])
+
+    def _take(self, count: int) -> bytes:
+        data = self._peek(count)
+        if len(data) < count:
+            raise XetFormatError("The xorb ends in the middle of a chunk. Send it again.")
+        del self._buffer[:count]
+        return data
+
+    def _fill(self) -> bool:
+        data = self._source.read(_READ_BYTES)
+        self._taken += len(data)
+        if self._taken > MAX_BODY_BYTES:
+            raise XetFormatError(f"A xorb is sent in at most {MAX_BODY_BYTES} bytes.")
+        self._buffer += data
+        return bool(data)
+
+
+def read_header(header: bytes) -> tuple[int, int, int]:
+    """Return packed length, scheme and raw length of the record that begins with ``header``.
+
+    Raises:
+        XetFormatError: it is cut off, or a value is out of range.
+    """
+    if len(header) < HEADER_BYTES:
+        raise XetFormatError("The xorb ends in the middle of a chunk header. Send it again.")
+    packed_bytes = int.from_bytes(header[1:4], "little")
+    size_bytes = int.from_bytes(header[5:8], "little")
+    if header[0] != 0 or header[4] not in {STORED, LZ4, GROUPED_LZ4}:
+        raise XetFormatError("A chunk has a version or packing scheme this store does not know.")
+    if not 1 <= size_bytes <= MAX_CHUNK_BYTES or packed_bytes > MAX_PACKED_BYTES:
+        raise XetFormatError(
+            f"A chunk has 1 to {MAX_CHUNK_BYTES} bytes, packed at most {MAX_PACKED_BYTES}."
+        )
+    return packed_bytes, header[4], size_bytes
+
+
+def unpack(scheme: int, payload: bytes, size_bytes: int) -> bytes:
+    """Return the raw bytes of a chunk; never allocates more than it promised.
+
+    Raises:
+        XetFormatError: the payload is broken, or has another size.
+    """
+    raw = payload if scheme == STORED else _unpack_frame(payload, size_bytes)
+    if len(raw) != size_bytes:
+        raise XetFormatError("A chunk does not have the size its header promises.")
+    return ungroup(raw) if scheme == GROUPED_LZ4 else raw
+
+
+def _unpack_frame(payload: bytes, size_bytes: int) -> bytes:
+    frame = lz4.frame.LZ4FrameDecompressor()
+    try:
+        raw: bytes = frame.decompress(payload, max_length=size_bytes + 1)
+    except RuntimeError as exc:  # what lz4 raises for corrupt input
+        raise XetFormatError("A chunk is not an LZ4 frame.") from exc
+    if not frame.eof or frame.unused_data:
+        raise XetFormatError("A chunk is not exactly one LZ4 frame of the promised size.")
+    return raw
+
+
+def group(raw: bytes) -> bytes:
+    """Return the bytes at places 0, 4, 8, …, then those at 1, 5, 9, …, and so on."""
+    return b"".join(raw[place::4] for place in range(4))
+
+
+def ungroup(grouped: bytes) -> bytes:
+    """Undo ``group``."""
+    raw = bytearray(len(grouped))
+    start = 0
+    for place in range(4):
+        end = start + len(range(place, len(grouped), 4))
+        raw[place::4] = grouped[start:end]
+        start = end
+    return bytes(raw)
+
+
+def pack(raw: bytes) -> bytes:
+    """Return the record of a chunk, packed in the way that makes it smallest."""
+    ways = [
+        (len(raw), STORED, raw),
+        *((len(data), scheme, data) for scheme, data in _packed(raw)),
+    ]
+    packed_bytes, scheme, payload = min(ways, key=lambda way: way[0])
+    header = b"\0" + packed_bytes.to_bytes(3, "little") + bytes([scheme])
+    return header + len(raw).to_bytes(3, "little") + payload
+
+
+def _packed(raw: bytes) -> Iterator[tuple[int, bytes]]:
+    yield LZ4, lz4.frame.compress(raw)
+    yield GROUPED_LZ4, lz4.frame.compress(group(raw))

@@ -1,0 +1,246 @@
+import io
+import tracemalloc
+from pathlib import Path
+
+import lz4.frame
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catalog.content.xet import xorbs
+from catalog.content.xet.errors import XetFormatError, XetProofError
+from catalog.content.xet.hashes import chunk_hash, merkle_root, to_hex
+from catalog.content.xet.xorbs import (
+    GROUPED_LZ4,
+    HEADER_BYTES,
+    LZ4,
+    MAX_BODY_BYTES,
+    MAX_CHUNK_BYTES,
+    MAX_CHUNKS,
+    STORED,
+    XorbReader,
+    XorbTable,
+    group,
+    pack,
+    read_header,
+    ungroup,
+    unpack,
+)
+from tests.catalog.content.xet.making import (
+    chunked,
+    client_output,
+    entries,
+    noise,
+    record,
+    table_of,
+    xorb,
+)
+
+WEIGHTS = np.random.default_rng(0).normal(size=60_000).astype(np.float32).tobytes()
+CHUNKS = chunked(WEIGHTS + noise(200_000) + b"text " * 20_000)
+
+
+def kept(data: bytes, expected: bytes | None = None) -> bytes:
+    reader = XorbReader(io.BytesIO(data), expected)
+    return b"".join(iter(reader.read_some, b""))
+
+
+def test_a_xorb_is_kept_as_it_came() -> None:
+    data = xorb(CHUNKS)
+
+    assert kept(data, merkle_root(entries(CHUNKS))) == data
+    table = table_of(data)
+    assert [chunk.size_bytes for chunk in table.chunks] == [len(chunk) for chunk in CHUNKS]
+    assert table.stored_bytes == len(data)
+    assert table.raw_size(0, len(CHUNKS)) == sum(map(len, CHUNKS))
+
+
+def test_every_range_of_chunks_is_found_again() -> None:
+    data = xorb(CHUNKS)
+    table = table_of(data)
+
+    for start in range(len(CHUNKS)):
+        for end in range(start + 1, len(CHUNKS) + 1):
+            first, last = table.stored_span(start, end)
+            part = table_of(data[first:last])
+            assert [chunk.hash for chunk in part.chunks] == [
+                chunk_hash(chunk) for chunk in CHUNKS[start:end]
+            ]
+            assert table.raw_size(start, end) == sum(map(len, CHUNKS[start:end]))
+
+
+def test_bytes_are_found_by_their_place() -> None:
+    table = table_of(xorb(CHUNKS))
+
+    at = 0
+    for index, chunk in enumerate(CHUNKS):
+        assert table.raw_start(index) == at
+        assert table.chunk_at(at) == table.chunk_at(at + len(chunk) - 1) == index
+        at += len(chunk)
+
+
+def test_a_table_goes_through_the_database_unchanged() -> None:
+    table = table_of(xorb(CHUNKS))
+
+    data = table.to_bytes()
+
+    assert len(data) == 40 * len(CHUNKS)
+    assert XorbTable.from_bytes(data) == table
+    assert XorbTable.from_bytes(data).hash == merkle_root(entries(CHUNKS))
+
+
+def test_what_the_client_writes_is_accepted_without_its_footer(tmp_path: Path) -> None:
+    content = WEIGHTS + noise(500_000) + bytes(300_000)
+
+    written, _, _ = client_output(tmp_path, content)
+
+    raw = b""
+    for data in written:
+        records = kept(data)
+        assert data.startswith(records)
+        assert b"XETBLOB" in data[len(records) : len(records) + 8]
+        table = table_of(data)
+        for index in range(len(table.chunks)):
+            start, end = table.stored_span(index, index + 1)
+            _, scheme, size = read_header(records[start : start + 8])
+            raw += unpack(scheme, records[start + HEADER_BYTES : end], size)
+    # The zeros are one chunk many times over, which the client stores once.
+    assert raw.startswith(content[: len(WEIGHTS) + 400_000])
+
+
+@given(st.binary(max_size=300))
+def test_grouping_goes_both_ways(raw: bytes) -> None:
+    assert ungroup(group(raw)) == raw
+    assert group(raw) == b"".join(bytes(raw[n] for n in range(k, len(raw), 4)) for k in range(4))
+
+
+@pytest.mark.parametrize(
+    ("raw", "scheme"),
+    [(noise(50_000), STORED), (b"a" * 50_000, LZ4), (WEIGHTS[:50_000], GROUPED_LZ4)],
+    ids=["noise", "text", "weights"],
+)
+def test_packing_takes_the_smallest_way(raw: bytes, scheme: int) -> None:
+    data = pack(raw)
+
+    packed, chosen, size = read_header(data)
+    assert (chosen, packed, size) == (scheme, len(data) - HEADER_BYTES, len(raw))
+    assert unpack(chosen, data[HEADER_BYTES:], size) == raw
+    assert len(data) <= len(raw) + HEADER_BYTES
+
+
+@given(st.binary(min_size=1, max_size=5000))
+def test_packing_goes_both_ways(raw: bytes) -> None:
+    data = pack(raw)
+
+    _, scheme, size = read_header(data)
+    assert unpack(scheme, data[HEADER_BYTES:], size) == raw
+
+
+FRAME = lz4.frame.compress(b"a" * 1000)
+MALFORMED = {
+    "nothing": b"",
+    "half a header": b"\0\1\0",
+    "only a footer": b"XETBLOB\1" + bytes(100),
+    "cut payload": xorb(CHUNKS)[:-1],
+    "other version": b"\1" + record(b"abc", raw=3)[1:],
+    "unknown scheme": record(b"abc", scheme=3, raw=3),
+    "empty chunk": record(b"", raw=0),
+    "too large a chunk": record(b"a", scheme=1, raw=MAX_CHUNK_BYTES + 1),
+    "too large a payload": record(b"", raw=3, packed=2 * MAX_CHUNK_BYTES + 1),
+    "stored size differs": record(b"abcd", raw=3),
+    "no frame": record(b"\x01" * 50, scheme=1, raw=1000),
+    "a raw LZ4 block": record(lz4.frame.compress(b"a" * 1000)[7:], scheme=1, raw=1000),
+    "frame is larger": record(FRAME, scheme=1, raw=999),
+    "frame is smaller": record(FRAME, scheme=1, raw=1001),
+    "frame is cut": record(FRAME[:-5], scheme=1, raw=1000),
+    "two frames": record(FRAME + FRAME, scheme=1, raw=1000),
+    "something after the frame": record(FRAME + b"x", scheme=1, raw=1000),
+    "something after the last chunk": xorb(CHUNKS) + b"junk",
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_malformed_xorbs_are_refused(name: str) -> None:
+    with pytest.raises(XetFormatError):
+        kept(MALFORMED[name])
+
+
+def test_other_bytes_than_the_name_says_are_refused() -> None:
+    with pytest.raises(XetProofError) as caught:
+        kept(xorb(CHUNKS), merkle_root(entries(CHUNKS[:-1])))
+
+    assert caught.value.extra["received"] == to_hex(merkle_root(entries(CHUNKS)))
+
+
+def test_too_many_chunks() -> None:
+    assert len(table_of(record(b"a", raw=1) * MAX_CHUNKS).chunks) == MAX_CHUNKS
+    with pytest.raises(XetFormatError, match="8192 chunks"):
+        kept(record(b"a", raw=1) * (MAX_CHUNKS + 1))
+
+
+def test_too_many_raw_bytes() -> None:
+    zeros = pack(bytes(MAX_CHUNK_BYTES))
+
+    assert table_of(zeros * 512).raw_ends[-1] == 64 * 1024**2
+    with pytest.raises(XetFormatError, match="raw bytes"):
+        kept(zeros * 513)
+
+
+def test_a_footer_without_end_is_refused() -> None:
+    class Endless(io.RawIOBase):
+        def __init__(self) -> None:
+            self.given = 0
+
+        def read(self, size: int = -1) -> bytes:
+            part = (xorb(CHUNKS) + b"XETBLOB") if not self.given else bytes(size)
+            self.given += len(part)
+            return part
+
+    source = Endless()
+    with pytest.raises(XetFormatError, match="at most"):
+        list(iter(XorbReader(source, None).read_some, b""))
+    assert source.given < MAX_BODY_BYTES + 2 * 1024**2
+
+
+def test_a_frame_that_explodes_costs_little_memory() -> None:
+    bomb = lz4.frame.compress(bytes(60 * 1024**2))
+    assert len(bomb) < 2 * MAX_CHUNK_BYTES
+
+    tracemalloc.start()
+    with pytest.raises(XetFormatError):
+        kept(record(bomb, scheme=1, raw=MAX_CHUNK_BYTES))
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak_bytes < 8 * 1024**2
+
+
+@given(st.data())
+def test_a_flipped_bit_is_noticed(data: st.DataObject) -> None:
+    small = chunked(WEIGHTS[:20_000] + b"text " * 3000)
+    good = bytearray(xorb(small))
+    bit = data.draw(st.integers(0, 8 * len(good) - 1))
+    good[bit // 8] ^= 1 << bit % 8
+
+    # The frame's own flags and checksum bits do not change what is unpacked; all else does.
+    try:
+        reader = XorbReader(io.BytesIO(bytes(good)), merkle_root(entries(small)))
+        list(iter(reader.read_some, b""))
+    except (XetFormatError, XetProofError):
+        return
+    unpacked = [
+        unpack(scheme, bytes(good[start + HEADER_BYTES : end]), size)
+        for start, end, (_, scheme, size) in (
+            (start, end, read_header(bytes(good[start : start + 8])))
+            for start, end in (reader.table.stored_span(n, n + 1) for n in range(len(small)))
+        )
+    ]
+    assert unpacked == small
+
+
+def test_reading_in_small_pieces_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xorbs, "_READ_BYTES", 7)
+    data = xorb(CHUNKS[:3])
+
+    assert kept(data + b"XETBLOB" + bytes(30)) == data
