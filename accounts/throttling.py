@@ -30,8 +30,8 @@ REFUSED_MOST = 300
 """Dead or forged tokens one address may send in a window, whatever it calls."""
 HEADERS_OF = frozenset({API, RESOLVERS})
 
-_UNCOUNTED = re.compile(r"/(?:static/|healthz$|readyz$|api/lfs/)")
-"""``api/lfs``: links whose signature was counted when it was made."""
+_UNCOUNTED = re.compile(r"/(?:static/|healthz$|readyz$|api/lfs/|xet/|v1/telemetry$)")
+"""``api/lfs``: links whose signature was counted when it was made. ``xet`` counts by itself."""
 _RESOLVERS = re.compile(
     r"/[^/]+(?:/[^/]+)?/(?:resolve|raw|archive)/|/[^/]+/[^/]+/info/lfs/objects/[0-9a-f]{64}$"
 )

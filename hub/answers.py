@@ -38,6 +38,7 @@ _CODES: dict[type[StoreError], str] = {
 _EXPOSED = (
     "X-Repo-Commit, X-Request-Id, X-Error-Code, X-Error-Message, X-Total-Count, ETag, Link,"
     " Accept-Ranges, Content-Range, Content-Length, X-Linked-Size, X-Linked-ETag, X-Xet-Hash,"
+    " X-Xet-Refresh-Route, X-Xet-Access-Token, X-Xet-Token-Expiration, X-Xet-Cas-Url,"
     " RateLimit, RateLimit-Policy, Retry-After"
 )
 
@@ -155,6 +156,8 @@ def _cors(answer: HttpResponseBase, methods: tuple[str, ...] = ()) -> HttpRespon
     answer["Access-Control-Expose-Headers"] = _EXPOSED
     if methods:
         answer["Access-Control-Allow-Methods"] = ", ".join((*methods, "OPTIONS"))
-        answer["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Range, X-Request-Id"
+        answer["Access-Control-Allow-Headers"] = (
+            "Authorization, Content-Type, Range, X-Request-Id, X-Xet-Session-Id"
+        )
         answer["Access-Control-Max-Age"] = "86400"
     return answer

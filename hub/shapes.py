@@ -58,7 +58,9 @@ def _org(organization: Organization, role: str) -> dict[str, Any]:
     }
 
 
-def tree_entry(entry: Entry, last: Commit | None = None) -> dict[str, Any]:
+def tree_entry(
+    entry: Entry, last: Commit | None = None, *, xet_hash: str | None = None
+) -> dict[str, Any]:
     """One line of a tree, or of paths-info."""
     body: dict[str, Any] = {
         "type": "directory" if entry.is_folder else "file",
@@ -68,6 +70,8 @@ def tree_entry(entry: Entry, last: Commit | None = None) -> dict[str, Any]:
     }
     if entry.lfs is not None:
         body["lfs"] = lfs_of(entry)
+    if xet_hash is not None:
+        body["xetHash"] = xet_hash
     if last is not None:
         body["lastCommit"] = {
             "id": last.oid,

@@ -1,7 +1,8 @@
 """Addresses of the hub protocol, exactly as clients build them."""
 
-from django.urls import path, re_path
+from django.urls import URLPattern, path, re_path
 
+from hub.answers import HubView
 from hub.views import (
     aliases,
     commit,
@@ -14,11 +15,40 @@ from hub.views import (
     repos,
     resolve,
     tree,
+    xet_read,
+    xet_tokens,
+    xet_upload,
 )
 
 API = "api/models/<seg:ns>/<seg:name>"
 
+
+def _xet(pattern: str, view: HubView) -> URLPattern:
+    """Return a route of the Xet service, under each generation of its address."""
+    return re_path(rf"^xet/(?:(?P<generation>[0-9]+)/)?{pattern}$", view)
+
+
+_H = "[^/]+"
+XET = [
+    # Older clients left out the version, or wrote the singular (specification, routes).
+    _xet(rf"(?:v1/)?xorbs?/[^/]+/(?P<xorb>{_H})", xet_upload.xorb),
+    _xet(rf"v1/xorb-grants/[^/]+/(?P<xorb>{_H})", xet_upload.grant),
+    _xet(rf"v1/xorb-uploads/(?P<proof>{_H})", xet_upload.granted_upload),
+    _xet(rf"v1/xorb-commits/[^/]+/(?P<xorb>{_H})/grant/(?P<grant>{_H})", xet_upload.commit_grant),
+    _xet(rf"(?:v1/)?shards?(?:/[^/]+/(?P<name>{_H}))?", xet_upload.shard_v1),
+    _xet("v2/shards", xet_upload.shard_v2),
+    _xet(rf"(?:v1/)?reconstructions?/(?P<file>{_H})", xet_read.reconstruction_v1),
+    _xet(rf"v2/reconstructions/(?P<file>{_H})", xet_read.reconstruction_v2),
+    _xet("v1/reconstructions", xet_read.batch),
+    _xet(rf"v1/files/(?P<file>{_H})", xet_read.file_size),
+    _xet(rf"v2/file-chunk-hashes/(?P<file>{_H})", xet_read.chunk_hashes),
+    _xet(rf"(?:v1/)?chunks?/(?P<prefix>{_H})/(?P<chunk>{_H})", xet_read.chunk),
+    _xet(rf"data/(?P<xorb>{_H})", xet_read.data),
+    path("v1/telemetry", xet_tokens.telemetry),  # at the root, whatever the service's address
+]
+
 urlpatterns = [
+    *XET,
     path("api/whoami-v2", identity.whoami),
     path("api/agent-harnesses", identity.agent_harnesses),
     path("api/telemetry/<path:topic>", identity.telemetry),
@@ -33,6 +63,8 @@ urlpatterns = [
     path(f"{API}", info.info),
     path(f"{API}/auth-check", identity.auth_check),
     path(f"{API}/auth-check/write", identity.auth_check_write),
+    path(f"{API}/xet-read-token/<rev:rev>", xet_tokens.read_token),
+    path(f"{API}/xet-write-token/<rev:rev>", xet_tokens.write_token),
     path(f"{API}/settings", repos.settings),
     path(f"{API}/revision/<rev:rev>", info.info),
     path(f"{API}/tree/<rev:rev>", tree.tree),
@@ -54,7 +86,7 @@ urlpatterns = [
     path("api/models/<seg:alias>", aliases.by_alias),
     re_path(
         r"^api/models/(?P<alias>[^/]+)/"
-        r"(?:revision|tree|commits|refs|paths-info|preupload|commit|branch|tag|auth-check)(?:/|$)",
+        r"(?:revision|tree|commits|refs|paths-info|preupload|commit|branch|tag|auth-check|xet-read-token|xet-write-token)(?:/|$)",
         aliases.by_alias,
     ),
     re_path(r"^(?P<alias>[^/]+)/(?:resolve|raw)/[^/]+/.+$", aliases.by_alias),

@@ -103,6 +103,18 @@ class Env(BaseSettings):
     multipart_chunk_bytes: Annotated[int, Ge(5 * MIB), Le(5 * GIB)] = 64 * MIB
     """Size of one part of a multipart upload, in bytes. Files up to it go in one PUT."""
 
+    xet_verify_at_once_bytes: Annotated[int, Ge(0)] = GIB
+    """How much new content of one Xet upload is hashed again while the client waits, in bytes;
+    larger files are verified by a job and until then served to their owners only."""
+    xet_generation: Annotated[int, Ge(1)] = 1
+    """Number in the address of the Xet service. Raise it after xorbs were lost (a restored
+    backup): clients keep what they know of xorbs by that address, and start afresh."""
+    xet_min_bytes: Annotated[int, Ge(0)] = 0
+    """Files smaller than this are offered to clients by plain HTTP alone, in bytes: one request
+    is faster there. But clients copy large files between repositories only by their Xet hash."""
+    xet_link_s: Annotated[int, Ge(1), Le(86400)] = 3600
+    """Life of the links to pieces of xorbs, in seconds; clients renew them by themselves."""
+
     user_storage_bytes: Annotated[int, Ge(0)] = 100 * GIB
     """Room for the files of one person, in bytes; staff can give single ones more. 0: any."""
     organization_storage_bytes: Annotated[int, Ge(0)] = 1024 * GIB
@@ -118,12 +130,16 @@ class Env(BaseSettings):
     """Calls of the APIs one address may make in a window when nobody is signed in. 0: any."""
     visitor_resolvers_requests: Annotated[int, Ge(0)] = 15_000
     """Files one address may ask for in a window when nobody is signed in. 0: any."""
+    visitor_xet_requests: Annotated[int, Ge(0)] = 15_000
+    """Calls of the Xet service one address may make in a window without a person. 0: any."""
     visitor_pages_requests: Annotated[int, Ge(0)] = 3_000
     """Pages one address may ask for in a window when nobody is signed in. 0: any."""
     user_api_requests: Annotated[int, Ge(0)] = 15_000
     """Calls of the APIs one account may make in a window. 0: any."""
     user_resolvers_requests: Annotated[int, Ge(0)] = 75_000
     """Files one account may ask for in a window. 0: any."""
+    user_xet_requests: Annotated[int, Ge(0)] = 75_000
+    """Calls of the Xet service one account may make in a window. 0: any."""
     user_pages_requests: Annotated[int, Ge(0)] = 15_000
     """Pages one account may ask for in a window. 0: any."""
     visitor_tokens_per_day: Annotated[int, Ge(0)] = 20_000

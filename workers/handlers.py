@@ -33,6 +33,15 @@ def sweep_uploads(_context: JobContext) -> dict[str, Any]:
     return {"removed": uploads.sweep_uploads() + staging.sweep_staged()}
 
 
+def verify_claim(context: JobContext) -> dict[str, Any]:
+    """Work out the sha256 of a large file that came by Xet."""
+    from catalog.services import claims
+
+    return claims.verify(
+        context.claim.job.args["claim_id"], lambda part: context.claim.report(progress=part)
+    )
+
+
 def refresh_trends(_context: JobContext) -> dict[str, Any]:
     """Work out anew what is trending."""
     from catalog.search import trends
@@ -73,6 +82,7 @@ HANDLERS: Mapping[JobName, Handler] = {
     JobName.SEND_MAIL: send_mail,
     JobName.SCAN_COMMIT: scan_commit,
     JobName.SWEEP_UPLOADS: sweep_uploads,
+    JobName.VERIFY_CLAIM: verify_claim,
     JobName.REFRESH_TRENDS: refresh_trends,
     JobName.FLUSH_DOWNLOADS: flush_downloads,
     JobName.REFRESH_DOWNLOADS: refresh_downloads,

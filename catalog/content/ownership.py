@@ -1,7 +1,13 @@
 """Which large files a repository owns. Knowing a digest is not owning the bytes."""
 
+from enum import Enum
+
+from django.db import transaction
+from django.utils import timezone
+
 from accounts.models import Namespace, User
-from catalog.models import LfsObject, ModelRepo, RepoLfsObject
+from catalog.content.blobs import keep
+from catalog.models import LfsObject, ModelRepo, RepoLfsObject, XetClaim, XetFile
 
 
 def owned_size(repo: ModelRepo, sha256: str) -> int | None:
@@ -9,13 +15,35 @@ def owned_size(repo: ModelRepo, sha256: str) -> int | None:
 
     The answer never depends on what other repositories own.
     """
-    return (
-        RepoLfsObject.objects.filter(repo=repo, lfs_object_id=sha256)
-        .values_list("lfs_object__size_bytes", flat=True)
-        .first()
-    )
+    rows = RepoLfsObject.objects.filter(repo=repo, lfs_object_id=sha256)
+    size_bytes = rows.values_list("lfs_object__size_bytes", flat=True).first()
+    if size_bytes is not None:
+        return size_bytes
+    claims = XetClaim.objects.filter(repo=repo, sha256=sha256, is_false=False)
+    return claims.values_list("file__size_bytes", flat=True).first()
 
 
+class Standing(Enum):
+    """What the store knows of a large file a repository names."""
+
+    VERIFIED = "verified"
+    CLAIMED = "claimed"
+    """Nobody has checked yet that the content has this sha256."""
+    FALSE = "false"
+    """It has not."""
+
+
+def standing(repo: ModelRepo, sha256: str) -> Standing:
+    """Return whether a file that ``repo`` names is what it says."""
+    if RepoLfsObject.objects.filter(repo=repo, lfs_object_id=sha256).exists():
+        return Standing.VERIFIED
+    claim = XetClaim.objects.filter(repo=repo, sha256=sha256).first()
+    if claim is None:
+        return Standing.VERIFIED  # an object that was released: its bytes are missing, not wrong
+    return Standing.FALSE if claim.is_false else Standing.CLAIMED
+
+
+@transaction.atomic
 def grant(
     repo: ModelRepo,
     sha256: str,
@@ -23,17 +51,49 @@ def grant(
     *,
     by: User | None,
     charged_to: Namespace | None = None,
+    xet_file: XetFile | None = None,
 ) -> None:
     """Note that ``repo`` owns bytes that are durable and verified. Safe to repeat.
 
-    ``charged_to`` is by default the repository's owner.
-
     Call it only after the bytes themselves came through this repository's upload, or for a copy
     whose source the caller may read.
+
+    Args:
+        repo: Whose they are.
+        sha256: Their digest.
+        size_bytes: Their size.
+        by: Who brought them.
+        charged_to: By default the repository's owner.
+        xet_file: The recipe that makes them; ``None``: the storage has them as one object.
+
+    Raises:
+        LostBytesError: garbage collection was faster; nothing is written, and sending them again
+            heals it.
     """
-    LfsObject.objects.get_or_create(sha256=sha256, defaults={"size_bytes": size_bytes})
+    if xet_file is None:
+        keep(sha256)
+    made, is_new = LfsObject.objects.get_or_create(
+        sha256=sha256,
+        defaults={
+            "size_bytes": size_bytes,
+            "is_whole": xet_file is None,
+            "xet_file": xet_file,
+        },
+    )
+    if not is_new:
+        _renew(made, xet_file)
     RepoLfsObject.objects.get_or_create(
         repo=repo,
         lfs_object_id=sha256,
         defaults={"created_by": by, "charged_to": charged_to or repo.namespace},
     )
+
+
+def _renew(there: LfsObject, xet_file: XetFile | None) -> None:
+    """Note a further form of the same bytes, and that somebody relies on them now."""
+    changes: dict[str, object] = {"touched_at": timezone.now()}
+    if xet_file is None:
+        changes["is_whole"] = True
+    elif there.xet_file_id is None:
+        changes["xet_file"] = xet_file
+    LfsObject.objects.filter(pk=there.pk).update(**changes)

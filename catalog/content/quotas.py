@@ -13,7 +13,15 @@ from django.db.models import F, Sum
 
 from accounts.models import Namespace, User
 from accounts.viewer import Viewer
-from catalog.models import LfsObject, ModelRepo, RepoLfsObject, StagedFile, Upload
+from catalog.models import (
+    LfsObject,
+    ModelRepo,
+    RepoLfsObject,
+    StagedFile,
+    Upload,
+    XetClaim,
+    Xorb,
+)
 from store.core.errors import ForbiddenError
 from store.core.ui.figures import size_text
 
@@ -118,6 +126,8 @@ def _used(namespace: Namespace) -> int:
         rows.aggregate(total=Sum(column))["total"] or 0
         for rows, column in (
             (owned, "size_bytes"),
+            (XetClaim.objects.filter(charged_to=namespace), "file__size_bytes"),
+            (Xorb.objects.filter(charged_to=namespace, is_used=False), "stored_bytes"),
             (Upload.objects.filter(charged_to=namespace), "size_bytes"),
             (StagedFile.objects.filter(repo__namespace=namespace), "size_bytes"),
             (ModelRepo.objects.filter(namespace=namespace), "git_bytes"),

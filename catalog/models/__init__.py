@@ -11,11 +11,13 @@ from catalog.models.listing import (
 )
 from catalog.models.repo import Like, ModelRepo, RepoAlias, RepoQuerySet, RepoRedirect
 from catalog.models.scan import FileScan
+from catalog.models.xet import DedupChunk, XetClaim, XetFile, XetFileXorb, Xorb
 
 __all__ = [
     "BaseModelLink",
     "Commit",
     "CommitPath",
+    "DedupChunk",
     "FileScan",
     "GitObject",
     "LfsObject",
@@ -32,4 +34,8 @@ __all__ = [
     "RepoRedirect",
     "StagedFile",
     "Upload",
+    "XetClaim",
+    "XetFile",
+    "XetFileXorb",
+    "Xorb",
 ]

@@ -3,25 +3,39 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from accounts.models import Namespace
 from catalog.models.repo import ModelRepo
+from catalog.models.xet import XetFile
 from store.core.ids import new_public_id
 
 
 class LfsObject(models.Model):
     """Bytes by sha256, kept once however many repositories own them.
 
-    The row exists only after the bytes are durable and verified.
+    They are one whole object, or a recipe of chunks, or both; readers cannot tell. The row exists
+    only after the bytes are durable and verified.
     """
 
     sha256 = models.CharField(max_length=64, primary_key=True)
     size_bytes = models.BigIntegerField()
+    is_whole = models.BooleanField(default=True)
+    """The storage has the bytes as one object."""
+    xet_file = models.ForeignKey(
+        XetFile, models.PROTECT, null=True, related_name="lfs_objects", db_index=True
+    )
+    """The recipe that was seen to make exactly these bytes."""
     created_at = models.DateTimeField(auto_now_add=True)
+    touched_at = models.DateTimeField(default=timezone.now)
+    """When it was last uploaded, or found to be here."""
 
     class Meta:
         constraints = [
-            models.CheckConstraint(condition=Q(size_bytes__gte=0), name="lfs_size_not_negative")
+            models.CheckConstraint(condition=Q(size_bytes__gte=0), name="lfs_size_not_negative"),
+            models.CheckConstraint(
+                condition=Q(is_whole=True) | Q(xet_file__isnull=False), name="lfs_has_bytes"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from catalog.content.ownership import Standing, standing
 from catalog.formats.sources import AT_ONCE, FULL, Budget
 from catalog.formats.verdicts import SCANNER_VERSION, judge
 from catalog.history.trees import Entry, find_entries
@@ -22,6 +23,8 @@ JUDGED_AT_ONCE = 200
 """Files of one commit that are judged while the client waits; the rest is the job's."""
 KEPT_TOGETHER = 500
 """Verdicts written in one go; what a job that dies has to find out again."""
+
+_WRONG_SHA256 = "Its content is not what its sha256 says. Upload the file again."
 
 _FOUND = ["verdict", "kind", "code", "reason", "report", "scanner_version", "scanned_at"]
 
@@ -82,6 +85,13 @@ def scan_commit(repo_id: int, commit_oid: str) -> dict[str, Any]:
 
 
 def _judge(repo: ModelRepo, entry: Entry, budget: Budget) -> FileScan:
+    known = Standing.VERIFIED if entry.lfs is None else standing(repo, entry.lfs.sha256)
+    if known is Standing.CLAIMED:  # its verification asks for the verdict again
+        return _row(repo, entry, verdict=FileScan.Verdict.PENDING)
+    if known is Standing.FALSE:
+        return _row(
+            repo, entry, verdict=FileScan.Verdict.ERROR, code="wrong_sha256", reason=_WRONG_SHA256
+        )
     try:
         report = judge(source_of(repo, entry), entry.path, budget=budget)
     except OSError as exc:

@@ -5,18 +5,23 @@ no header with them.
 """
 
 import re
+import secrets
 from typing import Any
+from urllib.parse import quote
 
 from django.conf import settings
 from django.core import signing
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 
+from accounts.models import Scope
 from accounts.viewer import Viewer
-from catalog.access import repo_for
+from catalog.access import can, repo_for
 from catalog.content import uploads
 from catalog.content.ownership import owned_size
+from catalog.history.refs import DEFAULT_BRANCH
 from catalog.models import ModelRepo, Upload
 from hub.answers import hub_view
+from hub.xet_callers import token_headers
 from licensing.delivery.policy import authorize_object, check_gate
 from licensing.delivery.respond import respond
 from store.core.bodies import body_length, body_stream, read_json
@@ -51,10 +56,41 @@ def batch(request: HttpRequest, viewer: Viewer, ns: str, name: str) -> HttpRespo
     else:
         check_gate(viewer, repo)
     transfers = body.get("transfers") or ["basic"]
+    if operation == "upload" and "xet" in transfers:
+        return _by_xet(request, viewer, repo, body)
     plans = [_object(request, viewer, repo, operation, item, transfers) for item in asked]
     is_multipart = any("chunk_size" in _upload_header(plan) for plan in plans)
     answer = {"transfer": "multipart" if is_multipart else "basic", "objects": plans}
     return JsonResponse(answer, content_type=CONTENT_TYPE)
+
+
+def _by_xet(
+    request: HttpRequest, viewer: Viewer, repo: ModelRepo, body: dict[str, Any]
+) -> HttpResponseBase:
+    """Send clients that speak Xet there: a token for everything that is not here yet.
+
+    Python clients up to 1.19, the JavaScript client and git-xet ask this way.
+    """
+    viewer.require(Scope.WRITE)
+    ref = body.get("ref")
+    name = ref.get("name") if isinstance(ref, dict) else None
+    revision = quote(name if isinstance(name, str) and name else DEFAULT_BRANCH, safe="")
+    # somebody who may only read can only mean a pull request
+    tail = "" if can(viewer, repo, to="write") else "?create_pr=1"
+    route = f"{origin(request)}/api/models/{repo.full_name}/xet-write-token/{revision}{tail}"
+    upload = {
+        "href": route,
+        "header": token_headers(request, viewer, repo, "write")
+        | {"X-Xet-Session-Id": secrets.token_hex(16)},
+    }
+    plans = []
+    for item in body["objects"]:
+        oid, size_bytes = _checked(item)
+        plan: dict[str, Any] = {"oid": oid, "size": size_bytes, "authenticated": True}
+        if owned_size(repo, oid) is None:
+            plan["actions"] = {"upload": upload}
+        plans.append(plan)
+    return JsonResponse({"transfer": "xet", "objects": plans}, content_type=CONTENT_TYPE)
 
 
 def _object(

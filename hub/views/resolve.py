@@ -6,6 +6,7 @@ from accounts.viewer import Viewer
 from catalog.access import repo_for
 from catalog.history.trees import read_blob
 from hub.answers import hub_view
+from hub.xet_offers import offer
 from licensing.delivery.policy import authorize
 from licensing.delivery.respond import respond
 
@@ -18,7 +19,7 @@ def resolve(
     repo = repo_for(viewer, ns, name)
     delivery = authorize(viewer, repo, rev, path)
     as_attachment = request.GET.get("download", "") in {"true", "1"}
-    return respond(request, viewer, delivery, as_attachment=as_attachment)
+    return offer(request, delivery, respond(request, viewer, delivery, as_attachment=as_attachment))
 
 
 @hub_view("GET", "HEAD")

@@ -8,11 +8,12 @@ from accounts.viewer import Viewer
 from catalog.access import repo_for
 from catalog.history import log
 from catalog.history.refs import CONVERTS, HEADS, PULLS, TAGS, resolve
-from catalog.history.trees import find_entries, list_page
-from catalog.models import Ref
+from catalog.history.trees import Entry, find_entries, list_page
+from catalog.models import Commit, ModelRepo, Ref
 from hub import shapes
 from hub.answers import hub_view, page_link
 from hub.params import flag, number, values
+from hub.xet_offers import offered_hashes
 from store.core.bodies import body_chunks, read_json
 from store.core.errors import InvalidError, TooLargeError
 from store.core.paging import decode_offset, encode_cursor
@@ -44,9 +45,7 @@ def tree(
         limit=limit,
     )
     last = log.last_commits(repo, commit_oid, [entry.path for entry in page]) if expand else {}
-    answer = JsonResponse(
-        [shapes.tree_entry(entry, last.get(entry.path)) for entry in page], safe=False
-    )
+    answer = JsonResponse(_lines(repo, page, last), safe=False)
     if start + limit < total:
         answer["Link"] = page_link(request, cursor=encode_cursor([start + limit]))
     return answer
@@ -62,9 +61,16 @@ def paths_info(
     paths, expand = _asked_paths(request)
     found = list(find_entries(repo, commit_oid, paths).values())
     last = log.last_commits(repo, commit_oid, [entry.path for entry in found]) if expand else {}
-    return JsonResponse(
-        [shapes.tree_entry(entry, last.get(entry.path)) for entry in found], safe=False
-    )
+    return JsonResponse(_lines(repo, found, last), safe=False)
+
+
+def _lines(repo: ModelRepo, entries: list[Entry], last: dict[str, Commit]) -> list[dict[str, Any]]:
+    """Return the lines of a listing; it tells the same Xet hashes as ``resolve``."""
+    hashes = offered_hashes(repo, entries)
+    return [
+        shapes.tree_entry(entry, last.get(entry.path), xet_hash=hashes.get(entry.path))
+        for entry in entries
+    ]
 
 
 def _asked_paths(request: HttpRequest) -> tuple[list[str], bool]:

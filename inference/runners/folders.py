@@ -18,12 +18,11 @@ from typing import BinaryIO
 
 from django.conf import settings
 
-from catalog.content.stores import storage
+from catalog.content.reading import content_of
 from catalog.history.trees import Entry, read_blob
 from catalog.models import ModelRepo
 from inference.services.weights import needed_files
 from store.core.errors import StoreError, TransientError
-from store.storage import Digest
 
 _CHUNK_BYTES = 1024 * 1024
 _PAUSE_S = 0.05
@@ -166,11 +165,10 @@ def _place(repo: ModelRepo, file: Entry, target: Path, check: Callable[[], None]
     if file.lfs is None:
         _write(target, iter([read_blob(repo, file)]))
         return
-    digest = Digest(file.lfs.sha256)
-    source = storage().local_path(digest)
+    content = content_of(repo, file.lfs.sha256)
+    source = content.local_path()
     if source is None or not _link(source, target):
-        with storage().open(digest) as reader:
-            _write(target, _chunks(reader, check))
+        _write(target, _checked(content.blocks(), check))
     with target.open("rb") as written:
         _verify(file, _chunks(written, check))
 
@@ -184,6 +182,12 @@ def _link(source: Path, target: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def _checked(blocks: Iterator[bytes], check: Callable[[], None]) -> Iterator[bytes]:
+    for block in blocks:
+        check()
+        yield block
 
 
 def _chunks(reader: BinaryIO, check: Callable[[], None]) -> Iterator[bytes]:

@@ -10,15 +10,14 @@ from django.http import HttpRequest, StreamingHttpResponse
 from zipstream import ZIP_STORED, ZipStream
 
 from accounts.viewer import Viewer
-from catalog.content.stores import storage
+from catalog.content.reading import content_of
 from catalog.history.refs import resolve
 from catalog.history.trees import Entry, list_entries, read_blob
 from catalog.models import Commit, FileScan, ModelRepo
 from licensing.delivery import counting
 from licensing.delivery.policy import FileBlockedError, check_gate, check_verdict
-from licensing.delivery.respond import read_in_blocks
 from store.core.errors import NotFoundError
-from store.storage import Digest, content_disposition
+from store.storage import content_disposition
 
 LEFT_OUT = "NOT-INCLUDED.txt"
 
@@ -87,7 +86,7 @@ def _content(repo: ModelRepo, file: Entry) -> Iterator[bytes]:
     if file.lfs is None:
         yield read_blob(repo, file)
     else:
-        yield from read_in_blocks(storage().open(Digest(file.lfs.sha256)))
+        yield from content_of(repo, file.lfs.sha256).blocks()
 
 
 def _counted(

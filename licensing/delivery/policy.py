@@ -5,12 +5,15 @@ from dataclasses import dataclass
 
 from accounts.viewer import Viewer
 from catalog.access import RepoDisabledError, can
+from catalog.content.reading import recipe_of
+from catalog.content.recipes import Recipe
+from catalog.history.errors import EntryNotFoundError
 from catalog.history.objects import FILE_MODE
 from catalog.history.pointers import LfsPointer
 from catalog.history.refs import DEFAULT_BRANCH, resolve
 from catalog.history.trees import Entry, find_entry, missing_entry
-from catalog.models import FileScan, GitObject, ModelRepo
-from store.core.errors import ForbiddenError
+from catalog.models import FileScan, GitObject, ModelRepo, RepoLfsObject, XetClaim
+from store.core.errors import ForbiddenError, NotFoundError
 
 _COMMIT_ID = re.compile(r"[0-9a-f]{40}")
 
@@ -19,6 +22,12 @@ class FileBlockedError(ForbiddenError):
     """The store does not hand this file to others; ``extra`` has verdict, code and reason."""
 
     code = "file_blocked"
+
+
+class RecipeNotFoundError(NotFoundError):
+    """No file of this Xet hash that the caller may have."""
+
+    code = "recipe_not_found"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +99,38 @@ def authorize_object(viewer: Viewer, repo: ModelRepo, sha256: str) -> Delivery:
     )
     commit_oid = resolve(repo, DEFAULT_BRANCH).commit_oid
     return Delivery(repo, commit_oid, entry, kind=scan.kind, is_pinned=False)
+
+
+def authorize_recipe(
+    viewer: Viewer, repo: ModelRepo, name: bytes
+) -> tuple[Recipe, Delivery | None]:
+    """Return the recipe of a file by its Xet hash if ``viewer`` may have its bytes.
+
+    Knowing the hash helps nobody: the file must be committed in ``repo`` and served there, or
+    have been brought there by the viewer.
+
+    Returns:
+        The recipe, and what the download counts for; ``None``: it is not committed.
+
+    Raises:
+        RecipeNotFoundError: the repository has no such file.
+        RepoDisabledError: the repository is taken down.
+        FileBlockedError: its verdict keeps it from others than its owners.
+    """
+    check_gate(viewer, repo)
+    owned = RepoLfsObject.objects.filter(repo=repo, lfs_object__xet_file__hash=name)
+    for row in owned.select_related("lfs_object__xet_file"):
+        recipe = recipe_of(row.lfs_object)
+        try:
+            return recipe, authorize_object(viewer, repo, row.lfs_object_id)
+        except EntryNotFoundError:
+            if viewer.user is not None and row.created_by_id == viewer.user.pk:
+                return recipe, None
+    claims = XetClaim.objects.filter(repo=repo, file__hash=name, user=viewer.user, is_false=False)
+    claim = claims.select_related("file").first() if viewer.user is not None else None
+    if claim is None:
+        raise RecipeNotFoundError("The repository has no file of this hash.")
+    return Recipe.from_bytes(bytes(claim.file.terms)), None
 
 
 def check_gate(viewer: Viewer, repo: ModelRepo) -> None:

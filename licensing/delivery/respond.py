@@ -1,7 +1,8 @@
 """Turns a granted file into an HTTP answer, in the mode the site runs in.
 
-Bytes of large files are never read by Python here: the web server's sendfile, nginx
-(``X-Accel-Redirect``) or the object store (a presigned redirect) sends them.
+Large files that are one object are never read by Python here: the web server's sendfile, nginx
+(``X-Accel-Redirect``) or the object store (a presigned redirect) sends them. Those that lie in
+xorbs are joined chunk by chunk, in memory for one chunk.
 """
 
 import io
@@ -11,9 +12,16 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from django.conf import settings
-from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import (
+    FileResponse,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    StreamingHttpResponse,
+)
 
 from accounts.viewer import Viewer
+from catalog.content.reading import Content, content_of
 from catalog.content.stores import storage
 from catalog.history.trees import read_blob
 from licensing.delivery import counting
@@ -38,12 +46,9 @@ def respond(
     """
     if delivery.entry.lfs is None:
         answer = _small(request, viewer, delivery)
-    elif settings.ENV.delivery == "redirect":
-        answer = _redirect(delivery)
-        if request.method == "GET":  # the object store sends it; the grant is what we can count
-            _note(request, viewer, delivery)
     else:
-        answer = _large(request, viewer, delivery)
+        content = content_of(delivery.repo, delivery.entry.lfs.sha256)
+        answer = _large(request, viewer, delivery, content)
     _describe(answer, delivery, as_attachment=as_attachment)
     return answer
 
@@ -62,24 +67,46 @@ def _small(request: HttpRequest, viewer: Viewer, delivery: Delivery) -> HttpResp
         body = data[what.start : what.start + what.length]
     answer = HttpResponse(body, status=what.status)
     if what.has_body and _reaches_end(what, delivery):
-        _note(request, viewer, delivery)
-    return _with_headers(answer, what)
+        note(request, viewer, delivery)
+    return with_headers(answer, what)
 
 
-def _large(request: HttpRequest, viewer: Viewer, delivery: Delivery) -> HttpResponseBase:
-    """Answer with an LFS file, by sendfile or through nginx."""
+def _large(
+    request: HttpRequest, viewer: Viewer, delivery: Delivery, content: Content
+) -> HttpResponseBase:
+    """Answer with an LFS file: whoever can send it without us does, chunks are joined here."""
+    if content.digest is not None and settings.ENV.delivery == "redirect":
+        answer = _redirect(delivery, content.digest)
+        if request.method == "GET":  # the object store sends it; the grant is what we can count
+            note(request, viewer, delivery)
+        return answer
     what = _plan(request, delivery)
     if not what.has_body:
-        return _with_headers(HttpResponse(status=what.status), what)
-    assert delivery.entry.lfs is not None  # noqa: S101
-    digest = Digest(delivery.entry.lfs.sha256)
-    path = storage().local_path(digest)
+        return with_headers(HttpResponse(status=what.status), what)
+    path = content.local_path()
     if path is not None and settings.ENV.delivery == "x-accel":
-        _note(request, viewer, delivery)  # nginx sends it; the grant is what we can count
+        note(request, viewer, delivery)  # nginx sends it; the grant is what we can count
         return _x_accel(path)
     completed = _noter(request, viewer, delivery) if _reaches_end(what, delivery) else None
-    source = storage().open(digest, offset=what.start)
-    return _with_headers(SentFile(source, what, completed), what)
+    if content.digest is None:
+        return with_headers(_joined(content, what, completed), what)
+    source = storage().open(content.digest, offset=what.start)
+    return with_headers(SentFile(source, what, completed), what)
+
+
+def _joined(
+    content: Content, what: BytesPlan, completed: Callable[[], None] | None
+) -> StreamingHttpResponse:
+    """Send a file out of its xorbs, a chunk at a time."""
+
+    def pieces() -> Iterator[bytes]:
+        yield from content.blocks(what.start, what.length)
+        if completed is not None:
+            completed()
+
+    answer = StreamingHttpResponse(pieces(), status=what.status)
+    answer["X-Accel-Buffering"] = "no"
+    return answer
 
 
 def _x_accel(path: Path) -> HttpResponse:
@@ -91,12 +118,11 @@ def _x_accel(path: Path) -> HttpResponse:
     return answer
 
 
-def _redirect(delivery: Delivery) -> HttpResponse:
+def _redirect(delivery: Delivery, digest: Digest) -> HttpResponse:
     """Send the caller to the object store with a short-lived link to exactly this object."""
     entry = delivery.entry
-    assert entry.lfs is not None  # noqa: S101
     link = storage().download_url(
-        Digest(entry.lfs.sha256),
+        digest,
         filename=entry.name,
         content_type=content_type_for(entry.path, delivery.kind),
         expires_s=settings.ENV.download_link_s,
@@ -177,7 +203,8 @@ class SentFile(FileResponse):
         super().close()
 
 
-def _with_headers(answer: HttpResponseBase, what: BytesPlan) -> HttpResponseBase:
+def with_headers(answer: HttpResponseBase, what: BytesPlan) -> HttpResponseBase:
+    """Return ``answer`` with the headers of the plan."""
     for name, value in what.headers.items():
         answer[name] = value
     return answer
@@ -210,10 +237,11 @@ def _reaches_end(what: BytesPlan, delivery: Delivery) -> bool:
 
 
 def _noter(request: HttpRequest, viewer: Viewer, delivery: Delivery) -> Callable[[], None]:
-    return lambda: _note(request, viewer, delivery)
+    return lambda: note(request, viewer, delivery)
 
 
-def _note(request: HttpRequest, viewer: Viewer, delivery: Delivery) -> None:
+def note(request: HttpRequest, viewer: Viewer, delivery: Delivery) -> None:
+    """Count that ``viewer`` got the whole of a file."""
     agent = request.headers.get("User-Agent", "")
     counting.note(
         counting.Receipt(
@@ -225,10 +253,3 @@ def _note(request: HttpRequest, viewer: Viewer, delivery: Delivery) -> None:
             kind=counting.kind_of(agent),
         )
     )
-
-
-def read_in_blocks(source: BinaryIO) -> Iterator[bytes]:
-    """Yield the rest of ``source`` in pieces of 1 MiB and close it."""
-    with source:
-        while block := source.read(_BLOCK_BYTES):
-            yield block

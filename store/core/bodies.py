@@ -70,15 +70,33 @@ def read_json(request: HttpRequest, *, max_bytes: int = MAX_JSON_BYTES) -> dict[
         TooLargeError: it is larger than ``max_bytes``.
         BrokenBodyError: it is not a JSON object.
     """
+    value = _parsed(request, max_bytes, empty={})
+    if not isinstance(value, dict):
+        raise BrokenBodyError("The body must be a JSON object.")
+    return value
+
+
+def read_json_list(request: HttpRequest, *, max_bytes: int = MAX_JSON_BYTES) -> list[Any]:
+    """Return the body as a JSON array; an empty body is an empty one.
+
+    Raises:
+        TooLargeError: it is larger than ``max_bytes``.
+        BrokenBodyError: it is not a JSON array.
+    """
+    value = _parsed(request, max_bytes, empty=[])
+    if not isinstance(value, list):
+        raise BrokenBodyError("The body must be a JSON array.")
+    return value
+
+
+def _parsed(request: HttpRequest, max_bytes: int, *, empty: Any) -> Any:
     raw = b"".join(body_chunks(request, max_bytes=max_bytes))
     if not raw:
-        return {}
+        return empty
     try:
         value = json.loads(raw)
     except (ValueError, RecursionError) as exc:
         raise BrokenBodyError("The body is not valid JSON.") from exc
-    if not isinstance(value, dict):
-        raise BrokenBodyError("The body must be a JSON object.")
     if b"\\u0000" in raw:  # PostgreSQL has no such character
         raise BrokenBodyError("The body contains a NUL character.")
     return value

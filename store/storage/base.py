@@ -14,7 +14,7 @@ by a lock on the digest's own row.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal, NewType, Protocol
@@ -199,6 +199,19 @@ class BlobStore(Protocol):
             StorageFullError: no room is left; nothing is kept.
         """
 
+    def put_unnamed(self, source: ByteSource) -> tuple[Digest, int]:
+        """Store the whole of ``source`` under the digest it turns out to have.
+
+        For content that goes by another name, which ``source`` itself checks: it raises at its
+        end instead of ending, and nothing is kept then.
+
+        Returns:
+            The digest and the size in bytes. The bytes survive a power cut.
+
+        Raises:
+            StorageFullError: no room is left; nothing is kept.
+        """
+
     def exists(self, digest: Digest) -> bool:
         """Tell whether the bytes are stored. Not who may have them."""
 
@@ -240,6 +253,7 @@ class BlobStore(Protocol):
         content_type: str,
         expires_s: int,
         method: Literal["GET", "HEAD"] = "GET",
+        span: tuple[int, int] | None = None,
     ) -> str | None:
         """Return a signed link to the bytes; ``None`` if the app has to send them itself.
 
@@ -251,6 +265,8 @@ class BlobStore(Protocol):
             content_type: Sent as ``Content-Type``. Choose one that browsers do not execute.
             expires_s: Life of the link in seconds, 1 to 604,800.
             method: The one HTTP method the link is good for.
+            span: First and last byte: the link is good only for requests with exactly this
+                ``Range``; ``None``: for any.
         """
 
     def delete(self, digest: Digest) -> None:
@@ -314,6 +330,28 @@ class BlobStore(Protocol):
 
     def abort(self, plan: UploadPlan) -> None:
         """End an upload and free its space. Nothing happens if it is over."""
+
+    def drop_url(self, name: str, size_bytes: int, *, expires_s: int) -> str | None:
+        """Return a signed link that takes one object by ``PUT``, whatever it is.
+
+        What lies there is seen by nobody until ``take_drop``, and swept like an idle upload.
+        ``None``: the app receives the bytes itself, so it can check and store them at once.
+
+        Args:
+            name: 32 lower-case hexadecimal characters of the caller's choice, never used twice.
+            size_bytes: The link is bound to this size.
+            expires_s: Life of the link in seconds.
+        """
+
+    def take_drop(self, name: str, check: Callable[[ByteSource], ByteSource]) -> tuple[Digest, int]:
+        """Read what was dropped through ``check`` and keep what comes out; see ``put_unnamed``.
+
+        The drop is gone afterwards, whether it passed or not.
+
+        Raises:
+            UploadNotFoundError: nothing was dropped under this name.
+            What ``check`` raises; nothing is kept then.
+        """
 
     def sweep(self, *, older_than_s: float) -> int:
         """Clear away what crashed writes and idle uploads left, and return how many things.

@@ -15,7 +15,7 @@ from typing import Self
 
 from store.core.errors import StoreError
 from store.storage.errors import StorageFullError, StorageUnavailableError
-from store.storage.verify import VerifyingReader
+from store.storage.verify import HashingReader, VerifyingReader
 
 FILE_MODE = 0o644
 """nginx and the model box run as other users and read blobs."""
@@ -84,7 +84,7 @@ class TemporaryFile:
             while view:
                 view = view[os.write(self._fd, view) :]
 
-    def write_from(self, reader: VerifyingReader) -> None:
+    def write_from(self, reader: VerifyingReader | HashingReader) -> None:
         """Append all of ``reader``. What the reader raises goes to the caller as it is."""
         while piece := reader.read_some():
             self.write(piece)

@@ -9,7 +9,7 @@ uploads/<id>/           parts of open uploads, mode 0700
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -39,7 +39,7 @@ from store.storage.errors import (
     UploadNotFoundError,
 )
 from store.storage.parts import PartFolders
-from store.storage.verify import VerifyingReader
+from store.storage.verify import HashingReader, VerifyingReader
 
 
 class LocalBlobStore:
@@ -78,6 +78,16 @@ class LocalBlobStore:
             file.sync()
             with disk_errors():
                 self._publish(file.path, digest)
+
+    def put_unnamed(self, source: ByteSource) -> tuple[Digest, int]:
+        """See ``BlobStore.put_unnamed``."""
+        reader = HashingReader(source)
+        with TemporaryFile(self._temporary) as file:
+            file.write_from(reader)
+            file.sync()
+            with disk_errors():
+                self._publish(file.path, reader.digest)
+        return reader.digest, reader.received_bytes
 
     def _publish(self, temporary: Path, digest: Digest) -> None:
         final = self._path(digest)
@@ -138,6 +148,7 @@ class LocalBlobStore:
         content_type: str,
         expires_s: int,
         method: Literal["GET", "HEAD"] = "GET",
+        span: tuple[int, int] | None = None,
     ) -> str | None:
         """Return ``None``: the app sends local files itself."""
         checked_digest(digest)
@@ -202,6 +213,14 @@ class LocalBlobStore:
     def abort(self, plan: UploadPlan) -> None:
         """See ``BlobStore.abort``."""
         self._uploads.abort(plan)
+
+    def drop_url(self, name: str, size_bytes: int, *, expires_s: int) -> str | None:
+        """Return ``None``: the app receives everything itself."""
+        return None
+
+    def take_drop(self, name: str, check: Callable[[ByteSource], ByteSource]) -> tuple[Digest, int]:
+        """Find nothing: there are no links to drop anything by."""
+        raise UploadNotFoundError("Nothing was sent by this link. Start again.")
 
     def sweep(self, *, older_than_s: float) -> int:
         """See ``BlobStore.sweep``."""

@@ -25,7 +25,7 @@ import re
 import secrets
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -53,7 +53,7 @@ from store.storage.errors import (
     SizeMismatchError,
     UploadNotFoundError,
 )
-from store.storage.verify import VerifyingReader
+from store.storage.verify import HashingReader, VerifyingReader
 
 _SPOOL_BYTES = 8 * MIB
 _MIN_PART_BYTES = 5 * MIB
@@ -80,6 +80,17 @@ class S3BlobStore:
         """See ``BlobStore.put``. S3 shows an object only once all of it is there."""
         reader = VerifyingReader(source, size_bytes, checked_digest(digest))
         self._bucket.upload(blob_path(digest), reader, size_bytes)
+
+    def put_unnamed(self, source: ByteSource) -> tuple[Digest, int]:
+        """See ``BlobStore.put_unnamed``. By way of a temporary file: a key needs the digest."""
+        reader = HashingReader(source)
+        with tempfile.SpooledTemporaryFile(_SPOOL_BYTES) as spool:
+            while piece := reader.read_some():
+                with disk_errors():
+                    spool.write(piece)
+            spool.seek(0)
+            self.put(spool, reader.digest, reader.received_bytes)
+        return reader.digest, reader.received_bytes
 
     def exists(self, digest: Digest) -> bool:
         """See ``BlobStore.exists``."""
@@ -122,12 +133,18 @@ class S3BlobStore:
         content_type: str,
         expires_s: int,
         method: Literal["GET", "HEAD"] = "GET",
+        span: tuple[int, int] | None = None,
     ) -> str | None:
-        """See ``BlobStore.download_url``. Browsers are told to save, never to show."""
+        """See ``BlobStore.download_url``. Browsers are told to save, never to show.
+
+        A span is signed as a header, so that S3 refuses every other range, and none.
+        """
+        ranged = {"Range": f"bytes={span[0]}-{span[1]}"} if span else {}
         return self._bucket.link(
             "get_object" if method == "GET" else "head_object",
             blob_path(digest),
             expires_s=expires_s,
+            **ranged,
             ResponseContentDisposition=content_disposition(filename, inline=False),
             ResponseContentType=content_type,
         )
@@ -260,6 +277,23 @@ class S3BlobStore:
             if item.key != _marker(plan):
                 self._bucket.delete(item.key)
 
+    def drop_url(self, name: str, size_bytes: int, *, expires_s: int) -> str | None:
+        """See ``BlobStore.drop_url``."""
+        return self._bucket.link(
+            "put_object", _drop(name), expires_s=expires_s, ContentLength=size_bytes
+        )
+
+    def take_drop(self, name: str, check: Callable[[ByteSource], ByteSource]) -> tuple[Digest, int]:
+        """See ``BlobStore.take_drop``. Its link stays good, so a copy is taken first."""
+        frozen = f"staging/{checked_name(name)}/frozen-{secrets.token_hex(16)}"
+        self._bucket.copy(_drop(name), frozen, missing=_over())
+        try:
+            with self._bucket.open(frozen, 0, missing=_over()) as source:
+                return self.put_unnamed(check(source))
+        finally:
+            self._bucket.delete(frozen)
+            self._bucket.delete(_drop(name))
+
     def sweep(self, *, older_than_s: float) -> int:
         """See ``BlobStore.sweep``."""
         before_s = time.time() - older_than_s
@@ -292,6 +326,21 @@ def _staging(plan: UploadPlan) -> tuple[str, str | None]:
     if match is None:
         raise _over()
     return f"staging/{match[1]}/", match[2]
+
+
+def checked_name(name: str) -> str:
+    """Return the name of a drop.
+
+    Raises:
+        UploadNotFoundError: it is anything but 32 lower-case hexadecimal characters.
+    """
+    if not re.fullmatch(r"[0-9a-f]{32}", name):
+        raise _over()
+    return name
+
+
+def _drop(name: str) -> str:
+    return f"staging/{checked_name(name)}/sent"
 
 
 def _marker(plan: UploadPlan) -> str:

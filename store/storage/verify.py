@@ -83,3 +83,28 @@ class VerifyingReader:
                 received=self.hexdigest,
             )
         self._is_verified = True
+
+
+class HashingReader:
+    """Reads a source once and tells afterwards what it was.
+
+    Args:
+        source: Read to its end; what it raises goes to the caller.
+    """
+
+    def __init__(self, source: ByteSource) -> None:
+        self._source = source
+        self._hash = hashlib.sha256()
+        self.received_bytes = 0
+
+    def read_some(self) -> bytes:
+        """Return the next piece, at most 1 MiB; empty at the end."""
+        piece = self._source.read(CHUNK_BYTES)
+        self._hash.update(piece)
+        self.received_bytes += len(piece)
+        return piece
+
+    @property
+    def digest(self) -> Digest:
+        """The sha256 of what passed so far."""
+        return Digest(self._hash.hexdigest())

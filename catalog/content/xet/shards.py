@@ -9,6 +9,7 @@ records are read where they lie, so that a shard costs little more memory than i
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from mmap import mmap
 from typing import NamedTuple
 
 from catalog.content.xet.errors import XetFormatError
@@ -104,7 +105,7 @@ class Shard:
 class _Cursor:
     """Reads records in order, never past the end."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes | mmap) -> None:
         self._data = memoryview(data)
         self._at = 0
 
@@ -121,7 +122,7 @@ class _Cursor:
             yield record
 
 
-def read_shard(data: bytes) -> Shard:
+def read_shard(data: bytes | mmap) -> Shard:
     """Read a shard as clients upload it.
 
     Args:

@@ -86,7 +86,7 @@ def test_a_table_goes_through_the_database_unchanged() -> None:
     data = table.to_bytes()
 
     assert len(data) == 40 * len(CHUNKS)
-    assert XorbTable.from_bytes(data) == table
+    assert list(XorbTable.from_bytes(data).chunks) == list(table.chunks)
     assert XorbTable.from_bytes(data).hash == merkle_root(entries(CHUNKS))
 
 

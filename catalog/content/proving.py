@@ -1,0 +1,140 @@
+"""Checking what a shard claims, against nothing but what the store itself saw in xorbs.
+
+A term is proven by a hash over its chunks' own hashes (Xet specification, verification hash).
+Nobody learns those from the store: dedup answers hide them. So who can prove a term has, or had,
+the content, and may use the chunks wherever they were uploaded.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from mmap import mmap
+
+from django.conf import settings
+
+from catalog.content.recipes import Recipe
+from catalog.content.tables import KnownXorb, known_xorbs
+from catalog.content.xet.errors import XetFormatError, XetProofError
+from catalog.content.xet.hashes import file_hash, is_indexable, term_hash, to_hex
+from catalog.content.xet.shards import FileClaim, Shard, Term, XorbClaim, read_shard
+from store.core.errors import InvalidError, TooLargeError
+
+MAX_CHUNKS = 4_000_000
+"""Chunks the files of one shard may have in all; 256 GB of ordinary ones."""
+MAX_FLAGGED = 64
+"""Chunks of one xorb a client may ask to be found by, beside those everybody looks for."""
+
+
+class UnknownXorbError(InvalidError):
+    """A shard names a xorb that was never uploaded here, or was collected since."""
+
+    code = "unknown_xorb"
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenFile:
+    """A file whose recipe is proven; its sha256 is not."""
+
+    hash: bytes
+    sha256: str | None
+    recipe: Recipe
+    first_chunk: bytes
+    """What clients ask for when they look for the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenShard:
+    """What of a shard may be written down."""
+
+    files: list[ProvenFile]
+    xorbs: dict[bytes, KnownXorb]
+    """Every xorb it names."""
+    indexed: set[tuple[bytes, bytes]]
+    """Chunk and xorb: what the xorbs that came with it are found by."""
+
+
+def prove(data: bytes | mmap) -> ProvenShard:
+    """Read a shard and check everything but the sha256 of its files.
+
+    Raises:
+        XetFormatError: it is malformed, or a number is out of range.
+        UnknownXorbError: a xorb is missing here.
+        XetProofError: a hash is not that of what it stands for.
+        TooLargeError: a file, or all together, are more than this store takes.
+    """
+    shard = read_shard(data)
+    xorbs = _named_xorbs(shard)
+    for claim in shard.xorbs:
+        if not claim.agrees_with(xorbs[claim.hash].table):
+            raise XetProofError(
+                "The shard describes a xorb in another way than it is.", xorb=to_hex(claim.hash)
+            )
+    budget = _Budget()
+    files = [_prove_file(claim, xorbs, budget) for claim in shard.files]
+    return ProvenShard(files, xorbs, set(_indexed(shard.xorbs, xorbs)))
+
+
+class _Budget:
+    """Counts what the files of a shard claim, before work is done for it."""
+
+    def __init__(self) -> None:
+        self.chunks = 0
+
+    def spend(self, chunks: int) -> None:
+        self.chunks += chunks
+        if self.chunks > MAX_CHUNKS:
+            raise TooLargeError(
+                f"The files of one shard have at most {MAX_CHUNKS} chunks. Send fewer at a time.",
+                max_chunks=MAX_CHUNKS,
+            )
+
+
+def _named_xorbs(shard: Shard) -> dict[bytes, KnownXorb]:
+    names = {claim.hash for claim in shard.xorbs}
+    for file in shard.files:
+        names |= {term.xorb for term, _ in file.terms()}
+    found = known_xorbs(names)
+    for name in names:
+        if name not in found:
+            raise UnknownXorbError(
+                "A xorb this shard names is not in the store. If it was uploaded some weeks ago,"
+                " clear the client's Xet cache and upload again.",
+                xorb=to_hex(name),
+            )
+    return found
+
+
+def _prove_file(claim: FileClaim, xorbs: Mapping[bytes, KnownXorb], budget: _Budget) -> ProvenFile:
+    terms: list[Term] = []
+    entries: list[tuple[bytes, int]] = []
+    size_bytes = 0
+    most = settings.ENV.max_file_bytes
+    for term, proof in claim.terms():
+        table = xorbs[term.xorb].table
+        if not term.start < term.end <= len(table.chunks):
+            raise XetFormatError("A term names chunks its xorb does not have.")
+        if term.size_bytes != table.raw_size(term.start, term.end):
+            raise XetFormatError("A term has another size than its chunks.")
+        size_bytes += term.size_bytes
+        if size_bytes > most:
+            raise TooLargeError(f"A file has at most {most} bytes.", max_bytes=most)
+        budget.spend(term.end - term.start)
+        chunks = table.chunks[term.start : term.end]
+        if term_hash(chunk.hash for chunk in chunks) != proof:
+            raise XetProofError("A term's verification hash is wrong.", file=to_hex(claim.hash))
+        entries += [(chunk.hash, chunk.size_bytes) for chunk in chunks]
+        terms.append(term)
+    if file_hash(entries) != claim.hash:
+        raise XetProofError("The chunks are not those of this file.", file=to_hex(claim.hash))
+    return ProvenFile(claim.hash, claim.sha256, Recipe(terms), entries[0][0])
+
+
+def _indexed(
+    claims: Iterable[XorbClaim], xorbs: Mapping[bytes, KnownXorb]
+) -> Iterable[tuple[bytes, bytes]]:
+    for claim in claims:
+        chunks = xorbs[claim.hash].table.chunks
+        yield from ((chunk.hash, claim.hash) for chunk in chunks if is_indexable(chunk.hash))
+        for count, place in enumerate(claim.indexed()):
+            if count == MAX_FLAGGED:
+                break
+            yield chunks[place].hash, claim.hash

@@ -1,0 +1,199 @@
+"""Writing down what a shard proves: recipes, and which digest each makes.
+
+A client says which sha256 its file has, and that decides what an LFS pointer resolves to. So it
+is worked out again from the content: at once up to a bound, while the client waits, and by a job
+above it. Until then such a file is a claim, good in its own repository alone.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.models import Namespace, User
+from catalog.content.ownership import grant, owned_size
+from catalog.content.proving import ProvenFile, ProvenShard, UnknownXorbError
+from catalog.content.quotas import charged_for, check_room
+from catalog.content.reading import cooked
+from catalog.content.xet.errors import XetProofError
+from catalog.content.xet.hashes import to_hex
+from catalog.models import (
+    DedupChunk,
+    LfsObject,
+    ModelRepo,
+    XetClaim,
+    XetFile,
+    XetFileXorb,
+    Xorb,
+)
+from store.core.jobs import JobName, enqueue
+
+_TOLD_EVERY_BYTES = 32 * 1024**2
+
+
+@dataclass
+class Registration:
+    """One shard on its way in. Use ``verify`` to its end, then ``write``."""
+
+    repo: ModelRepo
+    user: User
+    shard: ProvenShard
+    _digests: dict[bytes, str] = field(default_factory=dict)
+    """The sha256 by file, of those that were worked out or known."""
+
+    @property
+    def charged_to(self) -> Namespace:
+        """Whose room the files take."""
+        return charged_for(self.repo, self.user)
+
+    def check_room(self) -> None:
+        """Refuse what does not fit, before any content is read.
+
+        Raises:
+            StorageQuotaError: there is no room for the files.
+        """
+        with transaction.atomic():
+            check_room(self.charged_to, self._new_bytes())
+
+    def verify(self) -> Iterator[tuple[int, int]]:
+        """Work out every digest that is due now.
+
+        Yields:
+            How many bytes were read, and how many there are, at least every 32 MiB.
+
+        Raises:
+            XetProofError: a file has another sha256 than the client says.
+        """
+        due = self._due()
+        total = sum(file.recipe.size_bytes for file in due)
+        done = told = 0
+        for file in due:
+            digest = hashlib.sha256()
+            for piece in cooked(file.recipe, 0, file.recipe.size_bytes):
+                digest.update(piece)
+                done += len(piece)
+                if done - told >= _TOLD_EVERY_BYTES:
+                    told = done
+                    yield done, total
+            self._digests[file.hash] = digest.hexdigest()
+            self._check(file)
+        yield done, total
+
+    def _due(self) -> list[ProvenFile]:
+        """Return the files to read now: those not seen before, while they are small together."""
+        files = {file.hash: file for file in self.shard.files}
+        known = LfsObject.objects.filter(xet_file__hash__in=files)
+        for name, sha256 in known.values_list("xet_file__hash", "sha256"):
+            self._digests[bytes(name)] = sha256
+        for file in self.shard.files:
+            self._check(file)
+        due, left = [], settings.ENV.xet_verify_at_once_bytes
+        for file in files.values():
+            left -= 0 if file.hash in self._digests else file.recipe.size_bytes
+            if file.hash not in self._digests and (left >= 0 or file.sha256 is None):
+                due.append(file)
+        return due
+
+    def _check(self, file: ProvenFile) -> None:
+        known = self._digests.get(file.hash)
+        if known is not None and file.sha256 not in {None, known}:
+            raise XetProofError(
+                "A file does not have the sha256 it is announced with. Upload it again.",
+                announced=file.sha256 or "",
+                actual=known,
+            )
+
+    @transaction.atomic
+    def write(self) -> bool:
+        """Write everything down; all of it or nothing. Safe to repeat.
+
+        Returns:
+            Whether anything is new.
+
+        Raises:
+            UnknownXorbError: a xorb was collected since it was looked at.
+            StorageQuotaError: the room was used up meanwhile.
+        """
+        check_room(self.charged_to, self._new_bytes())
+        self._hold_xorbs()
+        is_new = [self._write_file(file) for file in self.shard.files]
+        firsts = {(file.first_chunk, file.recipe.terms[0].xorb) for file in self.shard.files}
+        DedupChunk.objects.bulk_create(
+            (
+                DedupChunk(hash=chunk, xorb_id=self.shard.xorbs[xorb].id)
+                for chunk, xorb in sorted(self.shard.indexed | firsts)
+            ),
+            ignore_conflicts=True,
+            batch_size=5000,
+        )
+        return any(is_new)
+
+    def _hold_xorbs(self) -> None:
+        """Keep the xorbs from being collected, from now on."""
+        ids = [known.id for known in self.shard.xorbs.values()]
+        rows = Xorb.objects.filter(pk__in=ids)
+        held = set(rows.select_for_update().order_by("pk").values_list("pk", flat=True))
+        for name, known in self.shard.xorbs.items():
+            if known.id not in held:
+                raise UnknownXorbError(
+                    "A xorb this shard names has just been collected. Upload again.",
+                    xorb=to_hex(name),
+                )
+        rows.update(touched_at=timezone.now(), condemned_at=None)
+        used = {name for file in self.shard.files for name in file.recipe.xorbs}
+        rows.filter(pk__in=[self.shard.xorbs[name].id for name in used]).update(is_used=True)
+
+    def _write_file(self, file: ProvenFile) -> bool:
+        row, is_new = XetFile.objects.get_or_create(
+            hash=file.hash,
+            defaults={"size_bytes": file.recipe.size_bytes, "terms": file.recipe.to_bytes()},
+        )
+        if is_new:
+            XetFileXorb.objects.bulk_create(
+                XetFileXorb(file=row, xorb_id=self.shard.xorbs[name].id)
+                for name in file.recipe.xorbs
+            )
+        else:
+            XetFile.objects.filter(pk=row.pk).update(touched_at=timezone.now())
+        sha256 = self._digests.get(file.hash)
+        if sha256 is not None:
+            return self._own(row, sha256) or is_new
+        return self._claim(row, file.sha256 or "") or is_new
+
+    def _own(self, row: XetFile, sha256: str) -> bool:
+        is_new = owned_size(self.repo, sha256) is None
+        grant(
+            self.repo,
+            sha256,
+            row.size_bytes,
+            by=self.user,
+            charged_to=self.charged_to,
+            xet_file=row,
+        )
+        XetClaim.objects.filter(repo=self.repo, sha256=sha256).delete()
+        return is_new
+
+    def _claim(self, row: XetFile, sha256: str) -> bool:
+        XetClaim.objects.filter(repo=self.repo, sha256=sha256, is_false=True).delete()
+        claim, is_new = XetClaim.objects.get_or_create(
+            repo=self.repo,
+            sha256=sha256,
+            defaults={"file": row, "user": self.user, "charged_to": self.charged_to},
+        )
+        enqueue(JobName.VERIFY_CLAIM, key=str(claim.pk), claim_id=claim.pk)
+        return is_new
+
+    def _new_bytes(self) -> int:
+        """Return the size of what the repository does not own yet, each content once."""
+        sizes = {
+            file.sha256 or self._digests.get(file.hash, ""): file.recipe.size_bytes
+            for file in self.shard.files
+        }
+        return sum(
+            size_bytes
+            for sha256, size_bytes in sizes.items()
+            if sha256 and owned_size(self.repo, sha256) is None
+        )

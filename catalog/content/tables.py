@@ -1,0 +1,56 @@
+"""The chunk lists of xorbs, kept in memory for a while: they never change."""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from threading import Lock
+
+from catalog.content.xet.xorbs import XorbTable
+from catalog.models import Xorb
+
+_KEPT = 64
+"""Tables a process keeps; one of a full xorb has up to 0.4 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownXorb:
+    """A xorb the store has."""
+
+    id: int
+    sha256: str
+    """The digest of its stored bytes."""
+    table: XorbTable
+
+
+_kept: OrderedDict[bytes, KnownXorb] = OrderedDict()
+_lock = Lock()
+
+
+def known_xorbs(names: Iterable[bytes]) -> dict[bytes, KnownXorb]:
+    """Return those among the named xorbs that the store has, by hash.
+
+    One that was collected a moment ago may still be told of: who writes rows locks them.
+    """
+    wanted = set(names)
+    with _lock:
+        found = {name: _kept[name] for name in wanted if name in _kept}
+        for name in found:
+            _kept.move_to_end(name)
+    rows = Xorb.objects.filter(hash__in=wanted - found.keys())
+    for pk, raw, sha256, table in rows.values_list("id", "hash", "sha256", "table"):
+        found[bytes(raw)] = KnownXorb(pk, sha256, XorbTable.from_bytes(bytes(table)))
+        _keep(bytes(raw), found[bytes(raw)])
+    return found
+
+
+def forget(name: bytes) -> None:
+    """Forget a xorb that is deleted."""
+    with _lock:
+        _kept.pop(name, None)
+
+
+def _keep(name: bytes, known: KnownXorb) -> None:
+    with _lock:
+        _kept[name] = known
+        while len(_kept) > _KEPT:
+            _kept.popitem(last=False)

@@ -1,0 +1,138 @@
+"""Receiving xorbs: verified while they come, durable before their row."""
+
+from functools import partial
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.models import Namespace
+from catalog.content.blobs import discard, keep
+from catalog.content.quotas import check_room
+from catalog.content.stores import storage
+from catalog.content.tables import forget
+from catalog.content.xet.hashes import from_hex
+from catalog.content.xet.xorbs import MAX_BODY_BYTES, XorbReader, XorbTable
+from catalog.models import Xorb
+from store.core.bodies import Readable
+from store.core.errors import NotFoundError, TooLargeError
+from store.storage import ByteSource, Digest, UploadNotFoundError
+
+_BLOCK_BYTES = 1024 * 1024
+
+
+class NothingSentError(NotFoundError):
+    """A client commits a xorb it did not send."""
+
+    code = "nothing_sent"
+
+
+def check_body_size(size_bytes: int) -> None:
+    """Refuse a body no xorb can have.
+
+    Raises:
+        TooLargeError: it has more bytes than 64 MiB of chunks can take.
+    """
+    if size_bytes > MAX_BODY_BYTES:
+        raise TooLargeError(
+            f"A xorb is sent in at most {MAX_BODY_BYTES} bytes.", max_bytes=MAX_BODY_BYTES
+        )
+
+
+def is_here(name: str) -> bool:
+    """Tell whether a xorb is stored, and remember that a client was told so.
+
+    Xorbs go by what is in them, so the answer tells nobody anything they can use.
+
+    Raises:
+        XetFormatError: the name is no hash.
+    """
+    row = Xorb.objects.filter(hash=from_hex(name)).values("pk", "sha256").first()
+    if row is None or not storage().exists(Digest(row["sha256"])):  # lost: let it come again
+        return False
+    changed = Xorb.objects.filter(pk=row["pk"]).update(touched_at=timezone.now(), condemned_at=None)
+    return bool(changed)
+
+
+def receive_xorb(name: str, body: Readable, *, charged_to: Namespace) -> bool:
+    """Store a xorb unless it is here.
+
+    Args:
+        name: Its hash as text; what comes must have it.
+        body: Read to its end.
+        charged_to: Whose room it takes until a recipe uses it.
+
+    Returns:
+        Whether it is new.
+
+    Raises:
+        XetFormatError, XetProofError: it is malformed, or something else; nothing is kept.
+        StorageQuotaError: no room left.
+    """
+    if is_here(name):
+        while body.read(_BLOCK_BYTES):  # or the client sees a broken connection, not the answer
+            pass
+        return False
+    with transaction.atomic():
+        check_room(charged_to, 0)
+    reader = XorbReader(body, from_hex(name))
+    digest, size_bytes = storage().put_unnamed(reader)
+    return _note(reader, digest, size_bytes, charged_to)
+
+
+def take_xorb(name: str, drop: str, *, charged_to: Namespace) -> bool:
+    """Verify and keep a xorb that a client sent straight to the object store.
+
+    Returns:
+        Whether it is new.
+
+    Raises:
+        NothingSentError: nothing was sent there.
+        XetFormatError, XetProofError: it is malformed, or something else; nothing is kept.
+        StorageQuotaError: no room left.
+    """
+    readers: list[XorbReader] = []
+
+    def check(source: ByteSource) -> ByteSource:
+        readers.append(XorbReader(source, from_hex(name)))
+        return readers[-1]
+
+    try:
+        digest, size_bytes = storage().take_drop(drop, check)
+    except UploadNotFoundError as exc:
+        raise NothingSentError("Nothing was sent by this grant. Ask for a new one.") from exc
+    return _note(readers[-1], digest, size_bytes, charged_to)
+
+
+@transaction.atomic
+def _note(reader: XorbReader, digest: Digest, size_bytes: int, charged_to: Namespace) -> bool:
+    table = reader.table
+    check_room(charged_to, size_bytes)
+    keep(digest)
+    _, is_new = Xorb.objects.get_or_create(
+        hash=table.hash,
+        defaults={
+            "sha256": digest,
+            "raw_bytes": table.raw_ends[-1],
+            "stored_bytes": size_bytes,
+            "table": table.to_bytes(),
+            "charged_to": charged_to,
+        },
+    )
+    if not is_new:
+        _heal(table, digest)
+    return is_new
+
+
+def _heal(table: XorbTable, digest: Digest) -> None:
+    """Let a xorb stand on the bytes that just came, if its own were lost.
+
+    The same chunks can be packed in several ways: what is not needed goes again.
+    """
+    row = Xorb.objects.select_for_update().get(hash=table.hash)
+    row.touched_at, row.condemned_at = timezone.now(), None
+    if not storage().exists(Digest(row.sha256)):
+        row.sha256, row.stored_bytes, row.table = digest, table.stored_bytes, table.to_bytes()
+        forget(table.hash)
+    row.save()
+    if row.sha256 != digest:
+        transaction.on_commit(partial(discard, digest))

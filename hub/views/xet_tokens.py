@@ -1,0 +1,46 @@
+"""Tokens for the Xet service (contract 9.1)."""
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+
+from accounts.models import Scope
+from accounts.viewer import Viewer
+from catalog.access import repo_for
+from catalog.history.refs import PULLS, resolve
+from hub.answers import hub_view
+from hub.params import flag
+from hub.xet_callers import token_answer
+from licensing.delivery.policy import check_gate
+
+
+@hub_view("GET")
+def read_token(
+    request: HttpRequest, viewer: Viewer, ns: str, name: str, rev: str
+) -> HttpResponseBase:
+    """Give a token that reads files of a repository."""
+    repo = repo_for(viewer, ns, name)
+    check_gate(viewer, repo)
+    resolve(repo, rev)
+    return token_answer(request, viewer, repo, "read")
+
+
+@hub_view("GET")
+def write_token(
+    request: HttpRequest, viewer: Viewer, ns: str, name: str, rev: str
+) -> HttpResponseBase:
+    """Give a token that uploads to a repository.
+
+    Pull requests come from anybody who may read: what protects the repository is the commit. With
+    ``create_pr`` the revision means nothing; clients send the word ``None``.
+    """
+    is_proposal = flag(request, "create_pr") or rev.startswith(PULLS)
+    repo = repo_for(viewer, ns, name, to="read" if is_proposal else "write")
+    viewer.require(Scope.WRITE)
+    if not is_proposal:
+        resolve(repo, rev)
+    return token_answer(request, viewer, repo, "write")
+
+
+@hub_view("POST")
+def telemetry(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
+    """Let clients tell their figures; nothing is kept."""
+    return HttpResponse(status=200)
