@@ -16,6 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from accounts.models import Scope, User
 from accounts.services.tokens import create_token
 from accounts.viewer import Viewer
+from catalog.content.tables import forget_all
 from store.core.models import Job
 from store.core.valkey import valkey
 from tests import live
@@ -51,6 +52,7 @@ def own_folders(settings: Any, tmp_path: Path) -> None:
     settings.BLOB_DIR = tmp_path / "blobs"
     settings.SPOOL_DIR = tmp_path / "spool"
     settings.MODEL_DIR = tmp_path / "models"
+    forget_all()
 
 
 @pytest.fixture(autouse=True)

@@ -18,6 +18,7 @@ from catalog.content.ownership import grant, owned_size
 from catalog.content.proving import ProvenFile, ProvenShard, UnknownXorbError
 from catalog.content.quotas import charged_for, check_room
 from catalog.content.reading import cooked
+from catalog.content.tables import forget
 from catalog.content.xet.errors import XetProofError
 from catalog.content.xet.hashes import to_hex
 from catalog.models import (
@@ -43,6 +44,8 @@ class Registration:
     shard: ProvenShard
     _digests: dict[bytes, str] = field(default_factory=dict)
     """The sha256 by file, of those that were worked out or known."""
+    _ids: dict[bytes, int] = field(default_factory=dict)
+    """The rows of the xorbs, once they are held."""
 
     @property
     def charged_to(self) -> Namespace:
@@ -123,7 +126,7 @@ class Registration:
         firsts = {(file.first_chunk, file.recipe.terms[0].xorb) for file in self.shard.files}
         DedupChunk.objects.bulk_create(
             (
-                DedupChunk(hash=chunk, xorb_id=self.shard.xorbs[xorb].id)
+                DedupChunk(hash=chunk, xorb_id=self._ids[xorb])
                 for chunk, xorb in sorted(self.shard.indexed | firsts)
             ),
             ignore_conflicts=True,
@@ -133,18 +136,19 @@ class Registration:
 
     def _hold_xorbs(self) -> None:
         """Keep the xorbs from being collected, from now on."""
-        ids = [known.id for known in self.shard.xorbs.values()]
-        rows = Xorb.objects.filter(pk__in=ids)
-        held = set(rows.select_for_update().order_by("pk").values_list("pk", flat=True))
-        for name, known in self.shard.xorbs.items():
-            if known.id not in held:
+        rows = Xorb.objects.filter(hash__in=self.shard.xorbs)
+        held = rows.select_for_update().order_by("pk").values_list("hash", "pk")
+        self._ids = {bytes(name): pk for name, pk in held}
+        for name in self.shard.xorbs:
+            if name not in self._ids:
+                forget(name)
                 raise UnknownXorbError(
                     "A xorb this shard names has just been collected. Upload again.",
                     xorb=to_hex(name),
                 )
         rows.update(touched_at=timezone.now(), condemned_at=None)
         used = {name for file in self.shard.files for name in file.recipe.xorbs}
-        rows.filter(pk__in=[self.shard.xorbs[name].id for name in used]).update(is_used=True)
+        rows.filter(hash__in=used).update(is_used=True)
 
     def _write_file(self, file: ProvenFile) -> bool:
         row, is_new = XetFile.objects.get_or_create(
@@ -153,7 +157,7 @@ class Registration:
         )
         if is_new:
             XetFileXorb.objects.bulk_create(
-                XetFileXorb(file=row, xorb_id=self.shard.xorbs[name].id)
+                XetFileXorb(file=row, xorb_id=self._ids[name])
                 for name in file.recipe.xorbs
             )
         else:

@@ -54,3 +54,9 @@ def _keep(name: bytes, known: KnownXorb) -> None:
         _kept[name] = known
         while len(_kept) > _KEPT:
             _kept.popitem(last=False)
+
+
+def forget_all() -> None:
+    """Forget everything: after a backup was restored, and between tests."""
+    with _lock:
+        _kept.clear()

@@ -158,6 +158,7 @@ def _shard_body(request: HttpRequest) -> bytes | mmap:
     chunks = body_chunks(request, max_bytes=MAX_SHARD_BYTES)
     if (body_length(request) or 0) <= _IN_MEMORY_BYTES:
         return b"".join(chunks)
+    settings.SPOOL_DIR.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=settings.SPOOL_DIR) as spool:
         for chunk in chunks:
             spool.write(chunk)

@@ -80,7 +80,7 @@ def test_a_storage_that_fails_delays_the_verdict(
 
     repo = make_repo(alice)
     with monkeypatch.context() as broken:
-        broken.setattr("catalog.services.sources.storage", Broken)
+        broken.setattr("catalog.content.reading.storage", Broken)
         oid = add_files(alice, repo, {"model.safetensors": safetensors()})
         assert FileScan.objects.get(path="model.safetensors").verdict == "pending"
         with pytest.raises(TransientError):
