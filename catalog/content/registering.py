@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from accounts.models import Namespace, User
@@ -20,7 +21,7 @@ from catalog.content.quotas import charged_for, check_room
 from catalog.content.reading import cooked
 from catalog.content.tables import forget
 from catalog.content.unpacked import forget_raw
-from catalog.content.xet.errors import XetProofError
+from catalog.content.xet.errors import XetFormatError, XetProofError
 from catalog.content.xet.hashes import to_hex
 from catalog.models import (
     DedupChunk,
@@ -108,8 +109,15 @@ class Registration:
         due, left = [], settings.ENV.xet_verify_at_once_bytes
         for file in files.values():
             left -= 0 if file.hash in self._digests else file.recipe.size_bytes
-            if file.hash not in self._digests and (left >= 0 or file.sha256 is None):
+            if file.hash in self._digests:
+                continue
+            if left >= 0:
                 due.append(file)
+            elif file.sha256 is None:
+                raise XetFormatError(
+                    "A file of this size must be announced with its sha256. Update hf_xet.",
+                    file=to_hex(file.hash),
+                )
         return due
 
     def _check(self, file: ProvenFile) -> None:
@@ -135,6 +143,10 @@ class Registration:
         check_room(self.charged_to, self._new_bytes())
         self._hold_xorbs()
         is_new = [self._write_file(file) for file in self.shard.files]
+        # Only what a recipe really names stops counting by itself: a content that has a recipe
+        # already keeps it, and another bundle of the same chunks stays unused.
+        needed = Exists(XetFileXorb.objects.filter(xorb=OuterRef("pk")))
+        Xorb.objects.filter(needed, hash__in=self.shard.xorbs).update(is_used=True)
         firsts = {(file.first_chunk, file.recipe.terms[0].xorb) for file in self.shard.files}
         DedupChunk.objects.bulk_create(
             (
@@ -159,24 +171,29 @@ class Registration:
                     xorb=to_hex(name),
                 )
         rows.update(touched_at=timezone.now(), condemned_at=None)
-        used = {name for file in self.shard.files for name in file.recipe.xorbs}
-        rows.filter(hash__in=used).update(is_used=True)
 
     def _write_file(self, file: ProvenFile) -> bool:
-        row, is_new = XetFile.objects.get_or_create(
-            hash=file.hash,
-            defaults={"size_bytes": file.recipe.size_bytes, "terms": file.recipe.to_bytes()},
-        )
+        row, is_new = self._hold_file(file)
         if is_new:
             XetFileXorb.objects.bulk_create(
                 XetFileXorb(file=row, xorb_id=self._ids[name]) for name in file.recipe.xorbs
             )
-        else:
-            XetFile.objects.filter(pk=row.pk).update(touched_at=timezone.now())
         sha256 = self._digests.get(file.hash)
         if sha256 is not None:
             return self._own(row, sha256) or is_new
         return self._claim(row, file.sha256 or "") or is_new
+
+    @staticmethod
+    def _hold_file(file: ProvenFile) -> tuple[XetFile, bool]:
+        """Return the recipe's row and whether it is new; it cannot be collected from now on."""
+        while True:
+            row, is_new = XetFile.objects.get_or_create(
+                hash=file.hash,
+                defaults={"size_bytes": file.recipe.size_bytes, "terms": file.recipe.to_bytes()},
+            )
+            held = XetFile.objects.filter(pk=row.pk).update(touched_at=timezone.now())
+            if is_new or held:
+                return row, is_new
 
     def _own(self, row: XetFile, sha256: str) -> bool:
         is_new = owned_size(self.repo, sha256) is None
