@@ -33,6 +33,13 @@ def sweep_uploads(_context: JobContext) -> dict[str, Any]:
     return {"removed": uploads.sweep_uploads() + staging.sweep_staged()}
 
 
+def spread_event(context: JobContext) -> dict[str, Any]:
+    """Tell feeds, people and webhooks what happened."""
+    from catalog.services import events
+
+    return {"told": events.spread(context.claim.job.args["event_id"])}
+
+
 def refresh_trends(_context: JobContext) -> dict[str, Any]:
     """Work out anew what is trending."""
     from catalog.search import trends
@@ -73,6 +80,7 @@ HANDLERS: Mapping[JobName, Handler] = {
     JobName.SEND_MAIL: send_mail,
     JobName.SCAN_COMMIT: scan_commit,
     JobName.SWEEP_UPLOADS: sweep_uploads,
+    JobName.SPREAD_EVENT: spread_event,
     JobName.REFRESH_TRENDS: refresh_trends,
     JobName.FLUSH_DOWNLOADS: flush_downloads,
     JobName.REFRESH_DOWNLOADS: refresh_downloads,

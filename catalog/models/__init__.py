@@ -1,6 +1,7 @@
 """Tables of the catalog, one module a subject."""
 
 from catalog.models.content import LfsObject, RepoLfsObject, StagedFile, Upload
+from catalog.models.events import RepoEvent
 from catalog.models.git import Commit, CommitPath, GitObject, Ref
 from catalog.models.listing import (
     BaseModelLink,
@@ -27,6 +28,7 @@ __all__ = [
     "ModelRepo",
     "Ref",
     "RepoAlias",
+    "RepoEvent",
     "RepoLfsObject",
     "RepoQuerySet",
     "RepoRedirect",

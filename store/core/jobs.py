@@ -59,6 +59,7 @@ class JobName(StrEnum):
     SEND_MAIL = "accounts.send_mail"
     SCAN_COMMIT = "catalog.scan_commit"
     SWEEP_UPLOADS = "catalog.sweep_uploads"
+    SPREAD_EVENT = "catalog.spread_event"
     REFRESH_TRENDS = "catalog.refresh_trends"
     FLUSH_DOWNLOADS = "licensing.flush_downloads"
     REFRESH_DOWNLOADS = "licensing.refresh_downloads"
@@ -81,6 +82,7 @@ POLICIES: Mapping[JobName, Policy] = {
     JobName.SEND_MAIL: Policy(Queue.DEFAULT, max_attempts=8, time_limit_s=60),
     JobName.SCAN_COMMIT: Policy(Queue.SCAN),
     JobName.SWEEP_UPLOADS: Policy(Queue.DEFAULT),
+    JobName.SPREAD_EVENT: Policy(Queue.DEFAULT),
     JobName.REFRESH_TRENDS: Policy(Queue.DEFAULT),
     JobName.FLUSH_DOWNLOADS: Policy(Queue.DEFAULT),
     JobName.REFRESH_DOWNLOADS: Policy(Queue.DEFAULT),
