@@ -186,6 +186,7 @@ CONTENT_SECURITY_POLICY = {
         "script-src": ["'self'"],
         "style-src": ["'self'"],
         "img-src": ["'self'", "data:"],
+        "media-src": ["'self'"],  # attachments of comments
         # uploads of the publish page go straight to the object store when there is one
         "connect-src": ["'self'", *filter(None, [ENV.s3_public_endpoint or ENV.s3_endpoint])],
         "form-action": ["'self'"],

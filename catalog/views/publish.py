@@ -130,7 +130,7 @@ def checks_page(request: HttpRequest, ns: str, name: str) -> HttpResponse:
     repo = repo_for(viewer, ns, name, to="write")
     context = frame(viewer, repo, tab="files")
     card = ModelCard.objects.filter(repo=repo).first() or ModelCard(repo=repo)
-    scans = FileScan.objects.filter(repo=repo).defer("report")
+    scans = FileScan.objects.filter(repo=repo, is_proposed=False).defer("report")
     pending = scans.filter(verdict=FileScan.Verdict.PENDING).count()
     troubled = list(
         scans.exclude(verdict__in=[FileScan.Verdict.CLEAN, FileScan.Verdict.PENDING])[:20]
