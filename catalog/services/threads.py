@@ -1,8 +1,9 @@
 """Reading discussions: lists with filters, and what happened in one."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
-from django.db.models import Prefetch
+from django.db.models import Count, Prefetch, Q
 from django.utils.translation import gettext as _
 
 from catalog.models import CommentVersion, Discussion, DiscussionEvent, ModelRepo
@@ -43,6 +44,27 @@ def find(
     elif status == "closed":
         rows = rows.are_closed()
     return rows.filter(author__username__iexact=author) if author else rows
+
+
+@dataclass(frozen=True, slots=True)
+class CommunitySummary:
+    """What the tab of a listing says."""
+
+    open_count: int
+    is_disabled: bool
+
+
+def summary_of(repo: ModelRepo) -> CommunitySummary:
+    """Return how many discussions are open, and whether there are any. One query."""
+    is_open = Q(discussions__status__in=Discussion.OPEN)
+    row = (
+        ModelRepo.objects.filter(pk=repo.pk)
+        .annotate(_open=Count("discussions", filter=is_open))
+        .values_list("_open", "community__is_disabled")
+        .first()
+    )
+    open_count, is_disabled = row or (0, None)
+    return CommunitySummary(open_count, bool(is_disabled))
 
 
 def belonging(rows: Iterable[Discussion], repo: ModelRepo) -> Iterator[Discussion]:

@@ -17,6 +17,7 @@ from catalog.models import Commit, FileScan, Like, Listing, ModelCard, ModelRepo
 from catalog.services.lineage import lineage_of
 from catalog.services.preview import Preview, preview
 from catalog.services.revisions import may_look
+from catalog.services.threads import summary_of
 from catalog.views.browse import viewer_of
 
 FOLDER_PAGE = 200
@@ -47,6 +48,7 @@ def frame(viewer: Viewer, repo: ModelRepo, *, tab: str) -> dict[str, Any]:
         "tab": tab,
         "can_write": can(viewer, repo, to="write"),
         "is_liked": bool(user and Like.objects.filter(repo=repo, user=user).exists()),
+        "community": summary_of(repo),
     }
 
 
@@ -81,7 +83,7 @@ def tree_page(
     if isinstance(repo, HttpResponse):
         return repo
     commit_oid = resolve(repo, rev).commit_oid
-    lines = _folder_page(repo, commit_oid, path.strip("/"), _number(request.GET.get("page", "")))
+    lines = _folder_page(repo, commit_oid, path.strip("/"), page_number(request))
     context = (
         lines
         | frame(viewer_of(request), repo, tab="files")
@@ -114,8 +116,9 @@ def _folder_page(repo: ModelRepo, commit_oid: str, path: str, page: int) -> dict
     }
 
 
-def _number(text: str) -> int:
-    """Return a page number; 1 for what is none."""
+def page_number(request: HttpRequest) -> int:
+    """Return the number of the page of a list that is asked for; 1 for what is none."""
+    text = request.GET.get("page", "")
     is_number = text.isascii() and text.isdigit() and len(text) < 8
     return max(1, int(text)) if is_number else 1
 
