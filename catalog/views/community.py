@@ -67,7 +67,9 @@ def new_page(request: HttpRequest, ns: str, name: str) -> HttpResponse:
     viewer = viewer_of(request)
     if viewer.is_visitor:
         return redirect(f"/login?next=/{repo.full_name}/discussions/new")
-    form = DiscussionForm(request.POST or None, initial={"kind": request.GET.get("kind", "")})
+    form = DiscussionForm(
+        request.POST or None, initial={"kind": request.GET.get("kind") or "discussion"}
+    )
     context: dict[str, Any] = {"form": form, "preview": ""}
     status = 200
     if request.method == "POST" and form.is_valid():

@@ -170,6 +170,7 @@ def test_create_commit_with_create_pr(
         "open",
         "refs/heads/dev",
     )
+    assert isinstance(found.events[0], DiscussionComment)
     assert found.events[0].content == "and a reason"
     got = stranger.hf_hub_download(repo, "model.bin", revision="refs/pr/1", cache_dir=tmp_path)
     assert Path(got).read_bytes() == weights
@@ -260,6 +261,7 @@ def test_attachments(publisher: HfApi, stranger: HfApi, repo: str, tmp_path: Pat
     answer = httpx2.get(url)
     assert (answer.content, answer.headers["content-type"]) == (png(), "image/png")
     path = url.removeprefix(publisher.endpoint)
+    assert isinstance(opened.events[0], DiscussionComment)
     assert f'<img src="{path}" alt="a dot"' in opened.events[0].rendered
     fake = tmp_path / "page.png"
     fake.write_bytes(b"<html><script>alert(1)</script>")
