@@ -88,8 +88,7 @@ def publish(
 ) -> Published:
     """Apply ``operations`` in order on top of a branch and index the result.
 
-    Nothing is written when it raises. What goes to a pull request is judged like everything else,
-    but is no part of the listing, and its author's quota is charged.
+    Nothing is written when it raises. What goes to a pull request is no part of the listing.
 
     Args:
         viewer: Who publishes; becomes the author.
@@ -108,21 +107,18 @@ def publish(
         BadPathError, EntryNotFoundError: a path cannot be stored, or is not there.
         NotOwnedError: an LFS object is not this repository's.
         TooLargeError, InvalidError: too much, or no title.
-        StorageQuotaError: the owner has no room for the small files.
+        StorageQuotaError: whoever is charged has no room for the small files.
     """
     check_write_revision(viewer, repo, revision, create_pr=create_pr)
     _check_texts(title, message)
     with transaction.atomic():
         target, store = _writable(repo, revision), ObjectStore(repo.pk)
-        if create_pr:
-            check_base(repo, revision)
         prepared = list(_prepare(viewer, store, repo, operations))
         store.flush()
         pull = _pull(viewer, repo, target, title, message) if create_pr else _joined(repo, target)
-        ref_name = pull.ref_name if pull else target.ref_name or ""
         written = commits.write_commit(
             repo=repo,
-            ref_name=ref_name,
+            ref_name=pull.ref_name if pull else target.ref_name or "",
             edit=_editing(prepared),
             title=title,
             message=message,
@@ -130,15 +126,27 @@ def publish(
             expected_parent=expected_parent,
         )
         charge_git(repo, store.written_bytes + written.new_bytes, pull=pull)
-        if written.changes:
-            index_revision(repo, written, ref_name=ref_name)
-            if pull is not None:
-                note_commit(pull, written.commit, viewer.signed_in())
+        _index(viewer, repo, written, pull.ref_name if pull else target.ref_name or "", pull)
     return Published(written.commit, has_changed=bool(written.changes), pull=pull)
+
+
+def _index(
+    viewer: Viewer,
+    repo: ModelRepo,
+    written: commits.Written,
+    ref_name: str,
+    pull: Discussion | None,
+) -> None:
+    if not written.changes:
+        return
+    index_revision(repo, written, ref_name=ref_name)
+    if pull is not None:
+        note_commit(pull, written.commit, viewer.signed_in())
 
 
 def _pull(viewer: Viewer, repo: ModelRepo, base: Resolved, title: str, message: str) -> Discussion:
     """Open the pull request a commit wants; late, so that its number is not held for long."""
+    check_base(repo, base.ref_name or "")
     return begin_pull(
         viewer,
         repo,
