@@ -103,22 +103,20 @@ def publish(
     Raises:
         ForbiddenError, RevisionNotFoundError: not the viewer's to change; no such branch.
         PullClosedError, TooManyOpenError: the pull request is over; the viewer has too many.
-        StaleParentError: the branch has moved.
-        BadPathError, EntryNotFoundError: a path cannot be stored, or is not there.
-        NotOwnedError: an LFS object is not this repository's.
-        TooLargeError, InvalidError: too much, or no title.
-        StorageQuotaError: whoever is charged has no room for the small files.
+        StaleParentError, BadPathError, EntryNotFoundError: the branch moved; no such path.
+        NotOwnedError: an LFS object is not this repository's, or not this viewer's to use.
+        TooLargeError, InvalidError, StorageQuotaError: too much, no title, no room.
     """
     check_write_revision(viewer, repo, revision, create_pr=create_pr)
     _check_texts(title, message)
     with transaction.atomic():
         target, store = _writable(repo, revision), ObjectStore(repo.pk)
         prepared = list(_prepare(viewer, store, repo, operations))
-        store.flush()
         pull = _pull(viewer, repo, target, title, message) if create_pr else _joined(repo, target)
+        ref_name = pull.ref_name if pull else target.ref_name or ""
         written = commits.write_commit(
             repo=repo,
-            ref_name=pull.ref_name if pull else target.ref_name or "",
+            ref_name=ref_name,
             edit=_editing(prepared),
             title=title,
             message=message,
@@ -126,22 +124,21 @@ def publish(
             expected_parent=expected_parent,
         )
         charge_git(repo, store.written_bytes + written.new_bytes, pull=pull)
-        _index(viewer, repo, written, pull.ref_name if pull else target.ref_name or "", pull)
-    return Published(written.commit, has_changed=bool(written.changes), pull=pull)
+        return _indexed(viewer, repo, written, ref_name, pull)
 
 
-def _index(
+def _indexed(
     viewer: Viewer,
     repo: ModelRepo,
     written: commits.Written,
     ref_name: str,
     pull: Discussion | None,
-) -> None:
-    if not written.changes:
-        return
-    index_revision(repo, written, ref_name=ref_name)
-    if pull is not None:
-        note_commit(pull, written.commit, viewer.signed_in())
+) -> Published:
+    if written.changes:
+        index_revision(repo, written, ref_name=ref_name)
+        if pull is not None:
+            note_commit(pull, written.commit, viewer.signed_in())
+    return Published(written.commit, has_changed=bool(written.changes), pull=pull)
 
 
 def _pull(viewer: Viewer, repo: ModelRepo, base: Resolved, title: str, message: str) -> Discussion:
@@ -204,6 +201,7 @@ def _prepare(
             yield commits.PutLfs(check_path(operation.path), pointer, operation.old_path)
         else:
             yield operation
+    store.flush()
 
 
 def _check_small(viewer: Viewer, repo: ModelRepo, operation: AddFile) -> None:
