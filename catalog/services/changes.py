@@ -8,7 +8,7 @@ from catalog.formats.comparing import Allowance, TensorComparison, compare_files
 from catalog.formats.errors import FormatError
 from catalog.formats.sources import MIB, ByteSource, BytesSource
 from catalog.history.changes import Change
-from catalog.history.diffs import FileDiff, file_diffs
+from catalog.history.diffs import UNSEEN, FileDiff, file_diffs
 from catalog.history.objects import ObjectStore, TreeItem
 from catalog.history.pointers import parse_pointer
 from catalog.models import Discussion, FileScan, ModelRepo
@@ -23,7 +23,6 @@ MAX_FILES = 1_000
 """Files of one answer; further ones are left out."""
 MAX_COMPARED_BYTES = 64 * MIB
 """Read of all tensors of one page, before and after together."""
-UNSEEN = "not shown: the check has not found it harmless"
 
 _ID = re.compile(r' id="[^"]*"')
 
@@ -40,12 +39,8 @@ def diffs_of(
         most: So many files, from the first on.
     """
     changes = proposal.changes[:most]
-    unseen = unseen_paths(viewer, pull, proposal, changes)
-    diffs = {
-        diff.change.path: diff
-        for diff in file_diffs(pull.repo, [each for each in changes if each.path not in unseen])
-    }
-    return [diffs.get(each.path) or FileDiff(each, note=UNSEEN) for each in changes]
+    old, new = (pull.base_oid, pull.base_oid), (pull.ref_name, proposal.head_oid)
+    return lines_of(viewer, pull.repo, changes, old=old, new=new)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +53,6 @@ class ShownChange:
     cards: tuple[str, str] | None = None
     """HTML of a README before and after; empty where there is none."""
 
-    @property
-    def is_unseen(self) -> bool:
-        """The reader may not see what is in it."""
-        return self.diff.note == UNSEEN
-
 
 def shown_changes(
     viewer: Viewer, pull: Discussion, proposal: Proposal, *, most: int
@@ -72,9 +62,9 @@ def shown_changes(
     shown = []
     for diff in diffs_of(viewer, pull, proposal, most=most):
         change, tensors, cards = diff.change, None, None
-        if diff.note != UNSEEN and change.path.endswith(".safetensors"):
+        if not diff.is_unseen and change.path.endswith(".safetensors"):
             tensors = _compared(store, change, allowance)
-        elif diff.note != UNSEEN and change.path == CARD:
+        elif not diff.is_unseen and change.path == CARD:
             cards = _card(pull.repo, store, change.old), _card(pull.repo, store, change.new)
         shown.append(ShownChange(diff, tensors, cards))
     return shown
@@ -106,25 +96,50 @@ def _card(repo: ModelRepo, store: ObjectStore, item: TreeItem | None) -> str:
 
 
 def unseen_paths(
-    viewer: Viewer, pull: Discussion, proposal: Proposal, changes: list[Change]
+    viewer: Viewer,
+    repo: ModelRepo,
+    changes: list[Change],
+    *,
+    old: tuple[str, str],
+    new: tuple[str, str],
 ) -> set[str]:
-    """Return the files among ``changes`` whose content the viewer may not see."""
-    scans = _scans(pull.repo, changes)
+    """Return the files among ``changes`` whose content the viewer may not see.
+
+    Args:
+        viewer: Who reads.
+        repo: The repository.
+        changes: What differs.
+        old: How the viewer names the side before, and its commit.
+        new: The same of the side after.
+    """
+    scans = _scans(repo, changes)
+
+    def is_open(item: TreeItem | None, path: str, side: tuple[str, str]) -> bool:
+        return item is None or may_look(viewer, repo, *side, scans.get((item.oid, path)))
+
     return {
         change.path
         for change in changes
-        if change.new is not None
-        and not may_look(
-            viewer,
-            pull.repo,
-            pull.ref_name,
-            proposal.head_oid,
-            scans.get((change.new.oid, change.path)),
-        )
+        if not is_open(change.old, change.path, old) or not is_open(change.new, change.path, new)
     }
 
 
+def lines_of(
+    viewer: Viewer,
+    repo: ModelRepo,
+    changes: list[Change],
+    *,
+    old: tuple[str, str],
+    new: tuple[str, str],
+) -> list[FileDiff]:
+    """Return how files differ line by line; those the viewer may not see by name alone."""
+    unseen = unseen_paths(viewer, repo, changes, old=old, new=new)
+    seen = file_diffs(repo, [change for change in changes if change.path not in unseen])
+    diffs = {diff.change.path: diff for diff in seen}
+    return [diffs.get(change.path) or FileDiff(change, note=UNSEEN) for change in changes]
+
+
 def _scans(repo: ModelRepo, changes: list[Change]) -> dict[tuple[str, str], FileScan]:
-    oids = {change.new.oid for change in changes if change.new is not None}
+    oids = {item.oid for each in changes for item in (each.old, each.new) if item is not None}
     rows = FileScan.objects.filter(repo=repo, blob_oid__in=oids).defer("report")
     return {(scan.blob_oid, scan.path): scan for scan in rows}

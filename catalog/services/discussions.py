@@ -105,13 +105,14 @@ def next_number(repo: ModelRepo) -> int:
 
 def facts(discussion: Discussion) -> dict[str, object]:
     """Return what listeners are told of a discussion."""
-    return {
+    told = {
         "num": discussion.number,
         "title": discussion.title,
         "status": discussion.status,
         "is_pull_request": discussion.is_pull_request,
         "discussion": discussion.public_id,
     }
+    return told | ({"base": discussion.base_ref} if discussion.is_pull_request else {})
 
 
 def check_title(title: str) -> str:

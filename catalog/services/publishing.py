@@ -26,7 +26,7 @@ from catalog.history.worktree import WorkTree
 from catalog.models import Commit, Discussion, ModelRepo
 from catalog.services.comments import check_text
 from catalog.services.indexing import index_revision
-from catalog.services.pulls import begin_pull, locked_pull, note_commit, title_from
+from catalog.services.pulls import begin_pull, locked_pull, note_commit, payer_of, title_from
 from catalog.services.revisions import check_base, check_write_revision
 from store.core.errors import InvalidError, TooLargeError, UnprocessableError
 
@@ -112,19 +112,19 @@ def publish(
     with transaction.atomic():
         target, store = _writable(repo, revision), ObjectStore(repo.pk)
         prepared = list(_prepare(viewer, store, repo, operations))
-        pull = _pull(viewer, repo, target, title, message) if create_pr else _joined(repo, target)
-        ref_name = pull.ref_name if pull else target.ref_name or ""
+        target = _pull(viewer, repo, target, title, message) if create_pr else target
+        pull = _joined(viewer, repo, target)
         written = commits.write_commit(
             repo=repo,
-            ref_name=ref_name,
+            ref_name=target.ref_name or "",
             edit=_editing(prepared),
             title=title,
             message=message,
             author=viewer.signed_in().username,
             expected_parent=expected_parent,
         )
-        charge_git(repo, store.written_bytes + written.new_bytes, pull=pull)
-        return _indexed(viewer, repo, written, ref_name, pull)
+        charge_git(repo, store.written_bytes + written.new_bytes, pull=payer_of(viewer, pull))
+        return _indexed(viewer, repo, written, target.ref_name or "", pull)
 
 
 def _indexed(
@@ -141,10 +141,10 @@ def _indexed(
     return Published(written.commit, has_changed=bool(written.changes), pull=pull)
 
 
-def _pull(viewer: Viewer, repo: ModelRepo, base: Resolved, title: str, message: str) -> Discussion:
+def _pull(viewer: Viewer, repo: ModelRepo, base: Resolved, title: str, message: str) -> Resolved:
     """Open the pull request a commit wants; late, so that its number is not held for long."""
     check_base(repo, base.ref_name or "")
-    return begin_pull(
+    pull = begin_pull(
         viewer,
         repo,
         title=title_from(title),
@@ -153,12 +153,13 @@ def _pull(viewer: Viewer, repo: ModelRepo, base: Resolved, title: str, message: 
         base_oid=base.commit_oid,
         status=Discussion.Status.OPEN,
     )
+    return Resolved(base.commit_oid, pull.ref_name)
 
 
-def _joined(repo: ModelRepo, target: Resolved) -> Discussion | None:
+def _joined(viewer: Viewer, repo: ModelRepo, target: Resolved) -> Discussion | None:
     """Return the pull request a commit goes to, locked; ``None``: it goes to a branch."""
     ref_name = target.ref_name or ""
-    return locked_pull(repo, ref_name) if ref_name.startswith(PULLS) else None
+    return locked_pull(viewer, repo, ref_name) if ref_name.startswith(PULLS) else None
 
 
 def _editing(prepared: list[commits.Operation]) -> Callable[[ObjectStore, WorkTree], None]:

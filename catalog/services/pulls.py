@@ -100,8 +100,8 @@ def title_from(summary: str) -> str:
     return title if len(title) >= MIN_TITLE_CHARS else f"Commit: {title}"
 
 
-def locked_pull(repo: ModelRepo, ref_name: str) -> Discussion:
-    """Return the pull request of a ref for a commit in this transaction.
+def locked_pull(viewer: Viewer, repo: ModelRepo, ref_name: str) -> Discussion:
+    """Return the pull request of a ref for a commit of ``viewer`` in this transaction.
 
     Raises:
         PullClosedError: it was closed or merged meanwhile.
@@ -111,7 +111,20 @@ def locked_pull(repo: ModelRepo, ref_name: str) -> Discussion:
     held = locked(pull)
     held.charged_to = pull.charged_to
     check_takes_commits(held)
+    if held.charged_to is None and not viewer.can_write(repo.namespace_id):
+        # Opened as a writer, who is none any more: from now on they pay themselves.
+        held.charged_to = Namespace.objects.get(user=viewer.signed_in())
+        held.save(update_fields=["charged_to"])
     return held
+
+
+def payer_of(viewer: Viewer, pull: Discussion | None) -> Discussion | None:
+    """Return the pull request whose author pays for a commit; ``None``: the repository's owner.
+
+    What the owners add to somebody's pull request must not fill that person's room.
+    """
+    is_writer = pull is not None and viewer.can_write(pull.repo.namespace_id)
+    return None if is_writer else pull
 
 
 def note_commit(pull: Discussion, commit: Commit, user: User) -> None:

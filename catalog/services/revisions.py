@@ -15,6 +15,7 @@ from catalog.models import (
     ModelRepo,
     RepoLfsObject,
 )
+from catalog.services.comments import check_enabled
 from catalog.services.discussions import check_may_open
 from store.core.errors import ForbiddenError, StoreError
 
@@ -59,6 +60,7 @@ def check_write_revision(
         return
     if viewer.require(Scope.WRITE).pk != pull.author_id:
         check_may(viewer, repo, to="write")
+    check_enabled(repo)
     check_takes_commits(pull)
 
 

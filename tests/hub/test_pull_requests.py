@@ -23,6 +23,7 @@ from catalog.models import (
     RepoLfsObject,
 )
 from catalog.services import pulls
+from catalog.services.publishing import AddFile, publish
 from catalog.services.revisions import may_write_revision
 from tests.factories import add_files, make_org, make_repo, make_user, safetensors
 from tests.hub.talk import BASE, JSON, commit, details, opened, post, proposed, put
@@ -484,6 +485,12 @@ def test_unsafe_proposals_are_for_their_author_and_the_writers(
             f"/alice/tiny/blob/{oid}/config.json", headers=headers | {"Accept": "text/html"}
         ).content.decode()
         assert ("not found harmless" not in page) is is_shown
+    html = {"Accept": "text/html"}
+    for path in (f"commit/{oid}", "compare?from=main&to=refs/pr/1", "compare?from=refs/pr/1"):
+        for headers, is_shown in (({}, False), (carol, False), (stranger, True), (write, True)):
+            page = client.get(f"/alice/tiny/{path}", headers=headers | html).content.decode()
+            assert ("&quot;a&quot;: 1" in page) is is_shown, (path, is_shown)
+            assert "config.json" in page
     names = client.get(f"/alice/tiny/archive/{oid}.zip", headers=carol)
     assert b"NOT-INCLUDED.txt" in b"".join(names)
     theirs = client.get(f"/alice/tiny/archive/{oid}.zip", headers=stranger)
@@ -570,6 +577,53 @@ def test_the_author_pays_until_it_is_merged(
     assert used("alice") >= alices + bobs
 
 
+def test_owners_do_not_fill_the_room_of_authors(
+    client: Client, repo: ModelRepo, stranger: dict, write: dict
+) -> None:
+    proposed(client, stranger, put("x.txt"))
+    before = (used("alice"), used("bob"))
+
+    commit(client, write, put("y.txt", "y" * 5000), to="refs/pr/1")
+
+    assert used("bob") == before[1]
+    assert used("alice") > before[0] + 5000
+
+
+def test_former_members_pay_for_themselves(client: Client, alice: User, bob: User, bearer) -> None:
+    from accounts.services.people import set_member
+
+    team = make_org("acme", alice="admin", bob="write")
+    made = make_repo(alice, "shared", namespace="acme")
+    pull = pulls.open_pull_request(Viewer(user=bob), made, title="Mine", text="")
+    assert pull.charged_to is None
+    set_member(team, bob, None, actor=alice)
+    before = used("acme")
+
+    publish(
+        Viewer(user=bob),
+        made,
+        revision="refs/pr/1",
+        operations=[AddFile("x.txt", b"x" * 5000)],
+        title="Late",
+    )
+
+    assert (used("acme"), used("bob") > 5000) == (before, True)
+
+
+def test_where_discussions_are_off_proposals_rest(
+    client: Client, repo: ModelRepo, write: dict, stranger: dict
+) -> None:
+    opened(client, stranger, pull=True)
+    switch = {"discussionsDisabled": True}
+    client.put(f"{BASE}/settings", switch, content_type=JSON, headers=write)
+    before = state(repo)
+
+    for to in ("refs/pr/1", "main?create_pr=1"):
+        assert commit(client, stranger, put("x"), to=to).status_code == 403
+    assert post(client, "/1/merge", write).status_code == 403
+    assert state(repo) == before
+
+
 def test_a_full_author_proposes_nothing(
     client: Client, repo: ModelRepo, bob: User, stranger: dict
 ) -> None:
@@ -620,6 +674,7 @@ def test_listeners_hear_of_proposals(
         ("repo.content", "update"),
     ]
     merged = heads(repo)["refs/heads/main"]
+    assert heard[0][2]["base"] == "refs/heads/main"
     assert heard[1][2]["commit"] == heads(repo)["refs/pr/1"]
     assert (heard[2][2]["status"], heard[2][2]["merge_commit"]) == ("merged", merged)
     assert heard[3][2]["updated_refs"] == [{"ref": "refs/heads/main", "old": base, "new": merged}]
