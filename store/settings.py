@@ -186,6 +186,7 @@ CONTENT_SECURITY_POLICY = {
         "script-src": ["'self'"],
         "style-src": ["'self'"],
         "img-src": ["'self'", "data:"],
+        "media-src": ["'self'"],  # attachments of comments
         # uploads of the publish page go straight to the object store when there is one
         "connect-src": ["'self'", *filter(None, [ENV.s3_public_endpoint or ENV.s3_endpoint])],
         "form-action": ["'self'"],
@@ -246,6 +247,16 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "ENUM_NAME_OVERRIDES": {
+        "DiscussionStatusEnum": ["draft", "open", "closed", "merged"],
+        "DiscussionEventKindEnum": [
+            "comment",
+            "status-change",
+            "title-change",
+            "commit",
+            "pinning-change",
+        ],
+    },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "store.core.openapi.add_common_parts",

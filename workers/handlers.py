@@ -29,10 +29,18 @@ def scan_commit(context: JobContext) -> dict[str, Any]:
 def sweep_uploads(_context: JobContext) -> dict[str, Any]:
     """Clear away uploads nobody finished."""
     from catalog.content import unpacked, uploads
-    from catalog.services import staging
+    from catalog.services import attachments, staging
 
     unpacked.sweep_raw()
-    return {"removed": uploads.sweep_uploads() + staging.sweep_staged()}
+    swept = uploads.sweep_uploads() + staging.sweep_staged() + attachments.sweep_attachments()
+    return {"removed": swept}
+
+
+def spread_event(context: JobContext) -> dict[str, Any]:
+    """Tell feeds, people and webhooks what happened."""
+    from catalog.services import events
+
+    return {"told": events.spread(context.claim.job.args["event_id"])}
 
 
 def verify_claim(context: JobContext) -> dict[str, Any]:
@@ -121,6 +129,7 @@ HANDLERS: Mapping[JobName, Handler] = {
     JobName.CONVERT_OBJECT: convert_object,
     JobName.KEEP_WHOLE: keep_whole,
     JobName.COLLECT_GARBAGE: collect_garbage,
+    JobName.SPREAD_EVENT: spread_event,
     JobName.REFRESH_TRENDS: refresh_trends,
     JobName.FLUSH_DOWNLOADS: flush_downloads,
     JobName.REFRESH_DOWNLOADS: refresh_downloads,

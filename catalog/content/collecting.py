@@ -24,6 +24,7 @@ from catalog.content.blobs import discard, lock
 from catalog.content.stores import storage
 from catalog.content.tables import forget
 from catalog.models import (
+    Attachment,
     GitObject,
     LfsObject,
     RepoLfsObject,
@@ -86,16 +87,14 @@ def _release(done: Collected) -> Iterator[None]:
 
 
 def _objects(done: Collected) -> Iterator[None]:
-    due = LfsObject.objects.filter(owners__isnull=True, touched_at__lt=_limit())
+    shown = Exists(Attachment.objects.filter(content=OuterRef("pk")))
+    owned = Exists(RepoLfsObject.objects.filter(lfs_object=OuterRef("pk")))
+    due = LfsObject.objects.filter(~owned, ~shown, touched_at__lt=_limit())
     for batch in _batches(due):
         for sha256 in batch:
             with transaction.atomic():
                 lock(sha256)  # nobody is given it from here on
-                rows = LfsObject.objects.filter(pk=sha256, touched_at__lt=_limit())
-                found = rows.exclude(
-                    Exists(RepoLfsObject.objects.filter(lfs_object=OuterRef("pk")))
-                )
-                row = found.first()
+                row = due.filter(pk=sha256).first()
                 if row is None:
                     continue
                 row.delete()

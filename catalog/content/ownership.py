@@ -7,8 +7,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import Namespace, User
+from accounts.viewer import Viewer
 from catalog.content.blobs import keep, lock
-from catalog.models import LfsObject, ModelRepo, RepoLfsObject, XetClaim, XetFile
+from catalog.models import GitObject, LfsObject, ModelRepo, RepoLfsObject, XetClaim, XetFile
 from store.core.jobs import JobName, enqueue
 
 
@@ -47,6 +48,24 @@ def standing(repo: ModelRepo, sha256: str) -> Standing:
     if claim is None:
         return Standing.VERIFIED  # an object that was released: its bytes are missing, not wrong
     return Standing.FALSE if claim.is_false else Standing.CLAIMED
+
+
+def usable_size(viewer: Viewer, repo: ModelRepo, sha256: str) -> int | None:
+    """Return the size of an object of ``repo`` that ``viewer`` may commit there, else ``None``.
+
+    Writers may use all of them. Others, in a pull request, only what is committed already, which
+    they can read, and what they sent themselves: knowing the hash of something on its way in must
+    not be enough to have it.
+    """
+    size_bytes = owned_size(repo, sha256)
+    if size_bytes is None or viewer.can_write(repo.namespace_id):
+        return size_bytes
+    is_theirs = RepoLfsObject.objects.filter(
+        repo=repo, lfs_object_id=sha256, created_by=viewer.user
+    ).exists()
+    is_committed = GitObject.objects.filter(repo=repo, lfs_sha256=sha256).exists()
+    is_claimed = XetClaim.objects.filter(repo=repo, sha256=sha256, user=viewer.user).exists()
+    return size_bytes if is_theirs or is_claimed or is_committed else None
 
 
 @transaction.atomic
@@ -92,11 +111,14 @@ def grant(
         _renew(made, xet_file)
     elif xet_file is None and size_bytes >= LEAST_CONVERTED_BYTES and settings.ENV.xet_convert:
         enqueue(JobName.CONVERT_OBJECT, key=sha256, sha256=sha256)
-    RepoLfsObject.objects.get_or_create(
+    row, is_new = RepoLfsObject.objects.get_or_create(
         repo=repo,
         lfs_object_id=sha256,
         defaults={"created_by": by, "charged_to": charged_to or repo.namespace},
     )
+    if not is_new and by is not None and row.created_by_id != by.pk:
+        # Whoever sent it last may use it in a proposal; who pays does not change.
+        RepoLfsObject.objects.filter(pk=row.pk).update(created_by=by)
 
 
 def _renew(there: LfsObject, xet_file: XetFile | None) -> None:

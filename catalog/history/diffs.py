@@ -24,6 +24,7 @@ MAX_LINES = 4_000
 CONTEXT_LINES = 3
 _TOO_LARGE = "too large to compare line by line"
 _ENOUGH = "left out: the list of changes is long enough"
+UNSEEN = "not shown: the check has not found it harmless"
 _UNENDED = "\\ No newline at end of file"
 
 Sign = Literal[" ", "+", "-", "\\"]
@@ -68,6 +69,11 @@ class FileDiff:
     def is_binary(self) -> bool:
         """Lines mean nothing in it."""
         return self.note == "binary"
+
+    @property
+    def is_unseen(self) -> bool:
+        """The reader may not see what is in it."""
+        return self.note == UNSEEN
 
 
 def file_diffs(repo: ModelRepo, changes: Iterable[Change]) -> list[FileDiff]:

@@ -1,6 +1,14 @@
 """Tables of the catalog, one module a subject."""
 
 from catalog.models.content import LfsObject, RepoLfsObject, StagedFile, Upload
+from catalog.models.discussions import (
+    Attachment,
+    CommentVersion,
+    Community,
+    Discussion,
+    DiscussionEvent,
+)
+from catalog.models.events import RepoEvent
 from catalog.models.git import Commit, CommitPath, GitObject, Ref
 from catalog.models.listing import (
     BaseModelLink,
@@ -15,10 +23,15 @@ from catalog.models.walks import StorageWalk
 from catalog.models.xet import DedupChunk, XetClaim, XetFile, XetFileXorb, Xorb
 
 __all__ = [
+    "Attachment",
     "BaseModelLink",
+    "CommentVersion",
     "Commit",
     "CommitPath",
+    "Community",
     "DedupChunk",
+    "Discussion",
+    "DiscussionEvent",
     "FileScan",
     "GitObject",
     "LfsObject",
@@ -30,6 +43,7 @@ __all__ = [
     "ModelRepo",
     "Ref",
     "RepoAlias",
+    "RepoEvent",
     "RepoLfsObject",
     "RepoQuerySet",
     "RepoRedirect",

@@ -7,11 +7,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from accounts.viewer import Viewer
 from catalog.history.changes import Change, changes_between
-from catalog.history.diffs import file_diffs
 from catalog.history.refs import DEFAULT_BRANCH, resolve
 from catalog.history.trees import list_page
 from catalog.models import Commit, ModelRepo
+from catalog.services.changes import lines_of
 from catalog.views.browse import viewer_of
 from catalog.views.listing import frame, open_repo, revisions_of
 from store.core.errors import StoreError
@@ -32,7 +33,13 @@ def commit_page(request: HttpRequest, ns: str, name: str, oid: str) -> HttpRespo
     context = frame(viewer_of(request), repo, tab="versions") | {"commit": commit}
     if commit.parent_oid:
         changes = changes_between(repo, commit.parent_oid, commit.oid)
-        context |= _shown(repo, changes, old=commit.parent_oid, new=commit.oid)
+        context |= _shown(
+            viewer_of(request),
+            repo,
+            changes,
+            old=(commit.parent_oid, commit.parent_oid),
+            new=(commit.oid, commit.oid),
+        )
     else:
         files, total = list_page(repo, commit.oid, show="files", start=0, limit=MAX_NAMED)
         context |= {"first_files": files, "total": total}
@@ -59,16 +66,32 @@ def compare_page(request: HttpRequest, ns: str, name: str) -> HttpResponse:
         except StoreError as error:
             context["error"], status = error.message, error.status
         else:
-            context |= _shown(repo, changes_between(repo, old_oid, new_oid), old_oid, new_oid)
+            context |= _shown(
+                viewer_of(request),
+                repo,
+                changes_between(repo, old_oid, new_oid),
+                old=(old, old_oid),
+                new=(context["new"], new_oid),
+            )
     return render(request, "catalog/compare.html", context, status=status)
 
 
-def _shown(repo: ModelRepo, changes: list[Change], old: str, new: str) -> dict[str, Any]:
-    """Return what both pages show of ``changes``, with links to each file's last state."""
-    diffs = file_diffs(repo, changes[:MAX_FILES])
+def _shown(
+    viewer: Viewer,
+    repo: ModelRepo,
+    changes: list[Change],
+    *,
+    old: tuple[str, str],
+    new: tuple[str, str],
+) -> dict[str, Any]:
+    """Return what both pages show of ``changes``, with links to each file's last state.
+
+    ``old`` and ``new`` are how the reader names each side, and its commit.
+    """
+    diffs = lines_of(viewer, repo, changes[:MAX_FILES], old=old, new=new)
     base = f"/{repo.full_name}/blob"
     hrefs = [
-        f"{base}/{new if diff.change.new else old}/{quote(diff.change.path)}" for diff in diffs
+        f"{base}/{(new if diff.change.new else old)[1]}/{quote(diff.change.path)}" for diff in diffs
     ]
     return {
         "diffs": list(zip(diffs, hrefs, strict=True)),

@@ -17,7 +17,7 @@ from accounts.models import Scope
 from accounts.viewer import Viewer
 from catalog.access import can, repo_for
 from catalog.content import uploads
-from catalog.content.ownership import owned_size
+from catalog.content.ownership import owned_size, usable_size
 from catalog.history.refs import DEFAULT_BRANCH
 from catalog.models import ModelRepo, Upload
 from hub.answers import hub_view
@@ -87,7 +87,7 @@ def _by_xet(
     for item in body["objects"]:
         oid, size_bytes = _checked(item)
         plan: dict[str, Any] = {"oid": oid, "size": size_bytes, "authenticated": True}
-        if owned_size(repo, oid) is None:
+        if usable_size(viewer, repo, oid) is None:
             plan["actions"] = {"upload": upload}
         plans.append(plan)
     return JsonResponse({"transfer": "xet", "objects": plans}, content_type=CONTENT_TYPE)
@@ -104,10 +104,11 @@ def _object(
     oid, size_bytes = _checked(item)
     answer: dict[str, Any] = {"oid": oid, "size": size_bytes}
     try:
-        owned = owned_size(repo, oid)
         if operation == "download":
+            owned = owned_size(repo, oid)
             return answer | {"actions": _download(request, repo, oid, owned)}
         answer["authenticated"] = True
+        owned = usable_size(viewer, repo, oid)
         if owned is not None:
             uploads.check_size(owned, size_bytes)
             return answer

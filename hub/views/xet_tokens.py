@@ -5,7 +5,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from accounts.models import Scope
 from accounts.viewer import Viewer
 from catalog.access import repo_for
-from catalog.history.refs import PULLS, resolve
+from catalog.history.refs import resolve
+from catalog.services.revisions import check_write_revision
 from hub.answers import hub_view
 from hub.params import flag
 from hub.xet_callers import token_answer
@@ -32,10 +33,11 @@ def write_token(
     Pull requests come from anybody who may read: what protects the repository is the commit. With
     ``create_pr`` the revision means nothing; clients send the word ``None``.
     """
-    is_proposal = flag(request, "create_pr") or rev.startswith(PULLS)
-    repo = repo_for(viewer, ns, name, to="read" if is_proposal else "write")
+    create_pr = flag(request, "create_pr")
+    repo = repo_for(viewer, ns, name)
     viewer.require(Scope.WRITE)
-    if not is_proposal:
+    check_write_revision(viewer, repo, rev, create_pr=create_pr)
+    if not create_pr:
         resolve(repo, rev)
     return token_answer(request, viewer, repo, "write")
 

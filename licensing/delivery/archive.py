@@ -14,6 +14,7 @@ from catalog.content.reading import content_of
 from catalog.history.refs import resolve
 from catalog.history.trees import Entry, list_entries, read_blob
 from catalog.models import Commit, FileScan, ModelRepo
+from catalog.services.revisions import may_see_proposed
 from licensing.delivery import counting
 from licensing.delivery.policy import FileBlockedError, check_gate, check_verdict
 from store.core.errors import NotFoundError
@@ -36,7 +37,7 @@ def archive(
     """
     check_gate(viewer, repo)
     commit = Commit.objects.get(repo=repo, oid=resolve(repo, revision).commit_oid)
-    granted, blocked = _granted(viewer, repo, commit)
+    granted, blocked = _granted(viewer, repo, revision, commit)
     if not granted:
         raise NotFoundError("There is no file to download in this revision yet.")
     zipped = _zip(repo, granted, blocked)
@@ -52,7 +53,9 @@ def archive(
     return answer
 
 
-def _granted(viewer: Viewer, repo: ModelRepo, commit: Commit) -> tuple[list[Entry], dict[str, str]]:
+def _granted(
+    viewer: Viewer, repo: ModelRepo, revision: str, commit: Commit
+) -> tuple[list[Entry], dict[str, str]]:
     """Return (files to send, reasons by path of those that are not)."""
     entries = list_entries(repo, commit.oid, recursive=True)
     files = [entry for entry in entries if not entry.is_folder and not entry.is_link]
@@ -62,8 +65,10 @@ def _granted(viewer: Viewer, repo: ModelRepo, commit: Commit) -> tuple[list[Entr
     }
     granted, blocked = [], {}
     for file in files:
+        scan = scans.get((file.oid, file.path))
         try:
-            check_verdict(viewer, repo, file.path, scans.get((file.oid, file.path)))
+            if not may_see_proposed(viewer, repo, revision, commit.oid, scan):
+                check_verdict(viewer, repo, file.path, scan)
         except FileBlockedError as error:
             blocked[file.path] = error.message
         else:

@@ -63,6 +63,7 @@ class JobName(StrEnum):
     CONVERT_OBJECT = "catalog.convert_object"
     KEEP_WHOLE = "catalog.keep_whole"
     COLLECT_GARBAGE = "catalog.collect_garbage"
+    SPREAD_EVENT = "catalog.spread_event"
     REFRESH_TRENDS = "catalog.refresh_trends"
     FLUSH_DOWNLOADS = "licensing.flush_downloads"
     REFRESH_DOWNLOADS = "licensing.refresh_downloads"
@@ -89,6 +90,7 @@ POLICIES: Mapping[JobName, Policy] = {
     JobName.CONVERT_OBJECT: Policy(Queue.SCAN, time_limit_s=7200),
     JobName.KEEP_WHOLE: Policy(Queue.SCAN, time_limit_s=3600),
     JobName.COLLECT_GARBAGE: Policy(Queue.DEFAULT, time_limit_s=6 * 3600),
+    JobName.SPREAD_EVENT: Policy(Queue.DEFAULT),
     JobName.REFRESH_TRENDS: Policy(Queue.DEFAULT),
     JobName.FLUSH_DOWNLOADS: Policy(Queue.DEFAULT),
     JobName.REFRESH_DOWNLOADS: Policy(Queue.DEFAULT),
