@@ -13,6 +13,7 @@ from hub.views import (
     refs,
     repos,
     resolve,
+    storage,
     tree,
 )
 
@@ -44,6 +45,10 @@ urlpatterns = [
     path(f"{API}/commit/<rev:rev>", commit.commit),
     path(f"{API}/branch/<file:ref>", refs.branch),
     path(f"{API}/tag/<file:rev>", refs.tag),
+    path(f"{API}/super-squash/<file:ref>", storage.super_squash),
+    path(f"{API}/lfs-files", storage.lfs_files),
+    path(f"{API}/lfs-files/batch", storage.delete_lfs_files),
+    path(f"{API}/lfs-files/<seg:sha>", storage.delete_lfs_file),
     path("<seg:ns>/<seg:name>.git/info/lfs/objects/batch", lfs.batch),
     path("<seg:ns>/<seg:name>.git/info/lfs/objects/verify", lfs.verify),
     path("<seg:ns>/<seg:name>.git/info/lfs/objects/<seg:oid>", lfs.download),

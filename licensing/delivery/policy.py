@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from accounts.viewer import Viewer
 from catalog.access import RepoDisabledError, can
+from catalog.content.ownership import owned_size
 from catalog.history.objects import FILE_MODE
 from catalog.history.pointers import LfsPointer
 from catalog.history.refs import DEFAULT_BRANCH, resolve
@@ -41,14 +42,15 @@ def authorize(viewer: Viewer, repo: ModelRepo, revision: str, path: str) -> Deli
 
     Raises:
         RevisionNotFoundError: there is no such revision.
-        EntryNotFoundError: it has no such file (or it is a folder or a link).
+        EntryNotFoundError: it has no such file (or it is a folder or a link), or its content was
+            deleted for good.
         RepoDisabledError: the repository is taken down.
         FileBlockedError: the file's verdict keeps it from others than its owners.
     """
     check_gate(viewer, repo)
     commit_oid = resolve(repo, revision).commit_oid
     entry = find_entry(repo, commit_oid, path)
-    if entry.is_folder or entry.is_link:
+    if entry.is_folder or entry.is_link or (entry.lfs and not _owns(repo, entry.lfs.sha256)):
         raise missing_entry(path, commit_oid)
     scan = FileScan.objects.filter(repo=repo, blob_oid=entry.oid, path=entry.path).first()
     check_verdict(viewer, repo, entry.path, scan)
@@ -75,7 +77,8 @@ def authorize_object(viewer: Viewer, repo: ModelRepo, sha256: str) -> Delivery:
     blob = GitObject.objects.filter(repo=repo, lfs_sha256=sha256).defer("data").first()
     scans = FileScan.objects.filter(repo=repo, blob_oid=blob.oid if blob else "")
     scan = scans.order_by("id").first()
-    if blob is None or scan is None or blob.lfs_size_bytes is None:
+    is_here = blob is not None and scan is not None and _owns(repo, sha256)
+    if not is_here or blob is None or scan is None or blob.lfs_size_bytes is None:
         raise missing_entry(sha256, "")
     for each in scans:  # one content under several names: the worst verdict counts
         check_verdict(viewer, repo, each.path, each)
@@ -90,6 +93,11 @@ def authorize_object(viewer: Viewer, repo: ModelRepo, sha256: str) -> Delivery:
     )
     commit_oid = resolve(repo, DEFAULT_BRANCH).commit_oid
     return Delivery(repo, commit_oid, entry, kind=scan.kind, is_pinned=False)
+
+
+def _owns(repo: ModelRepo, sha256: str) -> bool:
+    """Whether the bytes are still the repository's; its owners may have deleted them for good."""
+    return owned_size(repo, sha256) is not None
 
 
 def check_gate(viewer: Viewer, repo: ModelRepo) -> None:
