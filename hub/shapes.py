@@ -125,6 +125,11 @@ def gated(repo: ModelRepo) -> str | bool:
     return False if repo.gate == ModelRepo.Gate.NONE else repo.gate
 
 
+def trending(listing: Listing) -> int:
+    """The trending score, a whole number on the wire."""
+    return round(listing.trending)
+
+
 def list_item(repo: ModelRepo, listing: Listing) -> dict[str, Any]:
     """A model in a list, default form."""
     body: dict[str, Any] = {
@@ -132,7 +137,7 @@ def list_item(repo: ModelRepo, listing: Listing) -> dict[str, Any]:
         "id": repo.full_name,
         "modelId": repo.full_name,
         "likes": listing.likes,
-        "trendingScore": listing.trending,
+        "trendingScore": trending(listing),
         "private": repo.is_private,
         "downloads": listing.downloads,
         "tags": listing.tags,

@@ -9,6 +9,7 @@ from hub.views import (
     info,
     lfs,
     models,
+    others,
     preupload,
     refs,
     repos,
@@ -17,6 +18,7 @@ from hub.views import (
     tree,
 )
 
+OTHER_TYPES = "datasets|spaces|kernels|buckets"
 API = "api/models/<seg:ns>/<seg:name>"
 
 urlpatterns = [
@@ -63,4 +65,11 @@ urlpatterns = [
         aliases.by_alias,
     ),
     re_path(r"^(?P<alias>[^/]+)/(?:resolve|raw)/[^/]+/.+$", aliases.by_alias),
+    re_path(rf"^api/(?P<kind>{OTHER_TYPES})$", others.none_of_them),
+    re_path(rf"^api/(?P<kind>{OTHER_TYPES})/(?P<rest>.+)$", others.other_type),
+    re_path(
+        rf"^(?P<kind>{OTHER_TYPES})/(?P<rest>[^/]+/[^/]+/(?:resolve|raw|info/lfs)/.+)$",
+        others.other_type,
+    ),
+    re_path(r"^api/(?!v1/)(?P<rest>.*)$", others.nothing_here),
 ]

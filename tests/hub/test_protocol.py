@@ -94,7 +94,7 @@ def test_request_ids_and_cors(client: Client, repo: ModelRepo) -> None:
     assert (traced["X-Request-Id"], named["X-Request-Id"]) == ("abc-1", "mine")
     assert options.status_code == 204
     assert options["Access-Control-Allow-Origin"] == "*"
-    assert (wrong.status_code, wrong["Allow"]) == (405, "GET")
+    assert (wrong.status_code, wrong["Allow"]) == (405, "GET, HEAD")
 
 
 def test_create_forms(client: Client, alice: User, write: dict) -> None:
