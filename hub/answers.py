@@ -22,6 +22,7 @@ from catalog.access import (
 )
 from catalog.history.errors import EntryNotFoundError, RevisionNotFoundError
 from store.core.errors import RateLimitedError, StoreError, UnauthenticatedError
+from store.core.routing import ENCODED_SLASH
 from store.core.web import json_error, origin
 
 HubView = Callable[..., HttpResponseBase]
@@ -133,20 +134,21 @@ def header_text(text: str) -> str:
     return line.encode("latin-1", "replace").decode("latin-1")[:_MAX_HEADER_CHARS]
 
 
-def page_link(request: HttpRequest, **changes: object) -> str:
-    """Return the ``Link`` header of the next page: this request with other query values."""
+def page_link(request: HttpRequest, path: str = "", **changes: object) -> str:
+    """Return the ``Link`` header of the next page: this request with other query values.
+
+    ``path`` replaces the request's own.
+    """
     query = request.GET.copy()
     for name, value in changes.items():
         query[name] = str(value)
-    path = (
-        quote(request.path_info, safe="/%") if "RAW_URI" not in request.META else raw_path(request)
-    )
-    return f'<{origin(request)}{path}?{query.urlencode()}>; rel="next"'
+    return f'<{origin(request)}{path or raw_path(request)}?{query.urlencode()}>; rel="next"'
 
 
 def raw_path(request: HttpRequest) -> str:
     """Return the path exactly as the client sent it, without the query."""
-    raw: str = request.META.get("RAW_URI") or quote(request.path_info, safe="/")
+    path = request.path_info.replace(ENCODED_SLASH, "\0")
+    raw: str = request.META.get("RAW_URI") or quote(path, safe="/").replace("%00", "%2F")
     return raw.split("?", 1)[0]
 
 

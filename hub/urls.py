@@ -5,6 +5,7 @@ from django.urls import path, re_path
 from hub.views import (
     aliases,
     commit,
+    compare,
     identity,
     info,
     lfs,
@@ -41,6 +42,11 @@ urlpatterns = [
     path(f"{API}/tree/<rev:rev>", tree.tree),
     path(f"{API}/tree/<rev:rev>/<file:path>", tree.tree),
     path(f"{API}/paths-info/<rev:rev>", tree.paths_info),
+    path(f"{API}/treesize/<rev:rev>", tree.tree_size),
+    path(f"{API}/treesize/<rev:rev>/<file:path>", tree.tree_size),
+    path(f"{API}/compare/<file:spec>", compare.compare),
+    path(f"{API}/scan", compare.scan),
+    path(f"{API}/safetensors-metadata/<file:path>", compare.safetensors_metadata),
     path(f"{API}/refs", tree.refs),
     path(f"{API}/commits/<rev:rev>", tree.commits),
     path(f"{API}/preupload/<rev:rev>", preupload.preupload),
@@ -55,6 +61,7 @@ urlpatterns = [
     path("<seg:ns>/<seg:name>.git/info/lfs/objects/verify", lfs.verify),
     path("<seg:ns>/<seg:name>.git/info/lfs/objects/<seg:oid>", lfs.download),
     path("<seg:ns>/<seg:name>/info/lfs/objects/batch", lfs.batch),
+    path("api/resolve-cache/models/<seg:ns>/<seg:name>/<rev:rev>/<file:path>", resolve.resolve),
     path("<seg:ns>/<seg:name>/resolve/<rev:rev>/<file:path>", resolve.resolve),
     path("<seg:ns>/<seg:name>/raw/<rev:rev>/<file:path>", resolve.raw),
     # last: a full id fits these patterns, too
