@@ -9,11 +9,19 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Sum
+from django.db.models import F, OuterRef, Subquery, Sum, Value
+from django.db.models.functions import Coalesce
 
 from accounts.models import Namespace, User
 from accounts.viewer import Viewer
-from catalog.models import LfsObject, ModelRepo, RepoLfsObject, StagedFile, Upload
+from catalog.models import (
+    LfsObject,
+    ModelRepo,
+    RepoLfsObject,
+    RepoQuerySet,
+    StagedFile,
+    Upload,
+)
 from store.core.errors import ForbiddenError
 from store.core.ui.figures import size_text
 
@@ -94,6 +102,17 @@ def charge_git(repo: ModelRepo, new_bytes: int) -> None:
     if new_bytes:
         check_room(repo.namespace, new_bytes)
         ModelRepo.objects.filter(pk=repo.pk).update(git_bytes=F("git_bytes") + new_bytes)
+
+
+def with_used_bytes(repos: RepoQuerySet) -> RepoQuerySet:
+    """Annotate each repository with ``used_bytes``: its large files and its git objects.
+
+    Only large files its own name space is charged for.
+    """
+    lfs = RepoLfsObject.objects.filter(repo=OuterRef("pk"), charged_to=OuterRef("namespace"))
+    total = lfs.order_by().values("repo").annotate(total=Sum("lfs_object__size_bytes"))
+    used = F("git_bytes") + Coalesce(Subquery(total.values("total")), Value(0))
+    return repos.annotate(used_bytes=used)
 
 
 @transaction.atomic

@@ -60,6 +60,7 @@ class JobName(StrEnum):
     SCAN_COMMIT = "catalog.scan_commit"
     SWEEP_UPLOADS = "catalog.sweep_uploads"
     SPREAD_EVENT = "catalog.spread_event"
+    DUPLICATE_REPO = "licensing.duplicate_repo"
     REFRESH_TRENDS = "catalog.refresh_trends"
     FLUSH_DOWNLOADS = "licensing.flush_downloads"
     REFRESH_DOWNLOADS = "licensing.refresh_downloads"
@@ -83,6 +84,7 @@ POLICIES: Mapping[JobName, Policy] = {
     JobName.SCAN_COMMIT: Policy(Queue.SCAN),
     JobName.SWEEP_UPLOADS: Policy(Queue.DEFAULT),
     JobName.SPREAD_EVENT: Policy(Queue.DEFAULT),
+    JobName.DUPLICATE_REPO: Policy(Queue.DEFAULT),
     JobName.REFRESH_TRENDS: Policy(Queue.DEFAULT),
     JobName.FLUSH_DOWNLOADS: Policy(Queue.DEFAULT),
     JobName.REFRESH_DOWNLOADS: Policy(Queue.DEFAULT),

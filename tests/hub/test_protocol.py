@@ -195,8 +195,9 @@ def test_settings(client: Client, repo: ModelRepo, write: dict) -> None:
     opened = client.put(url, {"gated": False}, content_type=JSON, headers=write)
     wrong = client.put(url, {"gated": "maybe"}, content_type=JSON, headers=write)
 
-    assert changed.json() == {"private": True, "gated": "auto"}
-    assert opened.json() == {"private": True, "gated": False}
+    private = {"private": True, "visibility": "private"}
+    assert changed.json() == private | {"gated": "auto"}
+    assert opened.json() == private | {"gated": False}
     assert wrong.status_code == 400
 
 
