@@ -18,6 +18,7 @@ from hub.views import (
     resolve,
     storage,
     tree,
+    vocabulary,
 )
 
 OTHER_TYPES = "datasets|spaces|kernels|buckets"
@@ -27,6 +28,8 @@ urlpatterns = [
     path("api/whoami-v2", identity.whoami),
     path("api/agent-harnesses", identity.agent_harnesses),
     path("api/telemetry/<path:topic>", identity.telemetry),
+    path("api/models-tags-by-type", vocabulary.tags_by_type),
+    path("api/tasks", vocabulary.tasks),
     path("api/validate-yaml", preupload.validate_yaml),
     path("api/repos/create", repos.create),
     path("api/repos/delete", repos.delete),

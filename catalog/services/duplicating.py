@@ -128,7 +128,11 @@ def _copy_large(viewer: Viewer, source: ModelRepo, target: ModelRepo, files: lis
 
 def _copy_objects(source: ModelRepo, target: ModelRepo, oids: list[str]) -> int:
     """Copy git objects and the verdicts on them; return the bytes that were new."""
-    values: dict[str, Any] = {"source": source.pk, "target": target.pk, "oids": sorted(set(oids) - {EMPTY_TREE})}
+    values: dict[str, Any] = {
+        "source": source.pk,
+        "target": target.pk,
+        "oids": sorted(set(oids) - {EMPTY_TREE}),
+    }
     with connection.cursor() as cursor:
         cursor.execute(_COPY_OBJECTS, values)
         new_bytes: int = sum(size for (size,) in cursor.fetchall())

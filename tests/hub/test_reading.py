@@ -137,10 +137,12 @@ def test_paths_come_in_every_form(client: Client, alice: User, repo: ModelRepo) 
     assert form("paths[]=sub/a&expand=false") == ["sub/a"]
     assert form("") == []
     assert form("&".join(f"paths=p{number}" for number in range(1500)) + "&paths=sub") == ["sub"]
-    answers = [
-        client.post(url, body, content_type=JSON).json()
-        for body in ({"paths": "sub/a", "expand": "true"}, {"paths": ["sub/a"]}, {"paths": []})
+    bodies: list[dict] = [
+        {"paths": "sub/a", "expand": "true"},
+        {"paths": ["sub/a"]},
+        {"paths": []},
     ]
+    answers = [client.post(url, body, content_type=JSON).json() for body in bodies]
     assert [len(answer) for answer in answers] == [1, 1, 0]
     assert "lastCommit" in answers[0][0]
     assert "lastCommit" not in answers[1][0]

@@ -108,11 +108,11 @@ def test_what_cannot_be_squashed_stays(
 def test_only_writers_rewrite(client: Client, alice: User, bob: User, repo, bearer) -> None:
     add_files(alice, repo, {"w.bin": WEIGHTS})
     before = state(repo)
-    as_bob, reader = bearer(bob), bearer(alice, "read")
+    callers: list[dict] = [bearer(bob), bearer(alice, "read"), {}]
 
     answers = [
         ask(headers).status_code
-        for headers in (as_bob, reader, {})
+        for headers in callers
         for ask in (
             lambda headers: post(client, f"{BASE}/super-squash/main", {"message": "x"}, headers),
             lambda headers: client.get(f"{BASE}/lfs-files", headers=headers),
