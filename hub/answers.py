@@ -79,6 +79,7 @@ def hub_view(*methods: str) -> Callable[[HubView], HubView]:
             except StoreError as error:
                 return _cors(error_answer(request, viewer, error))
 
+        view.hub_methods = methods  # type: ignore[attr-defined]  # docs/hub-protocol.md lists them
         return view
 
     return decorate

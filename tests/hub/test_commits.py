@@ -263,10 +263,8 @@ def test_a_private_models_commits_are_its_own(
     before = state(hidden)
     add = ("file", {"path": "a", "content": "x"})
 
-    answers = [
-        commit(client, headers, add, base="/api/models/alice/hidden")
-        for headers in (bearer(bob), {})
-    ]
+    callers: list[dict] = [bearer(bob), {}]
+    answers = [commit(client, headers, add, base="/api/models/alice/hidden") for headers in callers]
 
     assert [answer.status_code for answer in answers] == [404, 401]
     assert all(answer["X-Error-Code"] == "RepoNotFound" for answer in answers)
