@@ -143,14 +143,14 @@ class SearchQuery:
             task: Pipeline tag.
             parameters: ``min:6B,max:128B``; either half may be missing.
             gated: ``true``, ``false`` or empty.
-            apps: Programs that must all be able to load it, as the hub spells them.
+            apps: Programs one of which must be able to load it, as the hub spells them.
             sort: A name of ``SORTS``.
 
         Raises:
             BadQueryError: a value means nothing.
         """
         wanted = list(apps)
-        # an app we know nothing of is looked up as a tag, and so usually finds nothing
+        # an app we know nothing of loads a format of its own name, and so finds nothing
         loadable = {_APP_FORMATS.get(app, app) for app in wanted}
         gates = {"": [], "true": ["auto", "manual"], "false": ["none"]}.get(gated.lower())
         if gates is None:
@@ -159,9 +159,10 @@ class SearchQuery:
         params: dict[str, str | list[str]] = {
             "search": name_part,
             "author": author,
-            "tag": [*tags, *loadable],
+            "tag": list(tags),
             "task": [task] if task else [],
             "gated": gates,
+            "format": sorted(loadable),
             "parameters_min": low,
             "parameters_max": high,
             "sort": sort,

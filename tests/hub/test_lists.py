@@ -39,6 +39,8 @@ def shelf(alice: User, bob: User) -> dict[str, ModelRepo]:
             downloads=downloads, likes=likes, parameters=parameters, trending=downloads / 3
         )
     ModelRepo.objects.filter(pk=repos["large"].pk).update(gate="manual")
+    Listing.objects.filter(repo=repos["small"]).update(formats=["gguf"])
+    Listing.objects.filter(repo=repos["large"]).update(formats=["safetensors"])
     return repos
 
 
@@ -63,8 +65,9 @@ def ids(client: Client, query: str, headers: dict | None = None) -> list[str]:
         ("pipeline_tag=fill-mask", ["Large-GPT"]),
         ("apps=ollama", ["small-gpt"]),
         ("apps[]=vllm", ["Large-GPT"]),
-        ("apps=ollama,vllm", []),
-        ("apps=ollama&apps=llama.cpp", ["small-gpt"]),
+        ("apps=ollama,vllm", ["Large-GPT", "small-gpt"]),
+        ("apps=ollama&apps=unheard-of", ["small-gpt"]),
+        ("apps=unheard-of", []),
         ("gated=true", ["Large-GPT"]),
         ("gated=false", ["plain", "small-gpt"]),
         ("inference=warm", []),
