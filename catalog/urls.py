@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from catalog.views import browse, changes, listing, manage, publish, storage
+from catalog.views import browse, changes, listing, manage, publish, refs, storage
 
 REPO = "<seg:ns>/<seg:name>"
 
@@ -18,6 +18,7 @@ urlpatterns = [
     path(f"{REPO}/commits/<rev:rev>", listing.commits_page),
     path(f"{REPO}/commit/<seg:oid>", changes.commit_page),
     path(f"{REPO}/compare", changes.compare_page),
+    path(f"{REPO}/refs", refs.refs_page),
     path(f"{REPO}/settings", manage.settings_page),
     path(f"{REPO}/like", manage.like),
     path(f"{REPO}/upload/<rev:rev>", publish.upload_page),

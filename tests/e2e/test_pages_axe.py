@@ -24,6 +24,7 @@ PUBLIC = [
     f"{DEMO}/blob/main/model.safetensors",
     f"{DEMO}/commits/main",
     f"{DEMO}/compare",
+    f"{DEMO}/refs",
     "/regency",
     "/ada",
     "/login",
@@ -46,6 +47,7 @@ SIGNED_IN = [
     f"{DEMO}/upload/main",
     f"{DEMO}/checks",
     f"{DEMO}/settings",
+    f"{DEMO}/refs",
 ]
 
 
