@@ -45,7 +45,7 @@ def add_branch(
     if is_empty and start is not None:
         raise InvalidError("A branch is empty or has a starting point, not both.")
     refs.check_ref_name(name)
-    there = Ref.objects.filter(repo=repo, name=refs.HEADS + name).first()
+    there = Ref.objects.select_for_update().filter(repo=repo, name=refs.HEADS + name).first()
     target_oid = None
     if is_empty and (there is None or overwrite):
         target_oid = _empty_commit(viewer, repo)
@@ -117,6 +117,8 @@ def _empty_commit(viewer: Viewer, repo: ModelRepo) -> str:
         title="initial commit",
         author=viewer.signed_in().username,
     )
+    # The repository's row before its name space's, as every commit takes them.
+    ModelRepo.objects.select_for_update().get(pk=repo.pk)
     charge_git(repo, store.written_bytes)
     return written.commit.oid
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection, transaction
+from django.utils import timezone
 
 from accounts.models import Scope
 from accounts.viewer import Viewer
@@ -66,6 +67,8 @@ def copy_revision(
     files = [entry for entry in entries if not entry.is_folder]
     if commit.tree_oid == parent.tree_oid:
         return CopiedFiles(parent.oid, len(files))
+    # The repository's row before its name space's, as every commit takes them.
+    ModelRepo.objects.filter(pk=target.pk).update(updated_at=timezone.now())
     _copy_large(viewer, source, target, files)
     new_bytes = _copy_objects(source, target, [commit.tree_oid, *(entry.oid for entry in entries)])
     written = add_commit(

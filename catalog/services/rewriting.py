@@ -138,18 +138,17 @@ def delete_stored_files(
         raise InvalidError(f"Delete at most {MAX_DELETED} files at a time.")
     if wrong := [digest for digest in digests if not _SHA256.fullmatch(digest)]:
         raise InvalidError(f"'{wrong[0][:80]}' is no sha256 of 64 lower-case hex characters.")
-    locked = ModelRepo.objects.select_for_update().get(pk=repo.pk)
     owned = RepoLfsObject.objects.filter(repo=repo, lfs_object_id__in=digests)
     mine = set(owned.values_list("lfs_object_id", flat=True))
     pointers = GitObject.objects.filter(repo=repo, lfs_sha256__in=mine)
     blob_oids = set(pointers.values_list("oid", flat=True))
     moved: list[rewriting.MovedRef] = []
     if rewrite_history and blob_oids:
-        moved, new_bytes = rewriting.without_blobs(locked, blob_oids)
-        charge_git(locked, new_bytes)
+        moved, new_bytes = rewriting.without_blobs(repo, blob_oids)
+        charge_git(repo, new_bytes)
         FileScan.objects.filter(repo=repo, blob_oid__in=blob_oids).delete()
     owned.delete()
-    _follow(viewer, locked, moved, what="repo.delete_files", digests=sorted(mine))
+    _follow(viewer, repo, moved, what="repo.delete_files", digests=sorted(mine))
     return len(mine)
 
 

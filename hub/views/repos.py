@@ -29,6 +29,7 @@ MAX_CREATE_BYTES = 32 * 1024 * 1024
 @hub_view("POST")
 def create(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     """Make a repository (contract 7.1)."""
+    viewer.signed_in()  # before a body of many megabytes is read
     body = read_json(request, max_bytes=MAX_CREATE_BYTES)
     _only_models(body)
     new = NewRepo(

@@ -78,6 +78,15 @@ def test_a_day_with_the_command(hf: Hf, me: tuple[str, str], tmp_path: Path) -> 
     mine = hf("repos", "list", "--format", "json").stdout
     assert [row["id"] for row in json.loads(mine)] == [repo]
 
+
+def test_refs_settings_and_names(hf: Hf, me: tuple[str, str], tmp_path: Path) -> None:
+    name, _token = me
+    repo = f"{name}/m-{secrets.token_hex(3)}"
+    (tmp_path / "README.md").write_text("---\nlicense: mit\n---\n")
+    (tmp_path / "w.bin").write_bytes(secrets.token_bytes(30_000))
+    hf("upload", repo, "README.md")
+    hf("upload", repo, "w.bin", "sub/w.bin")
+
     hf("repos", "branch", "create", repo, "v1")
     hf("repos", "branch", "create", repo, "v1", ok=False)
     hf("repos", "branch", "create", repo, "v1", "--exist-ok")
