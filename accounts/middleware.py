@@ -87,5 +87,6 @@ class ViewerMiddleware:
             return refusal(request, too_many, REFUSED)
         response = error_page(request, error)
         response["X-Error-Message"] = error.message
+        response["Access-Control-Allow-Origin"] = "*"  # programs in pages of other sites read it
         response["WWW-Authenticate"] = 'Bearer realm="Authentication required", charset="UTF-8"'
         return response

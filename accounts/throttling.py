@@ -34,6 +34,7 @@ _UNCOUNTED = re.compile(r"/(?:static/|healthz$|readyz$|api/lfs/|xet/|v1/telemetr
 """``api/lfs``: links whose signature was counted when it was made. ``xet`` counts by itself."""
 _RESOLVERS = re.compile(
     r"/[^/]+(?:/[^/]+)?/(?:resolve|raw|archive)/|/[^/]+/[^/]+/info/lfs/objects/[0-9a-f]{64}$"
+    r"|/api/resolve-cache/"
 )
 _API = re.compile(r"/api/|/[^/]+/[^/]+/info/lfs/")
 _WARN_EVERY_S = 60.0

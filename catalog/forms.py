@@ -71,3 +71,38 @@ class NewModelForm(forms.Form):
         super().__init__(*args)  # type: ignore[arg-type]
         self.fields["namespace"].choices = [(name, name) for name in namespaces]  # type: ignore[attr-defined]
         self.fields["license"].choices = [("", _("Choose later")), *licenses]  # type: ignore[attr-defined]
+
+
+class BranchForm(forms.Form):
+    """A new branch."""
+
+    name = forms.CharField(
+        label=_("Name"), max_length=200, help_text=_("As in experiment or release/2.")
+    )
+    start = forms.CharField(
+        label=_("Starts at"),
+        max_length=255,
+        initial="main",
+        help_text=_("A branch, a tag or a commit."),
+    )
+
+
+class TagForm(forms.Form):
+    """A new tag."""
+
+    tag = forms.CharField(label=_("Name"), max_length=200, help_text=_("As in v1.0."))
+    revision = forms.CharField(
+        label=_("Marks"),
+        max_length=255,
+        initial="main",
+        help_text=_("A branch, a tag or a commit."),
+    )
+    message = forms.CharField(label=_("What is in it"), max_length=1000, required=False)
+
+
+class SquashForm(forms.Form):
+    """Which history to give up, and the full name, typed."""
+
+    branch = forms.CharField(label=_("Branch"), max_length=200, initial="main")
+    message = forms.CharField(label=_("Message of the one commit"), max_length=500)
+    confirmation = forms.CharField(label=_("Type the full name of the model"), max_length=140)

@@ -10,6 +10,7 @@ from catalog.views import (
     manage,
     proposals,
     publish,
+    refs,
     storage,
 )
 
@@ -33,6 +34,7 @@ urlpatterns = [
     path(f"{REPO}/discussions/<int:number>", community.thread_page),
     path(f"{REPO}/discussions/<int:number>/changes", proposals.changes_page),
     path(f"{REPO}/propose/<rev:rev>", proposals.propose_page),
+    path(f"{REPO}/refs", refs.refs_page),
     path(f"{REPO}/settings", manage.settings_page),
     path(f"{REPO}/like", manage.like),
     path(f"{REPO}/upload/<rev:rev>", publish.upload_page),

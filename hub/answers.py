@@ -22,6 +22,7 @@ from catalog.access import (
 )
 from catalog.history.errors import EntryNotFoundError, RevisionNotFoundError
 from store.core.errors import RateLimitedError, StoreError, UnauthenticatedError
+from store.core.routing import ENCODED_SLASH
 from store.core.web import json_error, origin
 
 HubView = Callable[..., HttpResponseBase]
@@ -35,12 +36,17 @@ _CODES: dict[type[StoreError], str] = {
 }
 """The words clients branch on; never renamed."""
 
-_EXPOSED = (
+_MAX_HEADER_CHARS = 500
+
+EXPOSED = (
     "X-Repo-Commit, X-Request-Id, X-Error-Code, X-Error-Message, X-Total-Count, ETag, Link,"
     " Accept-Ranges, Content-Range, Content-Length, X-Linked-Size, X-Linked-ETag, X-Xet-Hash,"
     " X-Xet-Refresh-Route, X-Xet-Access-Token, X-Xet-Token-Expiration, X-Xet-Cas-Url,"
     " RateLimit, RateLimit-Policy, Retry-After"
 )
+
+_ALLOWED_HEADERS = "Authorization, Content-Type, Range, X-Request-Id"
+_HEADER_NAMES = re.compile(r"[A-Za-z0-9_-]+(?:, ?[A-Za-z0-9_-]+){0,40}")
 
 
 def viewer_for(request: HttpRequest) -> Viewer:
@@ -56,16 +62,17 @@ def hub_view(*methods: str) -> Callable[[HubView], HubView]:
 
     The function gets ``(request, viewer, **path)``; what it raises becomes the contract's answer.
     """
+    allowed = (*methods, "HEAD") if "GET" in methods and "HEAD" not in methods else methods
 
     def decorate(function: HubView) -> HubView:
         @csrf_exempt  # tokens only for writing: see viewer_for
         @wraps(function)
         def view(request: HttpRequest, **path: Any) -> HttpResponseBase:
             if request.method == "OPTIONS":
-                return _cors(HttpResponse(status=204), methods)
-            if request.method not in methods:
+                return _preflight(request, allowed)
+            if request.method not in allowed:
                 answer = hub_error("This method is not allowed here.", status=405)
-                answer["Allow"] = ", ".join(methods)
+                answer["Allow"] = ", ".join(allowed)
                 return _cors(answer)
             viewer = viewer_for(request)
             try:
@@ -73,6 +80,7 @@ def hub_view(*methods: str) -> Callable[[HubView], HubView]:
             except StoreError as error:
                 return _cors(error_answer(request, viewer, error))
 
+        view.hub_methods = methods  # type: ignore[attr-defined]  # docs/hub-protocol.md lists them
         return view
 
     return decorate
@@ -81,7 +89,7 @@ def hub_view(*methods: str) -> Callable[[HubView], HubView]:
 def hub_error(message: str, *, status: int, code: str = "") -> HttpResponse:
     """Return an error in the protocol's shape."""
     answer = JsonResponse({"error": message}, status=status)
-    answer["X-Error-Message"] = header_text(message)
+    _say(answer, message)
     if code:
         answer["X-Error-Code"] = code
     answer["Cache-Control"] = "no-store"
@@ -97,7 +105,7 @@ def error_answer(request: HttpRequest, viewer: Viewer, error: StoreError) -> Htt
         status = 401
     message = DISABLED if isinstance(error, RepoDisabledError) else error.message
     answer = JsonResponse(json_error(request, error) | {"error": message}, status=status)
-    answer["X-Error-Message"] = header_text(message)
+    _say(answer, message, always=request.method == "HEAD")
     answer["Cache-Control"] = "no-store"
     if code := _code_of(error):
         answer["X-Error-Code"] = code
@@ -111,26 +119,38 @@ def error_answer(request: HttpRequest, viewer: Viewer, error: StoreError) -> Htt
     return answer
 
 
+def _say(answer: HttpResponse, message: str, *, always: bool = False) -> None:
+    """Put ``message`` into its header, too.
+
+    Clients join header and body and leave out what is said twice. A text that no header can carry
+    as it is would then be shown twice, so it stands in the body alone, unless there is none.
+    """
+    text = header_text(message)
+    if always or text == message:
+        answer["X-Error-Message"] = text
+
+
 def header_text(text: str) -> str:
     """Return ``text`` as a header value: one line, latin-1, bounded."""
     line = re.sub(r"[\x00-\x1f\x7f]+", " ", text)
-    return line.encode("latin-1", "replace").decode("latin-1")[:500]
+    return line.encode("latin-1", "replace").decode("latin-1")[:_MAX_HEADER_CHARS]
 
 
-def page_link(request: HttpRequest, **changes: object) -> str:
-    """Return the ``Link`` header of the next page: this request with other query values."""
+def page_link(request: HttpRequest, path: str = "", **changes: object) -> str:
+    """Return the ``Link`` header of the next page: this request with other query values.
+
+    ``path`` replaces the request's own.
+    """
     query = request.GET.copy()
     for name, value in changes.items():
         query[name] = str(value)
-    path = (
-        quote(request.path_info, safe="/%") if "RAW_URI" not in request.META else raw_path(request)
-    )
-    return f'<{origin(request)}{path}?{query.urlencode()}>; rel="next"'
+    return f'<{origin(request)}{path or raw_path(request)}?{query.urlencode()}>; rel="next"'
 
 
 def raw_path(request: HttpRequest) -> str:
     """Return the path exactly as the client sent it, without the query."""
-    raw: str = request.META.get("RAW_URI") or quote(request.path_info, safe="/")
+    path = request.path_info.replace(ENCODED_SLASH, "\0")
+    raw: str = request.META.get("RAW_URI") or quote(path, safe="/").replace("%00", "%2F")
     return raw.split("?", 1)[0]
 
 
@@ -144,20 +164,32 @@ def _moved(request: HttpRequest, error: RepoMovedError) -> HttpResponse:
     match = request.resolver_match
     names = match.kwargs if match else {}
     old = f"{names.get('ns')}/{names.get('name')}"
+    if old not in raw:  # written in another way than any client does
+        answer = hub_error(f"This repository is now {error.repo.full_name}.", status=404)
+        answer["X-Error-Code"] = _CODES[RepoNotFoundError]
+        return answer
     answer = HttpResponse(status=307)
     answer["Location"] = raw.replace(old, error.repo.full_name, 1)
     answer["Cache-Control"] = "no-store"
     return answer
 
 
-def _cors(answer: HttpResponseBase, methods: tuple[str, ...] = ()) -> HttpResponseBase:
+def _preflight(request: HttpRequest, methods: tuple[str, ...]) -> HttpResponseBase:
+    """Let browser programs send what they ask to: nothing here goes by a header but the token."""
+    asked = request.headers.get("Access-Control-Request-Headers", "")
+    answer = HttpResponse(status=204)
+    answer["Access-Control-Allow-Methods"] = ", ".join((*methods, "OPTIONS"))
+    answer["Access-Control-Allow-Headers"] = (
+        asked if _HEADER_NAMES.fullmatch(asked) else _ALLOWED_HEADERS
+    )
+    answer["Access-Control-Max-Age"] = "86400"
+    answer["Allow"] = ", ".join((*methods, "OPTIONS"))
+    answer["Vary"] = "Access-Control-Request-Headers"
+    return _cors(answer)
+
+
+def _cors(answer: HttpResponseBase) -> HttpResponseBase:
     """Let browser programs of any origin call the protocol: tokens travel in headers only."""
     answer["Access-Control-Allow-Origin"] = "*"
-    answer["Access-Control-Expose-Headers"] = _EXPOSED
-    if methods:
-        answer["Access-Control-Allow-Methods"] = ", ".join((*methods, "OPTIONS"))
-        answer["Access-Control-Allow-Headers"] = (
-            "Authorization, Content-Type, Range, X-Request-Id, X-Xet-Session-Id"
-        )
-        answer["Access-Control-Max-Age"] = "86400"
+    answer["Access-Control-Expose-Headers"] = EXPOSED
     return answer

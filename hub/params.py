@@ -32,3 +32,8 @@ def number(request: HttpRequest, name: str, default: int, *, least: int = 0) -> 
     if not text.isdigit() or len(text) > 9 or int(text) < least:
         raise InvalidError(f"'{name}' is a whole number of at least {least}.")
     return int(text)
+
+
+def words(request: HttpRequest, name: str) -> list[str]:
+    """Return every word of a repeatable parameter; some clients join them by commas."""
+    return [word for text in values(request, name) for word in text.split(",") if word]

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from accounts.models import AccessToken, Organization, User
+from catalog.formats.kinds import Kind
 from catalog.history.trees import Entry
-from catalog.models import Commit, Listing, ModelRepo
+from catalog.models import Commit, FileScan, Listing, ModelRepo
 from store.core.clock import iso
 
 
@@ -59,9 +60,13 @@ def _org(organization: Organization, role: str) -> dict[str, Any]:
 
 
 def tree_entry(
-    entry: Entry, last: Commit | None = None, *, xet_hash: str | None = None
+    entry: Entry,
+    last: Commit | None = None,
+    *,
+    scan: dict[str, Any] | None = None,
+    xet_hash: str | None = None,
 ) -> dict[str, Any]:
-    """One line of a tree, or of paths-info."""
+    """One line of a tree, or of paths-info; ``scan`` as ``file_status`` makes it."""
     body: dict[str, Any] = {
         "type": "directory" if entry.is_folder else "file",
         "oid": entry.oid,
@@ -78,7 +83,45 @@ def tree_entry(
             "title": last.title,
             "date": iso(last.authored_at),
         }
+    if scan is not None and not entry.is_folder:
+        body["securityFileStatus"] = scan
     return body
+
+
+_STATUS = {
+    FileScan.Verdict.CLEAN: "safe",
+    FileScan.Verdict.UNKNOWN: "unscanned",
+    FileScan.Verdict.UNSAFE: "unsafe",
+    FileScan.Verdict.PENDING: "queued",
+    FileScan.Verdict.ERROR: "error",
+}
+"""Our verdicts in the hub's words; of what no reader knows, nothing was found out."""
+_PICKLES = {Kind.PICKLE, Kind.COMPRESSED_PICKLE, Kind.TORCH_ZIP}
+
+
+def file_status(scan: FileScan | None) -> dict[str, Any]:
+    """What the scanner thinks of a file; all three keys are required."""
+    if scan is None:
+        return {"status": "queued", "avScan": None, "pickleImportScan": None}
+    return {
+        "status": _STATUS[FileScan.Verdict(scan.verdict)],
+        "avScan": None,
+        "pickleImportScan": _pickle_scan(scan) if scan.kind in _PICKLES else None,
+    }
+
+
+def _pickle_scan(scan: FileScan) -> dict[str, Any]:
+    facts = (scan.report or {}).get("facts") or {}
+    is_harmless = scan.verdict in FileScan.SERVED
+    safety = "innocuous" if is_harmless else "dangerous"
+    imports = [str(name).rpartition(".") for name in facts.get("imports", [])]
+    return {
+        "status": safety,
+        "pickleImports": [
+            {"module": module, "name": name, "safety": safety} for module, _dot, name in imports
+        ],
+        "version": scan.scanner_version,
+    }
 
 
 def lfs_of(entry: Entry) -> dict[str, Any]:
@@ -129,6 +172,11 @@ def gated(repo: ModelRepo) -> str | bool:
     return False if repo.gate == ModelRepo.Gate.NONE else repo.gate
 
 
+def trending(listing: Listing) -> int:
+    """The trending score, a whole number on the wire."""
+    return round(listing.trending)
+
+
 def list_item(repo: ModelRepo, listing: Listing) -> dict[str, Any]:
     """A model in a list, default form."""
     body: dict[str, Any] = {
@@ -136,7 +184,7 @@ def list_item(repo: ModelRepo, listing: Listing) -> dict[str, Any]:
         "id": repo.full_name,
         "modelId": repo.full_name,
         "likes": listing.likes,
-        "trendingScore": listing.trending,
+        "trendingScore": trending(listing),
         "private": repo.is_private,
         "downloads": listing.downloads,
         "tags": listing.tags,

@@ -85,6 +85,18 @@ def collect_garbage(context: JobContext) -> dict[str, Any]:
     return collecting.collect(context.check).to_json()
 
 
+def duplicate_repo(context: JobContext) -> dict[str, Any]:
+    """Copy the files of a large repository into its duplicate."""
+    from licensing.delivery import copying
+
+    args = context.claim.job.args
+    return {
+        "files": copying.finish_duplicate(
+            source_id=args["source_id"], target_id=args["target_id"], user_id=args["user_id"]
+        )
+    }
+
+
 def refresh_trends(_context: JobContext) -> dict[str, Any]:
     """Work out anew what is trending."""
     from catalog.search import trends
@@ -130,6 +142,7 @@ HANDLERS: Mapping[JobName, Handler] = {
     JobName.KEEP_WHOLE: keep_whole,
     JobName.COLLECT_GARBAGE: collect_garbage,
     JobName.SPREAD_EVENT: spread_event,
+    JobName.DUPLICATE_REPO: duplicate_repo,
     JobName.REFRESH_TRENDS: refresh_trends,
     JobName.FLUSH_DOWNLOADS: flush_downloads,
     JobName.REFRESH_DOWNLOADS: refresh_downloads,

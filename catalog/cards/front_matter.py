@@ -112,26 +112,37 @@ def parse(head: str) -> dict[str, Any]:
     Raises:
         FrontMatterError: see ``read_card``.
     """
-    if len(head.encode("utf-8", "replace")) > MAX_BYTES:
+    value = parse_yaml(head, first_line=2)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise FrontMatterError("the front matter must be a list of 'key: value' lines.", line=2)
+    return value
+
+
+def parse_yaml(text: str, *, first_line: int = 1) -> Any:
+    """Return what a stranger's YAML says, as JSON values.
+
+    Args:
+        text: One document.
+        first_line: Its first line's number in the file, for messages.
+
+    Raises:
+        FrontMatterError: it is too large or too deep, no YAML, or uses what is not allowed.
+    """
+    if len(text.encode("utf-8", "replace")) > MAX_BYTES:
         raise FrontMatterError(f"the front matter is larger than {MAX_BYTES} bytes.")
     try:
-        loader = _Loader(head)
-        value = loader.get_single_data()
+        value = _Loader(text).get_single_data()
     except yaml.MarkedYAMLError as exc:
-        line = exc.problem_mark.line + 2 if exc.problem_mark else 0
+        line = exc.problem_mark.line + first_line if exc.problem_mark else 0
         problem = exc.problem or "this is not YAML"
         raise FrontMatterError(f"{problem}. Check quotes, colons and indents.", line=line) from exc
     except FrontMatterError:
         raise
     except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as exc:
         raise FrontMatterError("the front matter has a value that cannot be read.") from exc
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise FrontMatterError("the front matter must be a list of 'key: value' lines.", line=2)
-    plain = _plain(value)
-    assert isinstance(plain, dict)  # noqa: S101 - a dict stays one
-    return plain
+    return _plain(value)
 
 
 def _plain(value: Any) -> Any:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Sum
+from django.db.models import F, OuterRef, Subquery, Sum, Value
+from django.db.models.functions import Coalesce
 
 from accounts.models import Namespace, User
 from accounts.viewer import Viewer
@@ -20,6 +21,7 @@ from catalog.models import (
     LfsObject,
     ModelRepo,
     RepoLfsObject,
+    RepoQuerySet,
     StagedFile,
     Upload,
     XetClaim,
@@ -138,6 +140,17 @@ def adopt_charges(repo: ModelRepo, pull: Discussion, sha256s: Iterable[str]) -> 
     brought.update(charged_to=repo.namespace)
     ModelRepo.objects.filter(pk=repo.pk).update(git_bytes=F("git_bytes") + pull.git_bytes)
     Discussion.objects.filter(pk=pull.pk).update(git_bytes=0, charged_to=repo.namespace)
+
+
+def with_used_bytes(repos: RepoQuerySet) -> RepoQuerySet:
+    """Annotate each repository with ``used_bytes``: its large files and its git objects.
+
+    Only large files its own name space is charged for.
+    """
+    lfs = RepoLfsObject.objects.filter(repo=OuterRef("pk"), charged_to=OuterRef("namespace"))
+    total = lfs.order_by().values("repo").annotate(total=Sum("lfs_object__size_bytes"))
+    used = F("git_bytes") + Coalesce(Subquery(total.values("total")), Value(0))
+    return repos.annotate(used_bytes=used)
 
 
 @transaction.atomic

@@ -183,11 +183,12 @@ def add_commit(
         },
     )
     if is_new:
-        _index_paths(commit, changes)
+        index_paths(commit, changes)
     return Written(commit, changes, store.written_bytes)
 
 
-def _index_paths(commit: Commit, changes: list[Change]) -> None:
+def index_paths(commit: Commit, changes: list[Change]) -> None:
+    """Note which paths a new commit changed, the folders above them included."""
     paths = {change.path for change in changes}
     for path in list(paths):
         paths.update(folders_above(path))

@@ -143,15 +143,15 @@ class SearchQuery:
             task: Pipeline tag.
             parameters: ``min:6B,max:128B``; either half may be missing.
             gated: ``true``, ``false`` or empty.
-            apps: Programs that must be able to load it, as the hub spells them.
+            apps: Programs one of which must be able to load it, as the hub spells them.
             sort: A name of ``SORTS``.
 
         Raises:
             BadQueryError: a value means nothing.
         """
         wanted = list(apps)
-        formats = {_APP_FORMATS[app] for app in wanted if app in _APP_FORMATS}
-        unknown = [app for app in wanted if app not in _APP_FORMATS]
+        # an app we know nothing of loads a format of its own name, and so finds nothing
+        loadable = {_APP_FORMATS.get(app, app) for app in wanted}
         gates = {"": [], "true": ["auto", "manual"], "false": ["none"]}.get(gated.lower())
         if gates is None:
             raise BadQueryError("'gated' is true or false.", parameter="gated")
@@ -159,11 +159,10 @@ class SearchQuery:
         params: dict[str, str | list[str]] = {
             "search": name_part,
             "author": author,
-            # an app we know nothing of is looked up as a tag, and so usually finds nothing
-            "tag": [*tags, *unknown],
+            "tag": list(tags),
             "task": [task] if task else [],
             "gated": gates,
-            "format": sorted(formats),
+            "format": sorted(loadable),
             "parameters_min": low,
             "parameters_max": high,
             "sort": sort,

@@ -24,21 +24,25 @@ class ReadCard:
     """Columns of ``ModelCard``."""
 
 
+def read_front(repo: ModelRepo, entries: list[Entry]) -> tuple[Card, list[str]]:
+    """Read the README among ``entries``; return it in its parts, and what is wrong with it."""
+    entry = next((entry for entry in entries if entry.path == CARD), None)
+    empty = Card({}, "", has_front_matter=False)
+    if entry is None:
+        missing = "There is no README.md yet: say what the model is for and how it was made."
+        return empty, [missing]
+    if entry.lfs is not None or entry.size_bytes > MAX_BYTES:
+        return empty, [f"README.md is larger than {MAX_BYTES // 1024} kB and is not read."]
+    text = read_blob(repo, entry).decode("utf-8", "replace").replace("\0", "")
+    try:
+        return parse_card(text), []
+    except FrontMatterError as exc:
+        return Card({}, text, has_front_matter=False), [str(exc)]
+
+
 def read_card(repo: ModelRepo, entries: list[Entry]) -> ReadCard:
     """Read and render the README among ``entries``. A broken one becomes a warning."""
-    entry = next((entry for entry in entries if entry.path == CARD), None)
-    card, warnings = Card({}, "", has_front_matter=False), []
-    if entry is None:
-        warnings.append("There is no README.md yet: say what the model is for and how it was made.")
-    elif entry.lfs is not None or entry.size_bytes > MAX_BYTES:
-        warnings.append(f"README.md is larger than {MAX_BYTES // 1024} kB and is not read.")
-    else:
-        text = read_blob(repo, entry).decode("utf-8", "replace").replace("\0", "")
-        try:
-            card = parse_card(text)
-        except FrontMatterError as exc:
-            warnings.append(str(exc))
-            card = Card({}, text, has_front_matter=False)
+    card, warnings = read_front(repo, entries)
     metadata = read_metadata(card.data)
     base = f"/{repo.full_name}"
     rendered = render_card(

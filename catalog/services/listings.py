@@ -21,32 +21,33 @@ _WORST_FIRST = ("unsafe", "error", "pending", "unknown", "clean")
 
 def rebuild_listing(repo: ModelRepo, commit: Commit) -> Listing:
     """Bring the listing of ``repo`` up to date with ``commit``, the head of its main branch."""
-    entries = [
-        entry
-        for entry in list_entries(repo, commit.oid, recursive=True)
-        if not entry.is_folder and not entry.is_link
-    ]
-    reports = _reports(repo, entries)
+    entries = plain_files(repo, commit.oid)
+    reports = reports_of(repo, entries)
     facts = model_facts(reports)
     read = read_card(repo, entries)
     listing = Listing.objects.get(repo=repo)
     listing.full_name, listing.is_private = repo.full_name, repo.is_private
     listing.head_oid = commit.oid
     listing.updated_at = timezone.now()
-    listing.tags = tags_for(read.metadata, facts.formats)
     _claim(listing, read.metadata, read.summary, facts)
     _measure(listing, facts, entries, reports)
     listing.save()
     ModelCard.objects.update_or_create(
         repo=repo,
-        defaults=read.columns | {"config": _config(reports), "facts": facts.to_json()},
+        defaults=read.columns | {"config": config_of(reports), "facts": facts.to_json()},
     )
     _link_bases(repo, read.metadata)
     refresh_search([repo.pk])
     return listing
 
 
-def _reports(repo: ModelRepo, entries: list[Entry]) -> dict[str, FileReport]:
+def plain_files(repo: ModelRepo, commit_oid: str) -> list[Entry]:
+    """Return the files of a revision, links left out."""
+    entries = list_entries(repo, commit_oid, recursive=True)
+    return [entry for entry in entries if not entry.is_folder and not entry.is_link]
+
+
+def reports_of(repo: ModelRepo, entries: list[Entry]) -> dict[str, FileReport]:
     """Return what the scanner said of each file; files it has not seen yet are pending."""
     scans = {
         (scan.blob_oid, scan.path): scan
@@ -64,13 +65,29 @@ def _reports(repo: ModelRepo, entries: list[Entry]) -> dict[str, FileReport]:
 
 def _claim(listing: Listing, metadata: CardMetadata, summary: str, facts: ModelFacts) -> None:
     listing.summary = summary[:300]
-    listing.pipeline_tag = metadata.pipeline_tag or _guessed_task(facts)
-    listing.library = metadata.library_name or _guessed_library(facts)
+    listing.pipeline_tag, listing.library = task_and_library(metadata, facts)
+    listing.tags = all_tags(metadata, facts)
     listing.licenses = list(metadata.licenses)
     listing.commercial_use = metadata.rights.commercial_use
     listing.languages = list(metadata.languages)
     listing.datasets = list(metadata.datasets)
     listing.base_models = [base.name for base in metadata.base_models]
+
+
+def task_and_library(metadata: CardMetadata, facts: ModelFacts) -> tuple[str, str]:
+    """Return what the card claims, else what the files suggest."""
+    return (
+        metadata.pipeline_tag or _guessed_task(facts),
+        metadata.library_name or _guessed_library(facts),
+    )
+
+
+def all_tags(metadata: CardMetadata, facts: ModelFacts) -> list[str]:
+    """Return the hub's ``tags``: the card's and those that follow from the files."""
+    task, library = task_and_library(metadata, facts)
+    given = tags_for(metadata, facts.formats)
+    guessed = [library, *given, facts.model_type, task]
+    return list(dict.fromkeys(tag for tag in guessed if tag))
 
 
 def _guessed_task(facts: ModelFacts) -> str:
@@ -104,7 +121,7 @@ def _measure(
     listing.verdict = next((verdict for verdict in _WORST_FIRST if verdict in found), "clean")
 
 
-def _config(reports: dict[str, FileReport]) -> dict[str, Any]:
+def config_of(reports: dict[str, FileReport]) -> dict[str, Any]:
     """Return what hub clients know as ``config``: the names a loader goes by."""
     report = reports.get("config.json")
     if report is None or not isinstance(report.facts, ConfigFacts):

@@ -1,8 +1,11 @@
 """The life of a repository: create, rename, settings, delete."""
 
+import hashlib
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -11,17 +14,22 @@ from accounts.names import check_repo_name
 from accounts.services.audit import record
 from accounts.viewer import Viewer
 from catalog.access import check_may, publishing_namespace
-from catalog.content.quotas import charge_git, recharge
+from catalog.cards.licenses import LICENSES
+from catalog.content.ownership import grant
+from catalog.content.quotas import charge_git, check_room, recharge
+from catalog.content.stores import storage
 from catalog.history.attributes import FILE as ATTRIBUTES_FILE
-from catalog.history.attributes import default_attributes
+from catalog.history.attributes import Attributes, default_attributes
 from catalog.history.commits import add_commit
 from catalog.history.objects import ObjectStore
 from catalog.history.paths import check_path
+from catalog.history.pointers import LfsPointer, parse_pointer
 from catalog.history.refs import DEFAULT_BRANCH, HEADS
 from catalog.history.worktree import WorkTree
 from catalog.models import Listing, ModelRepo, Ref, RepoRedirect
 from catalog.services.indexing import index_revision
-from store.core.errors import ConflictError, InvalidError
+from store.core.errors import ConflictError, InvalidError, TooLargeError, UnprocessableError
+from store.storage import Digest
 
 FIRST_TITLE = "initial commit"
 
@@ -57,11 +65,14 @@ def create_repo(viewer: Viewer, new: NewRepo) -> ModelRepo:
     """Make a repository with its initial commit.
 
     Raises:
-        InvalidNameError: the name breaks a rule.
+        InvalidNameError, InvalidError: the name breaks a rule; the hub knows no such license.
         RepoExistsError: the owner has one of that name.
         ForbiddenError: the viewer may not publish there.
+        BadPathError, TooLargeError: a file cannot be stored, or is too large to come this way.
     """
     check_repo_name(new.name)
+    if new.license and new.license not in LICENSES:
+        raise InvalidError(f'"license" must be one of [{", ".join(sorted(LICENSES))}]')
     namespace = publishing_namespace(viewer, new.namespace)
     user = viewer.signed_in()
     is_private = new.is_private
@@ -200,17 +211,41 @@ def delete_repo(viewer: Viewer, repo: ModelRepo, *, confirmation: str | None = N
 
 def _first_files(new: NewRepo) -> dict[str, bytes]:
     files = {check_path(path): data for path, data in (new.files or {}).items()}
+    most = settings.ENV.max_regular_file_bytes
+    if large := [path for path, data in files.items() if len(data) > most]:
+        raise TooLargeError(
+            f"{large[0]} is larger than {most} bytes: commit it after the repository is made.",
+            path=large[0],
+            max_bytes=most,
+        )
     files.setdefault(ATTRIBUTES_FILE, default_attributes().encode())
     if new.license:
         files.setdefault("README.md", f"---\nlicense: {new.license}\n---\n".encode())
     return files
 
 
+def _stored(repo: ModelRepo, data: bytes) -> bytes:
+    """Keep ``data`` as a large file of ``repo``; return the pointer git stores."""
+    sha256 = hashlib.sha256(data).hexdigest()
+    check_room(repo.namespace, len(data))
+    storage().put(io.BytesIO(data), Digest(sha256), len(data))
+    grant(repo, sha256, len(data), by=repo.created_by)
+    return LfsPointer(sha256, len(data)).text()
+
+
 def _initial_commit(repo: ModelRepo, files: Mapping[str, bytes], *, author: str) -> None:
     store = ObjectStore(repo.pk)
     tree = WorkTree(store)
+    rules = Attributes(files[ATTRIBUTES_FILE].decode("utf-8", "replace"))
     for path, data in files.items():
-        tree.put(path, store.add_blob(data))
+        content = data
+        if (pointer := parse_pointer(data)) is not None:
+            raise UnprocessableError(
+                f"The content of {path} ({pointer.sha256}) was not uploaded to this repository."
+            )
+        if data and rules.is_lfs(path):
+            content = _stored(repo, data)
+        tree.put(path, store.add_blob(content))
     written = add_commit(
         store, repo, tree_oid=tree.write(), parent=None, title=FIRST_TITLE, author=author
     )

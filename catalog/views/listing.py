@@ -142,8 +142,9 @@ def _rows(repo: ModelRepo, commit_oid: str, entries: list[Entry]) -> list[dict[s
 
 
 def revisions_of(repo: ModelRepo) -> dict[str, list[str]]:
-    """Return the names of its branches and tags."""
+    """Return the names of its branches and tags, the default branch first."""
     names = list(Ref.objects.filter(repo=repo).order_by("name").values_list("name", flat=True))
+    names.sort(key=lambda name: name != HEADS + DEFAULT_BRANCH)
     return {
         "branches": [name.removeprefix(HEADS) for name in names if name.startswith(HEADS)],
         "tags": [name.removeprefix(TAGS) for name in names if name.startswith(TAGS)],

@@ -1,15 +1,20 @@
 """Changing a repository from its pages: settings, rename, delete, likes."""
 
+from typing import Any
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
+from accounts.viewer import Viewer
 from catalog.access import repo_for
-from catalog.forms import DeleteForm, MoveForm, VisibilityForm
+from catalog.forms import DeleteForm, MoveForm, SquashForm, VisibilityForm
+from catalog.models import ModelRepo
 from catalog.services.likes import set_like
-from catalog.services.repos import change_settings, delete_repo, move_repo
+from catalog.services.repos import NotConfirmedError, change_settings, delete_repo, move_repo
+from catalog.services.rewriting import squash_history
 from catalog.views.browse import viewer_of
 from catalog.views.listing import frame
 from store.core.errors import StoreError
@@ -20,7 +25,7 @@ def settings_page(request: HttpRequest, ns: str, name: str) -> HttpResponse:
     """Show and change who sees a model, its name, or its existence."""
     viewer = viewer_of(request)
     repo = repo_for(viewer, ns, name, to="admin")
-    bound = {"visibility": None, "move": None, "delete": None} | {
+    bound = {"visibility": None, "move": None, "squash": None, "delete": None} | {
         request.POST.get("form", ""): request.POST or None
     }
     forms = {
@@ -30,6 +35,7 @@ def settings_page(request: HttpRequest, ns: str, name: str) -> HttpResponse:
         "move": MoveForm(
             bound["move"], initial={"namespace": repo.namespace.name, "name": repo.name}
         ),
+        "squash": SquashForm(bound["squash"], auto_id="squash-%s"),
         "delete": DeleteForm(bound["delete"]),
     }
     chosen = forms.get(request.POST.get("form", ""))
@@ -42,6 +48,9 @@ def settings_page(request: HttpRequest, ns: str, name: str) -> HttpResponse:
             elif isinstance(chosen, MoveForm):
                 repo = move_repo(viewer, repo, namespace=values["namespace"], name=values["name"])
                 messages.success(request, _("The model has a new id; the old one leads here."))
+            elif isinstance(chosen, SquashForm):
+                _squash(viewer, repo, values)
+                messages.success(request, _("The history is one commit now."))
             else:
                 delete_repo(viewer, repo, confirmation=values["confirmation"])
                 messages.success(request, _("The model is deleted."))
@@ -51,6 +60,12 @@ def settings_page(request: HttpRequest, ns: str, name: str) -> HttpResponse:
             chosen.add_error(None, error.message)
     context = frame(viewer, repo, tab="settings") | {"forms": forms}
     return render(request, "catalog/settings.html", context)
+
+
+def _squash(viewer: Viewer, repo: ModelRepo, values: dict[str, Any]) -> None:
+    if values["confirmation"] != repo.full_name:
+        raise NotConfirmedError(f"Type {repo.full_name} to give its history up. Nothing changed.")
+    squash_history(viewer, repo, revision=values["branch"], message=values["message"])
 
 
 @require_POST

@@ -18,12 +18,14 @@ from catalog.services.revisions import check_write_revision
 from hub.answers import hub_view
 from hub.params import flag
 from hub.views.repos import decode_content
+from hub.warnings import warn_of_room
 from store.core.bodies import body_chunks
-from store.core.errors import InvalidError
+from store.core.errors import InvalidError, TooLargeError
 from store.core.web import origin
 
 MAX_LINE_BYTES = 20 * 1024 * 1024
 """A line holds one small file in base64: 10 MB and a third, with room."""
+MAX_LEGACY_BYTES = 64 * 1024 * 1024
 NOTHING_TO_DO = "Add a line with the key `lfsFile`, `file` or `deletedFile`"
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -38,7 +40,8 @@ def commit(request: HttpRequest, viewer: Viewer, ns: str, name: str, rev: str) -
     check_write_revision(viewer, repo, rev, create_pr=create_pr)
     count_commit(viewer.signed_in().pk)
     with _spooled(request) as spool:
-        lines = _lines(spool)
+        is_legacy = request.content_type == "application/json"
+        lines = _legacy_lines(spool) if is_legacy else _lines(spool)
         header = _header(lines)
         published = publish(
             viewer,
@@ -59,7 +62,7 @@ def commit(request: HttpRequest, viewer: Viewer, ns: str, name: str, rev: str) -
     }
     if create_pr and published.pull is not None:
         body["pullRequestUrl"] = f"{base}/discussions/{published.pull.number}"
-    return JsonResponse(body)
+    return warn_of_room(JsonResponse(body), repo)
 
 
 def _spooled(request: HttpRequest) -> IO[bytes]:
@@ -93,6 +96,25 @@ def _lines(spool: IO[bytes]) -> Iterator[tuple[str, dict[str, Any]]]:
         if not isinstance(key, str) or not isinstance(value, dict):
             raise InvalidError(f"Line {number} is not an object with 'key' and 'value'.")
         yield key, value
+
+
+def _legacy_lines(spool: IO[bytes]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the lines that a body of the older form means: one JSON object, lists by kind."""
+    raw = spool.read(MAX_LEGACY_BYTES + 1)
+    if len(raw) > MAX_LEGACY_BYTES:
+        raise TooLargeError(f"A JSON commit has at most {MAX_LEGACY_BYTES} bytes: send NDJSON.")
+    try:
+        body = json.loads(raw)
+    except (ValueError, RecursionError) as exc:
+        raise InvalidError("The body is not valid JSON.") from exc
+    if not isinstance(body, dict):
+        raise InvalidError("The body must be a JSON object.")
+    yield "header", {name: body.get(name) for name in ("summary", "description", "parentCommit")}
+    for name, key in _LEGACY_LISTS.items():
+        items = body.get(name) or []
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            raise InvalidError(f"`{name}` is a list of objects.")
+        yield from ((key, item) for item in items)
 
 
 def _header(lines: Iterator[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
@@ -158,6 +180,14 @@ def _lfs_file(value: dict[str, Any]) -> Operation:
 def _delete(value: dict[str, Any]) -> Operation:
     return Delete(_path(value).rstrip("/"))
 
+
+_LEGACY_LISTS = {
+    "deletedEntries": "deletedEntry",
+    "deletedFiles": "deletedFile",
+    "files": "file",
+    "lfsFiles": "lfsFile",
+}
+"""Deletions first, as clients order their lines."""
 
 _MAKERS = {
     "file": _file,

@@ -10,13 +10,15 @@ from catalog.search.query import SearchQuery
 from catalog.search.run import search
 from hub import shapes
 from hub.answers import hub_view, page_link
+from hub.describe import COSTLY, ModelDescription
 from hub.expand import check_expand
-from hub.params import flag, number, values
-from hub.views.info import ModelDescription
-from store.core.clock import iso
+from hub.params import flag, number, words
 from store.core.errors import InvalidError
 
 PAGE = 1000
+COSTLY_PAGE = 100
+"""Rows of a page when each takes a look into its repository."""
+
 _SORTS = {
     "createdAt": "newest",
     "downloads": "downloads",
@@ -28,67 +30,75 @@ _SORTS = {
     "mainSize": "size",
     "id": "name",
 }
+_OTHER_SPELLINGS = {
+    "created_at": "createdAt",
+    "last_modified": "lastModified",
+    "trending_score": "trendingScore",
+    "trending": "trendingScore",
+}
+_FULL = ("author", "gated", "disabled", "lastModified", "sha", "siblings")
 
 
-@hub_view("GET")
+@hub_view("GET", "HEAD")
 def list_models(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     """List models by filters, one page at a time."""
-    limit = min(number(request, "limit", PAGE, least=1), PAGE)
-    expand = check_expand(values(request, "expand"))
-    found = search(viewer, _query(request), limit=limit, cursor=request.GET.get("cursor"))
-    repos = ModelRepo.objects.select_related("namespace").in_bulk(
-        [listing.repo_id for listing in found.rows]
-    )
-    rows = [(repos[listing.repo_id], listing) for listing in found.rows if listing.repo_id in repos]
-    answer = JsonResponse(_items(request, rows, expand), safe=False)
+    expand = check_expand(words(request, "expand"))
+    query = _query(request)
+    most = COSTLY_PAGE if flag(request, "full") or COSTLY & set(expand) else PAGE
+    limit = min(number(request, "limit", PAGE, least=1), most)
+    if _asks_for_providers(request):
+        return JsonResponse([], safe=False)
+    found = search(viewer, query, limit=limit, cursor=request.GET.get("cursor"))
+    answer = JsonResponse(_items(request, found.rows, expand), safe=False)
     if found.next_cursor:
         answer["Link"] = page_link(request, cursor=found.next_cursor)
     return answer
 
 
 def _items(
-    request: HttpRequest, rows: list[tuple[ModelRepo, Listing]], expand: list[str]
+    request: HttpRequest, listings: list[Listing], expand: list[str]
 ) -> list[dict[str, Any]]:
-    if expand:
-        return [ModelDescription(repo, listing.head_oid).expanded(expand) for repo, listing in rows]
-    wants_card, wants_config = flag(request, "cardData"), flag(request, "config")
-    is_full = flag(request, "full")
-    cards = {}
-    if wants_card or wants_config:
-        cards = ModelCard.objects.in_bulk([repo.pk for repo, _ in rows])
+    ids = [listing.repo_id for listing in listings]
+    repos = ModelRepo.objects.select_related("namespace").in_bulk(ids)
+    wanted = [name for name in ("cardData", "config") if flag(request, name)]
+    cards = ModelCard.objects.defer("html", "body").in_bulk(ids) if expand or wanted else {}
+    fields = [*(_FULL if flag(request, "full") else ()), *wanted]
     items = []
-    for repo, listing in rows:
-        item = shapes.list_item(repo, listing)
-        if is_full:
-            item |= {
-                "author": repo.namespace.name,
-                "gated": shapes.gated(repo),
-                "disabled": bool(repo.disabled_reason),
-                "lastModified": iso(repo.updated_at),
-                "sha": listing.head_oid,
-            }
+    for listing in listings:
+        if (repo := repos.get(listing.repo_id)) is None:  # deleted at this moment
+            continue
         card = cards.get(repo.pk)
-        if card is not None and wants_card:
-            item |= shapes.optional(cardData=card.data)
-        if card is not None and wants_config:
-            item |= shapes.optional(config=card.config)
-        items.append(item)
+        model = ModelDescription(repo, listing, listing.head_oid, card)
+        if expand:
+            items.append(model.expanded(expand))
+        else:
+            items.append(shapes.list_item(repo, listing) | model.expanded(fields))
     return items
 
 
 def _query(request: HttpRequest) -> SearchQuery:
     """Translate the protocol's parameters into the store's own search."""
-    sort = request.GET.get("sort", "trendingScore")
+    asked = request.GET.get("sort") or "trendingScore"
+    sort = _OTHER_SPELLINGS.get(asked, asked)
     if sort not in _SORTS:
         raise InvalidError(f"'sort' is one of {', '.join(_SORTS)}.")
-    filters = [word for text in values(request, "filter") for word in text.split(",") if word]
+    if (direction := request.GET.get("direction", "-1")) not in {"-1", ""}:
+        raise InvalidError(f"'direction' is -1: lists are descending, not '{direction[:20]}'.")
     return SearchQuery.from_hub(
         name_part=request.GET.get("search", ""),
         author=request.GET.get("author", ""),
-        tags=filters,
+        tags=words(request, "filter"),
         task=request.GET.get("pipeline_tag", ""),
         parameters=request.GET.get("num_parameters", ""),
         gated=request.GET.get("gated", ""),
-        apps=values(request, "apps"),
+        apps=words(request, "apps"),
         sort=_SORTS[sort],
     )
+
+
+def _asks_for_providers(request: HttpRequest) -> bool:
+    """Whether only models served by providers of the hub are wanted: there are none here."""
+    inference = request.GET.get("inference", "")
+    if inference not in {"", "warm"}:
+        raise InvalidError("'inference' is 'warm'.")
+    return bool(inference or words(request, "inference_provider"))

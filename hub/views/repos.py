@@ -30,12 +30,13 @@ MAX_CREATE_BYTES = 32 * 1024 * 1024
 @hub_view("POST")
 def create(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     """Make a repository (contract 7.1)."""
+    viewer.signed_in()  # before a body of many megabytes is read
     body = read_json(request, max_bytes=MAX_CREATE_BYTES)
     _only_models(body)
     new = NewRepo(
-        name=_text(body, "name"),
+        name=text_of(body, "name"),
         namespace=body.get("organization") or None,
-        is_private=_privacy(body),
+        is_private=privacy_of(body),
         license=str(body.get("license") or ""),
         files=dict(_file(item) for item in body.get("files") or []),
     )
@@ -57,7 +58,7 @@ def delete(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     body = read_json(request)
     _only_models(body)
     viewer.signed_in()
-    repo = _named(viewer, body.get("organization"), _text(body, "name"))
+    repo = _named(viewer, body.get("organization"), text_of(body, "name"))
     delete_repo(viewer, repo)
     return JsonResponse({"success": True})
 
@@ -68,8 +69,8 @@ def move(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     body = read_json(request)
     _only_models(body)
     viewer.signed_in()
-    source = _named(viewer, None, _text(body, "fromRepo"))
-    namespace, _, name = _text(body, "toRepo").rpartition("/")
+    source = _named(viewer, None, text_of(body, "fromRepo"))
+    namespace, _, name = text_of(body, "toRepo").rpartition("/")
     moved = move_repo(viewer, source, namespace=namespace or source.namespace.name, name=name)
     return JsonResponse({"success": True, "url": f"{origin(request)}/{moved.full_name}"})
 
@@ -79,13 +80,7 @@ def settings(request: HttpRequest, viewer: Viewer, ns: str, name: str) -> HttpRe
     """Change visibility and gate (contract 7.4)."""
     repo = repo_for(viewer, ns, name, to="admin")
     body = read_json(request)
-    gate = body.get("gated")
-    changed = change_settings(
-        viewer,
-        repo,
-        is_private=_privacy(body),
-        gate=None if gate is None else (gate or ModelRepo.Gate.NONE),
-    )
+    changed = change_settings(viewer, repo, is_private=privacy_of(body), gate=_gate(body))
     if (is_disabled := body.get("discussionsDisabled")) is not None:
         if not isinstance(is_disabled, bool):
             raise InvalidError("discussionsDisabled is true or false.")
@@ -93,10 +88,23 @@ def settings(request: HttpRequest, viewer: Viewer, ns: str, name: str) -> HttpRe
     return JsonResponse(
         {
             "private": changed.is_private,
+            "visibility": "private" if changed.is_private else "public",
             "gated": shapes.gated(changed),
             "discussionsDisabled": are_disabled(repo),
         }
     )
+
+
+def _gate(body: dict[str, Any]) -> str | None:
+    """Return the gate a body asks for; ``None``: it does not say."""
+    gate = body.get("gated")
+    if gate is None:
+        return None
+    if gate is False:
+        return str(ModelRepo.Gate.NONE)
+    if gate not in ("auto", "manual"):
+        raise InvalidError("gated is 'auto', 'manual' or false.")
+    return str(gate)
 
 
 def _named(viewer: Viewer, namespace: str | None, name: str) -> ModelRepo:
@@ -110,7 +118,12 @@ def _named(viewer: Viewer, namespace: str | None, name: str) -> ModelRepo:
         return moved.repo
 
 
-def _privacy(body: dict[str, Any]) -> bool | None:
+def privacy_of(body: dict[str, Any]) -> bool | None:
+    """Return whether a body asks for a private repository; ``None``: it does not say.
+
+    Raises:
+        InvalidError: it says something else.
+    """
     visibility = body.get("visibility")
     if visibility is not None:
         if visibility not in {"public", "private"}:
@@ -124,7 +137,12 @@ def _privacy(body: dict[str, Any]) -> bool | None:
     return private
 
 
-def _text(body: dict[str, Any], key: str) -> str:
+def text_of(body: dict[str, Any], key: str) -> str:
+    """Return a text that must be there.
+
+    Raises:
+        InvalidError: it is missing, empty or no text.
+    """
     value = body.get(key)
     if not isinstance(value, str) or not value:
         raise InvalidError(f"'{key}' is missing.")
@@ -139,7 +157,7 @@ def _only_models(body: dict[str, Any]) -> None:
 def _file(item: Any) -> tuple[str, bytes]:
     if not isinstance(item, dict):
         raise InvalidError("Each of 'files' is an object with path, content and encoding.")
-    return _text(item, "path"), decode_content(item)
+    return text_of(item, "path"), decode_content(item)
 
 
 def decode_content(item: dict[str, Any]) -> bytes:

@@ -1,14 +1,13 @@
 """Downloads (contract 11): files as they are, and pointers of large ones."""
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase
 
 from accounts.viewer import Viewer
 from catalog.access import repo_for
-from catalog.history.trees import read_blob
 from hub.answers import hub_view
 from hub.xet_offers import offer
 from licensing.delivery.policy import authorize
-from licensing.delivery.respond import respond
+from licensing.delivery.respond import respond, respond_pointer
 
 
 @hub_view("GET", "HEAD")
@@ -31,8 +30,4 @@ def raw(
     delivery = authorize(viewer, repo, rev, path)
     if delivery.entry.lfs is None:
         return respond(request, viewer, delivery)
-    answer = HttpResponse(read_blob(repo, delivery.entry), content_type="text/plain; charset=utf-8")
-    answer["X-Repo-Commit"] = delivery.commit_oid
-    answer["ETag"] = f'"{delivery.entry.oid}"'
-    answer["Content-Security-Policy"] = "default-src 'none'; sandbox"
-    return answer
+    return respond_pointer(request, delivery)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from accounts.viewer import Viewer
 from catalog.access import RepoDisabledError, can
+from catalog.content.ownership import owned_size
 from catalog.content.reading import recipe_of
 from catalog.content.recipes import Recipe
 from catalog.history.errors import EntryNotFoundError
@@ -51,14 +52,15 @@ def authorize(viewer: Viewer, repo: ModelRepo, revision: str, path: str) -> Deli
 
     Raises:
         RevisionNotFoundError: there is no such revision.
-        EntryNotFoundError: it has no such file (or it is a folder or a link).
+        EntryNotFoundError: it has no such file (or it is a folder or a link), or its content was
+            deleted for good.
         RepoDisabledError: the repository is taken down.
         FileBlockedError: the file's verdict keeps it from others than its owners.
     """
     check_gate(viewer, repo)
     commit_oid = resolve(repo, revision).commit_oid
     entry = find_entry(repo, commit_oid, path)
-    if entry.is_folder or entry.is_link:
+    if entry.is_folder or entry.is_link or (entry.lfs and not _owns(repo, entry.lfs.sha256)):
         raise missing_entry(path, commit_oid)
     scan = FileScan.objects.filter(repo=repo, blob_oid=entry.oid, path=entry.path).first()
     if not may_see_proposed(viewer, repo, revision, commit_oid, scan):
@@ -88,7 +90,8 @@ def authorize_object(viewer: Viewer, repo: ModelRepo, sha256: str) -> Delivery:
     listed = scans.filter(is_proposed=False)
     scans = listed if listed.exists() else scans  # no proposal changes what a branch has
     scan = scans.order_by("id").first()
-    if blob is None or scan is None or blob.lfs_size_bytes is None:
+    is_here = blob is not None and scan is not None and _owns(repo, sha256)
+    if not is_here or blob is None or scan is None or blob.lfs_size_bytes is None:
         raise missing_entry(sha256, "")
     for each in scans:  # one content under several names: the worst verdict counts
         check_verdict(viewer, repo, each.path, each)
@@ -135,6 +138,11 @@ def authorize_recipe(
     if claim is None:
         raise RecipeNotFoundError("The repository has no file of this hash.")
     return Recipe.from_bytes(bytes(claim.file.terms)), None
+
+
+def _owns(repo: ModelRepo, sha256: str) -> bool:
+    """Whether the bytes are still the repository's; its owners may have deleted them for good."""
+    return owned_size(repo, sha256) is not None
 
 
 def check_gate(viewer: Viewer, repo: ModelRepo) -> None:

@@ -54,6 +54,21 @@ def respond(
     return answer
 
 
+def respond_pointer(request: HttpRequest, delivery: Delivery) -> HttpResponseBase:
+    """Answer with what git stores for a granted large file: its pointer, a few lines of text."""
+    data = read_blob(delivery.repo, delivery.entry)
+    what = plan(request.method or "GET", len(data), f'"{delivery.entry.oid}"', request.headers)
+    body = data[what.start : what.start + what.length] if what.has_body else b""
+    answer = with_headers(HttpResponse(body, status=what.status), what)
+    _describe(answer, delivery, as_attachment=False)
+    answer["ETag"] = f'"{delivery.entry.oid}"'
+    if answer.status_code in {200, 206}:
+        answer["Content-Type"] = "text/plain; charset=utf-8"
+    for name in ("X-Linked-Etag", "X-Linked-Size"):  # they speak of the file itself
+        del answer[name]
+    return answer
+
+
 def _plan(request: HttpRequest, delivery: Delivery) -> BytesPlan:
     entry = delivery.entry
     return plan(request.method or "GET", entry.size_bytes, f'"{entry.etag}"', request.headers)

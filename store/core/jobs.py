@@ -64,6 +64,7 @@ class JobName(StrEnum):
     KEEP_WHOLE = "catalog.keep_whole"
     COLLECT_GARBAGE = "catalog.collect_garbage"
     SPREAD_EVENT = "catalog.spread_event"
+    DUPLICATE_REPO = "licensing.duplicate_repo"
     REFRESH_TRENDS = "catalog.refresh_trends"
     FLUSH_DOWNLOADS = "licensing.flush_downloads"
     REFRESH_DOWNLOADS = "licensing.refresh_downloads"
@@ -91,6 +92,7 @@ POLICIES: Mapping[JobName, Policy] = {
     JobName.KEEP_WHOLE: Policy(Queue.SCAN, time_limit_s=3600),
     JobName.COLLECT_GARBAGE: Policy(Queue.DEFAULT, time_limit_s=6 * 3600),
     JobName.SPREAD_EVENT: Policy(Queue.DEFAULT),
+    JobName.DUPLICATE_REPO: Policy(Queue.DEFAULT),
     JobName.REFRESH_TRENDS: Policy(Queue.DEFAULT),
     JobName.FLUSH_DOWNLOADS: Policy(Queue.DEFAULT),
     JobName.REFRESH_DOWNLOADS: Policy(Queue.DEFAULT),

@@ -137,7 +137,7 @@ def test_a_commit_of_small_files_that_does_not_fit_changes_nothing(
     )
 
     assert answer.status_code == 403
-    assert "Delete what is no longer needed" in answer["X-Error-Message"]
+    assert "Delete what is no longer needed" in answer.json()["error"]
     assert (head(repo), GitObject.objects.count(), used("alice")) == before
 
 

@@ -25,6 +25,7 @@ PUBLIC = [
     f"{DEMO}/commits/main",
     f"{DEMO}/compare",
     f"{DEMO}/discussions",
+    f"{DEMO}/refs",
     "/regency",
     "/ada",
     "/login",
@@ -49,6 +50,7 @@ SIGNED_IN = [
     f"{DEMO}/upload/main",
     f"{DEMO}/checks",
     f"{DEMO}/settings",
+    f"{DEMO}/refs",
 ]
 
 

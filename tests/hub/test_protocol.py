@@ -94,7 +94,7 @@ def test_request_ids_and_cors(client: Client, repo: ModelRepo) -> None:
     assert (traced["X-Request-Id"], named["X-Request-Id"]) == ("abc-1", "mine")
     assert options.status_code == 204
     assert options["Access-Control-Allow-Origin"] == "*"
-    assert (wrong.status_code, wrong["Allow"]) == (405, "GET")
+    assert (wrong.status_code, wrong["Allow"]) == (405, "GET, HEAD")
 
 
 def test_create_forms(client: Client, alice: User, write: dict) -> None:
@@ -195,7 +195,7 @@ def test_settings(client: Client, repo: ModelRepo, write: dict) -> None:
     opened = client.put(url, {"gated": False}, content_type=JSON, headers=write)
     wrong = client.put(url, {"gated": "maybe"}, content_type=JSON, headers=write)
 
-    shared = {"private": True, "discussionsDisabled": False}
+    shared = {"private": True, "visibility": "private", "discussionsDisabled": False}
     assert changed.json() == shared | {"gated": "auto"}
     assert opened.json() == shared | {"gated": False}
     assert wrong.status_code == 400

@@ -186,12 +186,12 @@ def test_hub_parameters_become_a_search() -> None:
     assert query == SearchQuery(
         name_part="GPT2",
         author="alice",
-        tag=("gguf", "license:mit", "some-app"),
+        tag=("gguf", "license:mit"),
         task=("text-generation",),
         parameters_min=6 * 10**9,
         parameters_max=128 * 10**9,
         gated=("auto", "manual"),
-        format=("gguf", "safetensors"),
+        format=("gguf", "safetensors", "some-app"),
         sort="downloads",
     )
     assert SearchQuery.from_hub() == SearchQuery()
