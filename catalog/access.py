@@ -4,7 +4,7 @@ from typing import Literal
 
 from accounts.models import Namespace, Scope
 from accounts.viewer import Viewer
-from catalog.models import ModelRepo, RepoAlias, RepoRedirect
+from catalog.models import AccessRequest, ModelRepo, RepoAlias, RepoRedirect
 from store.core.errors import ForbiddenError, NotFoundError, StoreError
 
 
@@ -35,6 +35,23 @@ class RepoDisabledError(ForbiddenError):
     """Staff took the repository down."""
 
     code = "repo_disabled"
+
+
+class GatedRepoError(ForbiddenError):
+    """The repository's contents are for people its publisher let in, and this is none of them.
+
+    The message begins as hub clients expect it; their door adds where to ask.
+    """
+
+    code = "gated_repo"
+
+    def __init__(self, repo: ModelRepo) -> None:
+        super().__init__(
+            f"Access to model {repo.full_name} is restricted and you are not in the authorized"
+            " list.",
+            full_name=repo.full_name,
+            gate=repo.gate,
+        )
 
 
 Action = Literal["read", "write", "admin"]
@@ -92,6 +109,41 @@ def can(viewer: Viewer, repo: ModelRepo, *, to: Action) -> bool:
     except StoreError:
         return False
     return True
+
+
+def check_contents(viewer: Viewer, repo: ModelRepo) -> None:
+    """Refuse the contents of a visible repository: its files, and what a model makes of them.
+
+    Names, sizes, digests, history and the card are not contents.
+
+    Raises:
+        RepoDisabledError: it is taken down and the viewer is not staff.
+        GatedRepoError: the viewer has not been let in.
+    """
+    if repo.disabled_reason and not viewer.is_staff:
+        raise RepoDisabledError(
+            "This repository is disabled. Its page says why.", reason=repo.disabled_reason
+        )
+    if not passes_gate(viewer, repo):
+        raise GatedRepoError(repo)
+
+
+def may_see_contents(viewer: Viewer, repo: ModelRepo) -> bool:
+    """Whether ``check_contents`` would let it pass; for pages that show less without."""
+    return not (repo.disabled_reason and not viewer.is_staff) and passes_gate(viewer, repo)
+
+
+def passes_gate(viewer: Viewer, repo: ModelRepo) -> bool:
+    """Whether the gate is open to ``viewer``: the one place that knows.
+
+    Members of the owner pass whatever their role; everybody else by an accepted request.
+    """
+    if repo.gate == ModelRepo.Gate.NONE or viewer.role_in(repo.namespace_id) is not None:
+        return True
+    if viewer.user is None:
+        return False
+    accepted = AccessRequest.objects.filter(status=AccessRequest.Status.ACCEPTED)
+    return accepted.filter(repo=repo, user=viewer.user).exists()
 
 
 def namespace_for(viewer: Viewer, name: str) -> Namespace:

@@ -15,6 +15,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from accounts.viewer import Viewer
 from catalog.access import (
+    GatedRepoError,
     NamespaceNotFoundError,
     RepoDisabledError,
     RepoMovedError,
@@ -32,6 +33,7 @@ _CODES: dict[type[StoreError], str] = {
     NamespaceNotFoundError: "RepoNotFound",
     RevisionNotFoundError: "RevisionNotFound",
     EntryNotFoundError: "EntryNotFound",
+    GatedRepoError: "GatedRepo",
 }
 """The words clients branch on; never renamed."""
 
@@ -92,9 +94,9 @@ def error_answer(request: HttpRequest, viewer: Viewer, error: StoreError) -> Htt
     if isinstance(error, RepoMovedError):
         return _moved(request, error)
     status = error.status
-    if isinstance(error, RepoNotFoundError) and viewer.is_visitor:
+    if isinstance(error, RepoNotFoundError | GatedRepoError) and viewer.is_visitor:
         status = 401
-    message = DISABLED if isinstance(error, RepoDisabledError) else error.message
+    message = _message_of(request, error)
     answer = JsonResponse(json_error(request, error) | {"error": message}, status=status)
     answer["X-Error-Message"] = header_text(message)
     answer["Cache-Control"] = "no-store"
@@ -131,6 +133,16 @@ def raw_path(request: HttpRequest) -> str:
     """Return the path exactly as the client sent it, without the query."""
     raw: str = request.META.get("RAW_URI") or quote(request.path_info, safe="/")
     return raw.split("?", 1)[0]
+
+
+def _message_of(request: HttpRequest, error: StoreError) -> str:
+    """Return the sentence clients show, in the contract's words where it has some."""
+    if isinstance(error, RepoDisabledError):
+        return DISABLED
+    if isinstance(error, GatedRepoError):
+        page = f"{origin(request)}/{error.extra['full_name']}"
+        return f"{error.message} Visit {page} to ask for access."
+    return error.message
 
 
 def _code_of(error: StoreError) -> str:

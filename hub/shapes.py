@@ -5,7 +5,8 @@ from typing import Any
 
 from accounts.models import AccessToken, Organization, User
 from catalog.history.trees import Entry
-from catalog.models import Commit, Listing, ModelRepo
+from catalog.models import AccessRequest, Commit, Listing, ModelRepo
+from catalog.services.access_lists import email_of
 from store.core.clock import iso
 
 
@@ -123,6 +124,31 @@ def commit_item(commit: Commit, *, formatted: bool) -> dict[str, Any]:
 def gated(repo: ModelRepo) -> str | bool:
     """The gate as clients know it."""
     return False if repo.gate == ModelRepo.Gate.NONE else repo.gate
+
+
+def person(user: User) -> dict[str, Any]:
+    """Somebody, as others see them."""
+    return {
+        "_id": user.public_id,
+        "user": user.username,
+        "fullname": user.display_name,
+        "avatarUrl": avatar(user.username),
+        "type": "user",
+        "isPro": False,
+    }
+
+
+def access_request(request: AccessRequest) -> dict[str, Any]:
+    """A request for a gated model, as its publisher sees it."""
+    body: dict[str, Any] = {
+        "requestId": request.public_id,
+        "status": request.status,
+        "timestamp": iso(request.asked_at),
+        "user": person(request.user) | optional(email=email_of(request)),
+    }
+    if request.decided_by is not None:
+        body["grantedBy"] = person(request.decided_by)
+    return body | optional(fields=dict(request.answers), rejectionReason=request.reason)
 
 
 def list_item(repo: ModelRepo, listing: Listing) -> dict[str, Any]:

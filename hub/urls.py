@@ -3,6 +3,7 @@
 from django.urls import path, re_path
 
 from hub.views import (
+    access_requests,
     aliases,
     commit,
     identity,
@@ -42,6 +43,11 @@ urlpatterns = [
     path(f"{API}/commits/<rev:rev>", tree.commits),
     path(f"{API}/preupload/<rev:rev>", preupload.preupload),
     path(f"{API}/commit/<rev:rev>", commit.commit),
+    path(f"{API}/user-access-request/handle", access_requests.handle),
+    path(f"{API}/user-access-request/grant", access_requests.grant),
+    path(f"{API}/user-access-request/cancel", access_requests.cancel),
+    path(f"{API}/user-access-request/batch", access_requests.batch),
+    path(f"{API}/user-access-request/<seg:status>", access_requests.requests),
     path(f"{API}/branch/<file:ref>", refs.branch),
     path(f"{API}/tag/<file:rev>", refs.tag),
     path("<seg:ns>/<seg:name>.git/info/lfs/objects/batch", lfs.batch),
@@ -54,7 +60,8 @@ urlpatterns = [
     path("api/models/<seg:alias>", aliases.by_alias),
     re_path(
         r"^api/models/(?P<alias>[^/]+)/"
-        r"(?:revision|tree|commits|refs|paths-info|preupload|commit|branch|tag|auth-check)(?:/|$)",
+        r"(?:revision|tree|commits|refs|paths-info|preupload|commit|branch|tag|auth-check"
+        r"|user-access-request)(?:/|$)",
         aliases.by_alias,
     ),
     re_path(r"^(?P<alias>[^/]+)/(?:resolve|raw)/[^/]+/.+$", aliases.by_alias),

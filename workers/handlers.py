@@ -40,6 +40,14 @@ def spread_event(context: JobContext) -> dict[str, Any]:
     return {"told": events.spread(context.claim.job.args["event_id"])}
 
 
+def send_access_letter(context: JobContext) -> dict[str, Any]:
+    """Write a letter about access to a gated model and send it."""
+    from catalog.services import access_letters
+
+    args = context.claim.job.args
+    return {"sent": access_letters.send(args["letter"], args["ident"], args["language"])}
+
+
 def refresh_trends(_context: JobContext) -> dict[str, Any]:
     """Work out anew what is trending."""
     from catalog.search import trends
@@ -81,6 +89,7 @@ HANDLERS: Mapping[JobName, Handler] = {
     JobName.SCAN_COMMIT: scan_commit,
     JobName.SWEEP_UPLOADS: sweep_uploads,
     JobName.SPREAD_EVENT: spread_event,
+    JobName.SEND_ACCESS_LETTER: send_access_letter,
     JobName.REFRESH_TRENDS: refresh_trends,
     JobName.FLUSH_DOWNLOADS: flush_downloads,
     JobName.REFRESH_DOWNLOADS: refresh_downloads,

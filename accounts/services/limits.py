@@ -25,6 +25,7 @@ RESET_ADDRESS = Window("reset-address", quota=20, window_s=86400)
 RESET_PERSON = Window("reset-person", quota=5, window_s=86400)
 PASSWORD_CHECK = Window("password-check", quota=10, window_s=300)
 """For asking the password again inside a session, which may be somebody else's."""
+ACCESS_REQUESTS = Window("access-requests", quota=60, window_s=3600)
 
 SITE = "all"
 
@@ -105,6 +106,16 @@ def count_commit(user_id: int) -> None:
     if quota:
         with _in_words(_("Too many commits: put more files into one.")):
             hit(Window("commits", quota=quota, window_s=3600), str(user_id))
+
+
+def count_access_request(user_id: int) -> None:
+    """Count a request for a gated model: each is a letter in somebody's mailbox.
+
+    Raises:
+        RateLimitedError: too many in this hour.
+    """
+    with _in_words(_("Too many requests for access.")):
+        hit(ACCESS_REQUESTS, str(user_id))
 
 
 def person_key(user_id: int | None, typed: str) -> str:

@@ -1,5 +1,6 @@
 """Tables of the catalog, one module a subject."""
 
+from catalog.models.access_requests import AccessRequest, AccessRequestChange
 from catalog.models.content import LfsObject, RepoLfsObject, StagedFile, Upload
 from catalog.models.events import RepoEvent
 from catalog.models.git import Commit, CommitPath, GitObject, Ref
@@ -14,6 +15,8 @@ from catalog.models.repo import Like, ModelRepo, RepoAlias, RepoQuerySet, RepoRe
 from catalog.models.scan import FileScan
 
 __all__ = [
+    "AccessRequest",
+    "AccessRequestChange",
     "BaseModelLink",
     "Commit",
     "CommitPath",

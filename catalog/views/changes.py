@@ -32,7 +32,7 @@ def commit_page(request: HttpRequest, ns: str, name: str, oid: str) -> HttpRespo
     context = frame(viewer_of(request), repo, tab="versions") | {"commit": commit}
     if commit.parent_oid:
         changes = changes_between(repo, commit.parent_oid, commit.oid)
-        context |= _shown(repo, changes, old=commit.parent_oid, new=commit.oid)
+        context |= _shown(context, changes, old=commit.parent_oid, new=commit.oid)
     else:
         files, total = list_page(repo, commit.oid, show="files", start=0, limit=MAX_NAMED)
         context |= {"first_files": files, "total": total}
@@ -59,12 +59,19 @@ def compare_page(request: HttpRequest, ns: str, name: str) -> HttpResponse:
         except StoreError as error:
             context["error"], status = error.message, error.status
         else:
-            context |= _shown(repo, changes_between(repo, old_oid, new_oid), old_oid, new_oid)
+            context |= _shown(context, changes_between(repo, old_oid, new_oid), old_oid, new_oid)
     return render(request, "catalog/compare.html", context, status=status)
 
 
-def _shown(repo: ModelRepo, changes: list[Change], old: str, new: str) -> dict[str, Any]:
-    """Return what both pages show of ``changes``, with links to each file's last state."""
+def _shown(head: dict[str, Any], changes: list[Change], old: str, new: str) -> dict[str, Any]:
+    """Return what both pages show of ``changes``, with links to each file's last state.
+
+    Whoever may not see the contents sees the names of the files alone.
+    """
+    repo: ModelRepo = head["repo"]
+    if not head["is_open"]:
+        names = [change.path for change in changes[:MAX_NAMED]]
+        return {"diffs": [], "more": names, "total": len(changes)}
     diffs = file_diffs(repo, changes[:MAX_FILES])
     base = f"/{repo.full_name}/blob"
     hrefs = [

@@ -79,6 +79,8 @@ def settings(request: HttpRequest, viewer: Viewer, ns: str, name: str) -> HttpRe
     repo = repo_for(viewer, ns, name, to="admin")
     body = read_json(request)
     gate = body.get("gated")
+    if gate is not None and gate is not False and not isinstance(gate, str):
+        raise InvalidError("gated is 'auto', 'manual' or false.")
     changed = change_settings(
         viewer,
         repo,

@@ -84,7 +84,7 @@ def submit(
     Raises:
         InvalidParamsError: prompt or values cannot be used.
         RevisionNotFoundError: there is no such revision.
-        RepoDisabledError: the repository is taken down.
+        RepoDisabledError, GatedRepoError: taken down; the viewer has not been let in.
         NotRunnableError: this revision cannot run here, with the reason.
         TooManyRunsError, QueueFullError, QuotaExceededError: not now, or not so much.
         TransientError: the queue cannot be reached.

@@ -60,6 +60,7 @@ class JobName(StrEnum):
     SCAN_COMMIT = "catalog.scan_commit"
     SWEEP_UPLOADS = "catalog.sweep_uploads"
     SPREAD_EVENT = "catalog.spread_event"
+    SEND_ACCESS_LETTER = "catalog.send_access_letter"
     REFRESH_TRENDS = "catalog.refresh_trends"
     FLUSH_DOWNLOADS = "licensing.flush_downloads"
     REFRESH_DOWNLOADS = "licensing.refresh_downloads"
@@ -83,6 +84,7 @@ POLICIES: Mapping[JobName, Policy] = {
     JobName.SCAN_COMMIT: Policy(Queue.SCAN),
     JobName.SWEEP_UPLOADS: Policy(Queue.DEFAULT),
     JobName.SPREAD_EVENT: Policy(Queue.DEFAULT),
+    JobName.SEND_ACCESS_LETTER: Policy(Queue.DEFAULT, max_attempts=8, time_limit_s=60),
     JobName.REFRESH_TRENDS: Policy(Queue.DEFAULT),
     JobName.FLUSH_DOWNLOADS: Policy(Queue.DEFAULT),
     JobName.REFRESH_DOWNLOADS: Policy(Queue.DEFAULT),
