@@ -16,6 +16,7 @@ urlpatterns = [
     path("settings/activity", settings.activity_page),
     path("settings/tokens", tokens.tokens_page),
     path("settings/tokens/<int:token_id>/revoke", tokens.revoke_page),
+    path("settings/tokens/<int:token_id>/rotate", tokens.rotate_page),
     path("settings/organizations", organizations.organizations_page),
     path("organizations/<seg:name>/settings", organizations.organization_page),
 ]

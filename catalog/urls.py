@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from catalog.views import access, browse, changes, listing, manage, publish, storage
+from catalog.views import access, browse, changes, listing, manage, publish, storage, tokens
 
 REPO = "<seg:ns>/<seg:name>"
 
@@ -12,6 +12,8 @@ urlpatterns = [
     path("search/suggest", browse.suggestions),
     path("publish", publish.publish_page),
     path("settings/storage", storage.storage_page),
+    path("settings/tokens/new", tokens.new_page),
+    path("settings/tokens/<int:token_id>", tokens.edit_page),
     path("settings/access-requests", access.own_page),
     path(f"{REPO}/tree/<rev:rev>", listing.tree_page),
     path(f"{REPO}/tree/<rev:rev>/<file:path>", listing.tree_page),

@@ -7,6 +7,7 @@ from accounts.models import AccessToken, Organization, User
 from catalog.history.trees import Entry
 from catalog.models import AccessRequest, Commit, Listing, ModelRepo
 from catalog.services.access_lists import email_of
+from catalog.services.token_reach import places_of
 from store.core.clock import iso
 
 
@@ -33,15 +34,32 @@ def whoami(user: User, token: AccessToken | None) -> dict[str, Any]:
         "orgs": [_org(item.organization, item.role) for item in memberships],
     }
     if token is not None:
-        access = {
+        access: dict[str, Any] = {
             "displayName": token.name,
             "role": token.role,
             "createdAt": iso(token.created_at),
         }
         if token.expires_at is not None:
             access["expiresAt"] = iso(token.expires_at)
+        if token.is_fine_grained:
+            access["fineGrained"] = fine_grained(token)
         body["auth"] = {"type": "access_token", "accessToken": access}
     return body
+
+
+def fine_grained(token: AccessToken) -> dict[str, Any]:
+    """What a fine-grained token reaches."""
+    return {
+        "canReadGatedRepos": token.reaches_gated,
+        "global": list(token.global_permissions),
+        "scoped": [
+            {
+                "entity": {"_id": place.public_id, "type": place.kind, "name": place.name},
+                "permissions": [permission.value for permission in place.permissions],
+            }
+            for place in places_of(token)
+        ],
+    }
 
 
 def _org(organization: Organization, role: str) -> dict[str, Any]:

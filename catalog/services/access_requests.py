@@ -267,7 +267,7 @@ def check_publisher(viewer: Viewer, repo: ModelRepo) -> User:
 def _publisher(viewer: Viewer, repo: ModelRepo) -> User:
     check_may(viewer, repo, to="write")
     _check_gated(repo)
-    return viewer.signed_in()
+    return viewer.identified()
 
 
 def _check_gated(repo: ModelRepo) -> None:

@@ -63,7 +63,7 @@ def create_repo(viewer: Viewer, new: NewRepo) -> ModelRepo:
     """
     check_repo_name(new.name)
     namespace = publishing_namespace(viewer, new.namespace)
-    user = viewer.signed_in()
+    user = viewer.identified()
     is_private = new.is_private
     if is_private is None:
         owner = namespace.owner

@@ -43,7 +43,7 @@ def commit(request: HttpRequest, viewer: Viewer, ns: str, name: str, rev: str) -
         raise PullRequestsUnavailableError(
             "This store does not take pull requests yet. Commit to a branch of your own."
         )
-    count_commit(viewer.signed_in().pk)
+    count_commit(viewer.identified().pk)
     with _spooled(request) as spool:
         lines = _lines(spool)
         header = _header(lines)

@@ -47,7 +47,7 @@ def batch(request: HttpRequest, viewer: Viewer, ns: str, name: str) -> HttpRespo
     if len(asked) > MAX_OBJECTS:
         raise InvalidError(f"Ask for at most {MAX_OBJECTS} objects at a time.")
     if operation == "upload":
-        viewer.signed_in()
+        viewer.identified()
     else:
         check_gate(viewer, repo)
     transfers = body.get("transfers") or ["basic"]
@@ -196,7 +196,7 @@ def complete(request: HttpRequest, viewer: Viewer, upload: str) -> HttpResponseB
 def verify(request: HttpRequest, viewer: Viewer, ns: str, name: str) -> HttpResponseBase:
     """Confirm that an object arrived whole."""
     repo = repo_for(viewer, ns, name)
-    user = viewer.signed_in()
+    user = uploads.check_may_upload(viewer, repo)
     oid, size_bytes = _checked(read_json(request))
     size = uploads.settle(repo, user, oid)
     if size is None:

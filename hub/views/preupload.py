@@ -36,7 +36,7 @@ def preupload(
     """Say for each file: regular or LFS, ignored or not, and what is there already."""
     create_pr = flag(request, "create_pr")
     repo = repo_for(viewer, ns, name, to="read" if create_pr else "write")
-    viewer.signed_in()
+    viewer.identified()
     found = resolve(repo, rev)
     if not found.is_writable:
         raise RevisionNotFoundError(f"Invalid rev id: {rev}", revision=rev)

@@ -28,7 +28,7 @@ def branch(request: HttpRequest, viewer: Viewer, ns: str, name: str, ref: str) -
         if body.get("emptyBranch"):
             store = ObjectStore(repo.pk)
             store.add(make_tree([]))
-            author = viewer.signed_in().username
+            author = viewer.identified().username
             written = add_commit(
                 store,
                 repo,
@@ -53,6 +53,6 @@ def tag(request: HttpRequest, viewer: Viewer, ns: str, name: str, rev: str) -> H
     tag_name, message = body.get("tag"), body.get("message")
     if not isinstance(tag_name, str) or not isinstance(message, str | None):
         raise InvalidError("'tag' is missing.")
-    tagger = viewer.signed_in().username
+    tagger = viewer.identified().username
     refs.create_tag(repo, tag_name, revision=rev, message=message, tagger=tagger)
     return JsonResponse({"success": True})

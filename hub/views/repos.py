@@ -55,7 +55,7 @@ def delete(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     """Delete a repository (contract 7.2)."""
     body = read_json(request)
     _only_models(body)
-    viewer.signed_in()
+    viewer.identified()
     repo = _named(viewer, body.get("organization"), _text(body, "name"))
     delete_repo(viewer, repo)
     return JsonResponse({"success": True})
@@ -66,7 +66,7 @@ def move(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     """Rename a repository, or give it to another name space (contract 7.3)."""
     body = read_json(request)
     _only_models(body)
-    viewer.signed_in()
+    viewer.identified()
     source = _named(viewer, None, _text(body, "fromRepo"))
     namespace, _, name = _text(body, "toRepo").rpartition("/")
     moved = move_repo(viewer, source, namespace=namespace or source.namespace.name, name=name)
@@ -92,7 +92,7 @@ def settings(request: HttpRequest, viewer: Viewer, ns: str, name: str) -> HttpRe
 
 def _named(viewer: Viewer, namespace: str | None, name: str) -> ModelRepo:
     """Return the repository a body names; an old id leads to the present one."""
-    user = viewer.signed_in()
+    user = viewer.identified()
     if "/" in name and not namespace:
         namespace, _, name = name.partition("/")
     try:
