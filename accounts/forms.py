@@ -241,6 +241,29 @@ class TokenForm(_NamedTokenForm):
     field_order = ("name", "scope", "life_days")
 
 
+class DeviceCodeForm(forms.Form):
+    """The code a program shows."""
+
+    code = _text(
+        _("Code"),
+        40,
+        help_text=_("Eight letters, as in BCDF-GHJK."),
+        widget=_name_input(autocomplete="off", autofocus=True),
+    )
+
+
+class ClientForm(forms.Form):
+    """A program people sign in to with their account here."""
+
+    name = _text(_("Name"), 60, validators=[check_plain])
+    redirect_uris = _text(
+        _("Addresses people are sent back to"),
+        5000,
+        help_text=_("One a line, whole and exact, as in https://example.org/signed-in."),
+        widget=forms.Textarea({"rows": 3, "spellcheck": "false"}),
+    )
+
+
 class OrganizationForm(forms.Form):
     """A new organization."""
 

@@ -10,6 +10,13 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from accounts.oauth_models import (
+    AuthorizationCode,
+    DeviceRequest,
+    OAuthClient,
+    OAuthRefresh,
+    OAuthSession,
+)
 from accounts.token_grants import Permission, TokenGrant
 from store.core.ids import new_public_id
 
@@ -169,6 +176,10 @@ class AccessToken(models.Model):
     """Fine-grained: what it may do at every repository its owner sees."""
     reaches_gated = models.BooleanField(default=False)
     """Fine-grained: reads public gated models that are open to its owner."""
+    session = models.ForeignKey(
+        OAuthSession, models.CASCADE, null=True, blank=True, related_name="tokens"
+    )
+    """The browser login it came from; it ends with it."""
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
@@ -218,8 +229,13 @@ class AuditEvent(models.Model):
 __all__ = [
     "AccessToken",
     "AuditEvent",
+    "AuthorizationCode",
+    "DeviceRequest",
     "Membership",
     "Namespace",
+    "OAuthClient",
+    "OAuthRefresh",
+    "OAuthSession",
     "Organization",
     "Permission",
     "Role",

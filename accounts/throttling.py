@@ -35,7 +35,7 @@ _UNCOUNTED = re.compile(r"/(?:static/|healthz$|readyz$|api/lfs/)")
 _RESOLVERS = re.compile(
     r"/[^/]+(?:/[^/]+)?/(?:resolve|raw|archive)/|/[^/]+/[^/]+/info/lfs/objects/[0-9a-f]{64}$"
 )
-_API = re.compile(r"/api/|/[^/]+/[^/]+/info/lfs/")
+_API = re.compile(r"/api/|/oauth/(?:device|token|userinfo)$|/[^/]+/[^/]+/info/lfs/")
 _WARN_EVERY_S = 60.0
 
 

@@ -24,7 +24,7 @@ def whoami(user: User, token: AccessToken | None) -> dict[str, Any]:
         "id": user.public_id,
         "name": user.username,
         "fullname": user.display_name,
-        "email": user.email,
+        "email": user.email if shows_email(token) else None,
         "emailVerified": True,
         "canPay": False,
         "isPro": False,
@@ -45,6 +45,38 @@ def whoami(user: User, token: AccessToken | None) -> dict[str, Any]:
             access["fineGrained"] = fine_grained(token)
         body["auth"] = {"type": "access_token", "accessToken": access}
     return body
+
+
+def userinfo(base: str, user: User, token: AccessToken | None) -> dict[str, Any]:
+    """Who the person is, in the words of OpenID Connect and the hub."""
+    memberships = user.memberships.select_related("organization").order_by("organization__name")
+    body: dict[str, Any] = {
+        "sub": user.public_id,
+        "name": user.display_name,
+        "preferred_username": user.username,
+        "profile": f"{base}/{user.username}",
+        "picture": f"{base}{avatar(user.username)}",
+        "isPro": False,
+        "orgs": [
+            {
+                "sub": item.organization.public_id,
+                "name": item.organization.display_name,
+                "preferred_username": item.organization.name,
+                "picture": f"{base}{avatar(item.organization.name)}",
+                "isEnterprise": False,
+                "roleInOrg": item.role,
+            }
+            for item in memberships
+        ],
+    }
+    if shows_email(token):
+        body |= {"email": user.email, "email_verified": True}
+    return body
+
+
+def shows_email(token: AccessToken | None) -> bool:
+    """Whether the person agreed that this program learns their address."""
+    return token is None or token.session is None or token.session.shows_email
 
 
 def fine_grained(token: AccessToken) -> dict[str, Any]:

@@ -10,10 +10,12 @@ from hub.views import (
     info,
     lfs,
     models,
+    oauth,
     preupload,
     refs,
     repos,
     resolve,
+    storage,
     tree,
 )
 
@@ -21,12 +23,18 @@ API = "api/models/<seg:ns>/<seg:name>"
 
 urlpatterns = [
     path("api/whoami-v2", identity.whoami),
+    path("oauth/device", oauth.device),
+    path("oauth/token", oauth.token),
+    path("oauth/userinfo", oauth.userinfo),
+    path(".well-known/openid-configuration", oauth.configuration),
     path("api/agent-harnesses", identity.agent_harnesses),
     path("api/telemetry/<path:topic>", identity.telemetry),
     path("api/validate-yaml", preupload.validate_yaml),
     path("api/repos/create", repos.create),
     path("api/repos/delete", repos.delete),
     path("api/repos/move", repos.move),
+    path("api/settings/repositories", storage.own),
+    path("api/organizations/<seg:org>/settings/repositories", storage.of_organization),
     path("api/models", models.list_models),
     path("api/lfs/<seg:upload>", lfs.receive),
     path("api/lfs/<seg:upload>/complete", lfs.complete),

@@ -171,7 +171,8 @@ def rotate_token(user: User, token_id: int, *, address: str = "") -> tuple[Acces
 
 
 def _in_use(user: User, token_id: int) -> QuerySet[AccessToken]:
-    return AccessToken.objects.filter(user=user, pk=token_id, revoked_at=None)
+    """Keep a token if it can be changed; those of browser logins are the programs' affair."""
+    return AccessToken.objects.filter(user=user, pk=token_id, revoked_at=None, session__isnull=True)
 
 
 def _checked_name(name: str) -> str:
@@ -225,7 +226,8 @@ def authenticate(text: str, *, address: str = "") -> Viewer:
         raise refusal
     if _check(body[:_RANDOM_CHARS]) != body[_RANDOM_CHARS:]:
         raise refusal
-    token = AccessToken.objects.select_related("user").filter(digest=digest_of(text)).first()
+    rows = AccessToken.objects.select_related("user", "session")
+    token = rows.filter(digest=digest_of(text)).first()
     if token is None or not token.is_usable or not token.user.is_active:
         raise refusal
     _touch(token)

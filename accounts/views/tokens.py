@@ -29,7 +29,9 @@ def tokens_page(request: HttpRequest, user: User) -> HttpResponse:
             refuse(form, error)
     if form.errors:
         status = 400
-    tokens = AccessToken.objects.filter(user=user, revoked_at=None).order_by("-created_at")
+    tokens = AccessToken.objects.filter(user=user, revoked_at=None, session=None).order_by(
+        "-created_at"
+    )
     context = {"form": form, "tokens": tokens, "text": text, "section": "tokens"}
     return render(request, "accounts/tokens.html", context, status=status)
 
