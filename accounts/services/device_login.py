@@ -138,8 +138,8 @@ def _redeem(device_code: str, client_id: str) -> Issued | OAuthError:
         return OAuthError("expired_token", "The code has expired. Start again.")
     if request.state == State.WAITING:
         return _not_yet(request)
-    user = User.objects.filter(pk=request.user_id, is_active=True).first()
-    if user is None:
+    user = request.user
+    if user is None or not user.is_active:
         return OAuthError("access_denied", "The account is gone.")
     request.state = State.REDEEMED
     request.save(update_fields=["state"])
