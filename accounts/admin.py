@@ -169,11 +169,11 @@ class OrganizationAdmin(AuditedAdmin[Organization]):
 class AccessTokenAdmin(ReadOnlyAdmin[AccessToken]):
     """Tokens: whose they are and when they were used, never what they are. Staff may end them."""
 
-    list_display = ("name", "tail", "user", "scopes", "last_used_at", "expires_at", "revoked_at")
+    list_display = ("name", "tail", "user", "role", "last_used_at", "expires_at", "revoked_at")
     list_select_related = ("user",)
     search_fields = ("name", "tail", "user__username")
     fields = (
-        *("user", "name", "tail", "scopes"),
+        *("user", "name", "tail", "scopes", "is_fine_grained", "reaches_gated"),
         *("created_at", "last_used_at", "expires_at", "revoked_at"),
     )
     actions = ["revoke"]

@@ -189,8 +189,8 @@ class DeleteAccountForm(forms.Form):
     password = _password(_("Your password"))
 
 
-class TokenForm(forms.Form):
-    """A new access token."""
+class _NamedTokenForm(forms.Form):
+    """What every access token has."""
 
     name = _text(
         _("Name"),
@@ -198,16 +198,6 @@ class TokenForm(forms.Form):
         help_text=_("Where you will use it, as in: laptop."),
         validators=[check_plain],
         widget=forms.TextInput({"autocomplete": "off"}),
-    )
-    scope = forms.ChoiceField(
-        label=_("It may"),
-        initial=Scope.READ.value,
-        choices=[
-            (Scope.READ.value, _("Read: download, private models included")),
-            (Scope.WRITE.value, _("Write: publish and change models, too")),
-            (Scope.ADMIN.value, _("Everything: tokens and organizations, too")),
-        ],
-        widget=forms.RadioSelect,
     )
     life_days = forms.TypedChoiceField(
         label=_("It works for"),
@@ -222,6 +212,56 @@ class TokenForm(forms.Form):
         days = values.get("life_days")
         values["expires_at"] = timezone.now() + timedelta(days=days) if days else None
         return values
+
+
+class FineGrainedForm(_NamedTokenForm):
+    """A token that reaches only what it lists; the places are lines of their own on the page."""
+
+    reaches_gated = forms.BooleanField(
+        label=_("Download public gated models I have access to"), required=False
+    )
+    discusses_everywhere = forms.BooleanField(
+        label=_("Take part in discussions of every model I can see"), required=False
+    )
+
+
+class TokenForm(_NamedTokenForm):
+    """A new access token by scope."""
+
+    scope = forms.ChoiceField(
+        label=_("It may"),
+        initial=Scope.READ.value,
+        choices=[
+            (Scope.READ.value, _("Read: download, private models included")),
+            (Scope.WRITE.value, _("Write: publish and change models, too")),
+            (Scope.ADMIN.value, _("Everything: tokens and organizations, too")),
+        ],
+        widget=forms.RadioSelect,
+    )
+    field_order = ("name", "scope", "life_days")
+
+
+class DeviceCodeForm(forms.Form):
+    """The code a program shows."""
+
+    code = _text(
+        _("Code"),
+        40,
+        help_text=_("Eight letters, as in BCDF-GHJK."),
+        widget=_name_input(autocomplete="off", autofocus=True),
+    )
+
+
+class ClientForm(forms.Form):
+    """A program people sign in to with their account here."""
+
+    name = _text(_("Name"), 60, validators=[check_plain])
+    redirect_uris = _text(
+        _("Addresses people are sent back to"),
+        5000,
+        help_text=_("One a line, whole and exact, as in https://example.org/signed-in."),
+        widget=forms.Textarea({"rows": 3, "spellcheck": "false"}),
+    )
 
 
 class OrganizationForm(forms.Form):

@@ -10,6 +10,14 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from accounts.oauth_models import (
+    AuthorizationCode,
+    DeviceRequest,
+    OAuthClient,
+    OAuthRefresh,
+    OAuthSession,
+)
+from accounts.token_grants import Permission, TokenGrant
 from store.core.ids import new_public_id
 
 
@@ -160,6 +168,18 @@ class AccessToken(models.Model):
     tail = models.CharField(max_length=4)
     """The last characters, so that a person recognizes the token."""
     scopes = ArrayField(models.CharField(max_length=8, choices=Scope.choices))
+    """Empty for a fine-grained token: its grants say what it may do, and where."""
+    is_fine_grained = models.BooleanField(default=False)
+    global_permissions = ArrayField(
+        models.CharField(max_length=24, choices=Permission.choices), default=list, blank=True
+    )
+    """Fine-grained: what it may do at every repository its owner sees."""
+    reaches_gated = models.BooleanField(default=False)
+    """Fine-grained: reads public gated models that are open to its owner."""
+    session = models.ForeignKey(
+        OAuthSession, models.CASCADE, null=True, blank=True, related_name="tokens"
+    )
+    """The browser login it came from; it ends with it."""
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
@@ -173,7 +193,9 @@ class AccessToken(models.Model):
 
     @property
     def role(self) -> str:
-        """The hub's word for the scopes: ``write`` or ``read``."""
+        """The hub's word for what it may: ``write``, ``read`` or ``fineGrained``."""
+        if self.is_fine_grained:
+            return "fineGrained"
         writes = {Scope.WRITE, Scope.ADMIN} & set(self.scopes)
         return "write" if writes else "read"
 
@@ -202,3 +224,23 @@ class AuditEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.action} {self.subject} by {self.actor_name or 'nobody'}"
+
+
+__all__ = [
+    "AccessToken",
+    "AuditEvent",
+    "AuthorizationCode",
+    "DeviceRequest",
+    "Membership",
+    "Namespace",
+    "OAuthClient",
+    "OAuthRefresh",
+    "OAuthSession",
+    "Organization",
+    "Permission",
+    "Role",
+    "Scope",
+    "TokenGrant",
+    "User",
+    "UserManager",
+]

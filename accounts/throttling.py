@@ -36,7 +36,7 @@ _RESOLVERS = re.compile(
     r"/[^/]+(?:/[^/]+)?/(?:resolve|raw|archive)/|/[^/]+/[^/]+/info/lfs/objects/[0-9a-f]{64}$"
     r"|/api/resolve-cache/"
 )
-_API = re.compile(r"/api/|/[^/]+/[^/]+/info/lfs/")
+_API = re.compile(r"/api/|/oauth/(?:device|token|userinfo)$|/[^/]+/[^/]+/info/lfs/")
 _WARN_EVERY_S = 60.0
 
 

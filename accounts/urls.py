@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts.views import organizations, passwords, settings, signing, tokens
+from accounts.views import oauth, organizations, passwords, settings, signing, tokens
 
 urlpatterns = [
     path("signup", signing.sign_up_page),
@@ -16,6 +16,12 @@ urlpatterns = [
     path("settings/activity", settings.activity_page),
     path("settings/tokens", tokens.tokens_page),
     path("settings/tokens/<int:token_id>/revoke", tokens.revoke_page),
+    path("settings/tokens/<int:token_id>/rotate", tokens.rotate_page),
+    path("settings/programs", oauth.programs_page),
+    path("settings/programs/sessions/<int:session_id>/end", oauth.end_session),
+    path("settings/programs/<seg:client_id>/delete", oauth.delete_client),
+    path("oauth/verify", oauth.verify_page),
+    path("oauth/authorize", oauth.authorize_page),
     path("settings/organizations", organizations.organizations_page),
     path("organizations/<seg:name>/settings", organizations.organization_page),
 ]

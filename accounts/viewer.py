@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from accounts.models import AccessToken, Membership, Namespace, Role, Scope, User
+from accounts.models import AccessToken, Membership, Namespace, Permission, Role, Scope, User
+from accounts.reach import Reach, reach_of
 from store.core.errors import ForbiddenError, UnauthenticatedError
 
 _IMPLIED = {
@@ -14,6 +15,11 @@ _IMPLIED = {
     Scope.READ: frozenset({Scope.READ}),
     Scope.BUY: frozenset({Scope.BUY, Scope.READ}),
 }
+
+
+_SCOPE_OF = {Permission.READ: Scope.READ}
+"""What a token by scope needs for each permission; ``write`` where it is not named."""
+_WRITERS = frozenset({Role.ADMIN, Role.WRITE})
 
 
 class MissingScopeError(ForbiddenError):
@@ -48,15 +54,30 @@ class Viewer:
         return self.user is not None and self.user.is_staff and self.may(Scope.ADMIN)
 
     def may(self, scope: Scope) -> bool:
-        """Whether the session or the token covers ``scope`` (rights on objects come on top)."""
-        if self.user is None:
+        """Whether the session or the token covers ``scope`` (rights on objects come on top).
+
+        A fine-grained token covers none: it is good at the places it lists, and nowhere else.
+        """
+        if self.user is None or self.reach is not None:
             return False
         if self.token is None:
             return True
         return any(scope in _IMPLIED[Scope(held)] for held in self.token.scopes)
 
-    def signed_in(self) -> User:
-        """Return the person.
+    def allows(self, permission: Permission, namespace_id: int, repo_id: str = "") -> bool:
+        """Whether the session or the token covers ``permission`` at one place.
+
+        Args:
+            permission: What is to be done. Rights of the person come on top.
+            namespace_id: In which name space.
+            repo_id: Public id of the repository; empty: at the name space itself.
+        """
+        if self.reach is not None:
+            return permission in self.reach.at(namespace_id, repo_id) | self.reach.everywhere
+        return self.may(_SCOPE_OF.get(permission, Scope.WRITE))
+
+    def identified(self) -> User:
+        """Return the person, whatever their token reaches; ``require_at`` comes after it.
 
         Raises:
             UnauthenticatedError: nobody is signed in.
@@ -64,6 +85,21 @@ class Viewer:
         if self.user is None:
             raise UnauthenticatedError("Sign in, or send an access token, to do this.")
         return self.user
+
+    def signed_in(self) -> User:
+        """Return the person. A fine-grained token does not stand for the whole of them.
+
+        Raises:
+            UnauthenticatedError: nobody is signed in.
+            MissingScopeError: the token is fine-grained.
+        """
+        user = self.identified()
+        if self.reach is not None:
+            raise MissingScopeError(
+                "A fine-grained token cannot do this. Use a token that reads or writes everything.",
+                scope=Scope.WRITE.value,
+            )
+        return user
 
     def require(self, scope: Scope) -> User:
         """Return the person if ``scope`` is covered.
@@ -80,9 +116,36 @@ class Viewer:
             )
         return user
 
+    def require_at(self, permission: Permission, namespace_id: int, repo_id: str = "") -> User:
+        """Return the person if ``permission`` is covered at one place; see ``allows``.
+
+        Raises:
+            UnauthenticatedError: nobody is signed in.
+            MissingScopeError: the token does not cover it there.
+        """
+        if self.reach is None:
+            return self.require(_SCOPE_OF.get(permission, Scope.WRITE))
+        if not self.allows(permission, namespace_id, repo_id):
+            raise MissingScopeError(
+                f"This token lacks the permission '{permission.value}' here. Give it that in your"
+                " settings.",
+                scope=permission.value,
+            )
+        return self.identified()
+
     @cached_property
-    def roles(self) -> dict[int, Role]:
-        """The person's role in each namespace they belong to, by namespace id. One query each."""
+    def reach(self) -> Reach | None:
+        """Where the token reaches; ``None``: it is not fine-grained, or there is none."""
+        if self.token is None or not self.token.is_fine_grained:
+            return None
+        return reach_of(self.token)
+
+    @cached_property
+    def person_roles(self) -> dict[int, Role]:
+        """The person's role in each namespace they belong to, by namespace id, whatever the token.
+
+        One query each.
+        """
         if self.user is None:
             return {}
         roles = dict.fromkeys(
@@ -94,13 +157,36 @@ class Viewer:
         roles.update({pk: Role(role) for pk, role in rows if pk is not None})
         return roles
 
+    @cached_property
+    def roles(self) -> dict[int, Role]:
+        """The person's role in each namespace the token reaches as a whole."""
+        if self.reach is None:
+            return self.person_roles
+        listed = self.reach.namespaces
+        return {pk: role for pk, role in self.person_roles.items() if pk in listed}
+
+    @property
+    def listed_repos(self) -> frozenset[str]:
+        """Public ids of the repositories a fine-grained token lists one by one."""
+        return frozenset(self.reach.repos) if self.reach is not None else frozenset()
+
     def role_in(self, namespace_id: int) -> Role | None:
-        """Return the role in one namespace, ``None`` for strangers."""
+        """Return the role in one namespace, ``None`` for strangers and where the token ends."""
         return self.roles.get(namespace_id)
 
+    def role_at(self, namespace_id: int, repo_id: str) -> Role | None:
+        """Return the role at one repository, ``None`` for strangers and where the token ends."""
+        if repo_id in self.listed_repos:
+            return self.person_roles.get(namespace_id)
+        return self.role_in(namespace_id)
+
+    def is_writer(self, namespace_id: int) -> bool:
+        """Whether the person's role lets them publish there; what the token covers comes on top."""
+        return self.person_roles.get(namespace_id) in _WRITERS
+
     def can_write(self, namespace_id: int) -> bool:
-        """Whether the person's role lets them publish there (the token's scope comes on top)."""
-        return self.role_in(namespace_id) in {Role.ADMIN, Role.WRITE}
+        """Whether role and token reach let them publish there (a token's scope comes on top)."""
+        return self.is_writer(namespace_id) and namespace_id in self.roles
 
 
 VISITOR = Viewer()

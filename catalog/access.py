@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-from accounts.models import Namespace, Scope
+from accounts.models import Namespace, Permission, Scope
 from accounts.viewer import Viewer
-from catalog.models import ModelRepo, RepoAlias, RepoRedirect
+from catalog.models import AccessRequest, ModelRepo, RepoAlias, RepoRedirect
 from store.core.errors import ForbiddenError, NotFoundError, StoreError
 
 
@@ -37,7 +37,30 @@ class RepoDisabledError(ForbiddenError):
     code = "repo_disabled"
 
 
-Action = Literal["read", "write", "admin"]
+class GatedRepoError(ForbiddenError):
+    """The repository's contents are for people its publisher let in, and this is none of them.
+
+    The message begins as hub clients expect it; their door adds where to ask.
+    """
+
+    code = "gated_repo"
+
+    def __init__(self, repo: ModelRepo) -> None:
+        super().__init__(
+            f"Access to model {repo.full_name} is restricted and you are not in the authorized"
+            " list.",
+            full_name=repo.full_name,
+            gate=repo.gate,
+        )
+
+
+Action = Literal["read", "write", "admin", "discuss"]
+
+_PERMISSION_OF: dict[Action, Permission] = {
+    "write": Permission.WRITE,
+    "admin": Permission.SETTINGS,
+    "discuss": Permission.DISCUSS,
+}
 
 
 def repo_for(viewer: Viewer, namespace: str, name: str, *, to: Action = "read") -> ModelRepo:
@@ -47,7 +70,8 @@ def repo_for(viewer: Viewer, namespace: str, name: str, *, to: Action = "read") 
         viewer: Who asks.
         namespace: A person's or organization's name.
         name: The repository's.
-        to: ``read`` what is in it, ``write`` to it, or ``admin``: rename, delete, settings.
+        to: ``read`` what is in it, ``write`` to it, ``admin``: rename, delete, settings, or
+            ``discuss`` it, which every person may who sees it.
 
     Raises:
         RepoNotFoundError: absent or hidden. Never "forbidden", which would confirm it exists.
@@ -79,10 +103,10 @@ def check_may(viewer: Viewer, repo: ModelRepo, *, to: Action) -> None:
     """
     if to == "read":
         return
-    viewer.signed_in()
-    if not viewer.can_write(repo.namespace_id):
+    viewer.identified()
+    if to != "discuss" and not viewer.is_writer(repo.namespace_id):
         raise ForbiddenError(f"You may not change {repo.full_name}. Ask its owner for access.")
-    viewer.require(Scope.WRITE)
+    viewer.require_at(_PERMISSION_OF[to], repo.namespace_id, repo.public_id)
 
 
 def can(viewer: Viewer, repo: ModelRepo, *, to: Action) -> bool:
@@ -92,6 +116,51 @@ def can(viewer: Viewer, repo: ModelRepo, *, to: Action) -> bool:
     except StoreError:
         return False
     return True
+
+
+def check_contents(viewer: Viewer, repo: ModelRepo) -> None:
+    """Refuse the contents of a visible repository: its files, and what a model makes of them.
+
+    Names, sizes, digests, history and the card are not contents.
+
+    Raises:
+        RepoDisabledError: it is taken down and the viewer is not staff.
+        GatedRepoError: the viewer has not been let in.
+    """
+    if repo.disabled_reason and not viewer.is_staff:
+        raise RepoDisabledError(
+            "This repository is disabled. Its page says why.", reason=repo.disabled_reason
+        )
+    if not passes_gate(viewer, repo):
+        raise GatedRepoError(repo)
+
+
+def may_see_contents(viewer: Viewer, repo: ModelRepo) -> bool:
+    """Whether ``check_contents`` would let it pass; for pages that show less without."""
+    return not (repo.disabled_reason and not viewer.is_staff) and passes_gate(viewer, repo)
+
+
+def passes_gate(viewer: Viewer, repo: ModelRepo) -> bool:
+    """Whether the gate is open to ``viewer``: the one place that knows.
+
+    Members of the owner pass whatever their role; everybody else by an accepted request. A
+    fine-grained token passes where it lists the repository, or reaches gated ones at all.
+    """
+    if repo.gate == ModelRepo.Gate.NONE:
+        return True
+    if viewer.role_at(repo.namespace_id, repo.public_id) is not None:
+        return True
+    reach = viewer.reach
+    if viewer.user is None or not (reach is None or reach.has_gated or _lists(viewer, repo)):
+        return False
+    if reach is not None and reach.has_gated and repo.namespace_id in viewer.person_roles:
+        return True
+    accepted = AccessRequest.objects.filter(status=AccessRequest.Status.ACCEPTED)
+    return accepted.filter(repo=repo, user=viewer.user).exists()
+
+
+def _lists(viewer: Viewer, repo: ModelRepo) -> bool:
+    return repo.public_id in viewer.listed_repos
 
 
 def namespace_for(viewer: Viewer, name: str) -> Namespace:
@@ -112,14 +181,15 @@ def publishing_namespace(viewer: Viewer, name: str | None) -> Namespace:
 
     Raises:
         UnauthenticatedError: nobody is signed in.
-        MissingScopeError: the token cannot write.
+        MissingScopeError: the token cannot write, or not there.
         ForbiddenError: it is not theirs, or does not exist: the answer does not tell.
     """
-    user = viewer.require(Scope.WRITE)
+    user = viewer.identified() if viewer.reach is not None else viewer.require(Scope.WRITE)
     rows = Namespace.objects.select_related("user", "organization")
     found = rows.filter(name__iexact=name or user.username).first()
-    if found is None or not viewer.can_write(found.pk):
+    if found is None or not viewer.is_writer(found.pk):
         raise ForbiddenError(f"You may not publish under {name}. Use your own name or a team's.")
+    viewer.require_at(Permission.WRITE, found.pk)
     return found
 
 

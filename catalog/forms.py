@@ -1,7 +1,14 @@
 """Forms of the catalog's pages."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from django import forms
 from django.utils.translation import gettext_lazy as _
+
+from catalog.cards.countries import COUNTRIES
+from catalog.cards.gate_form import MAX_ANSWER_CHARS, FieldKind, GateField, GateForm
+from catalog.models import ModelRepo
 
 
 class VisibilityForm(forms.Form):
@@ -12,6 +19,84 @@ class VisibilityForm(forms.Form):
         choices=[("false", _("Everybody")), ("true", _("Only its owners"))],
         coerce=lambda value: value == "true",
         widget=forms.RadioSelect,
+    )
+
+
+class GateSettingsForm(forms.Form):
+    """Who may download a model that everybody sees."""
+
+    gate = forms.ChoiceField(
+        label=_("Who can download it"),
+        choices=[
+            (ModelRepo.Gate.NONE.value, _("Everybody who sees it")),
+            (
+                ModelRepo.Gate.AUTO.value,
+                _("Whoever asks: you get their name, address and answers; they get it at once"),
+            ),
+            (ModelRepo.Gate.MANUAL.value, _("Whoever you let in: you answer each request")),
+        ],
+        widget=forms.RadioSelect,
+    )
+
+
+class GateQuestions(forms.Form):
+    """The questions of a gated model, as its card asks them.
+
+    It only shows them: what is an answer, ``catalog.services.gate_answers`` decides. Inputs are
+    numbered, since a question is no good name for one.
+    """
+
+    def __init__(
+        self,
+        gate: GateForm,
+        *,
+        given: Mapping[str, Any] | None = None,
+        wrong: Mapping[str, str] | None = None,
+    ) -> None:
+        """Show ``gate``; ``given`` are answers by question, ``wrong`` what is wrong with them."""
+        super().__init__(auto_id="gate_%s")
+        names = {field.label: f"q{number}" for number, field in enumerate(gate.fields)}
+        self.fields = {names[field.label]: _question(field) for field in gate.fields}
+        self.initial = {names[key]: value for key, value in (given or {}).items() if key in names}
+        if wrong:
+            self.errors_by_name = {names[key]: text for key, text in wrong.items() if key in names}
+            self._errors = forms.utils.ErrorDict(
+                {name: self.error_class([text]) for name, text in self.errors_by_name.items()}
+            )
+
+
+def _question(field: GateField) -> forms.Field:
+    label = field.label
+    if field.kind is FieldKind.CHECKBOX:
+        return forms.BooleanField(label=label)
+    if field.kind is FieldKind.DATE:
+        widget = forms.DateInput({"type": "date"})
+        return forms.CharField(label=label, widget=widget)
+    if field.kind is FieldKind.TEXT:
+        return forms.CharField(label=label, max_length=MAX_ANSWER_CHARS)
+    options = (
+        [(name, name) for name in sorted(COUNTRIES.values())]
+        if field.kind is FieldKind.COUNTRY
+        else list(field.options)
+    )
+    return forms.ChoiceField(label=label, choices=[("", _("Choose")), *options])
+
+
+def sent_answers(gate: GateForm, sent: Mapping[str, str]) -> dict[str, str]:
+    """Return what was sent by question: pages number their inputs, programs name them."""
+    return {
+        field.label: str(sent.get(field.label, sent.get(f"q{number}", "")))
+        for number, field in enumerate(gate.fields)
+    }
+
+
+class MemberNameForm(forms.Form):
+    """Somebody to let in."""
+
+    user = forms.CharField(
+        label=_("User name"),
+        max_length=42,
+        widget=forms.TextInput({"autocapitalize": "none", "spellcheck": "false"}),
     )
 
 

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from catalog.views import (
+    access,
     browse,
     changes,
     community,
@@ -12,6 +13,7 @@ from catalog.views import (
     publish,
     refs,
     storage,
+    tokens,
 )
 
 REPO = "<seg:ns>/<seg:name>"
@@ -22,6 +24,9 @@ urlpatterns = [
     path("search/suggest", browse.suggestions),
     path("publish", publish.publish_page),
     path("settings/storage", storage.storage_page),
+    path("settings/tokens/new", tokens.new_page),
+    path("settings/tokens/<int:token_id>", tokens.edit_page),
+    path("settings/access-requests", access.own_page),
     path(f"{REPO}/tree/<rev:rev>", listing.tree_page),
     path(f"{REPO}/tree/<rev:rev>/<file:path>", listing.tree_page),
     path(f"{REPO}/blob/<rev:rev>/<file:path>", listing.blob_page),
@@ -37,6 +42,10 @@ urlpatterns = [
     path(f"{REPO}/refs", refs.refs_page),
     path(f"{REPO}/settings", manage.settings_page),
     path(f"{REPO}/like", manage.like),
+    path(f"{REPO}/ask-access", access.ask_page),
+    path(f"{REPO}/ask-access/withdraw", access.withdraw),
+    path(f"{REPO}/access-requests", access.requests_page),
+    path(f"{REPO}/access-requests.csv", access.requests_table),
     path(f"{REPO}/upload/<rev:rev>", publish.upload_page),
     path(f"{REPO}/checks", publish.checks_page),
     path(f"{REPO}/staging", publish.stage),

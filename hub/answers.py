@@ -15,6 +15,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from accounts.viewer import Viewer
 from catalog.access import (
+    GatedRepoError,
     NamespaceNotFoundError,
     RepoDisabledError,
     RepoMovedError,
@@ -33,6 +34,7 @@ _CODES: dict[type[StoreError], str] = {
     NamespaceNotFoundError: "RepoNotFound",
     RevisionNotFoundError: "RevisionNotFound",
     EntryNotFoundError: "EntryNotFound",
+    GatedRepoError: "GatedRepo",
 }
 """The words clients branch on; never renamed."""
 
@@ -101,9 +103,9 @@ def error_answer(request: HttpRequest, viewer: Viewer, error: StoreError) -> Htt
     if isinstance(error, RepoMovedError):
         return _moved(request, error)
     status = error.status
-    if isinstance(error, RepoNotFoundError) and viewer.is_visitor:
+    if isinstance(error, RepoNotFoundError | GatedRepoError) and viewer.is_visitor:
         status = 401
-    message = DISABLED if isinstance(error, RepoDisabledError) else error.message
+    message = _message_of(request, error)
     answer = JsonResponse(json_error(request, error) | {"error": message}, status=status)
     _say(answer, message, always=request.method == "HEAD")
     answer["Cache-Control"] = "no-store"
@@ -152,6 +154,16 @@ def raw_path(request: HttpRequest) -> str:
     path = request.path_info.replace(ENCODED_SLASH, "\0")
     raw: str = request.META.get("RAW_URI") or quote(path, safe="/").replace("%00", "%2F")
     return raw.split("?", 1)[0]
+
+
+def _message_of(request: HttpRequest, error: StoreError) -> str:
+    """Return the sentence clients show, in the contract's words where it has some."""
+    if isinstance(error, RepoDisabledError):
+        return DISABLED
+    if isinstance(error, GatedRepoError):
+        page = f"{origin(request)}/{error.extra['full_name']}"
+        return f"{error.message} Visit {page} to ask for access."
+    return error.message
 
 
 def _code_of(error: StoreError) -> str:

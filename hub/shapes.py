@@ -6,7 +6,9 @@ from typing import Any
 from accounts.models import AccessToken, Organization, User
 from catalog.formats.kinds import Kind
 from catalog.history.trees import Entry
-from catalog.models import Commit, FileScan, Listing, ModelRepo
+from catalog.models import AccessRequest, Commit, FileScan, Listing, ModelRepo
+from catalog.services.access_lists import email_of
+from catalog.services.token_reach import places_of
 from store.core.clock import iso
 
 
@@ -23,7 +25,7 @@ def whoami(user: User, token: AccessToken | None) -> dict[str, Any]:
         "id": user.public_id,
         "name": user.username,
         "fullname": user.display_name,
-        "email": user.email,
+        "email": user.email if shows_email(token) else None,
         "emailVerified": True,
         "canPay": False,
         "isPro": False,
@@ -33,15 +35,64 @@ def whoami(user: User, token: AccessToken | None) -> dict[str, Any]:
         "orgs": [_org(item.organization, item.role) for item in memberships],
     }
     if token is not None:
-        access = {
+        access: dict[str, Any] = {
             "displayName": token.name,
             "role": token.role,
             "createdAt": iso(token.created_at),
         }
         if token.expires_at is not None:
             access["expiresAt"] = iso(token.expires_at)
+        if token.is_fine_grained:
+            access["fineGrained"] = fine_grained(token)
         body["auth"] = {"type": "access_token", "accessToken": access}
     return body
+
+
+def userinfo(base: str, user: User, token: AccessToken | None) -> dict[str, Any]:
+    """Who the person is, in the words of OpenID Connect and the hub."""
+    memberships = user.memberships.select_related("organization").order_by("organization__name")
+    body: dict[str, Any] = {
+        "sub": user.public_id,
+        "name": user.display_name,
+        "preferred_username": user.username,
+        "profile": f"{base}/{user.username}",
+        "picture": f"{base}{avatar(user.username)}",
+        "isPro": False,
+        "orgs": [
+            {
+                "sub": item.organization.public_id,
+                "name": item.organization.display_name,
+                "preferred_username": item.organization.name,
+                "picture": f"{base}{avatar(item.organization.name)}",
+                "isEnterprise": False,
+                "roleInOrg": item.role,
+            }
+            for item in memberships
+        ],
+    }
+    if shows_email(token):
+        body |= {"email": user.email, "email_verified": True}
+    return body
+
+
+def shows_email(token: AccessToken | None) -> bool:
+    """Whether the person agreed that this program learns their address."""
+    return token is None or token.session is None or token.session.shows_email
+
+
+def fine_grained(token: AccessToken) -> dict[str, Any]:
+    """What a fine-grained token reaches."""
+    return {
+        "canReadGatedRepos": token.reaches_gated,
+        "global": list(token.global_permissions),
+        "scoped": [
+            {
+                "entity": {"_id": place.public_id, "type": place.kind, "name": place.name},
+                "permissions": [permission.value for permission in place.permissions],
+            }
+            for place in places_of(token)
+        ],
+    }
 
 
 def _org(organization: Organization, role: str) -> dict[str, Any]:
@@ -175,6 +226,31 @@ def gated(repo: ModelRepo) -> str | bool:
 def trending(listing: Listing) -> int:
     """The trending score, a whole number on the wire."""
     return round(listing.trending)
+
+
+def person(user: User) -> dict[str, Any]:
+    """Somebody, as others see them."""
+    return {
+        "_id": user.public_id,
+        "user": user.username,
+        "fullname": user.display_name,
+        "avatarUrl": avatar(user.username),
+        "type": "user",
+        "isPro": False,
+    }
+
+
+def access_request(request: AccessRequest) -> dict[str, Any]:
+    """A request for a gated model, as its publisher sees it."""
+    body: dict[str, Any] = {
+        "requestId": request.public_id,
+        "status": request.status,
+        "timestamp": iso(request.asked_at),
+        "user": person(request.user) | optional(email=email_of(request)),
+    }
+    if request.decided_by is not None:
+        body["grantedBy"] = person(request.decided_by)
+    return body | optional(fields=dict(request.answers), rejectionReason=request.reason)
 
 
 def list_item(repo: ModelRepo, listing: Listing) -> dict[str, Any]:

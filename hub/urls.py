@@ -4,6 +4,7 @@ from django.urls import URLPattern, path, re_path
 
 from hub.answers import HubView
 from hub.views import (
+    access_requests,
     aliases,
     commit,
     compare,
@@ -13,6 +14,7 @@ from hub.views import (
     info,
     lfs,
     models,
+    oauth,
     others,
     preupload,
     refs,
@@ -58,6 +60,10 @@ XET = [
 urlpatterns = [
     *XET,
     path("api/whoami-v2", identity.whoami),
+    path("oauth/device", oauth.device),
+    path("oauth/token", oauth.token),
+    path("oauth/userinfo", oauth.userinfo),
+    path(".well-known/openid-configuration", oauth.configuration),
     path("api/agent-harnesses", identity.agent_harnesses),
     path("api/telemetry/<path:topic>", identity.telemetry),
     path("api/models-tags-by-type", vocabulary.tags_by_type),
@@ -102,6 +108,11 @@ urlpatterns = [
     path(f"{API}/discussions/<int:number>/pin", discussions.pin),
     path("uploads", uploads.receive),
     path("uploads/<seg:name>", uploads.send),
+    path(f"{API}/user-access-request/handle", access_requests.handle),
+    path(f"{API}/user-access-request/grant", access_requests.grant),
+    path(f"{API}/user-access-request/cancel", access_requests.cancel),
+    path(f"{API}/user-access-request/batch", access_requests.batch),
+    path(f"{API}/user-access-request/<seg:status>", access_requests.requests),
     path(f"{API}/branch/<file:ref>", refs.branch),
     path(f"{API}/tag/<file:rev>", refs.tag),
     path(f"{API}/super-squash/<file:ref>", storage.super_squash),
@@ -122,7 +133,7 @@ urlpatterns = [
     re_path(
         r"^api/models/(?P<alias>[^/]+)/"
         r"(?:revision|tree|commits|refs|paths-info|preupload|commit|branch|tag|auth-check"
-        r"|discussions|xet-read-token|xet-write-token)(?:/|$)",
+        r"|discussions|user-access-request|xet-read-token|xet-write-token)(?:/|$)",
         aliases.by_alias,
     ),
     re_path(r"^(?P<alias>[^/]+)/(?:resolve|raw)/[^/]+/.+$", aliases.by_alias),

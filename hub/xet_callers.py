@@ -48,7 +48,7 @@ class XetCaller:
     @property
     def user(self) -> User:
         """The person. Tokens that write always have one."""
-        return self.viewer.signed_in()
+        return self.viewer.identified()
 
     @property
     def charged_to(self) -> Namespace:

@@ -73,10 +73,25 @@ def set_theme(request: HttpRequest) -> HttpResponse:
     return answer
 
 
+_GATE = """\
+extra_gated_heading: Tell us who you are
+extra_gated_prompt: |
+  You agree **not** to use this model to harm people.
+extra_gated_fields:
+  Company: text
+  Country: country
+  Date of birth: date_picker
+  I will use it for:
+    type: select
+    options: [Research, Teaching, {label: Something else, value: other}]
+  I agree to the license: checkbox
+extra_gated_button_content: Agree and ask"""
+
+
 @require_safe
 def guide(request: HttpRequest) -> HttpResponse:
     """Show how to download, load and publish with the tools people have."""
-    return render(request, "guide.html", {"python": _PYTHON})
+    return render(request, "guide.html", {"python": _PYTHON, "gate_example": _GATE})
 
 
 @require_safe

@@ -97,6 +97,14 @@ def duplicate_repo(context: JobContext) -> dict[str, Any]:
     }
 
 
+def send_access_letter(context: JobContext) -> dict[str, Any]:
+    """Write a letter about access to a gated model and send it."""
+    from catalog.services import access_letters
+
+    args = context.claim.job.args
+    return {"sent": access_letters.send(args["letter"], args["ident"], args["language"])}
+
+
 def refresh_trends(_context: JobContext) -> dict[str, Any]:
     """Work out anew what is trending."""
     from catalog.search import trends
@@ -143,6 +151,7 @@ HANDLERS: Mapping[JobName, Handler] = {
     JobName.COLLECT_GARBAGE: collect_garbage,
     JobName.SPREAD_EVENT: spread_event,
     JobName.DUPLICATE_REPO: duplicate_repo,
+    JobName.SEND_ACCESS_LETTER: send_access_letter,
     JobName.REFRESH_TRENDS: refresh_trends,
     JobName.FLUSH_DOWNLOADS: flush_downloads,
     JobName.REFRESH_DOWNLOADS: refresh_downloads,

@@ -32,11 +32,13 @@ def sweep() -> None:
 
 @app.task(name="workers.forget_old")
 def forget_old() -> None:
-    """Delete what is kept for a time only: ended jobs, and people's generations."""
+    """Delete what is kept for a time only: ended jobs, people's generations, ended logins."""
+    from accounts.services import oauth
     from inference.services import retention
 
     logger.info("%s ended jobs deleted", jobs.prune())
     logger.info("%s old generations deleted", retention.forget_old())
+    logger.info("%s secrets of ended logins deleted", oauth.prune())
 
 
 @app.task(name="workers.flush_downloads")

@@ -9,6 +9,7 @@ _TOKEN: dict[str, Any] = {
     "name": "laptop",
     "tail": "x9Qk",
     "scopes": ["write"],
+    "is_fine_grained": False,
     "created_at": "2026-11-24T02:19:05.471377Z",
     "expires_at": None,
     "last_used_at": None,

@@ -29,6 +29,9 @@ class TokenOut(serializers.Serializer[Any]):
     name = serializers.CharField()
     tail = serializers.CharField(help_text="The last characters, to recognize it by.")
     scopes = serializers.ListField(child=serializers.ChoiceField(choices=Scope.choices))
+    is_fine_grained = serializers.BooleanField(
+        help_text="It has no scopes; its settings page says what it reaches."
+    )
     created_at = serializers.DateTimeField()
     expires_at = serializers.DateTimeField(allow_null=True)
     last_used_at = serializers.DateTimeField(allow_null=True)

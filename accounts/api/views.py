@@ -32,7 +32,7 @@ class MeView(APIView):
     @extend_schema(operation_id="me", summary="Who am I", responses=MeOut, examples=[examples.ME])
     def get(self, request: Request) -> Response:
         """Answer the person behind the token or the session."""
-        return Response(MeOut(viewer(request).signed_in()).data)
+        return Response(MeOut(viewer(request).identified()).data)
 
 
 class TokensView(APIView):

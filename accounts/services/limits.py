@@ -25,6 +25,9 @@ RESET_ADDRESS = Window("reset-address", quota=20, window_s=86400)
 RESET_PERSON = Window("reset-person", quota=5, window_s=86400)
 PASSWORD_CHECK = Window("password-check", quota=10, window_s=300)
 """For asking the password again inside a session, which may be somebody else's."""
+DEVICE_LOGINS = Window("device-logins", quota=60, window_s=3600)
+USER_CODES = Window("user-codes", quota=30, window_s=300)
+ACCESS_REQUESTS = Window("access-requests", quota=60, window_s=3600)
 
 SITE = "all"
 
@@ -127,6 +130,36 @@ def count_comment(user_id: int) -> None:
     if quota := settings.ENV.user_comments_per_day:
         with _in_words(_("You wrote very much today.")):
             hit(Window("comments", quota=quota, window_s=86400), str(user_id))
+
+
+def count_device_login(address: str) -> None:
+    """Count a program that asks to be let in.
+
+    Raises:
+        RateLimitedError: too many from this address.
+    """
+    with _in_words(_("Too many logins were started from your network.")):
+        hit(DEVICE_LOGINS, address)
+
+
+def count_user_code(user_id: int) -> None:
+    """Count a code somebody typed, before it is looked for.
+
+    Raises:
+        RateLimitedError: too many.
+    """
+    with _in_words(_("Too many codes.")):
+        hit(USER_CODES, str(user_id))
+
+
+def count_access_request(user_id: int) -> None:
+    """Count a request for a gated model: each is a letter in somebody's mailbox.
+
+    Raises:
+        RateLimitedError: too many in this hour.
+    """
+    with _in_words(_("Too many requests for access.")):
+        hit(ACCESS_REQUESTS, str(user_id))
 
 
 def person_key(user_id: int | None, typed: str) -> str:

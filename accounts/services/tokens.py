@@ -4,13 +4,16 @@ import hashlib
 import secrets
 import string
 import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.db.models import Q
+from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts.models import AccessToken, Scope, User
+from accounts.models import AccessToken, Permission, Scope, TokenGrant, User
 from accounts.services.audit import record
 from accounts.viewer import Viewer
 from store.core.errors import BadCredentialsError, InvalidError, NotFoundError
@@ -21,6 +24,26 @@ _ALPHABET = string.ascii_letters + string.digits
 _RANDOM_CHARS = 30  # 178 bits of chance
 _CHECK_CHARS = 4
 _LAST_USED_STEP = timedelta(minutes=1)
+MAX_GRANTS = 100
+"""Places one fine-grained token lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewReach:
+    """What a fine-grained token is to reach; see ``catalog.services.token_reach``."""
+
+    namespaces: Mapping[int, frozenset[Permission]] = field(default_factory=dict)
+    """By id of a name space."""
+    repos: Mapping[str, frozenset[Permission]] = field(default_factory=dict)
+    """By public id of a repository."""
+    everywhere: frozenset[Permission] = frozenset()
+    """At most ``DISCUSS``."""
+    has_gated: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing at all: such a token would be of no use."""
+        return not (self.namespaces or self.repos or self.everywhere or self.has_gated)
 
 
 def _check(body: str) -> str:
@@ -32,15 +55,18 @@ def _check(body: str) -> str:
     return out
 
 
-def _digest(text: str) -> str:
+def digest_of(text: str) -> str:
+    """Return what is kept of a secret."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+@transaction.atomic
 def create_token(
     user: User,
     *,
     name: str,
     scopes: list[Scope],
+    reach: NewReach | None = None,
     expires_at: datetime | None = None,
     address: str = "",
 ) -> tuple[AccessToken, str]:
@@ -49,7 +75,8 @@ def create_token(
     Args:
         user: Whose it is.
         name: What the person will recognize it by, 1 to 96 characters.
-        scopes: At least one.
+        scopes: At least one; none for a fine-grained token.
+        reach: Makes it fine-grained.
         expires_at: When it stops working; ``None``: when it is revoked.
         address: The caller's IP address, for the audit trail.
 
@@ -57,25 +84,24 @@ def create_token(
         The row, and the text, which exists nowhere else.
 
     Raises:
-        InvalidError: no name, no scope, or an expiry in the past.
+        InvalidError: no name, no scope, nothing to reach, or an expiry in the past.
     """
-    name = name.strip()
-    if not 1 <= len(name) <= 96:
-        raise InvalidError(_("Give the token a name of 1 to 96 characters."))
-    if not scopes:
+    name = _checked_name(name)
+    if reach is None and not scopes:
         raise InvalidError(_("Choose at least one scope."))
-    if expires_at is not None and expires_at <= timezone.now():
-        raise InvalidError(_("The expiry lies in the past."))
-    body = "".join(secrets.choice(_ALPHABET) for _place in range(_RANDOM_CHARS))
-    text = PREFIX + body + _check(body)
+    _check_expiry(expires_at)
+    text = new_secret()
     token = AccessToken.objects.create(
         user=user,
         name=name,
-        digest=_digest(text),
+        digest=digest_of(text),
         tail=text[-4:],
-        scopes=sorted({Scope(scope).value for scope in scopes}),
+        scopes=[] if reach else sorted({Scope(scope).value for scope in scopes}),
+        is_fine_grained=reach is not None,
         expires_at=expires_at,
     )
+    if reach is not None:
+        _set_reach(token, reach)
     record(
         "token.create",
         actor=user,
@@ -85,6 +111,107 @@ def create_token(
         scopes=token.scopes,
     )
     return token, text
+
+
+def _check_expiry(expires_at: datetime | None) -> None:
+    if expires_at is not None and expires_at <= timezone.now():
+        raise InvalidError(_("The expiry lies in the past."))
+
+
+@transaction.atomic
+def change_reach(
+    user: User, token_id: int, *, name: str, reach: NewReach, address: str = ""
+) -> AccessToken:
+    """Change the name of a fine-grained token and what it reaches; its secret stays.
+
+    Raises:
+        NotFoundError: the person has no such token in use.
+        InvalidError: no name, or nothing to reach.
+    """
+    token = _in_use(user, token_id).filter(is_fine_grained=True).select_for_update().first()
+    if token is None:
+        raise NotFoundError(_("You have no such token."))
+    token.name = _checked_name(name)
+    token.save(update_fields=["name"])
+    _set_reach(token, reach)
+    record(
+        "token.change",
+        actor=user,
+        subject=token.name,
+        namespace=user.namespace,
+        address=address,
+    )
+    return token
+
+
+@transaction.atomic
+def rotate_token(user: User, token_id: int, *, address: str = "") -> tuple[AccessToken, str]:
+    """Give a token another secret; the old one is dead at once. Rights and expiry stay.
+
+    Returns:
+        The row, and the new text, which exists nowhere else.
+
+    Raises:
+        NotFoundError: the person has no such token in use.
+    """
+    token = _in_use(user, token_id).select_for_update().first()
+    if token is None or not token.is_usable:
+        raise NotFoundError(_("You have no such token."))
+    text = new_secret()
+    token.digest, token.tail, token.last_used_at = digest_of(text), text[-4:], None
+    token.save(update_fields=["digest", "tail", "last_used_at"])
+    record(
+        "token.rotate",
+        actor=user,
+        subject=token.name,
+        namespace=user.namespace,
+        address=address,
+    )
+    return token, text
+
+
+def _in_use(user: User, token_id: int) -> QuerySet[AccessToken]:
+    """Keep a token if it can be changed; those of browser logins are the programs' affair."""
+    return AccessToken.objects.filter(user=user, pk=token_id, revoked_at=None, session__isnull=True)
+
+
+def _checked_name(name: str) -> str:
+    name = name.strip()
+    if not 1 <= len(name) <= 96:
+        raise InvalidError(_("Give the token a name of 1 to 96 characters."))
+    return name
+
+
+def _set_reach(token: AccessToken, reach: NewReach) -> None:
+    if reach.is_empty:
+        raise InvalidError(_("Choose at least one thing the token may do."))
+    if len(reach.namespaces) + len(reach.repos) > MAX_GRANTS:
+        raise InvalidError(_("A token lists at most %(most)d places.") % {"most": MAX_GRANTS})
+    if not reach.everywhere <= {Permission.DISCUSS}:
+        raise InvalidError(_("Only taking part in discussions can be allowed everywhere."))
+    token.global_permissions = sorted(reach.everywhere)
+    token.reaches_gated = reach.has_gated
+    token.save(update_fields=["global_permissions", "reaches_gated"])
+    token.grants.all().delete()
+    rows = [
+        TokenGrant(token=token, namespace_id=pk, permissions=_with_reading(held))
+        for pk, held in reach.namespaces.items()
+    ]
+    rows += [
+        TokenGrant(token=token, repo_id=public_id, permissions=_with_reading(held))
+        for public_id, held in reach.repos.items()
+    ]
+    TokenGrant.objects.bulk_create(rows)
+
+
+def _with_reading(held: frozenset[Permission]) -> list[str]:
+    return sorted(held | {Permission.READ})
+
+
+def new_secret() -> str:
+    """Return the text of a new token."""
+    body = "".join(secrets.choice(_ALPHABET) for _place in range(_RANDOM_CHARS))
+    return PREFIX + body + _check(body)
 
 
 def authenticate(text: str, *, address: str = "") -> Viewer:
@@ -99,7 +226,8 @@ def authenticate(text: str, *, address: str = "") -> Viewer:
         raise refusal
     if _check(body[:_RANDOM_CHARS]) != body[_RANDOM_CHARS:]:
         raise refusal
-    token = AccessToken.objects.select_related("user").filter(digest=_digest(text)).first()
+    rows = AccessToken.objects.select_related("user", "session")
+    token = rows.filter(digest=digest_of(text)).first()
     if token is None or not token.is_usable or not token.user.is_active:
         raise refusal
     _touch(token)

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.models import Scope, User
+from accounts.models import Permission, User
 from accounts.viewer import Viewer
 from catalog.content.ownership import grant, owned_size
 from catalog.content.quotas import charged_for, check_room
@@ -47,14 +47,15 @@ def reserve(
 ) -> Upload:
     """Open an upload, or return the open one of this person for this content.
 
-    Any reader may upload objects; what protects the repository is the commit.
+    Any reader may upload objects; what protects the repository is the commit. A fine-grained
+    token needs to write, or to discuss, in this very repository.
 
     Raises:
         UnauthenticatedError, MissingScopeError: nobody is signed in; the token only reads.
         TooLargeError: the file, or the number of open uploads, is over its limit.
         StorageQuotaError: whoever is charged has no room left.
     """
-    user = viewer.require(Scope.WRITE)
+    user = check_may_upload(viewer, repo)
     if size_bytes > settings.ENV.max_file_bytes:
         raise TooLargeError(
             f"A file has at most {settings.ENV.max_file_bytes} bytes. Split the weights.",
@@ -94,6 +95,17 @@ def _open(repo: ModelRepo, user: User, sha256: str, size_bytes: int, *, in_parts
     if not is_new and plan_id:  # somebody was faster with the same file
         storage().abort(UploadPlan(plan_id, Digest(sha256), size_bytes, part_bytes))
     return upload
+
+
+def check_may_upload(viewer: Viewer, repo: ModelRepo) -> User:
+    """Return the person if their session or token may bring large files to ``repo``.
+
+    Raises:
+        UnauthenticatedError, MissingScopeError: nobody is signed in; the token may not.
+    """
+    if viewer.allows(Permission.DISCUSS, repo.namespace_id, repo.public_id):
+        return viewer.identified()
+    return viewer.require_at(Permission.WRITE, repo.namespace_id, repo.public_id)
 
 
 def plan_of(upload: Upload) -> UploadPlan:

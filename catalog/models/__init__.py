@@ -1,5 +1,6 @@
 """Tables of the catalog, one module a subject."""
 
+from catalog.models.access_requests import AccessRequest, AccessRequestChange
 from catalog.models.content import LfsObject, RepoLfsObject, StagedFile, Upload
 from catalog.models.discussions import (
     Attachment,
@@ -23,6 +24,8 @@ from catalog.models.walks import StorageWalk
 from catalog.models.xet import DedupChunk, XetClaim, XetFile, XetFileXorb, Xorb
 
 __all__ = [
+    "AccessRequest",
+    "AccessRequestChange",
     "Attachment",
     "BaseModelLink",
     "CommentVersion",

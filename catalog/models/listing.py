@@ -165,6 +165,10 @@ class ModelCard(models.Model):
     """The README without its front matter."""
     html = models.TextField(blank=True)
     toc = models.JSONField(default=list)
+    gate_form = models.JSONField(default=dict)
+    """What people who ask for access are asked: ``GateForm.to_json()``."""
+    gate_html = models.TextField(blank=True)
+    """What people who ask for access must read first (``extra_gated_prompt``), as safe HTML."""
     renderer_version = models.CharField(max_length=24, blank=True)
     config = models.JSONField(default=dict)
     """The part of config.json and its fellows that clients and pages show."""

@@ -17,11 +17,19 @@ class RepoQuerySet(models.QuerySet["ModelRepo"]):
     """Questions other rooms may ask; chainable, read-only, no side effects."""
 
     def visible_to(self, viewer: Viewer) -> Self:
-        """Keep what ``viewer`` may know about: public repositories and their own namespaces'."""
-        public = Q(is_private=False)
-        if viewer.is_visitor or not viewer.roles:
-            return self.filter(public)
-        return self.filter(public | Q(namespace_id__in=list(viewer.roles)))
+        """Keep what ``viewer`` may know about: public repositories and their own namespaces'.
+
+        A fine-grained token knows of the private ones it lists, and of no other.
+        """
+        known = Q(is_private=False)
+        if viewer.is_visitor:
+            return self.filter(known)
+        if viewer.roles:
+            known |= Q(namespace_id__in=list(viewer.roles))
+        if viewer.listed_repos:
+            mine = Q(namespace_id__in=list(viewer.person_roles))
+            known |= mine & Q(public_id__in=viewer.listed_repos)
+        return self.filter(known)
 
     def named(self, namespace: str, name: str) -> Self:
         """Keep the repository of this id, whatever the case of its letters."""

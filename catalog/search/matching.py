@@ -6,6 +6,7 @@ from django.db import connection
 from pyroaring import BitMap
 
 from accounts.viewer import Viewer
+from catalog.models import ModelRepo
 from catalog.search.documents import question_sql, question_words
 from catalog.search.fields import FIELDS, MEASURE, MEASURES
 from catalog.search.index import FacetIndex, current_index
@@ -44,6 +45,7 @@ class Matches:
 def match(viewer: Viewer, query: SearchQuery) -> Matches:
     """Find what matches ``query`` among what ``viewer`` may know of."""
     roles = list(viewer.roles)  # a query, when it is the first time: before the lock
+    listed = listed_one_by_one(viewer)
     index = current_index()
     conditions = _asked(index, query)
     with index.lock:
@@ -53,9 +55,17 @@ def match(viewer: Viewer, query: SearchQuery) -> Matches:
             if values := query.chosen(each.name):
                 held = index.having(each.name, values, needs_all=each.needs_all)
                 conditions[each.name] = held
-        visible = index.visible(roles)
+        visible = index.visible(roles) | listed
     wanted = BitMap.intersection(visible, *conditions.values())
     return Matches(index, visible, conditions, wanted)
+
+
+def listed_one_by_one(viewer: Viewer) -> BitMap:
+    """Return the private repositories a fine-grained token lists by themselves."""
+    if not viewer.listed_repos:
+        return BitMap()
+    rows = ModelRepo.objects.visible_to(viewer).filter(public_id__in=viewer.listed_repos)
+    return BitMap(rows.values_list("pk", flat=True))
 
 
 def named(index: FacetIndex, query: SearchQuery) -> BitMap:

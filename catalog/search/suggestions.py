@@ -10,7 +10,7 @@ from accounts.viewer import Viewer
 from catalog.models import Listing, ListingText, ModelRepo
 from catalog.search.documents import question_words
 from catalog.search.index import current_index
-from catalog.search.matching import name_part, prefixed
+from catalog.search.matching import listed_one_by_one, name_part, prefixed
 from catalog.search.ordering import RELEVANCE, SORTS, page_of
 
 MOST = 8
@@ -31,10 +31,10 @@ def suggest(viewer: Viewer, text: str) -> list[str]:
     words = _NO_WORD.sub(" ", question_words(typed)).split()
     if not words:
         return []
-    roles = list(viewer.roles)
+    roles, listed = list(viewer.roles), listed_one_by_one(viewer)
     index = current_index()
     with index.lock:
-        visible = index.visible(roles)
+        visible = index.visible(roles) | listed
     popular = SORTS[RELEVANCE]
     begun = prefixed(index, words) & visible
     ids = [place.repo_id for place in page_of(popular, begun, after=None, limit=MOST)]

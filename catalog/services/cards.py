@@ -1,17 +1,22 @@
 """Reading the card of a revision."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from catalog.cards.front_matter import Card, FrontMatterError
 from catalog.cards.front_matter import read_card as parse_card
+from catalog.cards.gate_form import read_gate_form
 from catalog.cards.metadata import CardMetadata, read_metadata
-from catalog.cards.rendering import RENDERER_VERSION, render_card
+from catalog.cards.rendering import ID_PREFIX, RENDERER_VERSION, render_card
 from catalog.history.trees import Entry, read_blob
 from catalog.models import ModelRepo
 
 CARD = "README.md"
 MAX_BYTES = 512 * 1024
+
+_HEADING_ID = re.compile(rf' id="{ID_PREFIX}[^"]*"')
+"""The prompt of a gate stands beside the card, whose headings may have the same ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +49,19 @@ def read_card(repo: ModelRepo, entries: list[Entry]) -> ReadCard:
     """Read and render the README among ``entries``. A broken one becomes a warning."""
     card, warnings = read_front(repo, entries)
     metadata = read_metadata(card.data)
-    base = f"/{repo.full_name}"
-    rendered = render_card(
-        card.body, file_base=f"{base}/resolve/main/", page_base=f"{base}/blob/main/"
-    )
+    gate = read_gate_form(card.data)
+    bases = {"file_base": f"/{repo.full_name}/resolve/main/"}
+    bases["page_base"] = f"/{repo.full_name}/blob/main/"
+    rendered = render_card(card.body, **bases)
     columns = {
         "data": card.data,
         "model_index": metadata.model_index,
-        "warnings": [*warnings, *metadata.warnings],
+        "warnings": [*warnings, *metadata.warnings, *gate.warnings],
         "body": card.body,
         "html": rendered.html,
         "toc": [heading.as_dict() for heading in rendered.toc],
+        "gate_form": gate.to_json(),
+        "gate_html": _HEADING_ID.sub("", render_card(gate.prompt, **bases).html),
         "renderer_version": RENDERER_VERSION,
     }
     return ReadCard(metadata, rendered.summary, columns)

@@ -120,7 +120,7 @@ def publish(
             edit=_editing(prepared),
             title=title,
             message=message,
-            author=viewer.signed_in().username,
+            author=viewer.identified().username,
             expected_parent=expected_parent,
         )
         charge_git(repo, store.written_bytes + written.new_bytes, pull=payer_of(viewer, pull))

@@ -74,7 +74,7 @@ def create_repo(viewer: Viewer, new: NewRepo) -> ModelRepo:
     if new.license and new.license not in LICENSES:
         raise InvalidError(f'"license" must be one of [{", ".join(sorted(LICENSES))}]')
     namespace = publishing_namespace(viewer, new.namespace)
-    user = viewer.signed_in()
+    user = viewer.identified()
     is_private = new.is_private
     if is_private is None:
         owner = namespace.owner

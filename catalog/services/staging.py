@@ -45,7 +45,7 @@ def stage(viewer: Viewer, repo: ModelRepo, *, path: str, size_bytes: int) -> Sta
     """
     check_may(viewer, repo, to="write")
     check_path(path)
-    user = viewer.signed_in()
+    user = viewer.identified()
     if not 0 <= size_bytes <= settings.ENV.max_file_bytes:
         raise TooLargeError(f"A file has at most {settings.ENV.max_file_bytes} bytes.")
     mine = StagedFile.objects.filter(repo=repo, user=user)

@@ -40,12 +40,16 @@ class _Target(NamedTuple):
 
     @property
     def token_line(self) -> str:
-        """What a shell needs first, for a private model."""
-        return f"export HF_TOKEN={TOKEN}\n" if self.repo.is_private else ""
+        """What a shell needs first, for a private or gated model."""
+        return f"export HF_TOKEN={TOKEN}\n" if self.needs_token else ""
 
     @property
     def curl_header(self) -> str:
-        return ' -H "Authorization: Bearer $HF_TOKEN"' if self.repo.is_private else ""
+        return ' -H "Authorization: Bearer $HF_TOKEN"' if self.needs_token else ""
+
+    @property
+    def needs_token(self) -> bool:
+        return self.repo.is_private or self.repo.gate != ModelRepo.Gate.NONE
 
 
 def snippets(origin: str, repo: ModelRepo, facts: Mapping[str, Any]) -> list[Snippet]:
@@ -94,7 +98,7 @@ def _other_model(target: _Target) -> str:
 def _transformers(target: _Target, names: str) -> str:
     """The lines before the first call: the library reads its settings when it is imported."""
     more = " gguf" if target.weights.endswith(".gguf") else ""
-    token = f'os.environ["HF_TOKEN"] = "{TOKEN}"\n' if target.repo.is_private else ""
+    token = f'os.environ["HF_TOKEN"] = "{TOKEN}"\n' if target.needs_token else ""
     return (
         f"# pip install transformers torch{more}\n"
         "import os\n\n"
@@ -113,7 +117,7 @@ def _hf(target: _Target) -> str:
 
 
 def _huggingface_hub(target: _Target) -> str:
-    token = f', token="{TOKEN}"' if target.repo.is_private else ""
+    token = f', token="{TOKEN}"' if target.needs_token else ""
     return (
         "from huggingface_hub import snapshot_download\n\n"
         f'print(snapshot_download("{target.name}", endpoint="{target.origin}"{token}))'
@@ -131,7 +135,7 @@ def _git_lfs(target: _Target) -> str:
     """The pointer of the file, exchanged for its bytes."""
     file = shlex.quote(target.weights.rpartition("/")[2])
     header = ""
-    if target.repo.is_private:
+    if target.needs_token:
         header = f' -c "http.{target.origin}.extraHeader=Authorization: Bearer $HF_TOKEN"'
     return (
         f"{target.token_line}"

@@ -35,7 +35,7 @@ def commit_page(request: HttpRequest, ns: str, name: str, oid: str) -> HttpRespo
         changes = changes_between(repo, commit.parent_oid, commit.oid)
         context |= _shown(
             viewer_of(request),
-            repo,
+            context,
             changes,
             old=(commit.parent_oid, commit.parent_oid),
             new=(commit.oid, commit.oid),
@@ -68,7 +68,7 @@ def compare_page(request: HttpRequest, ns: str, name: str) -> HttpResponse:
         else:
             context |= _shown(
                 viewer_of(request),
-                repo,
+                context,
                 changes_between(repo, old_oid, new_oid),
                 old=(old, old_oid),
                 new=(context["new"], new_oid),
@@ -78,7 +78,7 @@ def compare_page(request: HttpRequest, ns: str, name: str) -> HttpResponse:
 
 def _shown(
     viewer: Viewer,
-    repo: ModelRepo,
+    head: dict[str, Any],
     changes: list[Change],
     *,
     old: tuple[str, str],
@@ -86,8 +86,13 @@ def _shown(
 ) -> dict[str, Any]:
     """Return what both pages show of ``changes``, with links to each file's last state.
 
-    ``old`` and ``new`` are how the reader names each side, and its commit.
+    ``old`` and ``new`` are how the reader names each side, and its commit. Whoever may not see the
+    contents sees the names of the files alone.
     """
+    repo: ModelRepo = head["repo"]
+    if not head["is_open"]:
+        names = [change.path for change in changes[:MAX_NAMED]]
+        return {"diffs": [], "more": names, "total": len(changes)}
     diffs = lines_of(viewer, repo, changes[:MAX_FILES], old=old, new=new)
     base = f"/{repo.full_name}/blob"
     hrefs = [

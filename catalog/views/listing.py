@@ -9,11 +9,20 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from accounts.viewer import Viewer
-from catalog.access import RepoMovedError, can, repo_for
+from catalog.access import RepoMovedError, can, may_see_contents, repo_for
 from catalog.history import log
 from catalog.history.refs import DEFAULT_BRANCH, HEADS, TAGS, resolve
 from catalog.history.trees import Entry, find_entry, list_page
-from catalog.models import Commit, FileScan, Like, Listing, ModelCard, ModelRepo, Ref
+from catalog.models import (
+    AccessRequest,
+    Commit,
+    FileScan,
+    Like,
+    Listing,
+    ModelCard,
+    ModelRepo,
+    Ref,
+)
 from catalog.services.lineage import lineage_of
 from catalog.services.preview import Preview, preview
 from catalog.services.revisions import may_look
@@ -42,14 +51,24 @@ def frame(viewer: Viewer, repo: ModelRepo, *, tab: str) -> dict[str, Any]:
     """Return what the head and the side panel of every page of a listing need."""
     listing = Listing.objects.get(repo=repo)
     user = viewer.user
+    can_write = can(viewer, repo, to="write")
+    is_gated = repo.gate != ModelRepo.Gate.NONE
     return {
         "repo": repo,
         "listing": listing,
         "tab": tab,
-        "can_write": can(viewer, repo, to="write"),
+        "can_write": can_write,
+        "is_gated": is_gated,
+        "is_open": may_see_contents(viewer, repo),
+        "waiting": _waiting(repo) if is_gated and can_write else 0,
         "is_liked": bool(user and Like.objects.filter(repo=repo, user=user).exists()),
         "community": summary_of(repo),
     }
+
+
+def _waiting(repo: ModelRepo) -> int:
+    """Return how many people wait to be let in."""
+    return repo.access_requests.filter(status=AccessRequest.Status.PENDING).count()
 
 
 @require_safe
@@ -165,6 +184,7 @@ def blob_page(request: HttpRequest, ns: str, name: str, rev: str, path: str) -> 
     scan = FileScan.objects.filter(repo=repo, blob_oid=entry.oid, path=entry.path).first()
     is_shown = may_look(viewer, repo, rev, commit_oid, scan)
     unshown = Preview("none", note=_("It is only proposed, and not found harmless."))
+    is_open = may_see_contents(viewer, repo)
     context = frame(viewer, repo, tab="files") | {
         "rev": rev,
         "rev_segment": quote(rev, safe=""),
@@ -172,7 +192,7 @@ def blob_page(request: HttpRequest, ns: str, name: str, rev: str, path: str) -> 
         "entry": entry,
         "scan": scan,
         "last": log.last_commits(repo, commit_oid, [entry.path]).get(entry.path),
-        "preview": preview(repo, entry) if is_shown else unshown,
+        "preview": (preview(repo, entry) if is_shown else unshown) if is_open else None,
         "refs": revisions_of(repo),
     }
     return render(request, "catalog/blob.html", context)

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.viewer import Viewer
 from catalog.access import repo_for
-from catalog.forms import DeleteForm, MoveForm, SquashForm, VisibilityForm
+from catalog.forms import DeleteForm, GateSettingsForm, MoveForm, SquashForm, VisibilityForm
 from catalog.models import ModelRepo
 from catalog.services.likes import set_like
 from catalog.services.repos import NotConfirmedError, change_settings, delete_repo, move_repo
@@ -25,13 +25,14 @@ def settings_page(request: HttpRequest, ns: str, name: str) -> HttpResponse:
     """Show and change who sees a model, its name, or its existence."""
     viewer = viewer_of(request)
     repo = repo_for(viewer, ns, name, to="admin")
-    bound = {"visibility": None, "move": None, "squash": None, "delete": None} | {
+    bound = {"visibility": None, "gate": None, "move": None, "squash": None, "delete": None} | {
         request.POST.get("form", ""): request.POST or None
     }
     forms = {
         "visibility": VisibilityForm(
             bound["visibility"], initial={"is_private": str(repo.is_private).lower()}
         ),
+        "gate": GateSettingsForm(bound["gate"], initial={"gate": repo.gate}),
         "move": MoveForm(
             bound["move"], initial={"namespace": repo.namespace.name, "name": repo.name}
         ),
@@ -45,6 +46,9 @@ def settings_page(request: HttpRequest, ns: str, name: str) -> HttpResponse:
             if isinstance(chosen, VisibilityForm):
                 change_settings(viewer, repo, is_private=bool(values["is_private"]))
                 messages.success(request, _("The visibility is changed."))
+            elif isinstance(chosen, GateSettingsForm):
+                change_settings(viewer, repo, gate=values["gate"])
+                messages.success(request, _("The gate is changed."))
             elif isinstance(chosen, MoveForm):
                 repo = move_repo(viewer, repo, namespace=values["namespace"], name=values["name"])
                 messages.success(request, _("The model has a new id; the old one leads here."))

@@ -38,7 +38,7 @@ def commit(request: HttpRequest, viewer: Viewer, ns: str, name: str, rev: str) -
     repo = repo_for(viewer, ns, name)
     create_pr = flag(request, "create_pr")
     check_write_revision(viewer, repo, rev, create_pr=create_pr)
-    count_commit(viewer.signed_in().pk)
+    count_commit(viewer.identified().pk)
     with _spooled(request) as spool:
         is_legacy = request.content_type == "application/json"
         lines = _legacy_lines(spool) if is_legacy else _lines(spool)

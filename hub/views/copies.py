@@ -31,7 +31,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 def duplicate_repo(request: HttpRequest, viewer: Viewer, ns: str, name: str) -> HttpResponseBase:
     """Make a repository of one's own with the files of another."""
     source = repo_for(viewer, ns, name)
-    user = viewer.signed_in()
+    user = viewer.identified()
     body = read_json(request)
     namespace, _, new_name = text_of(body, "repository").rpartition("/")
     new = NewRepo(new_name, namespace or user.username, privacy_of(body))
@@ -55,7 +55,7 @@ def duplicate_lfs_files(
 ) -> HttpResponseBase:
     """Let another repository name large files of this one."""
     source = repo_for(viewer, ns, name)
-    viewer.signed_in()
+    viewer.identified()
     body = read_json(request)
     target = _target(viewer, body.get("target"))
     files = body.get("files")
@@ -88,13 +88,13 @@ def _asked(item: Any) -> tuple[str, str]:
 @hub_view("GET")
 def my_repositories(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     """List what the caller's own repositories take."""
-    return _storage(request, namespace_for(viewer, viewer.signed_in().username))
+    return _storage(request, namespace_for(viewer, viewer.identified().username))
 
 
 @hub_view("GET")
 def their_repositories(request: HttpRequest, viewer: Viewer, org: str) -> HttpResponseBase:
     """List what the repositories of an organization take; for its members."""
-    viewer.signed_in()
+    viewer.identified()
     namespace = namespace_for(viewer, org)
     if viewer.role_in(namespace.pk) is None:
         raise ForbiddenError(f"Only members of {namespace.name} see what its models take.")

@@ -13,7 +13,6 @@ from django.conf import settings
 from django.core import signing
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 
-from accounts.models import Scope
 from accounts.viewer import Viewer
 from catalog.access import can, repo_for
 from catalog.content import uploads
@@ -52,7 +51,7 @@ def batch(request: HttpRequest, viewer: Viewer, ns: str, name: str) -> HttpRespo
     if len(asked) > MAX_OBJECTS:
         raise InvalidError(f"Ask for at most {MAX_OBJECTS} objects at a time.")
     if operation == "upload":
-        viewer.signed_in()
+        viewer.identified()
     else:
         check_gate(viewer, repo)
     transfers = body.get("transfers") or ["basic"]
@@ -71,7 +70,7 @@ def _by_xet(
 
     Python clients up to 1.19, the JavaScript client and git-xet ask this way.
     """
-    viewer.require(Scope.WRITE)
+    uploads.check_may_upload(viewer, repo)
     ref = body.get("ref")
     name = ref.get("name") if isinstance(ref, dict) else None
     revision = quote(name if isinstance(name, str) and name else DEFAULT_BRANCH, safe="")
@@ -233,7 +232,7 @@ def complete(request: HttpRequest, viewer: Viewer, upload: str) -> HttpResponseB
 def verify(request: HttpRequest, viewer: Viewer, ns: str, name: str) -> HttpResponseBase:
     """Confirm that an object arrived whole."""
     repo = repo_for(viewer, ns, name)
-    user = viewer.signed_in()
+    user = uploads.check_may_upload(viewer, repo)
     oid, size_bytes = _checked(read_json(request))
     size = uploads.settle(repo, user, oid)
     if size is None:

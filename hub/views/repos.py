@@ -30,7 +30,7 @@ MAX_CREATE_BYTES = 32 * 1024 * 1024
 @hub_view("POST")
 def create(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     """Make a repository (contract 7.1)."""
-    viewer.signed_in()  # before a body of many megabytes is read
+    viewer.identified()  # before a body of many megabytes is read
     body = read_json(request, max_bytes=MAX_CREATE_BYTES)
     _only_models(body)
     new = NewRepo(
@@ -57,7 +57,7 @@ def delete(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     """Delete a repository (contract 7.2)."""
     body = read_json(request)
     _only_models(body)
-    viewer.signed_in()
+    viewer.identified()
     repo = _named(viewer, body.get("organization"), text_of(body, "name"))
     delete_repo(viewer, repo)
     return JsonResponse({"success": True})
@@ -68,7 +68,7 @@ def move(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     """Rename a repository, or give it to another name space (contract 7.3)."""
     body = read_json(request)
     _only_models(body)
-    viewer.signed_in()
+    viewer.identified()
     source = _named(viewer, None, text_of(body, "fromRepo"))
     namespace, _, name = text_of(body, "toRepo").rpartition("/")
     moved = move_repo(viewer, source, namespace=namespace or source.namespace.name, name=name)
@@ -109,7 +109,7 @@ def _gate(body: dict[str, Any]) -> str | None:
 
 def _named(viewer: Viewer, namespace: str | None, name: str) -> ModelRepo:
     """Return the repository a body names; an old id leads to the present one."""
-    user = viewer.signed_in()
+    user = viewer.identified()
     if "/" in name and not namespace:
         namespace, _, name = name.partition("/")
     try:

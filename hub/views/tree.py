@@ -13,6 +13,7 @@ from catalog.models import FileScan, ModelRepo, Ref
 from hub import shapes
 from hub.answers import hub_view, page_link
 from hub.params import flag, number, words
+from hub.xet_offers import offered_hashes
 from store.core.bodies import body_chunks, read_json
 from store.core.errors import InvalidError, TooLargeError
 from store.core.paging import BadCursorError, decode_cursor, encode_cursor

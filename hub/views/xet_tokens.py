@@ -2,9 +2,9 @@
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
-from accounts.models import Scope
 from accounts.viewer import Viewer
 from catalog.access import repo_for
+from catalog.content.uploads import check_may_upload
 from catalog.history.refs import resolve
 from catalog.services.revisions import check_write_revision
 from hub.answers import hub_view
@@ -35,7 +35,7 @@ def write_token(
     """
     create_pr = flag(request, "create_pr")
     repo = repo_for(viewer, ns, name)
-    viewer.require(Scope.WRITE)
+    check_may_upload(viewer, repo)
     check_write_revision(viewer, repo, rev, create_pr=create_pr)
     if not create_pr:
         resolve(repo, rev)

@@ -34,7 +34,7 @@ class GenerationsView(APIView):
     def post(self, request: Request) -> Response:
         """Queue a generation; follow it by its `id`."""
         who = viewer(request)
-        who.signed_in()
+        who.identified()
         form = NewGenerationIn(data=request.data)
         form.is_valid(raise_exception=True)
         values = dict(form.validated_data)

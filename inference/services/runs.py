@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from redis.exceptions import RedisError
 
+from accounts.models import Permission
 from accounts.viewer import Viewer
 from catalog.history.refs import DEFAULT_BRANCH, resolve
 from catalog.models import Listing, ModelRepo
@@ -84,7 +85,7 @@ def submit(
     Raises:
         InvalidParamsError: prompt or values cannot be used.
         RevisionNotFoundError: there is no such revision.
-        RepoDisabledError: the repository is taken down.
+        RepoDisabledError, GatedRepoError, MissingScopeError: it is not for this viewer.
         NotRunnableError: this revision cannot run here, with the reason.
         TooManyRunsError, QueueFullError, QuotaExceededError: not now, or not so much.
         TransientError: the queue cannot be reached.
@@ -92,7 +93,7 @@ def submit(
     """
     sampling = params if isinstance(params, AskedParams) else read_params(params)
     check_prompt(prompt)
-    check_gate(viewer, repo)
+    _check_right(viewer, repo)
     commit_oid = resolve(repo, revision or DEFAULT_BRANCH).commit_oid
     needed_files(repo, commit_oid)
     head = Listing.objects.filter(repo=repo, head_oid=commit_oid)
@@ -112,6 +113,16 @@ def submit(
     except RedisError as error:
         raise TransientError("The queue cannot be reached now. Try again in a minute.") from error
     return run
+
+
+def _check_right(viewer: Viewer, repo: ModelRepo) -> None:
+    """Refuse whoever may not have the files; a fine-grained token must list the repository.
+
+    Listing it is needed even for a public one: generations use up what the person has a day.
+    """
+    check_gate(viewer, repo)
+    if viewer.reach is not None:
+        viewer.require_at(Permission.READ, repo.namespace_id, repo.public_id)
 
 
 def _queue(run: GenerationRun) -> None:
@@ -236,7 +247,12 @@ def _expected_wait_s(ahead: int) -> float | None:
 
 def _is_theirs(run: GenerationRun, viewer: Viewer, visitor_key: str) -> bool:
     if run.user_id is not None:
-        return viewer.user is not None and viewer.user.pk == run.user_id
+        repo = run.repo
+        return (
+            viewer.user is not None
+            and viewer.user.pk == run.user_id
+            and viewer.allows(Permission.READ, repo.namespace_id, repo.public_id)
+        )
     return bool(visitor_key) and hmac.compare_digest(run.visitor_key, _hashed(visitor_key))
 
 

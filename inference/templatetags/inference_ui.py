@@ -17,6 +17,7 @@ class Panel(TypedDict):
     repo: ModelRepo
     form: PlaygroundForm
     is_runnable: bool
+    is_open: bool
     reason: str
     problem: str
 
@@ -25,13 +26,15 @@ class Panel(TypedDict):
 def playground(context: RequestContext, repo: ModelRepo, listing: Listing) -> Panel:
     """Show the playground of a model, or why it cannot run here.
 
-    A page that took a refused question has ``form`` and ``problem`` in its context.
+    A page that took a refused question has ``form`` and ``problem`` in its context, every page
+    of a listing ``is_open``: a model writes only for people who may have its files.
     """
     given: Any = context.get("form")
     return {
         "repo": repo,
         "form": given if isinstance(given, PlaygroundForm) else PlaygroundForm(),
         "is_runnable": listing.is_runnable,
+        "is_open": bool(context.get("is_open", True)),
         "reason": listing.not_runnable_reason,
         "problem": context.get("problem") or "",
     }

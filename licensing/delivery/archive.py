@@ -33,6 +33,7 @@ def archive(
     Raises:
         RevisionNotFoundError: there is no such revision.
         RepoDisabledError: the repository is taken down.
+        GatedRepoError: its publisher has not let the viewer in.
         NotFoundError: there is nothing to download.
     """
     check_gate(viewer, repo)

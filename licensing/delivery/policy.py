@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from accounts.viewer import Viewer
-from catalog.access import RepoDisabledError, can
+from catalog.access import can, check_contents
 from catalog.content.ownership import owned_size
 from catalog.content.reading import recipe_of
 from catalog.content.recipes import Recipe
@@ -55,6 +55,7 @@ def authorize(viewer: Viewer, repo: ModelRepo, revision: str, path: str) -> Deli
         EntryNotFoundError: it has no such file (or it is a folder or a link), or its content was
             deleted for good.
         RepoDisabledError: the repository is taken down.
+        GatedRepoError: its publisher has not let the viewer in.
         FileBlockedError: the file's verdict keeps it from others than its owners.
     """
     check_gate(viewer, repo)
@@ -82,6 +83,7 @@ def authorize_object(viewer: Viewer, repo: ModelRepo, sha256: str) -> Delivery:
     Raises:
         EntryNotFoundError: the repository has no such file.
         RepoDisabledError: the repository is taken down.
+        GatedRepoError: its publisher has not let the viewer in.
         FileBlockedError: its verdict keeps it from others than its owners.
     """
     check_gate(viewer, repo)
@@ -146,15 +148,15 @@ def _owns(repo: ModelRepo, sha256: str) -> bool:
 
 
 def check_gate(viewer: Viewer, repo: ModelRepo) -> None:
-    """Refuse the files of a repository that staff took down.
+    """Refuse everything in a repository at once, before any single file is looked at.
+
+    Every way the bytes or a model's outputs leave calls this.
 
     Raises:
         RepoDisabledError: it is taken down and the viewer is not staff.
+        GatedRepoError: its publisher has not let the viewer in.
     """
-    if repo.disabled_reason and not viewer.is_staff:
-        raise RepoDisabledError(
-            "This repository is disabled. Its page says why.", reason=repo.disabled_reason
-        )
+    check_contents(viewer, repo)
 
 
 def check_verdict(viewer: Viewer, repo: ModelRepo, path: str, scan: FileScan | None) -> None:

@@ -25,6 +25,7 @@ from catalog.content.hot import joined
 from catalog.content.reading import Content, content_of
 from catalog.content.stores import storage
 from catalog.history.trees import read_blob
+from catalog.models import ModelRepo
 from licensing.delivery import counting
 from licensing.delivery.naming import content_type_for
 from licensing.delivery.policy import Delivery
@@ -242,7 +243,8 @@ def _describe(answer: HttpResponseBase, delivery: Delivery, *, as_attachment: bo
     answer["Content-Security-Policy"] = "default-src 'none'; sandbox"
     answer["X-Content-Type-Options"] = "nosniff"
     answer["Cross-Origin-Resource-Policy"] = "cross-origin"
-    shared = "private" if delivery.repo.is_private else "public"
+    is_open = not delivery.repo.is_private and delivery.repo.gate == ModelRepo.Gate.NONE
+    shared = "public" if is_open else "private"
     answer["Cache-Control"] = (
         f"{shared}, max-age=31536000, immutable" if delivery.is_pinned else "no-cache"
     )

@@ -65,6 +65,7 @@ class JobName(StrEnum):
     COLLECT_GARBAGE = "catalog.collect_garbage"
     SPREAD_EVENT = "catalog.spread_event"
     DUPLICATE_REPO = "licensing.duplicate_repo"
+    SEND_ACCESS_LETTER = "catalog.send_access_letter"
     REFRESH_TRENDS = "catalog.refresh_trends"
     FLUSH_DOWNLOADS = "licensing.flush_downloads"
     REFRESH_DOWNLOADS = "licensing.refresh_downloads"
@@ -93,6 +94,7 @@ POLICIES: Mapping[JobName, Policy] = {
     JobName.COLLECT_GARBAGE: Policy(Queue.DEFAULT, time_limit_s=6 * 3600),
     JobName.SPREAD_EVENT: Policy(Queue.DEFAULT),
     JobName.DUPLICATE_REPO: Policy(Queue.DEFAULT),
+    JobName.SEND_ACCESS_LETTER: Policy(Queue.DEFAULT, max_attempts=8, time_limit_s=60),
     JobName.REFRESH_TRENDS: Policy(Queue.DEFAULT),
     JobName.FLUSH_DOWNLOADS: Policy(Queue.DEFAULT),
     JobName.REFRESH_DOWNLOADS: Policy(Queue.DEFAULT),

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from catalog.services.usage import snippets
 
-REPO = SimpleNamespace(full_name="ann/gpt", name="gpt", is_private=False)
-SECRET = SimpleNamespace(full_name="ann/gpt", name="gpt", is_private=True)
+REPO = SimpleNamespace(full_name="ann/gpt", name="gpt", is_private=False, gate="none")
+SECRET = SimpleNamespace(full_name="ann/gpt", name="gpt", is_private=True, gate="none")
 NASTY = ["$(touch x).gguf", "a';touch x;'.gguf", "-rf.gguf", '"`id`".gguf', "ü b/c\\d.gguf"]
 names = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1).map(
     lambda text: text.replace("/", "-").strip() + ".gguf"
@@ -48,6 +48,14 @@ def test_any_name_in_python(path: str) -> None:
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.keyword)]
     values = [call.value.value for call in calls if call.arg == "gguf_file"]  # type: ignore[attr-defined]
     assert values == [path, path]
+
+
+def test_a_gated_model_names_the_token_too() -> None:
+    gated = SimpleNamespace(full_name="ann/gpt", name="gpt", is_private=False, gate="auto")
+
+    assert [each.code for each in snippets("https://s.test", gated, {})] == [
+        each.code for each in snippets("https://s.test", SECRET, {})
+    ]
 
 
 def test_a_private_model_names_the_token_to_fill_in() -> None:
