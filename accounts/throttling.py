@@ -26,6 +26,8 @@ Handler = Callable[[HttpRequest], HttpResponseBase]
 
 API, RESOLVERS, PAGES = "api", "resolvers", "pages"
 REFUSED = "refused-tokens"
+SIGN_INS = "sign-ins"
+"""Passwords tried through ``Basic``, counted as on the page."""
 REFUSED_MOST = 300
 """Dead or forged tokens one address may send in a window, whatever it calls."""
 HEADERS_OF = frozenset({API, RESOLVERS})
@@ -34,6 +36,7 @@ _UNCOUNTED = re.compile(r"/(?:static/|healthz$|readyz$|api/lfs/)")
 """``api/lfs``: links whose signature was counted when it was made."""
 _RESOLVERS = re.compile(
     r"/[^/]+(?:/[^/]+)?/(?:resolve|raw|archive)/|/[^/]+/[^/]+/info/lfs/objects/[0-9a-f]{64}$"
+    r"|/[^/]+(?:/[^/]+)?/(?:info/refs|git-upload-pack|git-receive-pack)$"
 )
 _API = re.compile(r"/api/|/[^/]+/[^/]+/info/lfs/")
 _WARN_EVERY_S = 60.0

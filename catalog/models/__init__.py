@@ -10,6 +10,7 @@ from catalog.models.listing import (
     ListingText,
     ModelCard,
 )
+from catalog.models.locks import FileLock
 from catalog.models.repo import Like, ModelRepo, RepoAlias, RepoQuerySet, RepoRedirect
 from catalog.models.scan import FileScan
 
@@ -17,6 +18,7 @@ __all__ = [
     "BaseModelLink",
     "Commit",
     "CommitPath",
+    "FileLock",
     "FileScan",
     "GitObject",
     "LfsObject",

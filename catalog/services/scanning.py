@@ -54,6 +54,28 @@ def judge_paths(
     )
 
 
+def await_verdicts(repo: ModelRepo, files: Iterable[tuple[str, str]]) -> None:
+    """Note (path, blob id) of files that nobody has looked at; known verdicts stay.
+
+    For history that arrives whole: what stands in no head is judged by the job.
+    """
+    files = iter(files)
+    while batch := list(islice(files, KEPT_TOGETHER)):
+        FileScan.objects.bulk_create(
+            [
+                FileScan(
+                    repo=repo,
+                    blob_oid=oid,
+                    path=path,
+                    scanner_version=SCANNER_VERSION,
+                    scanned_at=timezone.now(),
+                )
+                for path, oid in batch
+            ],
+            ignore_conflicts=True,
+        )
+
+
 def scan_commit(repo_id: int, commit_oid: str) -> dict[str, Any]:
     """Judge everything of a repository that waits for it; the job of that name. Idempotent.
 
