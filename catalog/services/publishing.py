@@ -26,6 +26,7 @@ from catalog.history.refs import Resolved, resolve
 from catalog.history.worktree import WorkTree
 from catalog.models import Commit, ModelRepo
 from catalog.services.indexing import index_revision
+from catalog.services.locks import check_unlocked
 from store.core.errors import InvalidError, TooLargeError, UnprocessableError
 
 MAX_OPERATIONS = 100_000
@@ -99,6 +100,7 @@ def publish(
         StaleParentError: the branch has moved.
         BadPathError, EntryNotFoundError: a path cannot be stored, or is not there.
         NotOwnedError: an LFS object is not this repository's.
+        LockedError: somebody else has locked a file that would change.
         TooLargeError, InvalidError: too much, or no title.
         StorageQuotaError: the owner has no room for the small files.
     """
@@ -117,6 +119,7 @@ def publish(
             author=viewer.signed_in().username,
             expected_parent=expected_parent,
         )
+        check_unlocked(viewer, repo, (change.path for change in written.changes))
         charge_git(repo, store.written_bytes + written.new_bytes)
         if written.changes:
             index_revision(repo, written, ref_name=target.ref_name or "")

@@ -39,12 +39,14 @@ from catalog.services.events import emit
 from catalog.services.indexing import MAIN, index_revision
 from catalog.services.locks import check_unlocked
 from catalog.services.publishing import NotOwnedError
-from catalog.services.scanning import await_verdicts
+from catalog.services.scanning import JUDGED_AT_ONCE, await_verdicts, judge_paths
 from store.core.errors import TooLargeError, UnprocessableError
 
 NOTHING = "0" * 40
 """What git writes for "no such ref"."""
 MAX_UPDATES = 1000
+JUDGED_COMMITS = 20
+"""Commits of one push whose files are judged while the client waits."""
 _MAX_TAG_CHAIN = 8
 _OTHERS = "refused together with the rest of this push"
 Kind = GitObject.Kind
@@ -158,10 +160,11 @@ def _write(viewer: Viewer, repo: ModelRepo, plan: _Plan) -> int:
     )
     _lock_repo(repo)  # after the refs, as a commit does it: nobody waits in a circle
     written_bytes = _write_objects(repo, plan)
-    save_commits(without_known(repo, plan.planned))
+    fresh = without_known(repo, plan.planned)
+    save_commits(fresh)
     _move_refs(repo, plan, there)
     charge_git(repo, written_bytes)
-    await_verdicts(repo, (file for each in plan.planned for file in each.files))
+    _judge(repo, fresh)
     ModelRepo.objects.filter(pk=repo.pk).update(updated_at=timezone.now())
     _index(repo, plan, old)
     emit(
@@ -215,6 +218,16 @@ def _move_refs(repo: ModelRepo, plan: _Plan, there: Mapping[str, Ref]) -> None:
             )
         except RefExistsError as exc:
             raise PushRefusedError({update.name: exc.message}) from exc
+
+
+def _judge(repo: ModelRepo, fresh: Sequence[PlannedCommit]) -> None:
+    """Judge what the newest commits changed; the rest of a long history is the job's."""
+    await_verdicts(repo, (file for each in fresh for file in each.files))
+    left = JUDGED_AT_ONCE
+    for each in fresh[: -JUDGED_COMMITS - 1 : -1]:
+        paths = [path for path, _oid in each.files[:left]]
+        judge_paths(repo, each.row.oid, paths)
+        left -= len(paths)
 
 
 def _index(repo: ModelRepo, plan: _Plan, old: Mapping[str, tuple[str, str]]) -> None:
