@@ -84,7 +84,8 @@ class PackSource:
                 piece = stream.decompress(given, min(left + 1, _READ_BYTES))
             except zlib.error as exc:
                 raise BadPackError("An entry of the pack cannot be inflated.") from exc
-            used = len(given) - len(stream.unused_data) - len(stream.unconsumed_tail)
+            rest = stream.unused_data if stream.eof else stream.unconsumed_tail
+            used = len(given) - len(rest)
             if len(piece) > left or not (used or piece or stream.eof):
                 raise BadPackError("An entry of the pack is larger than it says.")
             self._advance(used)

@@ -163,7 +163,7 @@ def _message(kind: str, oid: bytes, rest: bytes) -> bytes:
     if rest.startswith(b"\n") or not rest:
         return rest[1:]
     head, gap, message = rest.partition(b"\n\n")
-    for line in head.split(b"\n"):
+    for line in head.removesuffix(b"\n").split(b"\n"):
         is_more = line.startswith(b" ")
         if not is_more and (not _HEADER.match(line) or line.startswith(_MAIN_HEADERS)):
             raise _bad(kind, oid, "its header is malformed")

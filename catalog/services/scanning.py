@@ -12,6 +12,7 @@ from catalog.formats.sources import AT_ONCE, FULL, Budget
 from catalog.formats.verdicts import SCANNER_VERSION, judge
 from catalog.history.trees import Entry, find_entries
 from catalog.models import Commit, FileScan, ModelRepo, Ref
+from catalog.services.backlog import judge_backlog
 from catalog.services.listings import rebuild_listing
 from catalog.services.sources import source_of
 from store.core.errors import TransientError
@@ -90,6 +91,7 @@ def scan_commit(repo_id: int, commit_oid: str) -> dict[str, Any]:
         return {"judged": 0}
     waiting = FileScan.objects.filter(repo=repo, verdict=FileScan.Verdict.PENDING)
     paths = set(waiting.values_list("path", flat=True))
+    judge_backlog(repo)
     judge_paths(repo, commit_oid, paths, budget=FULL)
     # Content that waits but is in no such revision any more (a squashed branch, say).
     left = FileScan.objects.filter(repo=repo, verdict=FileScan.Verdict.PENDING)

@@ -28,7 +28,7 @@ from hub.git.fetching import answer_v0, answer_v2
 from hub.git.pktline import FLUSH, line
 from hub.git.pushing import carry_out, read_order
 from licensing.delivery.packs import pack_check
-from licensing.delivery.policy import check_gate
+from licensing.delivery.policy import FileBlockedError, check_gate
 from store.core.bodies import BrokenBodyError, body_chunks
 from store.core.errors import (
     InvalidError,
@@ -95,6 +95,10 @@ def upload_pack(request: HttpRequest, viewer: Viewer, ns: str, name: str) -> Htt
     pieces: Iterable[bytes]
     try:
         pieces = answer(repo, body, pack_check(viewer, repo))
+    except FileBlockedError as error:
+        if viewer.is_visitor:  # perhaps an owner: git tells who asks only when it is asked
+            raise
+        pieces = [line(f"ERR {error.message}")]
     except StoreError as error:
         pieces = [line(f"ERR {error.message}")]
     return _answer(pieces, f"application/x-{UPLOAD_PACK}-result")
@@ -176,7 +180,9 @@ def _inflated(request: HttpRequest, *, max_bytes: int) -> Iterator[bytes]:
     stream, total = zlib.decompressobj(wbits=31), 0
     for chunk in chunks:
         rest = chunk
-        while rest:
+        if stream.eof:
+            raise BrokenBodyError("There is something behind the body's end.")
+        while rest and not stream.eof:
             try:
                 piece = stream.decompress(rest, _INFLATE_BYTES)
             except zlib.error as exc:
