@@ -97,7 +97,7 @@ def answer_v2(repo: ModelRepo, body: IO[bytes], check: BlobCheck | None) -> Iter
     if end is not Mark.FLUSH:
         raise BadLineError("A request ends with a flush.")
     if command == b"ls-refs":
-        return list_refs(repo, arguments)
+        return list(list_refs(repo, arguments))
     if command != b"fetch":
         raise InvalidError(f"There is no command '{command[:40].decode('ascii', 'replace')}'.")
     talk = Talk()
