@@ -218,7 +218,7 @@ def pack(repo_id: int, oids: list[Oid]) -> Iterator[bytes]:
     digest = hashlib.sha1()  # noqa: S324 - git's
     for piece in _gathered(_entries(repo_id, oids)):
         digest.update(piece)
-        _hand_back_connection()
+        hand_back_connection()
         yield piece
     yield digest.digest()
 
@@ -246,6 +246,7 @@ def _gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield b"".join(waiting)
 
 
-def _hand_back_connection() -> None:
+def hand_back_connection() -> None:
+    """Let others have this thread's database connection while a client is waited for."""
     if not connection.in_atomic_block:
         connection.close()

@@ -99,10 +99,8 @@ def publish(
         ForbiddenError, RevisionNotFoundError: not the viewer's to change; no such branch.
         StaleParentError: the branch has moved.
         BadPathError, EntryNotFoundError: a path cannot be stored, or is not there.
-        NotOwnedError: an LFS object is not this repository's.
-        LockedError: somebody else has locked a file that would change.
-        TooLargeError, InvalidError: too much, or no title.
-        StorageQuotaError: the owner has no room for the small files.
+        NotOwnedError, LockedError: an LFS object is not this repository's; a file is locked.
+        TooLargeError, InvalidError, StorageQuotaError: too much; no title; no room for it.
     """
     check_may(viewer, repo, to="write")
     _check_texts(title, message)

@@ -5,13 +5,14 @@ change) is decided first; then one transaction writes objects, commits and refs,
 that follows from them. Either the whole push happens or nothing of it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.utils import timezone
+from psycopg.errors import DeadlockDetected, LockNotAvailable
 
-from accounts.models import Namespace, Role
+from accounts.models import Role
 from accounts.viewer import Viewer
 from catalog.access import RepoNotFoundError, check_may
 from catalog.content.quotas import charge_git
@@ -29,18 +30,18 @@ from catalog.history.refs import (
     check_ref_name,
     drop_ref,
     place_ref,
-    signature,
 )
-from catalog.history.strict import CommitFacts, TagFacts, read_tag
+from catalog.history.strict import TagFacts, read_tag
 from catalog.history.unpacking import Unpacked
 from catalog.history.verifying import Verified, path_of, pointers, verify
 from catalog.models import Commit, FileScan, GitObject, ModelRepo, Ref, RepoEvent, RepoLfsObject
+from catalog.services.authors import naming
 from catalog.services.events import emit
 from catalog.services.indexing import MAIN, index_revision
 from catalog.services.locks import check_unlocked
 from catalog.services.publishing import NotOwnedError
 from catalog.services.scanning import JUDGED_AT_ONCE, await_verdicts, judge_paths
-from store.core.errors import TooLargeError, UnprocessableError
+from store.core.errors import TooLargeError, TransientError, UnprocessableError
 
 NOTHING = "0" * 40
 """What git writes for "no such ref"."""
@@ -116,6 +117,7 @@ def receive_push(
         LockedError: somebody else has locked a file that changes.
         NotOwnedError: a git-lfs pointer names content that was not uploaded here.
         StorageQuotaError: the owner has no room for it.
+        TransientError: others write for too long.
     """
     check_may(viewer, repo, to="write")
     if len(updates) > MAX_UPDATES:
@@ -128,12 +130,16 @@ def receive_push(
     graph.parents.update(verified.commits.parents)
     graph.trees.update(verified.commits.trees)
     targets = _targets(repo, updates, unpacked, verified, graph)
-    planned = plan_commits(
-        repo, unpacked, verified.commits, graph, author_of=_author_of(viewer, repo)
-    )
+    planned = plan_commits(repo, unpacked, verified.commits, graph, author_of=naming(viewer, repo))
     own = [each for each in planned if not each.is_merge]  # a merge brings what others changed
     check_unlocked(viewer, repo, (path for each in own for path in each.paths))
-    return _write(viewer, repo, _Plan(updates, targets, unpacked, verified, graph, planned))
+    plan = _Plan(updates, targets, unpacked, verified, graph, planned)
+    try:
+        return _write(viewer, repo, plan)
+    except OperationalError as exc:
+        if not isinstance(exc.__cause__, LockNotAvailable | DeadlockDetected):
+            raise
+        raise TransientError("Somebody else writes here just now. Push again.") from exc
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +171,8 @@ def _write(viewer: Viewer, repo: ModelRepo, plan: _Plan) -> int:
     _move_refs(repo, plan, there)
     charge_git(repo, written_bytes)
     _judge(repo, fresh)
-    ModelRepo.objects.filter(pk=repo.pk).update(updated_at=timezone.now())
+    if any(update.name.startswith(HEADS) for update in plan.updates):
+        ModelRepo.objects.filter(pk=repo.pk).update(updated_at=timezone.now())
     _index(repo, plan, old)
     emit(
         RepoEvent.Scope.CONTENT,
@@ -353,37 +360,3 @@ def _check_pointers(repo: ModelRepo, unpacked: Unpacked, verified: Verified) -> 
                 path=path,
                 sha256=pointer.sha256,
             )
-
-
-def _author_of(viewer: Viewer, repo: ModelRepo) -> Callable[[CommitFacts], str]:
-    """Return how to name the author of a pushed commit.
-
-    Git believes any name. So only the pusher, known by address, is shown by user name; everybody
-    else by the name the commit claims, and when that is somebody's user name who could not have
-    committed here, it is marked.
-    """
-    pusher = viewer.signed_in()
-    mine = {pusher.email.casefold(), _noreply(pusher.username)}
-    known: dict[str, str] = {}
-
-    def author_of(facts: CommitFacts) -> str:
-        if facts.email.casefold() in mine:
-            return pusher.username
-        name = " ".join(facts.author.split())[:100] or "unknown"
-        if name not in known:
-            known[name] = name if _is_free(viewer, repo, name) else f"{name} (not verified)"
-        return known[name]
-
-    return author_of
-
-
-def _noreply(username: str) -> str:
-    return signature(username).decode().partition("<")[2].rstrip(">").casefold()
-
-
-def _is_free(viewer: Viewer, repo: ModelRepo, name: str) -> bool:
-    """Whether nobody is called so, or somebody who may write here."""
-    found = Namespace.objects.select_related("user").filter(name__iexact=name).first()
-    if found is None:
-        return True
-    return found.user is not None and Viewer(user=found.user).can_write(repo.namespace_id)

@@ -1,10 +1,13 @@
 """Pushing: the commands before the pack, and the report after it (gitprotocol-pack(5))."""
 
+import errno
+import io
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, ClassVar
 
 from django.conf import settings
 
@@ -23,7 +26,31 @@ from catalog.services.receiving import (
 from hub.git.pktline import FLUSH, PACK_BAND, Mark, line, on_band, read_line, remark
 from store.core.errors import InvalidError, StoreError, TooLargeError
 
+EMPTY_PACK = bytes.fromhex("5041434b0000000200000000029d08823bd8a8eab510ad6ac75c823cfd3ed31e")
+"""What a push that only deletes leaves out."""
 _COMMAND = re.compile(rb"([0-9a-f]{40}) ([0-9a-f]{40}) ([^\0]{1,300})")
+
+
+class SpoolFullError(StoreError):
+    """There is no room for what was sent; nothing of it is kept."""
+
+    code = "storage_full"
+    status: ClassVar[int] = 507
+
+
+@contextmanager
+def noticing_a_full_disk() -> Iterator[None]:
+    """Turn the system's word for a full disk into a refusal.
+
+    Raises:
+        SpoolFullError: the disk is full.
+    """
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise SpoolFullError("The store has no room for this push now. Try again later.") from exc
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +87,11 @@ def read_order(body: IO[bytes]) -> Order:
         if name in updates:
             raise InvalidError(f"{name} is named twice.")
         updates[name] = RefUpdate(name, match[1].decode(), match[2].decode())
-        if update_is_empty(updates[name]):
+        if updates[name].old == NOTHING and updates[name].is_deletion:  # git never sends that
             raise InvalidError(f"{name} is to be nothing and was nothing.")
         if len(updates) > MAX_UPDATES:
             raise TooLargeError(f"Push at most {MAX_UPDATES} branches and tags at a time.")
     return Order(list(updates.values()), words)
-
-
-def update_is_empty(update: RefUpdate) -> bool:
-    """Whether a command deletes what was not there: git never sends that."""
-    return update.old == NOTHING and update.is_deletion
 
 
 def carry_out(viewer: Viewer, repo: ModelRepo, order: Order, body: IO[bytes]) -> Iterator[bytes]:
@@ -92,19 +114,10 @@ def carry_out(viewer: Viewer, repo: ModelRepo, order: Order, body: IO[bytes]) ->
 
 def _receive(viewer: Viewer, repo: ModelRepo, order: Order, body: IO[bytes]) -> int:
     limits = Limits(blob_bytes=settings.ENV.max_regular_file_bytes)
-    with tempfile.TemporaryFile(dir=settings.SPOOL_DIR) as scratch:
-        if not order.has_pack:
-            body = _empty_pack()
-        unpacked = unpack(body, scratch, limits=limits, bases=lambda oids: read_many(repo.pk, oids))
+    with noticing_a_full_disk(), tempfile.TemporaryFile(dir=settings.SPOOL_DIR) as scratch:
+        pack = body if order.has_pack else io.BytesIO(EMPTY_PACK)
+        unpacked = unpack(pack, scratch, limits=limits, bases=lambda oids: read_many(repo.pk, oids))
         return receive_push(viewer, repo, updates=order.updates, unpacked=unpacked)
-
-
-def _empty_pack() -> IO[bytes]:
-    import hashlib
-    import io
-
-    head = b"PACK\0\0\0\2\0\0\0\0"
-    return io.BytesIO(head + hashlib.sha1(head).digest())  # noqa: S324 - git's
 
 
 def _report(

@@ -21,12 +21,13 @@ from accounts.basic import CHALLENGE
 from accounts.services.limits import count_commit
 from accounts.viewer import VISITOR, Viewer
 from catalog.access import RepoMovedError, RepoNotFoundError, canonical_alias, repo_for
+from catalog.history.packing import hand_back_connection
 from catalog.models import ModelRepo
 from hub.answers import moved_answer
 from hub.git.advertising import RECEIVE_PACK, UPLOAD_PACK, refs_for
 from hub.git.fetching import answer_v0, answer_v2
 from hub.git.pktline import FLUSH, line
-from hub.git.pushing import carry_out, read_order
+from hub.git.pushing import carry_out, noticing_a_full_disk, read_order
 from licensing.delivery.packs import pack_check
 from licensing.delivery.policy import FileBlockedError, check_gate
 from store.core.bodies import BrokenBodyError, body_chunks
@@ -108,6 +109,7 @@ def upload_pack(request: HttpRequest, viewer: Viewer, ns: str, name: str) -> Htt
 def receive_pack(request: HttpRequest, viewer: Viewer, ns: str, name: str) -> HttpResponseBase:
     """Take in a push."""
     repo = _opened(viewer, ns, name, RECEIVE_PACK)
+    hand_back_connection()  # slow clients hold none
     with _spooled(request) as body:
         if body.read(4) in {b"", FLUSH}:  # a probe: may I send something large?
             return _answer([], f"application/x-{RECEIVE_PACK}-result")
@@ -159,8 +161,9 @@ def _spooled(request: HttpRequest) -> IO[bytes]:
     settings.SPOOL_DIR.mkdir(parents=True, exist_ok=True)
     spool = tempfile.TemporaryFile(dir=settings.SPOOL_DIR)  # noqa: SIM115 - returned open
     try:
-        for piece in _inflated(request, max_bytes=settings.ENV.max_commit_bytes):
-            spool.write(piece)
+        with noticing_a_full_disk():
+            for piece in _inflated(request, max_bytes=settings.ENV.max_commit_bytes):
+                spool.write(piece)
     except BaseException:
         spool.close()
         raise

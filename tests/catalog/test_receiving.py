@@ -222,7 +222,7 @@ def test_what_is_not_whole_or_not_well_formed(alice: User, repo: ModelRepo) -> N
         (BadPackError, [*objects, (BLOB, b"extra")], "1 objects that no pushed ref leads to"),
         (BadPackError, [*objects, (BLOB, b"x" * 10_001)], "1 objects that no pushed ref"),
     ]
-    for tree_object, extra, reason in [
+    for tree_object, extra, why in [
         (link, (BLOB, b"a\0b"), "leads to no possible path"),
         (long, (BLOB, b"x" * 5000), "leads to no possible path"),
         (as_folder, file, "not the kind of object"),
@@ -232,13 +232,13 @@ def test_what_is_not_whole_or_not_well_formed(alice: User, repo: ModelRepo) -> N
     ]:
         made = commit_of(oid_of(*tree_object), old)
         more = [extra] if extra else []
-        cases.append((BadObjectError, [made, tree_object, *more], reason))
+        cases.append((BadObjectError, [made, tree_object, *more], why))
     cases.append((BadPathError, [commit_of(oid_of(*deep[-1]), old), *deep], "deeper than 64"))
 
     for error, sent, reason in cases:
-        made = next(ids([each])[0] for each in sent if each[0] == COMMIT)
+        tip = next(ids([each])[0] for each in sent if each[0] == COMMIT)
         with pytest.raises(error, match=reason):
-            push(alice, repo, sent, (MAIN, old, made))
+            push(alice, repo, sent, (MAIN, old, tip))
         assert state(repo) == before, reason
     fine = commit_of(oid_of(*slash), old)
     push(alice, repo, [fine, slash, file], (MAIN, old, ids([fine])[0]))

@@ -203,3 +203,37 @@ def test_a_renamed_repository_is_found_by_its_old_name(hub: Hub) -> None:
 
     hub.repo += "-new"
     assert hub.head() == oid
+
+
+@pytest.mark.parametrize("version", ["0", "2"])
+def test_a_long_talk_about_what_both_have(hub: Hub, version: str) -> None:
+    """The client has hundreds of commits the store never saw, so one round does not do."""
+    old = ("-c", f"protocol.version={version}")
+    folder, strangers = cloned(hub), hub.folder / "strangers"
+    tree = run("rev-parse", "HEAD^{tree}", cwd=folder).stdout.strip()
+    oid = run("rev-parse", "HEAD", cwd=folder).stdout.strip()
+    for number in range(150):
+        done = run("commit-tree", tree, "-p", oid, "-m", f"{number}", cwd=folder)
+        oid = done.stdout.strip()
+    run("reset", "-q", "--hard", oid, cwd=folder, env={"GIT_LFS_SKIP_SMUDGE": "1"})
+    hub.api.upload_file(path_or_fileobj=b"by hub\n", path_in_repo="hub.txt", repo_id=hub.repo)
+
+    talk = run(*old, "fetch", "-q", "origin", cwd=folder, env={"GIT_TRACE_PACKET": "1"})
+    assert run("rev-parse", "origin/main", cwd=folder).stdout.strip() == hub.head()
+    assert talk.stderr.count("fetch> have ") > 32
+    run("init", "-q", strangers, cwd=hub.folder)
+    commit(strangers, {"other.txt": b"nothing in common\n"})
+    run(*old, "fetch", "-q", hub.url(), "main", cwd=strangers)
+    assert run("rev-parse", "FETCH_HEAD", cwd=strangers).stdout.strip() == hub.head()
+    assert run("fsck", "--strict", cwd=strangers).stdout == ""
+
+
+def test_a_shallow_clone_goes_on_from_where_it_is(hub: Hub) -> None:
+    folder = cloned(hub, "--depth", "1", url=hub.url())
+    before = hub.head()
+    hub.api.upload_file(path_or_fileobj=b"by hub\n", path_in_repo="hub.txt", repo_id=hub.repo)
+
+    run("pull", "-q", cwd=folder)
+
+    assert history(folder) == [hub.head(), before]
+    assert run("fsck", "--strict", cwd=folder).stdout == ""

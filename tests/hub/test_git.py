@@ -51,7 +51,8 @@ def content(response) -> bytes:
 
 def unbanded(data: bytes) -> tuple[bytes, dict[int, bytes]]:
     """Split an answer into (lines before the pack, bytes by side band)."""
-    source, plain, bands = io.BytesIO(data), b"", {}
+    source, plain = io.BytesIO(data), b""
+    bands: dict[int, bytes] = {}
     while (head := source.read(4)) not in {b"", FLUSH}:
         if int(head, 16) < 4:
             continue
