@@ -220,12 +220,12 @@ def test_a_long_talk_about_what_both_have(hub: Hub, version: str) -> None:
 
     talk = run(*old, "fetch", "-q", "origin", cwd=folder, env={"GIT_TRACE_PACKET": "1"})
     assert run("rev-parse", "origin/main", cwd=folder).stdout.strip() == hub.head()
-    assert talk.stderr.count("fetch> have ") > 32
+    assert talk.stderr.count("> have ") > 16
     run("init", "-q", strangers, cwd=hub.folder)
     commit(strangers, {"other.txt": b"nothing in common\n"})
     run(*old, "fetch", "-q", hub.url(), "main", cwd=strangers)
     assert run("rev-parse", "FETCH_HEAD", cwd=strangers).stdout.strip() == hub.head()
-    assert run("fsck", "--strict", cwd=strangers).stdout == ""
+    assert run("fsck", "--strict", "--no-dangling", cwd=strangers).stdout == ""
 
 
 def test_a_shallow_clone_goes_on_from_where_it_is(hub: Hub) -> None:
