@@ -1,16 +1,15 @@
 """Works out who is asking, once for each request."""
 
-import base64
-import binascii
 import re
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.functional import SimpleLazyObject
 
+from accounts.basic import challenge_for, viewer_by_basic
 from accounts.models import User
 from accounts.services.tokens import authenticate
-from accounts.throttling import REFUSED, count_refused_token, refusal
+from accounts.throttling import REFUSED, SIGN_INS, count_refused_token, refusal
 from accounts.viewer import Viewer
 from store.core.errors import BadCredentialsError, RateLimitedError
 from store.core.web import client_address, error_page
@@ -21,27 +20,21 @@ _OWN_TOKENS = re.compile(r"/xet/|/v1/telemetry$")
 """Addresses that check tokens of their own; nobody is anybody there by other means."""
 
 
-def sent_token(request: HttpRequest) -> str | None:
-    """Return the token in ``Authorization``, or ``None`` when there is no such header.
+def proven_viewer(request: HttpRequest, header: str) -> Viewer:
+    """Return who the ``Authorization`` header stands for.
 
-    ``Bearer`` carries it as it is; git and git-lfs send it as the password (or the name) of
-    ``Basic``.
+    ``Bearer`` carries a token as it is; git and git-lfs send ``Basic`` (``accounts.basic``).
 
     Raises:
-        BadCredentialsError: the header is there and cannot be read.
+        BadCredentialsError: the header cannot be read, or is not valid.
+        RateLimitedError: too many passwords were tried.
     """
-    header = request.headers.get("Authorization", "").strip()
-    if not header:
-        return None
+    address = client_address(request)
     kind, _, value = header.partition(" ")
     if kind.lower() == "bearer":
-        return value.strip()
+        return authenticate(value.strip(), address=address)
     if kind.lower() == "basic":
-        try:
-            name, _, password = base64.b64decode(value, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError) as exc:
-            raise BadCredentialsError("Invalid credentials in Authorization header") from exc
-        return password or name
+        return viewer_by_basic(request, value, address=address)
     raise BadCredentialsError("Invalid credentials in Authorization header")
 
 
@@ -52,12 +45,11 @@ def viewer_of(request: HttpRequest) -> Viewer:
         BadCredentialsError: a token was sent and it is not valid. It never falls back to the
             session: a program must hear that its token is dead.
     """
-    address = client_address(request)
-    token = sent_token(request)
-    if token is not None:
-        return authenticate(token, address=address)
+    header = request.headers.get("Authorization", "").strip()
+    if header:
+        return proven_viewer(request, header)
     user = request.user
-    return Viewer(user=user if isinstance(user, User) else None, address=address)
+    return Viewer(user=user if isinstance(user, User) else None, address=client_address(request))
 
 
 class ViewerMiddleware:
@@ -74,6 +66,8 @@ class ViewerMiddleware:
                 request.viewer = viewer_of(request)  # type: ignore[attr-defined]
             except BadCredentialsError as error:
                 return self._refuse(request, error)
+            except RateLimitedError as too_many:
+                return refusal(request, too_many, SIGN_INS)
             # A request that proves itself by a token cannot be forged through a cookie.
             request._dont_enforce_csrf_checks = True  # type: ignore[attr-defined]  # noqa: SLF001
         else:
@@ -88,5 +82,5 @@ class ViewerMiddleware:
         response = error_page(request, error)
         response["X-Error-Message"] = error.message
         response["Access-Control-Allow-Origin"] = "*"  # programs in pages of other sites read it
-        response["WWW-Authenticate"] = 'Bearer realm="Authentication required", charset="UTF-8"'
+        response["WWW-Authenticate"] = challenge_for(request)
         return response

@@ -26,6 +26,8 @@ Handler = Callable[[HttpRequest], HttpResponseBase]
 
 API, RESOLVERS, PAGES = "api", "resolvers", "pages"
 REFUSED = "refused-tokens"
+SIGN_INS = "sign-ins"
+"""Passwords tried through ``Basic``, counted as on the page."""
 REFUSED_MOST = 300
 """Dead or forged tokens one address may send in a window, whatever it calls."""
 HEADERS_OF = frozenset({API, RESOLVERS})
@@ -35,6 +37,7 @@ _UNCOUNTED = re.compile(r"/(?:static/|healthz$|readyz$|api/lfs/|xet/|v1/telemetr
 _RESOLVERS = re.compile(
     r"/[^/]+(?:/[^/]+)?/(?:resolve|raw|archive)/|/[^/]+/[^/]+/info/lfs/objects/[0-9a-f]{64}$"
     r"|/api/resolve-cache/"
+    r"|/[^/]+(?:/[^/]+)?/(?:info/refs|git-upload-pack|git-receive-pack)$"
 )
 _API = re.compile(r"/api/|/oauth/(?:device|token|userinfo)$|/[^/]+/[^/]+/info/lfs/")
 _WARN_EVERY_S = 60.0

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
+from accounts.basic import challenge_for
 from accounts.viewer import Viewer
 from catalog.access import (
     GatedRepoError,
@@ -28,6 +29,7 @@ from store.core.web import json_error, origin
 
 HubView = Callable[..., HttpResponseBase]
 
+LFS_TYPE = "application/vnd.git-lfs+json"
 DISABLED = "Access to this resource is disabled."
 _CODES: dict[type[StoreError], str] = {
     RepoNotFoundError: "RepoNotFound",
@@ -54,7 +56,8 @@ _HEADER_NAMES = re.compile(r"[A-Za-z0-9_-]+(?:, ?[A-Za-z0-9_-]+){0,40}")
 def viewer_for(request: HttpRequest) -> Viewer:
     """Return who asks. A browser's cookie counts for reading only: it could be forged."""
     viewer: Viewer = request.viewer  # type: ignore[attr-defined]
-    if viewer.token is None and request.method not in {"GET", "HEAD"}:
+    is_proven = "Authorization" in request.headers  # then no cookie was looked at
+    if not is_proven and request.method not in {"GET", "HEAD"}:
         return Viewer(address=viewer.address)
     return viewer
 
@@ -101,12 +104,18 @@ def hub_error(message: str, *, status: int, code: str = "") -> HttpResponse:
 def error_answer(request: HttpRequest, viewer: Viewer, error: StoreError) -> HttpResponse:
     """Render an expected failure as the contract says."""
     if isinstance(error, RepoMovedError):
-        return _moved(request, error)
+        return moved_answer(request, error)
     status = error.status
     if isinstance(error, RepoNotFoundError | GatedRepoError) and viewer.is_visitor:
         status = 401
     message = _message_of(request, error)
-    answer = JsonResponse(json_error(request, error) | {"error": message}, status=status)
+    body = json_error(request, error) | {"error": message}
+    is_lfs = "/info/lfs/" in request.path_info
+    if is_lfs:
+        body["message"] = message  # where git-lfs looks
+    answer = JsonResponse(
+        body, status=status, content_type=LFS_TYPE if is_lfs else "application/json"
+    )
     _say(answer, message, always=request.method == "HEAD")
     answer["Cache-Control"] = "no-store"
     if code := _code_of(error):
@@ -114,7 +123,7 @@ def error_answer(request: HttpRequest, viewer: Viewer, error: StoreError) -> Htt
     if isinstance(error, EntryNotFoundError) and error.extra.get("commit"):
         answer["X-Repo-Commit"] = str(error.extra["commit"])
     if status == 401 or isinstance(error, UnauthenticatedError):
-        answer["WWW-Authenticate"] = 'Bearer realm="Authentication required", charset="UTF-8"'
+        answer["WWW-Authenticate"] = challenge_for(request)
     if isinstance(error, RateLimitedError):
         answer["Retry-After"] = str(error.retry_after_s)
         answer["RateLimit"] = f'"api";r=0;t={error.retry_after_s}'
@@ -170,7 +179,7 @@ def _code_of(error: StoreError) -> str:
     return next((code for kind, code in _CODES.items() if isinstance(error, kind)), "")
 
 
-def _moved(request: HttpRequest, error: RepoMovedError) -> HttpResponse:
+def moved_answer(request: HttpRequest, error: RepoMovedError) -> HttpResponse:
     """Send the client to the same path under the repository's present id, method kept."""
     raw: str = request.META.get("RAW_URI") or request.get_full_path()
     match = request.resolver_match

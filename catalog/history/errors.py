@@ -5,6 +5,7 @@ from store.core.errors import (
     InvalidError,
     NotFoundError,
     StaleError,
+    TooLargeError,
     UnprocessableError,
 )
 
@@ -43,3 +44,27 @@ class BadRefNameError(InvalidError):
     """Git does not allow this name for a branch or tag."""
 
     code = "bad_ref_name"
+
+
+class BadObjectError(UnprocessableError):
+    """A git object that was sent is malformed, or of a kind the store does not take."""
+
+    code = "bad_git_object"
+
+
+class BadPackError(UnprocessableError):
+    """A pack that was sent is broken, incomplete, or not what it says."""
+
+    code = "bad_pack"
+
+
+class PackTooLargeError(TooLargeError):
+    """A pack that was sent, or what it unpacks to, exceeds a limit."""
+
+    code = "pack_too_large"
+
+
+class MissingBaseError(UnprocessableError):
+    """A pack leaves out objects that the repository does not have either."""
+
+    code = "missing_object"

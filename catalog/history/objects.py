@@ -1,6 +1,6 @@
 """Git objects of one repository, read from and written to PostgreSQL."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import psycopg
@@ -69,14 +69,17 @@ class ObjectStore:
     def add(self, obj: ShaFile) -> str:
         """Keep ``obj`` and return its id (40 hex)."""
         oid = obj.id.decode()
-        if oid in self._waiting:
-            return oid
-        data = obj.as_raw_string()
-        pointer = parse_pointer(data) if obj.type_num == Blob.type_num else None
+        if oid not in self._waiting:
+            self.add_raw(oid, obj.type_num, obj.as_raw_string())
+        return oid
+
+    def add_raw(self, oid: str, kind: int, data: bytes) -> None:
+        """Keep an object whose id was computed from exactly this content."""
+        pointer = parse_pointer(data) if kind == Blob.type_num else None
         self._waiting[oid] = GitObject(
             repo_id=self.repo_id,
             oid=oid,
-            kind=obj.type_num,
+            kind=kind,
             size_bytes=len(data),
             data=data,
             lfs_sha256=pointer.sha256 if pointer else "",
@@ -85,7 +88,6 @@ class ObjectStore:
         self._waiting_bytes += len(data)
         if self._waiting_bytes > _FLUSH_BYTES:
             self.flush()
-        return oid
 
     def add_blob(self, data: bytes) -> str:
         """Keep a file's content and return its id."""
@@ -168,6 +170,58 @@ def _insert(objects: list[GitObject]) -> int:
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         cursor.execute(_INSERT, rows)
         return sum(size_bytes for (size_bytes,) in cursor)
+
+
+_SIZES = """
+    SELECT oid, size_bytes FROM catalog_gitobject WHERE repo_id = %s AND oid = ANY(%s)
+"""
+_CONTENTS = """
+    SELECT oid, kind, data FROM catalog_gitobject WHERE repo_id = %s AND oid = ANY(%s)
+"""
+_READ_OBJECTS = 1000
+_READ_BYTES = 8 * 1024**2
+
+
+def read_many(repo_id: int, oids: Sequence[bytes]) -> Iterator[tuple[bytes, int, bytes]]:
+    """Yield (id, git type number, content) of many objects, a bounded part in memory.
+
+    Ids are 20 bytes. What the repository does not have is left out; the order is any.
+    """
+    for start in range(0, len(oids), _READ_OBJECTS):
+        chunk = [oid.hex() for oid in oids[start : start + _READ_OBJECTS]]
+        for group in _groups(repo_id, chunk):
+            with connection.cursor() as cursor:
+                cursor.execute(_CONTENTS, [repo_id, group])
+                rows = cursor.fetchall()
+            for oid, kind, data in rows:
+                yield bytes.fromhex(oid), kind, bytes(data)
+
+
+def _groups(repo_id: int, oids: list[str]) -> Iterator[list[str]]:
+    """Split ``oids`` so that the contents of each part are small together."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SIZES, [repo_id, oids])
+        sizes = cursor.fetchall()
+    group: list[str] = []
+    total = 0
+    for oid, size_bytes in sizes:
+        if group and total + size_bytes > _READ_BYTES:
+            yield group
+            group, total = [], 0
+        group.append(oid)
+        total += size_bytes
+    if group:
+        yield group
+
+
+_KINDS = "SELECT oid, kind FROM catalog_gitobject WHERE repo_id = %s AND oid = ANY(%s)"
+
+
+def kinds_of(repo_id: int, oids: Collection[bytes]) -> dict[bytes, int]:
+    """Return git's type number of those of the objects the repository has. Ids are 20 bytes."""
+    with connection.cursor() as cursor:
+        cursor.execute(_KINDS, [repo_id, [oid.hex() for oid in oids]])
+        return {bytes.fromhex(oid): kind for oid, kind in cursor}
 
 
 def make_tree(items: Iterable[TreeItem]) -> Tree:

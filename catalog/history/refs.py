@@ -176,6 +176,24 @@ def delete_tag(repo: ModelRepo, name: str) -> None:
     _delete(repo, TAGS + name, name)
 
 
+def place_ref(repo: ModelRepo, full: str, there: Ref | None, *, oid: str, commit_oid: str) -> None:
+    """Make a ref, or move the locked row ``there``.
+
+    Raises:
+        RefExistsError: another ref is, or stands, where it would be.
+    """
+    if there is None:
+        _create(repo, full, oid, commit_oid)
+        return
+    there.oid, there.commit_oid = oid, commit_oid
+    there.save()
+
+
+def drop_ref(repo: ModelRepo, full: str) -> None:
+    """Take a ref away; its commits stay reachable by id. There may be none."""
+    Ref.objects.filter(repo=repo, name=full).delete()
+
+
 def signature(name: str) -> bytes:
     """Return git's author line for a user name: no address of a person is ever written."""
     return f"{name} <{name}@users.noreply>".encode()

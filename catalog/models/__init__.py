@@ -18,6 +18,7 @@ from catalog.models.listing import (
     ListingText,
     ModelCard,
 )
+from catalog.models.locks import FileLock
 from catalog.models.repo import Like, ModelRepo, RepoAlias, RepoQuerySet, RepoRedirect
 from catalog.models.scan import FileScan
 from catalog.models.walks import StorageWalk
@@ -35,6 +36,7 @@ __all__ = [
     "DedupChunk",
     "Discussion",
     "DiscussionEvent",
+    "FileLock",
     "FileScan",
     "GitObject",
     "LfsObject",

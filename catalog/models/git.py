@@ -35,7 +35,8 @@ class GitObject(models.Model):
         indexes = [
             models.Index(
                 fields=["repo", "lfs_sha256"], condition=~models.Q(lfs_sha256=""), name="git_lfs"
-            )
+            ),
+            models.Index(fields=["repo"], condition=models.Q(kind=1), name="git_commits"),
         ]
 
     def __str__(self) -> str:

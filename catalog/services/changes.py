@@ -63,28 +63,30 @@ def shown_changes(
     for diff in diffs_of(viewer, pull, proposal, most=most):
         change, tensors, cards = diff.change, None, None
         if not diff.is_unseen and change.path.endswith(".safetensors"):
-            tensors = _compared(store, change, allowance)
+            tensors = _compared(repo, store, change, allowance)
         elif not diff.is_unseen and change.path == CARD:
             cards = _card(pull.repo, store, change.old), _card(pull.repo, store, change.new)
         shown.append(ShownChange(diff, tensors, cards))
     return shown
 
 
-def _compared(store: ObjectStore, change: Change, allowance: Allowance) -> TensorComparison | None:
+def _compared(
+    repo: ModelRepo, store: ObjectStore, change: Change, allowance: Allowance
+) -> TensorComparison | None:
     """Return how the tensors differ; ``None`` when one of the files is not what it says."""
-    sources = [_source(store, item) for item in (change.old, change.new)]
+    sources = [_source(repo, store, item) for item in (change.old, change.new)]
     try:
         return compare_files(sources[0], sources[1], allowance)
     except (FormatError, OSError):
         return None
 
 
-def _source(store: ObjectStore, item: TreeItem | None) -> ByteSource | None:
+def _source(repo: ModelRepo, store: ObjectStore, item: TreeItem | None) -> ByteSource | None:
     if item is None:
         return None
     data = store.blob(item.oid)
     pointer = parse_pointer(data)
-    return StoredSource(pointer.sha256, pointer.size_bytes) if pointer else BytesSource(data)
+    return StoredSource(repo, pointer.sha256, pointer.size_bytes) if pointer else BytesSource(data)
 
 
 def _card(repo: ModelRepo, store: ObjectStore, item: TreeItem | None) -> str:

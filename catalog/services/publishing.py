@@ -26,6 +26,7 @@ from catalog.history.worktree import WorkTree
 from catalog.models import Commit, Discussion, ModelRepo
 from catalog.services.comments import check_text
 from catalog.services.indexing import index_revision
+from catalog.services.locks import check_unlocked
 from catalog.services.pulls import begin_pull, locked_pull, note_commit, payer_of, title_from
 from catalog.services.revisions import check_base, check_write_revision
 from store.core.errors import InvalidError, TooLargeError, UnprocessableError
@@ -104,7 +105,7 @@ def publish(
         ForbiddenError, RevisionNotFoundError: not the viewer's to change; no such branch.
         PullClosedError, TooManyOpenError: the pull request is over; the viewer has too many.
         StaleParentError, BadPathError, EntryNotFoundError: the branch moved; no such path.
-        NotOwnedError: an LFS object is not this repository's, or not this viewer's to use.
+        NotOwnedError, LockedError: an LFS object is not the viewer's to use; a file is locked.
         TooLargeError, InvalidError, StorageQuotaError: too much, no title, no room.
     """
     check_write_revision(viewer, repo, revision, create_pr=create_pr)
@@ -123,6 +124,7 @@ def publish(
             author=viewer.identified().username,
             expected_parent=expected_parent,
         )
+        check_unlocked(viewer, repo, (change.path for change in written.changes))
         charge_git(repo, store.written_bytes + written.new_bytes, pull=payer_of(viewer, pull))
         return _indexed(viewer, repo, written, target.ref_name or "", pull)
 

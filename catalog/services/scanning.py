@@ -13,6 +13,7 @@ from catalog.formats.sources import AT_ONCE, FULL, Budget
 from catalog.formats.verdicts import SCANNER_VERSION, judge
 from catalog.history.trees import Entry, find_entries
 from catalog.models import Commit, FileScan, ModelRepo, Ref
+from catalog.services.backlog import judge_backlog
 from catalog.services.listings import rebuild_listing
 from catalog.services.sources import source_of
 from store.core.errors import TransientError
@@ -91,6 +92,28 @@ def adopt_paths(repo: ModelRepo, commit_oid: str, paths: Iterable[str]) -> None:
     FileScan.objects.filter(pk__in=rows).update(is_proposed=False)
 
 
+def await_verdicts(repo: ModelRepo, files: Iterable[tuple[str, str]]) -> None:
+    """Note (path, blob id) of files that nobody has looked at; known verdicts stay.
+
+    For history that arrives whole: what stands in no head is judged by the job.
+    """
+    files = iter(files)
+    while batch := list(islice(files, KEPT_TOGETHER)):
+        FileScan.objects.bulk_create(
+            [
+                FileScan(
+                    repo=repo,
+                    blob_oid=oid,
+                    path=path,
+                    scanner_version=SCANNER_VERSION,
+                    scanned_at=timezone.now(),
+                )
+                for path, oid in batch
+            ],
+            ignore_conflicts=True,
+        )
+
+
 def scan_commit(repo_id: int, commit_oid: str) -> dict[str, Any]:
     """Judge everything of a repository that waits for it; the job of that name. Idempotent.
 
@@ -106,6 +129,7 @@ def scan_commit(repo_id: int, commit_oid: str) -> dict[str, Any]:
     waiting = FileScan.objects.filter(repo=repo, verdict=FileScan.Verdict.PENDING)
     is_listed = waiting.filter(is_proposed=False).exists()
     paths = set(waiting.values_list("path", flat=True))
+    judge_backlog(repo)
     judge_paths(repo, commit_oid, paths, budget=FULL)
     # Content that waits but is in no such revision any more (a squashed branch, say).
     left = FileScan.objects.filter(repo=repo, verdict=FileScan.Verdict.PENDING)

@@ -72,6 +72,7 @@ def _all(target: _Target, facts: Mapping[str, Any]) -> Iterator[Snippet]:
         yield Snippet("transformers", _other_model(target))
     yield Snippet("hf", _hf(target))
     yield Snippet("huggingface_hub", _huggingface_hub(target))
+    yield Snippet("git", _git(target))
     if target.weights:
         yield Snippet("curl", _curl(target))
         yield Snippet("git-lfs", _git_lfs(target))
@@ -129,6 +130,15 @@ def _curl(target: _Target) -> str:
     file = shlex.quote(target.weights.rpartition("/")[2])
     url = target.url("resolve", target.weights)
     return f"{target.token_line}curl -fL -C - -o ./{file}{target.curl_header} {url}"
+
+
+def _git(target: _Target) -> str:
+    """A clone with its whole history; git-lfs brings the large files."""
+    header = ""
+    if target.repo.is_private:
+        header = f' -c "http.{target.origin}.extraHeader=Authorization: Bearer $HF_TOKEN"'
+    url = f"{target.origin}/{target.name}"
+    return f"{target.token_line}git lfs install\ngit{header} clone {url}"
 
 
 def _git_lfs(target: _Target) -> str:

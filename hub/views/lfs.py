@@ -13,13 +13,14 @@ from django.conf import settings
 from django.core import signing
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 
+from accounts.models import User
 from accounts.viewer import Viewer
 from catalog.access import can, repo_for
 from catalog.content import uploads
 from catalog.content.ownership import owned_size, usable_size
 from catalog.history.refs import DEFAULT_BRANCH
 from catalog.models import ModelRepo, Upload
-from hub.answers import hub_view
+from hub.answers import LFS_TYPE, hub_view
 from hub.xet_callers import token_headers
 from licensing.delivery.policy import authorize_object, check_gate
 from licensing.delivery.respond import respond
@@ -27,10 +28,10 @@ from store.core.bodies import body_length, body_stream, read_json
 from store.core.errors import ForbiddenError, InvalidError, NotFoundError, StoreError
 from store.core.web import origin
 
-CONTENT_TYPE = "application/vnd.git-lfs+json"
 MAX_OBJECTS = 1000
 
 _SALT = "lfs upload"
+_VERIFY_SALT = "lfs verify"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -60,7 +61,7 @@ def batch(request: HttpRequest, viewer: Viewer, ns: str, name: str) -> HttpRespo
     plans = [_object(request, viewer, repo, operation, item, transfers) for item in asked]
     is_multipart = any("chunk_size" in _upload_header(plan) for plan in plans)
     answer = {"transfer": "multipart" if is_multipart else "basic", "objects": plans}
-    return JsonResponse(answer, content_type=CONTENT_TYPE)
+    return JsonResponse(answer, content_type=LFS_TYPE)
 
 
 def _by_xet(
@@ -89,7 +90,7 @@ def _by_xet(
         if usable_size(viewer, repo, oid) is None:
             plan["actions"] = {"upload": upload}
         plans.append(plan)
-    return JsonResponse({"transfer": "xet", "objects": plans}, content_type=CONTENT_TYPE)
+    return JsonResponse({"transfer": "xet", "objects": plans}, content_type=LFS_TYPE)
 
 
 def _object(
@@ -139,7 +140,8 @@ def _download(request: HttpRequest, repo: ModelRepo, oid: str, owned: int | None
 
 def _upload_actions(request: HttpRequest, repo: ModelRepo, upload: Upload) -> dict[str, Any]:
     base = origin(request)
-    verify = {"href": f"{base}/{repo.full_name}.git/info/lfs/objects/verify"}
+    proof = signing.dumps([upload.user_id, upload.sha256], salt=_VERIFY_SALT)
+    verify = {"href": f"{base}/{repo.full_name}.git/info/lfs/objects/verify?proof={proof}"}
     part_count = uploads.plan_of(upload).part_count
     if part_count == 1:
         href = uploads.direct_url(upload) or _link(base, upload, "")
@@ -228,14 +230,32 @@ def complete(request: HttpRequest, viewer: Viewer, upload: str) -> HttpResponseB
     return JsonResponse({"success": True})
 
 
+def _uploader(request: HttpRequest, viewer: Viewer, sha256: str) -> Viewer:
+    """Return who asks: git-lfs sends no name to a link that came as ``authenticated``."""
+    proof = request.GET.get("proof", "")
+    if not viewer.is_visitor or not proof:
+        return viewer
+    try:
+        user_id, signed = signing.loads(
+            proof, salt=_VERIFY_SALT, max_age=settings.ENV.upload_link_s
+        )
+    except signing.BadSignature as exc:
+        raise BadLinkError("This link is not valid any more. Start again.") from exc
+    user = User.objects.filter(pk=user_id, is_active=True).first()
+    if signed != sha256 or user is None:
+        raise BadLinkError("This link is not valid any more. Start again.")
+    return Viewer(user=user, address=viewer.address)
+
+
 @hub_view("POST")
 def verify(request: HttpRequest, viewer: Viewer, ns: str, name: str) -> HttpResponseBase:
     """Confirm that an object arrived whole."""
+    oid, size_bytes = _checked(read_json(request))
+    viewer = _uploader(request, viewer, oid)
     repo = repo_for(viewer, ns, name)
     user = uploads.check_may_upload(viewer, repo)
-    oid, size_bytes = _checked(read_json(request))
     size = uploads.settle(repo, user, oid)
     if size is None:
         raise NotFoundError("This object was not uploaded to this repository.")
     uploads.check_size(size, size_bytes)
-    return JsonResponse({"message": "Success"}, content_type=CONTENT_TYPE)
+    return JsonResponse({"message": "Success"}, content_type=LFS_TYPE)

@@ -67,7 +67,7 @@ def test_what_cannot_run_or_is_not_known_yet() -> None:
     def titles(facts: dict) -> list[str]:
         return [snippet.title for snippet in snippets("http://store", REPO, facts)]  # type: ignore[arg-type]
 
-    assert titles({}) == ["hf", "huggingface_hub"]
+    assert titles({}) == ["hf", "huggingface_hub", "git"]
     bert = {"weights": ["model.safetensors"], "not_runnable_code": "no_text_generator"}
     (code, *_) = snippets("http://store", REPO, bert)  # type: ignore[arg-type]
     assert 'AutoModel.from_pretrained("ann/gpt")' in code.code

@@ -20,7 +20,7 @@ from tests.clients.models import save_tiny_gpt
 from tests.live import LiveStore
 
 BIN = Path(sys.executable).parent
-TOOLS = ("hf", "curl", "git-lfs")
+TOOLS = ("hf", "git", "curl", "git-lfs")
 
 
 @dataclass
@@ -93,6 +93,7 @@ def test_every_tool_is_shown(published: Published) -> None:
         "transformers",
         "hf",
         "huggingface_hub",
+        "git",
         "curl",
         "git-lfs",
     ]
@@ -125,6 +126,14 @@ def test_curl_and_again_after_a_cut(published: Published, tmp_path: Path) -> Non
     file.write_bytes(whole[: len(whole) // 3])
     published.run("curl", tmp_path)
     assert file.read_bytes() == whole
+
+
+def test_git(published: Published, tmp_path: Path) -> None:
+    published.run("git", tmp_path)
+
+    folder = tmp_path / published.repo.rpartition("/")[2]
+    for file in published.folder.iterdir():
+        assert (folder / file.name).read_bytes() == file.read_bytes()
 
 
 def test_git_lfs(published: Published, tmp_path: Path) -> None:
