@@ -13,8 +13,10 @@ from accounts.models import Organization, User
 from accounts.viewer import Viewer
 from catalog.access import RepoMovedError, RepoNotFoundError, can, repo_for
 from catalog.content import uploads
+from catalog.history.trees import find_entry, read_blob
 from catalog.models import BaseModelLink, FileScan, Listing, ModelCard, ModelRepo, RepoAlias, Upload
 from catalog.services.folders import files_of
+from catalog.services.large_files import is_binary
 from catalog.services.scanning import scan_commit
 from store.core.errors import TransientError
 from store.core.models import Job
@@ -29,6 +31,30 @@ def test_a_folder_is_taken_without_caches_and_links(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("/etc/passwd")
 
     assert [file.path for file in files_of(tmp_path)] == ["a/b.txt"]
+
+
+def test_a_large_binary_becomes_an_lfs_object_whatever_its_name(alice: User) -> None:
+    repo = make_repo(alice)
+    sizes = {"rows.dat": 1_000_001, "small.dat": 1_000_000, "words.dat": 1_000_001}
+    first = {"rows.dat": b"\0", "small.dat": b"\0", "words.dat": b"w"}
+
+    commit_oid = add_files(
+        alice, repo, {name: first[name] * sizes[name] for name in sizes} | {"none.bin": b""}
+    )
+
+    kept = {path: find_entry(repo, commit_oid, path).lfs for path in (*sizes, "none.bin")}
+    assert {path for path, lfs in kept.items() if lfs} == {"rows.dat"}
+    assert kept["rows.dat"] is not None
+    assert kept["rows.dat"].size_bytes == 1_000_001
+    rules = read_blob(repo, find_entry(repo, commit_oid, ".gitattributes")).decode()
+    assert rules.endswith("\nrows.dat filter=lfs diff=lfs merge=lfs -text\n")
+
+
+def test_what_binary_means() -> None:
+    assert is_binary(b"\xff\xfe" * 100)
+    assert is_binary(b"a\0b")
+    assert not is_binary("ünï".encode()[:-1])
+    assert not is_binary(b"")
 
 
 def test_pickles_are_judged_without_loading(alice: User, tmp_path: Path) -> None:
