@@ -145,7 +145,7 @@ def revisions_of(repo: ModelRepo) -> dict[str, list[str]]:
 
 @require_safe
 def blob_page(request: HttpRequest, ns: str, name: str, rev: str, path: str) -> HttpResponse:
-    """Show one file: text, JSON, a safetensors table, a picture, or why it cannot be shown."""
+    """Show one file: text, JSON, a table of tensors, a picture, or why it cannot be shown."""
     repo = open_repo(request, ns, name)
     if isinstance(repo, HttpResponse):
         return repo
@@ -161,7 +161,7 @@ def blob_page(request: HttpRequest, ns: str, name: str, rev: str, path: str) -> 
         "entry": entry,
         "scan": FileScan.objects.filter(repo=repo, blob_oid=entry.oid, path=entry.path).first(),
         "last": log.last_commits(repo, commit_oid, [entry.path]).get(entry.path),
-        "preview": preview(repo, entry),
+        "preview": preview(repo, entry, rev),
         "refs": revisions_of(repo),
     }
     return render(request, "catalog/blob.html", context)

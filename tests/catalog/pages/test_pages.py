@@ -10,10 +10,12 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from accounts.models import User
+from catalog.formats.sources import Budget
 from catalog.history.refs import create_branch, create_tag
 from catalog.models import FileScan, Like, Listing, ModelRepo, RepoRedirect, StagedFile
 from catalog.services.preview import preview
 from catalog.views.listing import FOLDER_PAGE
+from tests.catalog.formats.files import gg_model, gg_tensor
 from tests.factories import add_files, make_org, make_repo, safetensors
 
 HTML = {"Accept": "text/html"}
@@ -222,6 +224,40 @@ def test_the_file_viewer(client: Client, alice: User, repo: ModelRepo) -> None:
     text(client, f"{base}/none", 404)
 
 
+def test_a_gguf_shows_its_tensors(client: Client, alice: User, repo: ModelRepo) -> None:
+    tensors = [gg_tensor("tok.weight", [2, 5], 0, 0), gg_tensor("norm.bias", [2], 0, 64)]
+    add_files(alice, repo, {"tiny.gguf": gg_model(tensors=tensors, data=b"\0" * 96)})
+
+    page = text(client, "/alice/tiny/blob/main/tiny.gguf")
+
+    assert "tok.weight" in page
+    assert "5 by 2" in page  # rows first, as everywhere else
+    assert "norm.bias" in page
+
+
+def test_a_header_too_long_for_a_request_is_told_in_words(
+    client: Client, alice: User, repo: ModelRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("catalog.services.preview.AT_ONCE", Budget(1, 1, 1, is_final=False))
+
+    page = text(client, "/alice/tiny/blob/main/model.safetensors")
+
+    assert "too long to read while you wait" in page
+
+
+def test_a_card_is_shown_as_of_its_revision_and_folder(
+    client: Client, alice: User, repo: ModelRepo
+) -> None:
+    create_branch(repo, "older")
+    body = b"![p](pic.png) [next](more.md)\n"
+    add_files(alice, repo, {"a b/deep.md": body}, revision="older")
+
+    page = text(client, "/alice/tiny/blob/older/a%20b/deep.md")
+
+    assert 'src="/alice/tiny/resolve/older/a%20b/pic.png"' in page
+    assert 'href="/alice/tiny/blob/older/a%20b/more.md"' in page
+
+
 def test_files_too_long_or_broken(
     client: Client, alice: User, repo: ModelRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,7 +276,7 @@ def test_files_too_long_or_broken(
     assert "alert--bad" in text(client, "/alice/tiny/blob/main/broken.safetensors")
     assert "never ends" in text(client, "/alice/tiny/blob/main/half.md")
     monkeypatch.setattr("catalog.services.preview.MAX_TENSORS", 0)
-    assert "1 more tensors" in text(client, "/alice/tiny/blob/main/model.safetensors")
+    assert "1 more tensor is not" in text(client, "/alice/tiny/blob/main/model.safetensors")
     assert preview.__doc__
 
 
