@@ -102,16 +102,33 @@ def _append(staged: StagedFile, body: Readable) -> int:
 
 
 def commit_staged(
-    viewer: Viewer, repo: ModelRepo, *, revision: str, title: str, message: str = ""
+    viewer: Viewer,
+    repo: ModelRepo,
+    *,
+    revision: str,
+    title: str,
+    message: str = "",
+    paths: list[str] | None = None,
 ) -> Published:
-    """Commit everything that waits of this person, in one commit.
+    """Commit what waits of this person, in one commit.
+
+    Args:
+        viewer: Who publishes.
+        repo: Where.
+        revision: The branch.
+        title: First line of the commit message.
+        message: The rest.
+        paths: Which files, so that nothing of an earlier visit comes along; ``None``: all.
 
     Raises:
         InvalidError: nothing waits, or a file has not arrived whole.
         What ``publish`` raises; the files go on waiting then.
     """
     check_may(viewer, repo, to="write")
-    waiting = list(StagedFile.objects.filter(repo=repo, user=viewer.user).order_by("path"))
+    mine = StagedFile.objects.filter(repo=repo, user=viewer.user)
+    if paths is not None:
+        mine = mine.filter(path__in=paths[:MAX_FILES])
+    waiting = list(mine.order_by("path"))
     if not waiting:
         raise InvalidError("Choose some files first.")
     unfinished = [each.path for each in waiting if each.received_bytes < each.size_bytes]

@@ -4,6 +4,7 @@ from typing import Any, TypedDict
 from urllib.parse import quote
 
 from django import template
+from django.utils.translation import gettext_lazy as _
 
 from catalog.models import ModelCard, ModelRepo
 from catalog.services.usage import Snippet, snippets
@@ -21,6 +22,32 @@ def segment(revision: str) -> str:
 def then_line(text: str, following: str) -> str:
     """Join two lines of a command."""
     return f"{text}\n{following}"
+
+
+_FROM = {
+    "finetune": _("Fine-tuned from"),
+    "adapter": _("An adapter for"),
+    "merge": _("Merged from"),
+    "quantized": _("Quantized from"),
+}
+_INTO = {
+    "finetune": _("Fine-tuned:"),
+    "adapter": _("Adapter:"),
+    "merge": _("Merged:"),
+    "quantized": _("Quantized:"),
+}
+
+
+@register.filter
+def made_from(relation: str) -> Any:
+    """Say in words how a model came from its base, to be followed by the base's name."""
+    return _FROM.get(relation, _("Made from"))
+
+
+@register.filter
+def made_into(relation: str) -> Any:
+    """Say in words how another model came from this one, to be followed by its name."""
+    return _INTO.get(relation, _("Made from it:"))
 
 
 class Usage(TypedDict):

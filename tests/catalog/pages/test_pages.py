@@ -12,6 +12,7 @@ from django.test import Client
 from accounts.models import User
 from catalog.formats.sources import Budget
 from catalog.history.refs import create_branch, create_tag
+from catalog.history.trees import list_entries
 from catalog.models import FileScan, Like, Listing, ModelRepo, RepoRedirect, StagedFile
 from catalog.services.preview import preview
 from catalog.views.listing import FOLDER_PAGE
@@ -86,10 +87,12 @@ def test_the_listing(client: Client, repo: ModelRepo) -> None:
     assert "4.1" in page  # thousand parameters, measured
     assert "Commercial use allowed" in page
     assert 'href="/alice/base"' in page
-    assert "finetune" in page
+    assert "Fine-tuned from" in page
     assert "hf download alice/tiny" in page
     assert "snapshot_download" in page
-    assert "alice/tiny" in text(client, "/alice/base")
+    base = text(client, "/alice/base")
+    assert re.search(r"Fine-tuned: <a href=./alice/tiny", base)
+    assert "facts__grid" not in base  # nothing was measured: no row of dashes
 
 
 def test_a_listing_takes_a_fixed_number_of_queries(
@@ -315,7 +318,7 @@ def test_settings_rename_and_delete(client: Client, alice: User, repo: ModelRepo
 
     assert re.findall(r'value="(true|false)"[^>]* checked', open_page) == ["false"]
     assert re.findall(r'value="(true|false)"[^>]* checked', hidden_page) == ["true"]
-    assert (undecided.status_code, undecided_again.status_code) == (200, 200)
+    assert (undecided.status_code, undecided_again.status_code) == (400, 400)
     assert (still_open, still_hidden) == (True, True)
     assert hidden["Location"] == url
     assert b"already exists" in taken.content
@@ -357,6 +360,9 @@ def test_profiles(client: Client, alice: User, repo: ModelRepo) -> None:
     assert "alice/tiny" in text(client, "/alice")
     assert "No models yet" in (org := text(client, "/acme"))
     assert 'href="/alice"' in org
+    assert "Publish a model" not in org  # somebody else's
+    client.force_login(alice)
+    assert "Publish a model" in text(client, "/acme")
     text(client, "/nobody", 404)
 
 
@@ -382,6 +388,7 @@ def test_publishing_from_the_browser(client: Client, alice: User) -> None:
     )
 
     assert b"cannot contain" in bad.content
+    assert (bad.status_code, again.status_code) == (400, 400)
     assert made["Location"] == "/alice/mine/upload/main"
     assert b"already created" in again.content
     assert empty.status_code == 400
@@ -390,6 +397,7 @@ def test_publishing_from_the_browser(client: Client, alice: User) -> None:
     assert repo.is_private
     checks = text(client, "/alice/mine/checks")
     assert "Every file is clean." in checks
+    assert 'href="/alice/mine/settings">Let everybody find it' in checks
     assert "<html" not in text(client, "/alice/mine/checks?fragment=1")
     FileScan.objects.filter(path="a.txt").update(verdict="unsafe", reason="Bad thing.")
     assert "Bad thing." in text(client, "/alice/mine/checks")
@@ -402,6 +410,24 @@ def post(client: Client, path: str, body: dict):
 
 def piece(client: Client, path: str, data: bytes):
     return client.post(path, data, content_type="application/octet-stream")
+
+
+def test_only_the_files_on_the_page_are_committed(client: Client, alice: User) -> None:
+    repo = make_repo(alice)
+    client.force_login(alice)
+    base = "/alice/tiny/staging"
+    for path in ("from-yesterday.txt", "now.txt"):
+        staged = post(client, base, {"path": path, "size": 2}).json()
+        piece(client, f"{base}/{staged['id']}?offset=0", b"hi")
+
+    odd = post(client, f"{base}/commit/main", {"paths": "now.txt"})
+    none = post(client, f"{base}/commit/main", {"paths": []})
+    done = post(client, f"{base}/commit/main", {"paths": ["now.txt"]})
+
+    assert (odd.status_code, none.status_code, done.status_code) == (400, 400, 200)
+    paths = {entry.path for entry in list_entries(repo, done.json()["commit"])}
+    assert paths == {".gitattributes", "now.txt"}
+    assert [each.path for each in StagedFile.objects.all()] == ["from-yesterday.txt"]
 
 
 def test_files_arrive_in_pieces_and_resume(client: Client, alice: User) -> None:
