@@ -170,6 +170,25 @@ def test_files_and_folders(client: Client, alice: User, repo: ModelRepo) -> None
     assert client.get("/alice/tiny/blob/main/docs", headers=HTML).status_code == 302
 
 
+def test_what_is_absent_inside_a_model_leads_back_to_it(
+    client: Client, repo: ModelRepo, bob: User
+) -> None:
+    file = text(client, "/alice/tiny/blob/main/no%20ne.txt", 404)
+    revision = text(client, "/alice/tiny/tree/nope", 404)
+    model = text(client, "/alice/none", 404)
+    client.force_login(bob)
+    forbidden = text(client, "/alice/tiny/settings", 403)
+
+    assert "There is no file or folder “no ne.txt” in this version." in file
+    assert "There is no branch, tag or commit called “nope”." in revision
+    for page in (file, revision):
+        assert 'href="/alice/tiny/tree/main"' in page
+        assert "Sign in with" not in page
+    assert "There is no model of this name, or it is private." in model
+    assert "/alice/none/tree" not in model
+    assert 'href="/alice/tiny"' in forbidden
+
+
 def test_two_revisions_side_by_side(client: Client, alice: User, repo: ModelRepo) -> None:
     create_tag(repo, "v1", revision="main", message=None, tagger="alice")
     add_files(alice, repo, {"code.py": b"print('<i>')\n", "new <b>.txt": b"hello\n"})
