@@ -39,6 +39,10 @@ def read_card(repo: ModelRepo, entries: list[Entry]) -> ReadCard:
         except FrontMatterError as exc:
             warnings.append(str(exc))
             card = Card({}, text, has_front_matter=False)
+        if not card.body.strip() and not warnings:
+            warnings.append(
+                "README.md has no text yet: say what the model is for and how it was made."
+            )
     metadata = read_metadata(card.data)
     base = f"/{repo.full_name}"
     rendered = render_card(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.test import Client
 from django.utils import timezone
 
 from accounts.models import Organization, User
@@ -17,6 +18,7 @@ from catalog.history.trees import find_entry, read_blob
 from catalog.models import BaseModelLink, FileScan, Listing, ModelCard, ModelRepo, RepoAlias, Upload
 from catalog.services.folders import files_of
 from catalog.services.large_files import is_binary
+from catalog.services.repos import NewRepo, create_repo
 from catalog.services.scanning import scan_commit
 from store.core.errors import TransientError
 from store.core.models import Job
@@ -150,6 +152,16 @@ def test_broken_cards_warn_and_do_not_stop(alice: User) -> None:
     assert "larger than" in ModelCard.objects.get().warnings[0]
 
 
+def test_a_card_without_words_is_not_complete(alice: User, as_alice: Viewer) -> None:
+    repo = create_repo(as_alice, NewRepo("bare", license="mit"))
+    told = ModelCard.objects.get(repo=repo).warnings
+
+    add_files(alice, repo, {"README.md": b"---\nlicense: mit\n---\nIt writes.\n"})
+
+    assert told == ["README.md has no text yet: say what the model is for and how it was made."]
+    assert ModelCard.objects.get(repo=repo).warnings == []
+
+
 def test_names_are_found_by_any_way(alice: User, as_bob: Viewer, as_alice: Viewer) -> None:
     repo = make_repo(alice)
     hidden = make_repo(alice, "hidden", is_private=True)
@@ -193,8 +205,16 @@ def test_aliases(alice: User) -> None:
             call_command("addalias", alias, target)
 
 
-def test_the_demo_catalogue_loads_once(db: None, tmp_path: Path, settings) -> None:
+def test_a_hub_that_does_not_answer_is_told(alice: User) -> None:
+    with pytest.raises(CommandError, match=r"Fetching from http://127\.0\.0\.1:9 failed"):
+        call_command("import_model", "a/b", "--endpoint", "http://127.0.0.1:9", "--as", "alice")
+
+    assert not ModelRepo.objects.exists()
+
+
+def test_the_demo_catalogue_loads_once(client: Client, db: None, tmp_path: Path, settings) -> None:
     settings.BASE_DIR = tmp_path
+    settings.DATA_DIR = tmp_path
     out = io.StringIO()
     call_command("load_demo", stdout=out)
     assert "no demo catalogue" in out.getvalue()
@@ -211,6 +231,12 @@ def test_the_demo_catalogue_loads_once(db: None, tmp_path: Path, settings) -> No
 
     repo = ModelRepo.objects.select_related("namespace").get()
     assert repo.full_name == "regency/one"
+    note = tmp_path / "demo-logins.json"
+    people = json.loads(note.read_text())
+    assert note.stat().st_mode & 0o777 == 0o600
+    assert [each["name"] for each in people] == ["ada", "ben", "root-admin"]
+    assert len({each["password"] for each in people}) == 3  # nobody can know them beforehand
+    assert client.login(username="root-admin", password=people[2]["password"])
     assert Listing.objects.get(repo=repo).parameters == 4096
     assert "already" in again.getvalue()
     assert Organization.objects.get().memberships.get().user.username == "ada"
