@@ -252,13 +252,13 @@ class SearchQuery:
         for measure in MEASURES:
             low, high = self.bounds(measure.name)
             if (low, high) != (None, None):
-                value, text = (
+                exact, shown = (
                     ["" if end is None else say(end, measure=measure.name) for end in (low, high)]
                     for say in (format_amount, amount_text)
                 )
                 rest = self.without(measure.name)
                 label = _(measure.label)
-                yield Chip(measure.name, "..".join(value), label, range_text(*text), rest)
+                yield Chip(measure.name, "..".join(exact), label, range_text(*shown), rest)
 
     def _changed(self, changes: dict[str, Any]) -> Self:
         return replace(self, **changes)

@@ -6,6 +6,7 @@ from urllib.parse import quote
 from django import template
 from django.utils.translation import gettext_lazy as _
 
+from catalog.cards.licenses import license_name
 from catalog.models import ModelCard, ModelRepo
 from catalog.services.usage import Snippet, snippets
 
@@ -16,6 +17,9 @@ register = template.Library()
 def segment(revision: str) -> str:
     """Encode a revision as one path segment."""
     return quote(revision, safe="")
+
+
+register.filter("license_name", license_name)
 
 
 @register.filter

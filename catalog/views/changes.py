@@ -71,7 +71,7 @@ def _shown(repo: ModelRepo, changes: list[Change], old: str, new: str) -> dict[s
         f"{base}/{new if diff.change.new else old}/{quote(diff.change.path)}" for diff in diffs
     ]
     return {
-        "diffs": list(zip(diffs, hrefs, strict=True)),
+        "diffs": [(diff, href, *diff.pointers) for diff, href in zip(diffs, hrefs, strict=True)],
         "more": [change.path for change in changes[MAX_FILES:MAX_NAMED]],
         "total": len(changes),
     }

@@ -170,6 +170,20 @@ def test_files_and_folders(client: Client, alice: User, repo: ModelRepo) -> None
     assert client.get("/alice/tiny/blob/main/docs", headers=HTML).status_code == 302
 
 
+def test_a_large_file_is_compared_by_size_not_by_its_pointer(
+    client: Client, alice: User, repo: ModelRepo
+) -> None:
+    before = add_files(alice, repo, {"model.safetensors": safetensors(size=32)})
+    after = add_files(alice, repo, {"model.safetensors": safetensors(size=16)})
+
+    page = text(client, f"/alice/tiny/compare?from={before}&to={after}")
+
+    assert "A large file, kept by its digest:" in page
+    assert "4.2\u202fkB" in page
+    assert "1.1\u202fkB" in page
+    assert "git-lfs.github.com" not in page
+
+
 def test_what_is_absent_inside_a_model_leads_back_to_it(
     client: Client, repo: ModelRepo, bob: User
 ) -> None:
