@@ -12,6 +12,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.viewer import Viewer
 from catalog.access import check_may
@@ -22,6 +23,7 @@ from catalog.services.folders import LocalFile, publish_files
 from catalog.services.publishing import Published
 from store.core.bodies import CHUNK_BYTES, Readable
 from store.core.errors import ConflictError, InvalidError, NotFoundError, TooLargeError
+from store.core.ui.figures import size_text
 
 MAX_FILES = 1000
 MAX_PIECE_BYTES = 64 * 1024 * 1024
@@ -47,7 +49,9 @@ def stage(viewer: Viewer, repo: ModelRepo, *, path: str, size_bytes: int) -> Sta
     check_path(path)
     user = viewer.signed_in()
     if not 0 <= size_bytes <= settings.ENV.max_file_bytes:
-        raise TooLargeError(f"A file has at most {settings.ENV.max_file_bytes} bytes.")
+        raise TooLargeError(
+            _("A file has at most %(size)s.") % {"size": size_text(settings.ENV.max_file_bytes)}
+        )
     mine = StagedFile.objects.filter(repo=repo, user=user)
     there = mine.filter(path=path).first()
     if there is not None and there.size_bytes == size_bytes:
@@ -57,7 +61,9 @@ def stage(viewer: Viewer, repo: ModelRepo, *, path: str, size_bytes: int) -> Sta
     with transaction.atomic():
         check_room(repo.namespace, size_bytes)
         if mine.count() >= MAX_FILES:
-            raise TooLargeError(f"Commit what is there first: at most {MAX_FILES} files can wait.")
+            raise TooLargeError(
+                _("Commit what is there first: at most %(n)d files can wait.") % {"n": MAX_FILES}
+            )
         staged = StagedFile.objects.create(repo=repo, user=user, path=path, size_bytes=size_bytes)
     _file(staged).parent.mkdir(parents=True, exist_ok=True)
     _file(staged).touch()
@@ -79,9 +85,9 @@ def receive_piece(
         rows = StagedFile.objects.select_for_update().filter(repo=repo, user=viewer.user)
         staged = rows.filter(public_id=public_id).first()
         if staged is None:
-            raise NotFoundError("This file is not expected. Choose it again.")
+            raise NotFoundError(_("This file is not expected. Choose it again."))
         if offset != staged.received_bytes:
-            raise WrongOffsetError("Another piece is due.", received_bytes=staged.received_bytes)
+            raise WrongOffsetError(_("Another piece is due."), received_bytes=staged.received_bytes)
         staged.received_bytes = _append(staged, body)
         staged.save()
     return staged
@@ -96,7 +102,7 @@ def _append(staged: StagedFile, body: Readable) -> int:
             end += len(block)
             if end > staged.size_bytes or end - staged.received_bytes > MAX_PIECE_BYTES:
                 file.truncate(staged.received_bytes)
-                raise TooLargeError("There is more than was announced. Choose the file again.")
+                raise TooLargeError(_("There is more than was announced. Choose the file again."))
             file.write(block)
     return end
 
@@ -130,10 +136,13 @@ def commit_staged(
         mine = mine.filter(path__in=paths[:MAX_FILES])
     waiting = list(mine.order_by("path"))
     if not waiting:
-        raise InvalidError("Choose some files first.")
+        raise InvalidError(_("Choose some files first."))
     unfinished = [each.path for each in waiting if each.received_bytes < each.size_bytes]
     if unfinished:
-        raise InvalidError(f"{unfinished[0]} has not arrived whole yet.", files=unfinished[:20])
+        raise InvalidError(
+            _("%(path)s has not arrived whole yet.") % {"path": unfinished[0]},
+            files=unfinished[:20],
+        )
     files = [LocalFile(_file(each), each.path) for each in waiting]
     with transaction.atomic():
         # What waits leaves the owner's quota in the moment in which it enters as files.
@@ -163,7 +172,7 @@ def publish_form_files(
     """Commit files of a plain form, for browsers without JavaScript."""
     found = [LocalFile(source, check_path(path)) for path, source in files]
     if not found:
-        raise InvalidError("Choose some files first.")
+        raise InvalidError(_("Choose some files first."))
     return publish_files(viewer, repo, found, title=title, revision=revision)
 
 

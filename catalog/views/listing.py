@@ -20,6 +20,8 @@ from catalog.views.browse import viewer_of
 FOLDER_PAGE = 200
 """Lines of a folder on one page."""
 COMMITS_PAGE = 30
+MAX_REVISIONS = 200
+"""Branches, and tags, a menu names; any other is reached by its address."""
 
 
 def open_repo(request: HttpRequest, ns: str, name: str) -> ModelRepo | HttpResponse:
@@ -135,11 +137,14 @@ def _rows(repo: ModelRepo, commit_oid: str, entries: list[Entry]) -> list[dict[s
 
 
 def revisions_of(repo: ModelRepo) -> dict[str, list[str]]:
-    """Return the names of its branches and tags."""
-    names = list(Ref.objects.filter(repo=repo).order_by("name").values_list("name", flat=True))
+    """Return the names of its branches, ``main`` first, and of its tags; the first of each."""
+    names = Ref.objects.filter(repo=repo).values_list("name", flat=True).order_by("name")
+    main = f"{HEADS}{DEFAULT_BRANCH}"
+    others = names.filter(name__startswith=HEADS).exclude(name=main)[: MAX_REVISIONS - 1]
+    tags = names.filter(name__startswith=TAGS)[:MAX_REVISIONS]
     return {
-        "branches": [name.removeprefix(HEADS) for name in names if name.startswith(HEADS)],
-        "tags": [name.removeprefix(TAGS) for name in names if name.startswith(TAGS)],
+        "branches": [name.removeprefix(HEADS) for name in (main, *others)],
+        "tags": [name.removeprefix(TAGS) for name in tags],
     }
 
 

@@ -203,6 +203,18 @@ def test_what_is_absent_inside_a_model_leads_back_to_it(
     assert 'href="/alice/tiny"' in forbidden
 
 
+def test_a_menu_of_revisions_has_an_end(
+    client: Client, repo: ModelRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("catalog.views.listing.MAX_REVISIONS", 3)
+    for name in ("a", "b", "c", "d"):
+        create_branch(repo, name)
+
+    page = text(client, "/alice/tiny/compare")
+
+    assert re.findall(r'<option value="([a-z]+)">', page) == ["main", "a", "b"]
+
+
 def test_two_revisions_side_by_side(client: Client, alice: User, repo: ModelRepo) -> None:
     create_tag(repo, "v1", revision="main", message=None, tagger="alice")
     add_files(alice, repo, {"code.py": b"print('<i>')\n", "new <b>.txt": b"hello\n"})
