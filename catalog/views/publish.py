@@ -4,6 +4,7 @@ import tempfile
 from pathlib import Path
 
 from django.conf import settings
+from django.db.models import F
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -30,7 +31,8 @@ def publish_page(request: HttpRequest) -> HttpResponse:
     if viewer.is_visitor:
         return redirect("/login?next=/publish")
     roles = [pk for pk, role in viewer.roles.items() if role in {Role.ADMIN, Role.WRITE}]
-    names = Namespace.objects.filter(pk__in=roles).order_by("organization", "name")
+    own_first = F("organization").asc(nulls_first=True)
+    names = Namespace.objects.filter(pk__in=roles).order_by(own_first, "name")
     form = NewModelForm(
         *([request.POST] if request.method == "POST" else []),
         namespaces=[namespace.name for namespace in names],

@@ -413,8 +413,10 @@ def test_profiles(client: Client, alice: User, repo: ModelRepo) -> None:
 
 def test_publishing_from_the_browser(client: Client, alice: User) -> None:
     assert client.get("/publish")["Location"] == "/login?next=/publish"
+    make_org("acme", alice="write")
     client.force_login(alice)
-    assert "alice" in text(client, "/publish")
+    owners = re.findall(r'<option value="(alice|acme)"', text(client, "/publish"))
+    assert owners == ["alice", "acme"]  # one's own name before the teams'
     new = {"namespace": "alice", "name": "mine", "license": "mit", "is_private": "on"}
 
     bad = client.post("/publish", new | {"name": "a--b"})
