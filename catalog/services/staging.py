@@ -131,18 +131,7 @@ def commit_staged(
         What ``publish`` raises; the files go on waiting then.
     """
     check_may(viewer, repo, to="write")
-    mine = StagedFile.objects.filter(repo=repo, user=viewer.user)
-    if paths is not None:
-        mine = mine.filter(path__in=paths[:MAX_FILES])
-    waiting = list(mine.order_by("path"))
-    if not waiting:
-        raise InvalidError(_("Choose some files first."))
-    unfinished = [each.path for each in waiting if each.received_bytes < each.size_bytes]
-    if unfinished:
-        raise InvalidError(
-            _("%(path)s has not arrived whole yet.") % {"path": unfinished[0]},
-            files=unfinished[:20],
-        )
+    waiting = _whole(viewer, repo, paths)
     files = [LocalFile(_file(each), each.path) for each in waiting]
     with transaction.atomic():
         # What waits leaves the owner's quota in the moment in which it enters as files.
@@ -159,6 +148,23 @@ def commit_staged(
     for each in waiting:
         _file(each).unlink(missing_ok=True)
     return published
+
+
+def _whole(viewer: Viewer, repo: ModelRepo, paths: list[str] | None) -> list[StagedFile]:
+    """Return the files that wait and are meant, all of them whole."""
+    mine = StagedFile.objects.filter(repo=repo, user=viewer.user)
+    if paths is not None:
+        mine = mine.filter(path__in=paths[:MAX_FILES])
+    waiting = list(mine.order_by("path"))
+    if not waiting:
+        raise InvalidError(_("Choose some files first."))
+    unfinished = [each.path for each in waiting if each.received_bytes < each.size_bytes]
+    if unfinished:
+        raise InvalidError(
+            _("%(path)s has not arrived whole yet.") % {"path": unfinished[0]},
+            files=unfinished[:20],
+        )
+    return waiting
 
 
 def publish_form_files(

@@ -111,9 +111,8 @@ def submit(
     try:
         _queue(run)
     except RedisError as error:
-        raise TransientError(
-            _("The queue cannot be reached now. Try again in a minute.")
-        ) from error
+        message = _("The queue cannot be reached now. Try again in a minute.")
+        raise TransientError(message) from error
     return run
 
 
