@@ -111,8 +111,7 @@ def submit(
     try:
         _queue(run)
     except RedisError as error:
-        message = _("The queue cannot be reached now. Try again in a minute.")
-        raise TransientError(message) from error
+        raise TransientError(_("The queue cannot be reached. Try again in a minute.")) from error
     return run
 
 
