@@ -1,16 +1,21 @@
 """The site's own small pages: pictures of names, light and dark, guide, status."""
 
 from django.conf import settings
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
 from django.templatetags.static import static
+from django.urls import is_valid_path
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_POST, require_safe
 
-from store.core.errors import InvalidError
-from store.core.redirects import next_path
+from store.core.errors import InvalidError, NotFoundError
+from store.core.redirects import next_path, own_path
 from store.core.ui.identicon import identicon
 from store.core.ui.themes import COOKIE, COOKIE_AGE_S, THEMES
+from store.core.web import error_page
 from store.health import check_all
 
 _NAME_CHARS = 96
@@ -103,6 +108,20 @@ def status(request: HttpRequest) -> HttpResponse:
     answer = render(request, "status.html", context, status=200 if is_ready else 503)
     answer["Cache-Control"] = "no-store"
     return answer
+
+
+def nothing_here(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer an address that does not exist; one with a slash too many leads to the page meant."""
+    address = request.get_full_path()
+    path, _mark, query = address.partition("?")
+    bare = own_path(path.rstrip("/"), otherwise="")
+    is_meant = bare and bare != path and is_valid_path(request.path_info.rstrip("/"))
+    if request.method in {"GET", "HEAD"} and is_meant:
+        return redirect(f"{bare}?{query}" if query else bare)
+    try:
+        return error_page(request, NotFoundError(_("There is nothing at this address.")))
+    except DatabaseError:
+        return HttpResponse(render_to_string("404.html"), status=404)
 
 
 @require_safe

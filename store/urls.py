@@ -2,14 +2,18 @@
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularJSONAPIView
 
 from store.api_docs import docs_page
 from store.health import healthz, readyz
 
+handler404 = "store.site_pages.nothing_here"
+
 urlpatterns = [
     path("healthz", healthz),
     path("readyz", readyz),
+    path("admin", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
     path("api/v1/openapi.json", SpectacularJSONAPIView.as_view()),
     path("api/v1/docs", docs_page),

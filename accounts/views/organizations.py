@@ -142,5 +142,8 @@ def _set_role(
     if person is None:
         raise NotFoundError(_("There is nobody called %(name)s here.") % {"name": name[:42]})
     set_member(organization, person, role, actor=actor, address=client_address(request))
-    text = _("%(name)s is no longer a member.") if role is None else _("%(name)s: %(role)s")
+    if role is None:
+        text = _("%(name)s is no longer a member.")
+    else:
+        text = _("%(name)s is a member now. Role: %(role)s.")
     messages.success(request, text % {"name": person.username, "role": role and role.label})

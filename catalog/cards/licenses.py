@@ -102,25 +102,82 @@ def _table() -> dict[str, License]:
 
 
 _NAMES = {
-    "mit": "MIT",
-    "isc": "ISC",
-    "wtfpl": "WTFPL",
-    "llama2": "Llama 2 Community License",
-    "gemma": "Gemma Terms of Use",
+    "afl-3.0": "Academic Free License 3.0",
+    "agpl-3.0": "GNU Affero GPL 3.0",
+    "apache-2.0": "Apache License 2.0",
+    "apple-amlr": "Apple Machine Learning Research License",
+    "apple-ascl": "Apple Sample Code License",
+    "artistic-2.0": "Artistic License 2.0",
+    "bigcode-openrail-m": "BigCode OpenRAIL-M",
+    "bigscience-bloom-rail-1.0": "BigScience BLOOM RAIL 1.0",
+    "bigscience-openrail-m": "BigScience OpenRAIL-M",
+    "bsd": "BSD (any)",
+    "bsd-2-clause": "BSD 2-Clause",
+    "bsd-3-clause": "BSD 3-Clause",
+    "bsd-3-clause-clear": "BSD 3-Clause Clear",
+    "bsl-1.0": "Boost Software License 1.0",
+    "c-uda": "Computational Use of Data Agreement",
     "cc": "Creative Commons (unspecified)",
-    "unknown": "Unknown",
+    "cc0-1.0": "CC0 1.0, public domain",
+    "cdla-permissive-1.0": "Community Data License, Permissive 1.0",
+    "cdla-permissive-2.0": "Community Data License, Permissive 2.0",
+    "cdla-sharing-1.0": "Community Data License, Sharing 1.0",
+    "creativeml-openrail-m": "CreativeML OpenRAIL-M",
+    "deepfloyd-if-license": "DeepFloyd IF License",
+    "ecl-2.0": "Educational Community License 2.0",
+    "epl-1.0": "Eclipse Public License 1.0",
+    "epl-2.0": "Eclipse Public License 2.0",
+    "etalab-2.0": "Etalab Open License 2.0",
+    "eupl-1.1": "European Union Public License 1.1",
+    "eupl-1.2": "European Union Public License 1.2",
+    "fair-noncommercial-research-license": "FAIR Noncommercial Research License",
+    "gemma": "Gemma Terms of Use",
+    "gfdl": "GNU Free Documentation License",
+    "gpl": "GNU GPL (any)",
+    "gpl-2.0": "GNU GPL 2.0",
+    "gpl-3.0": "GNU GPL 3.0",
+    "grok2-community": "Grok 2 Community License",
+    "h-research": "H Research License",
+    "intel-research": "Intel Research Use License",
+    "isc": "ISC",
+    "lgpl": "GNU LGPL (any)",
+    "lgpl-2.1": "GNU LGPL 2.1",
+    "lgpl-3.0": "GNU LGPL 3.0",
+    "lgpl-lr": "LGPL for Linguistic Resources",
+    "llama2": "Llama 2 Community License",
+    "llama3": "Llama 3 Community License",
+    "llama3.1": "Llama 3.1 Community License",
+    "llama3.2": "Llama 3.2 Community License",
+    "llama3.3": "Llama 3.3 Community License",
+    "llama4": "Llama 4 Community License",
+    "lppl-1.3c": "LaTeX Project Public License 1.3c",
+    "mit": "MIT",
+    "mpl-2.0": "Mozilla Public License 2.0",
+    "ms-pl": "Microsoft Public License",
+    "ncsa": "Illinois/NCSA License",
+    "odbl": "Open Database License",
+    "odc-by": "Open Data Commons Attribution",
+    "ofl-1.1": "SIL Open Font License 1.1",
+    "openmdw-1.0": "OpenMDW 1.0",
+    "openrail": "OpenRAIL",
+    "openrail++": "OpenRAIL++",
+    "osl-3.0": "Open Software License 3.0",
     "other": "Other",
+    "pddl": "Public Domain Dedication and License",
+    "postgresql": "PostgreSQL License",
+    "unknown": "Unknown",
     "unlicense": "The Unlicense",
+    "wtfpl": "WTFPL",
+    "zlib": "zlib",
 }
 
 
 def _name(item: str) -> str:
-    """Return a readable name made from an id."""
+    """Return a license's name; those of Creative Commons are made from the id."""
     if item in _NAMES:
         return _NAMES[item]
-    if item.startswith("cc-"):
-        return item.upper().replace("CC-", "CC ", 1)
-    return item.replace("-", " ").title() if len(item) > 9 else item.upper()
+    _cc, *terms, version = item.split("-")
+    return f"CC {'-'.join(terms).upper()} {version}"
 
 
 LICENSES: dict[str, License] = _table()

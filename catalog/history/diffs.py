@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 
 from catalog.history.changes import Change
 from catalog.history.objects import ObjectStore, TreeItem
+from catalog.history.pointers import LfsPointer, parse_pointer
 from catalog.models import ModelRepo
 
 MAX_FILE_BYTES = 512 * 1024
@@ -64,6 +65,21 @@ class FileDiff:
     hunks: list[Hunk] = field(default_factory=list)
     note: str = ""
     """Why there are no lines; empty when there are."""
+
+    @property
+    def pointers(self) -> tuple[LfsPointer | None, LfsPointer | None]:
+        """What the old and the new side point to; ``None``: nothing, or an ordinary file.
+
+        Lines of a pointer mean nothing to people: pages show sizes instead.
+        """
+        old = "".join(f"{line.text}\n" for line in self._lines_of("-"))
+        new = "".join(f"{line.text}\n" for line in self._lines_of("+"))
+        return parse_pointer(old.encode()), parse_pointer(new.encode())
+
+    def _lines_of(self, side: Sign) -> list[Line]:
+        """Return one side of a file so small that a hunk holds all of it."""
+        lines = self.hunks[0].lines if len(self.hunks) == 1 else []
+        return [line for line in lines if line.sign in {" ", side}] if len(lines) < 20 else []
 
     @property
     def is_binary(self) -> bool:

@@ -2,7 +2,10 @@
 
 import re
 
+from django.utils.translation import gettext as _
+
 from store.core.errors import InvalidError
+from store.core.ui.figures import count_text, size_text
 
 MAX_AMOUNT = 2**63 - 1
 
@@ -51,3 +54,15 @@ def format_amount(amount: int, *, measure: str) -> str:
         if amount and amount % 10**power == 0:
             return f"{amount // 10**power}{unit}{'B' if measure == 'size' else ''}"
     return str(amount)
+
+
+def amount_text(amount: int, *, measure: str) -> str:
+    """Return ``amount`` for people: rounded, with a space before the unit."""
+    return size_text(amount) if measure == "size" else count_text(amount)
+
+
+def range_text(low: str, high: str) -> str:
+    """Return two ends, either of which may be empty, as one text."""
+    if low and high:
+        return _("%(low)s to %(high)s") % {"low": low, "high": high} if low != high else low
+    return f"\u2265 {low}" if low else f"\u2264 {high}"

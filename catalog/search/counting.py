@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
 
-from catalog.search.amounts import format_amount
+from catalog.search.amounts import amount_text, format_amount, range_text
 from catalog.search.fields import FIELDS, MEASURES, Field, Measure
 from catalog.search.matching import Matches
 from catalog.search.query import SearchQuery
@@ -131,9 +131,9 @@ def _amount(amount: int | None, measure: Measure) -> str:
 
 
 def _bar_label(measure: Measure, bar: int) -> str:
-    edges = [format_amount(edge, measure=measure.name) for edge in measure.edges]
+    edges = [amount_text(edge, measure=measure.name) for edge in measure.edges]
     if bar == 0:
         return f"< {edges[0]}"
     if bar == len(edges):
         return f"≥ {edges[-1]}"
-    return f"{edges[bar - 1]} to {edges[bar]}"
+    return range_text(edges[bar - 1], edges[bar])

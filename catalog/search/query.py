@@ -8,7 +8,13 @@ from urllib.parse import urlencode
 from django.http import QueryDict
 from django.utils.translation import gettext as _
 
-from catalog.search.amounts import BadAmountError, format_amount, parse_amount
+from catalog.search.amounts import (
+    BadAmountError,
+    amount_text,
+    format_amount,
+    parse_amount,
+    range_text,
+)
 from catalog.search.fields import FIELD, FIELDS, MEASURE, MEASURES
 from catalog.search.ordering import RELEVANCE, SORTS, TRENDING
 from store.core.errors import InvalidError
@@ -245,12 +251,13 @@ class SearchQuery:
         for measure in MEASURES:
             low, high = self.bounds(measure.name)
             if (low, high) != (None, None):
-                ends = [
-                    "" if end is None else format_amount(end, measure=measure.name)
-                    for end in (low, high)
-                ]
+                exact, shown = (
+                    ["" if end is None else say(end, measure=measure.name) for end in (low, high)]
+                    for say in (format_amount, amount_text)
+                )
                 rest = self.without(measure.name)
-                yield Chip(measure.name, "..".join(ends), _(measure.label), _range(ends), rest)
+                label = _(measure.label)
+                yield Chip(measure.name, "..".join(exact), label, range_text(*shown), rest)
 
     def _changed(self, changes: dict[str, Any]) -> Self:
         return replace(self, **changes)
@@ -322,13 +329,6 @@ class _Reader:
         except BadAmountError as exc:
             self.wrong(f"{measure}_{end}", exc.message)
             return None
-
-
-def _range(ends: list[str]) -> str:
-    low, high = ends
-    if low and high:
-        return f"{low} to {high}" if low != high else low
-    return f"≥ {low}" if low else f"≤ {high}"
 
 
 def _hub_range(text: str) -> tuple[str, str]:

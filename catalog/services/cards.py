@@ -48,6 +48,8 @@ def read_front(repo: ModelRepo, entries: list[Entry]) -> tuple[Card, list[str]]:
 def read_card(repo: ModelRepo, entries: list[Entry]) -> ReadCard:
     """Read and render the README among ``entries``. A broken one becomes a warning."""
     card, warnings = read_front(repo, entries)
+    if not card.body.strip() and not warnings:
+        warnings.append("README.md has no text yet: say what the model is for and how it was made.")
     metadata = read_metadata(card.data)
     gate = read_gate_form(card.data)
     bases = {"file_base": f"/{repo.full_name}/resolve/main/"}

@@ -63,7 +63,7 @@ def shown_changes(
     for diff in diffs_of(viewer, pull, proposal, most=most):
         change, tensors, cards = diff.change, None, None
         if not diff.is_unseen and change.path.endswith(".safetensors"):
-            tensors = _compared(repo, store, change, allowance)
+            tensors = _compared(pull.repo, store, change, allowance)
         elif not diff.is_unseen and change.path == CARD:
             cards = _card(pull.repo, store, change.old), _card(pull.repo, store, change.new)
         shown.append(ShownChange(diff, tensors, cards))

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from django.conf import settings
 from django.db import transaction
 
 from accounts.viewer import Viewer
@@ -19,6 +18,7 @@ from catalog.history.commits import Delete
 from catalog.history.refs import DEFAULT_BRANCH, resolve
 from catalog.history.trees import find_entries, list_entries, read_blob
 from catalog.models import ModelRepo
+from catalog.services.large_files import SAMPLE_BYTES, is_large
 from catalog.services.publishing import AddFile, AddLfs, Operation, Published, publish
 from catalog.services.revisions import check_write_revision
 from store.storage import Digest
@@ -56,7 +56,7 @@ def publish_files(
     is_mirror: bool = False,
     is_room_checked: bool = False,
 ) -> Published:
-    """Commit ``files`` in one go; large ones and those git attributes mark become LFS objects.
+    """Commit ``files`` in one go; large ones become LFS objects.
 
     Args:
         viewer: Who publishes.
@@ -131,8 +131,9 @@ def _operations(
 ) -> Iterator[Operation]:
     for file in files:
         size_bytes = file.source.stat().st_size
-        is_large = size_bytes >= settings.ENV.max_regular_file_bytes
-        if size_bytes and (is_large or rules.is_lfs(file.path)):
+        with file.source.open("rb") as opened:
+            sample = opened.read(SAMPLE_BYTES)
+        if size_bytes and is_large(rules, file.path, size_bytes, sample):
             sha256 = _stored(viewer, repo, file.source, size_bytes, is_room_checked=is_room_checked)
             yield AddLfs(file.path, sha256, size_bytes)
         else:

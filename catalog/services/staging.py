@@ -12,6 +12,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.viewer import Viewer
 from catalog.access import check_may
@@ -22,6 +23,7 @@ from catalog.services.folders import LocalFile, publish_files
 from catalog.services.publishing import Published
 from store.core.bodies import CHUNK_BYTES, Readable
 from store.core.errors import ConflictError, InvalidError, NotFoundError, TooLargeError
+from store.core.ui.figures import size_text
 
 MAX_FILES = 1000
 MAX_PIECE_BYTES = 64 * 1024 * 1024
@@ -47,7 +49,9 @@ def stage(viewer: Viewer, repo: ModelRepo, *, path: str, size_bytes: int) -> Sta
     check_path(path)
     user = viewer.identified()
     if not 0 <= size_bytes <= settings.ENV.max_file_bytes:
-        raise TooLargeError(f"A file has at most {settings.ENV.max_file_bytes} bytes.")
+        raise TooLargeError(
+            _("A file has at most %(size)s.") % {"size": size_text(settings.ENV.max_file_bytes)}
+        )
     mine = StagedFile.objects.filter(repo=repo, user=user)
     there = mine.filter(path=path).first()
     if there is not None and there.size_bytes == size_bytes:
@@ -57,7 +61,9 @@ def stage(viewer: Viewer, repo: ModelRepo, *, path: str, size_bytes: int) -> Sta
     with transaction.atomic():
         check_room(repo.namespace, size_bytes)
         if mine.count() >= MAX_FILES:
-            raise TooLargeError(f"Commit what is there first: at most {MAX_FILES} files can wait.")
+            raise TooLargeError(
+                _("Commit what is there first: at most %(n)d files can wait.") % {"n": MAX_FILES}
+            )
         staged = StagedFile.objects.create(repo=repo, user=user, path=path, size_bytes=size_bytes)
     _file(staged).parent.mkdir(parents=True, exist_ok=True)
     _file(staged).touch()
@@ -79,9 +85,9 @@ def receive_piece(
         rows = StagedFile.objects.select_for_update().filter(repo=repo, user=viewer.user)
         staged = rows.filter(public_id=public_id).first()
         if staged is None:
-            raise NotFoundError("This file is not expected. Choose it again.")
+            raise NotFoundError(_("This file is not expected. Choose it again."))
         if offset != staged.received_bytes:
-            raise WrongOffsetError("Another piece is due.", received_bytes=staged.received_bytes)
+            raise WrongOffsetError(_("Another piece is due."), received_bytes=staged.received_bytes)
         staged.received_bytes = _append(staged, body)
         staged.save()
     return staged
@@ -96,27 +102,36 @@ def _append(staged: StagedFile, body: Readable) -> int:
             end += len(block)
             if end > staged.size_bytes or end - staged.received_bytes > MAX_PIECE_BYTES:
                 file.truncate(staged.received_bytes)
-                raise TooLargeError("There is more than was announced. Choose the file again.")
+                raise TooLargeError(_("There is more than was announced. Choose the file again."))
             file.write(block)
     return end
 
 
 def commit_staged(
-    viewer: Viewer, repo: ModelRepo, *, revision: str, title: str, message: str = ""
+    viewer: Viewer,
+    repo: ModelRepo,
+    *,
+    revision: str,
+    title: str,
+    message: str = "",
+    paths: list[str] | None = None,
 ) -> Published:
-    """Commit everything that waits of this person, in one commit.
+    """Commit what waits of this person, in one commit.
+
+    Args:
+        viewer: Who publishes.
+        repo: Where.
+        revision: The branch.
+        title: First line of the commit message.
+        message: The rest.
+        paths: Which files, so that nothing of an earlier visit comes along; ``None``: all.
 
     Raises:
         InvalidError: nothing waits, or a file has not arrived whole.
         What ``publish`` raises; the files go on waiting then.
     """
     check_may(viewer, repo, to="write")
-    waiting = list(StagedFile.objects.filter(repo=repo, user=viewer.user).order_by("path"))
-    if not waiting:
-        raise InvalidError("Choose some files first.")
-    unfinished = [each.path for each in waiting if each.received_bytes < each.size_bytes]
-    if unfinished:
-        raise InvalidError(f"{unfinished[0]} has not arrived whole yet.", files=unfinished[:20])
+    waiting = _whole(viewer, repo, paths)
     files = [LocalFile(_file(each), each.path) for each in waiting]
     with transaction.atomic():
         # What waits leaves the owner's quota in the moment in which it enters as files.
@@ -135,6 +150,23 @@ def commit_staged(
     return published
 
 
+def _whole(viewer: Viewer, repo: ModelRepo, paths: list[str] | None) -> list[StagedFile]:
+    """Return the files that wait and are meant, all of them whole."""
+    mine = StagedFile.objects.filter(repo=repo, user=viewer.user)
+    if paths is not None:
+        mine = mine.filter(path__in=paths[:MAX_FILES])
+    waiting = list(mine.order_by("path"))
+    if not waiting:
+        raise InvalidError(_("Choose some files first."))
+    unfinished = [each.path for each in waiting if each.received_bytes < each.size_bytes]
+    if unfinished:
+        raise InvalidError(
+            _("%(path)s has not arrived whole yet.") % {"path": unfinished[0]},
+            files=unfinished[:20],
+        )
+    return waiting
+
+
 def publish_form_files(
     viewer: Viewer,
     repo: ModelRepo,
@@ -146,7 +178,7 @@ def publish_form_files(
     """Commit files of a plain form, for browsers without JavaScript."""
     found = [LocalFile(source, check_path(path)) for path, source in files]
     if not found:
-        raise InvalidError("Choose some files first.")
+        raise InvalidError(_("Choose some files first."))
     return publish_files(viewer, repo, found, title=title, revision=revision)
 
 

@@ -67,7 +67,7 @@ def snippets(origin: str, repo: ModelRepo, facts: Mapping[str, Any]) -> list[Sni
 
 def _all(target: _Target, facts: Mapping[str, Any]) -> Iterator[Snippet]:
     if facts.get("is_runnable"):
-        yield Snippet("transformers", _language_model(target))
+        yield Snippet("transformers", _language_model(target, facts))
     elif facts.get("not_runnable_code") == "no_text_generator":
         yield Snippet("transformers", _other_model(target))
     yield Snippet("hf", _hf(target))
@@ -78,14 +78,18 @@ def _all(target: _Target, facts: Mapping[str, Any]) -> Iterator[Snippet]:
         yield Snippet("git-lfs", _git_lfs(target))
 
 
-def _language_model(target: _Target) -> str:
+def _language_model(target: _Target, facts: Mapping[str, Any]) -> str:
     name = f'"{target.name}"'
+    positions = ""
     if target.weights.endswith(".gguf"):
         name += f", gguf_file={target.weights!r}"
+        if facts.get("model_type") == "gpt2" and facts.get("context_length"):
+            # transformers 5.23 reads it into a field that GPT-2 no longer has, and expects 1024
+            positions = f", n_positions={int(facts['context_length'])}"
     return (
         f"{_transformers(target, 'AutoModelForCausalLM, AutoTokenizer')}"
         f"tokenizer = AutoTokenizer.from_pretrained({name})\n"
-        f"model = AutoModelForCausalLM.from_pretrained({name})\n"
+        f"model = AutoModelForCausalLM.from_pretrained({name}{positions})\n"
         'start = tokenizer("Once upon a time", return_tensors="pt")\n'
         "print(tokenizer.decode(model.generate(**start, max_new_tokens=40)[0]))"
     )

@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
+from catalog.cards.licenses import license_name
 from catalog.formats.safetensors import Tensor
 from catalog.models import Discussion, ModelCard, ModelRepo
 from catalog.services.usage import Snippet, snippets
@@ -21,6 +22,9 @@ register = template.Library()
 def segment(revision: str) -> str:
     """Encode a revision as one path segment."""
     return quote(revision, safe="")
+
+
+register.filter("license_name", license_name)
 
 
 @register.filter
@@ -69,6 +73,32 @@ def shape_text(tensor: Tensor | None) -> str:
     if tensor is None:
         return "—"
     return " by ".join(map(str, tensor.shape)) or gettext("scalar")
+
+
+_FROM = {
+    "finetune": _("Fine-tuned from"),
+    "adapter": _("An adapter for"),
+    "merge": _("Merged from"),
+    "quantized": _("Quantized from"),
+}
+_INTO = {
+    "finetune": _("Fine-tuned:"),
+    "adapter": _("Adapter:"),
+    "merge": _("Merged:"),
+    "quantized": _("Quantized:"),
+}
+
+
+@register.filter
+def made_from(relation: str) -> Any:
+    """Say in words how a model came from its base, to be followed by the base's name."""
+    return _FROM.get(relation, _("Made from"))
+
+
+@register.filter
+def made_into(relation: str) -> Any:
+    """Say in words how another model came from this one, to be followed by its name."""
+    return _INTO.get(relation, _("Made from it:"))
 
 
 class Usage(TypedDict):

@@ -99,5 +99,11 @@ def profile(request: HttpRequest, ns: str) -> HttpResponse:
     namespace = namespace_for(viewer, ns)
     query = SearchQuery.from_params({"author": namespace.name, "sort": "updated"})
     page = search(viewer, query, limit=PAGE, cursor=request.GET.get("cursor"))
-    context = {"namespace": namespace, "owner": namespace.owner, "page": page, "query": query}
+    context = {
+        "namespace": namespace,
+        "owner": namespace.owner,
+        "page": page,
+        "query": query,
+        "may_publish": viewer.can_write(namespace.pk),
+    }
     return render(request, "catalog/profile.html", context)

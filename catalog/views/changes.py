@@ -99,7 +99,7 @@ def _shown(
         f"{base}/{(new if diff.change.new else old)[1]}/{quote(diff.change.path)}" for diff in diffs
     ]
     return {
-        "diffs": list(zip(diffs, hrefs, strict=True)),
+        "diffs": [(diff, href, *diff.pointers) for diff, href in zip(diffs, hrefs, strict=True)],
         "more": [change.path for change in changes[MAX_FILES:MAX_NAMED]],
         "total": len(changes),
     }

@@ -32,6 +32,8 @@ from catalog.views.browse import viewer_of
 FOLDER_PAGE = 200
 """Lines of a folder on one page."""
 COMMITS_PAGE = 30
+MAX_REVISIONS = 200
+"""Branches, and tags, a menu names; any other is reached by its address."""
 
 
 def open_repo(request: HttpRequest, ns: str, name: str) -> ModelRepo | HttpResponse:
@@ -161,18 +163,20 @@ def _rows(repo: ModelRepo, commit_oid: str, entries: list[Entry]) -> list[dict[s
 
 
 def revisions_of(repo: ModelRepo) -> dict[str, list[str]]:
-    """Return the names of its branches and tags, the default branch first."""
-    names = list(Ref.objects.filter(repo=repo).order_by("name").values_list("name", flat=True))
-    names.sort(key=lambda name: name != HEADS + DEFAULT_BRANCH)
+    """Return the names of its branches, ``main`` first, and of its tags; the first of each."""
+    names = Ref.objects.filter(repo=repo).values_list("name", flat=True).order_by("name")
+    main = f"{HEADS}{DEFAULT_BRANCH}"
+    others = names.filter(name__startswith=HEADS).exclude(name=main)[: MAX_REVISIONS - 1]
+    tags = names.filter(name__startswith=TAGS)[:MAX_REVISIONS]
     return {
-        "branches": [name.removeprefix(HEADS) for name in names if name.startswith(HEADS)],
-        "tags": [name.removeprefix(TAGS) for name in names if name.startswith(TAGS)],
+        "branches": [name.removeprefix(HEADS) for name in (main, *others)],
+        "tags": [name.removeprefix(TAGS) for name in tags],
     }
 
 
 @require_safe
 def blob_page(request: HttpRequest, ns: str, name: str, rev: str, path: str) -> HttpResponse:
-    """Show one file: text, JSON, a safetensors table, a picture, or why it cannot be shown."""
+    """Show one file: text, JSON, a table of tensors, a picture, or why it cannot be shown."""
     repo = open_repo(request, ns, name)
     if isinstance(repo, HttpResponse):
         return repo
@@ -192,7 +196,7 @@ def blob_page(request: HttpRequest, ns: str, name: str, rev: str, path: str) -> 
         "entry": entry,
         "scan": scan,
         "last": log.last_commits(repo, commit_oid, [entry.path]).get(entry.path),
-        "preview": (preview(repo, entry) if is_shown else unshown) if is_open else None,
+        "preview": (preview(repo, entry, rev) if is_shown else unshown) if is_open else None,
         "refs": revisions_of(repo),
     }
     return render(request, "catalog/blob.html", context)

@@ -63,7 +63,8 @@ def settings_page(request: HttpRequest, ns: str, name: str) -> HttpResponse:
         except StoreError as error:
             chosen.add_error(None, error.message)
     context = frame(viewer, repo, tab="settings") | {"forms": forms}
-    return render(request, "catalog/settings.html", context)
+    status = 400 if chosen is not None and chosen.errors else 200
+    return render(request, "catalog/settings.html", context, status=status)
 
 
 def _squash(viewer: Viewer, repo: ModelRepo, values: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from django.conf import settings
+from django.db.models import F
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -32,7 +33,8 @@ def publish_page(request: HttpRequest) -> HttpResponse:
     if viewer.is_visitor:
         return redirect("/login?next=/publish")
     roles = [pk for pk, role in viewer.roles.items() if role in {Role.ADMIN, Role.WRITE}]
-    names = Namespace.objects.filter(pk__in=roles).order_by("organization", "name")
+    own_first = F("organization").asc(nulls_first=True)
+    names = Namespace.objects.filter(pk__in=roles).order_by(own_first, "name")
     form = NewModelForm(
         *([request.POST] if request.method == "POST" else []),
         namespaces=[namespace.name for namespace in names],
@@ -49,7 +51,8 @@ def publish_page(request: HttpRequest) -> HttpResponse:
             form.add_error("name", error.message)
         else:
             return redirect(f"/{repo.full_name}/upload/main")
-    return render(request, "catalog/publish.html", {"form": form})
+    status = 400 if form.errors else 200
+    return render(request, "catalog/publish.html", {"form": form}, status=status)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -122,14 +125,25 @@ def stage_piece(request: HttpRequest, ns: str, name: str, staged_id: str) -> Htt
 
 @require_POST
 def stage_commit(request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
-    """Commit everything that has arrived."""
+    """Commit what has arrived: all of it, or the files the page shows."""
     viewer = viewer_of(request)
     repo = repo_for(viewer, ns, name, to="write")
     body = read_json(request)
     title = str(body.get("title") or "").strip() or _("Upload files")
     count_commit(viewer.signed_in().pk)
-    published = staging.commit_staged(viewer, repo, revision=rev, title=title)
+    published = staging.commit_staged(
+        viewer, repo, revision=rev, title=title, paths=_paths(body.get("paths"))
+    )
     return JsonResponse({"commit": published.commit.oid, "next": f"/{repo.full_name}/checks"})
+
+
+def _paths(value: object) -> list[str] | None:
+    """Read which of the waiting files are meant; ``None``: all."""
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise InvalidError("'paths' is a list of texts.")
+    return value
 
 
 @require_safe

@@ -4,7 +4,6 @@ import base64
 import binascii
 from typing import Any
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 
 from accounts.viewer import Viewer
@@ -19,6 +18,7 @@ from catalog.history.paths import check_path
 from catalog.history.refs import resolve
 from catalog.history.trees import Entry, find_entries, read_blob
 from catalog.models import ModelRepo
+from catalog.services.large_files import is_large
 from catalog.services.revisions import check_base, check_write_revision
 from hub.answers import hub_view
 from hub.params import flag
@@ -26,8 +26,6 @@ from store.core.bodies import read_json
 from store.core.errors import InvalidError
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
-BINARY_LFS_BYTES = 1_000_000
-"""A binary file above it becomes an LFS object whatever its name."""
 
 
 @hub_view("POST")
@@ -64,11 +62,7 @@ def _decision(
     ignores: Ignores,
     there: Entry | None,
 ) -> dict[str, Any]:
-    is_lfs = (
-        attributes.is_lfs(path)
-        or size_bytes >= settings.ENV.max_regular_file_bytes
-        or (size_bytes > BINARY_LFS_BYTES and _is_binary(sample))
-    )
+    is_lfs = is_large(attributes, path, size_bytes, sample)
     decision: dict[str, Any] = {
         "path": path,
         "uploadMode": "lfs" if is_lfs else "regular",
@@ -100,15 +94,6 @@ def _text(repo: ModelRepo, here: dict[str, Entry], path: str, given: Any) -> str
     if entry is None or entry.is_folder or entry.lfs is not None:
         return ""
     return read_blob(repo, entry).decode("utf-8", "replace")
-
-
-def _is_binary(sample: bytes) -> bool:
-    """Whether the first bytes are no UTF-8 text; the last character may be cut."""
-    try:
-        sample.decode()
-    except UnicodeDecodeError as exc:
-        return exc.start < len(sample) - 3
-    return b"\0" in sample
 
 
 @hub_view("POST")

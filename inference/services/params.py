@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+from django.utils.translation import gettext as _
 from pydantic import Field, ValidationError
 
 from inference.box.params import SamplingParams
@@ -96,11 +97,13 @@ def check_prompt(prompt: str) -> str:
         InvalidParamsError: it is empty, too long, or no Unicode text.
     """
     if not prompt:
-        raise _bad_prompt("Write something for the model to go on from.")
+        raise _bad_prompt(_("Write something for the model to go on from."))
     if len(prompt) > MAX_PROMPT_CHARS:
-        raise _bad_prompt(f"A prompt has at most {MAX_PROMPT_CHARS} characters. Shorten it.")
+        raise _bad_prompt(
+            _("A prompt has at most %(most)d characters. Shorten it.") % {"most": MAX_PROMPT_CHARS}
+        )
     if "\0" in prompt or any("\ud800" <= char <= "\udfff" for char in prompt):
-        raise _bad_prompt("The prompt has characters that are no text. Remove them.")
+        raise _bad_prompt(_("The prompt has characters that are no text. Remove them."))
     return prompt
 
 

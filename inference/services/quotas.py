@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from accounts.viewer import Viewer
 from store.core.errors import RateLimitedError
@@ -88,8 +89,11 @@ def _exceeded(left: int, quota: int, now: datetime) -> QuotaExceededError:
         hour=0, minute=0, second=0, microsecond=0
     )
     return QuotaExceededError(
-        f"You have {left} of {quota} tokens left today. Ask for fewer tokens or sequences, or"
-        " come back tomorrow (UTC).",
+        _(
+            "You have %(left)d of %(quota)d tokens left today. Ask for fewer tokens or sequences,"
+            " or come back tomorrow (UTC)."
+        )
+        % {"left": left, "quota": quota},
         retry_after_s=max(1, int((midnight - now).total_seconds())),
         left=left,
         quota=quota,

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db import connection, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from redis.exceptions import RedisError
 
 from accounts.models import Permission
@@ -111,7 +112,7 @@ def submit(
     try:
         _queue(run)
     except RedisError as error:
-        raise TransientError("The queue cannot be reached now. Try again in a minute.") from error
+        raise TransientError(_("The queue cannot be reached. Try again in a minute.")) from error
     return run
 
 
@@ -153,13 +154,14 @@ def _check_room(run: GenerationRun) -> None:
     mine = GenerationRun.objects.filter(asker=run.asker, state__in=GenerationRun.OPEN)
     if mine.count() >= most:
         raise TooManyRunsError(
-            f"You have {most} requests open. Wait for one to end, or stop one.",
+            _("You have %(most)d requests open. Wait for one to end, or stop one.")
+            % {"most": most},
             retry_after_s=10,
             limit=most,
         )
     waiting = Job.objects.filter(queue=Queue.INFERENCE, state=Job.State.QUEUED)
     if waiting.count() >= MAX_WAITING:
-        raise QueueFullError("Too many people are waiting. Try again in a few minutes.")
+        raise QueueFullError(_("Too many people are waiting. Try again in a few minutes."))
 
 
 def read(viewer: Viewer, public_id: str, visitor_key: str = "") -> GenerationRun:
@@ -171,7 +173,7 @@ def read(viewer: Viewer, public_id: str, visitor_key: str = "") -> GenerationRun
     rows = GenerationRun.objects.select_related("repo__namespace", "job")
     run = rows.filter(public_id=public_id).first()
     if run is None or not _is_theirs(run, viewer, visitor_key):
-        raise RunNotFoundError("There is no such generation, or it has been deleted.")
+        raise RunNotFoundError(_("There is no such generation, or it has been deleted."))
     return run
 
 
@@ -185,11 +187,11 @@ def cancel(viewer: Viewer, run: GenerationRun, visitor_key: str = "") -> bool:
         RunNotFoundError: it is somebody else's.
     """
     if not _is_theirs(run, viewer, visitor_key):
-        raise RunNotFoundError("There is no such generation, or it has been deleted.")
+        raise RunNotFoundError(_("There is no such generation, or it has been deleted."))
     try:
         streams.ask_to_stop(run.public_id)
     except RedisError as error:
-        raise TransientError("The run cannot be stopped now. Try again.") from error
+        raise TransientError(_("The run cannot be stopped now. Try again.")) from error
     so_far = endings.written_so_far(run.public_id)
     outcome = Outcome(
         state=GenerationRun.State.CANCELLED,

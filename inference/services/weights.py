@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from catalog.formats.facts import model_facts
 from catalog.formats.verdicts import FileReport, Verdict, not_judged
 from catalog.history.trees import Entry, list_entries
 from catalog.models import FileScan, ModelRepo
 from store.core.errors import ConflictError
+from store.core.ui.figures import size_text
 
 _BESIDE = (
     "config.json",
@@ -82,8 +84,8 @@ def _check_size(weights: list[Entry]) -> None:
     most = int(min(settings.ENV.box_memory_bytes, settings.ENV.model_memory_bytes))
     if size_bytes > most:
         raise NotRunnableError(
-            f"The weights have {size_bytes / 1e9:.1f} GB; this store runs models of up to"
-            f" {most / 1e9:.1f} GB.",
+            _("The weights have %(size)s; this store runs models of up to %(most)s.")
+            % {"size": size_text(size_bytes), "most": size_text(most)},
             reason="too_large",
             size_bytes=size_bytes,
             max_bytes=most,

@@ -9,6 +9,13 @@ function secret() {
   return document.querySelector("[name=csrfmiddlewaretoken]").value;
 }
 
+function sizeText(bytes) {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let at = 0;
+  while (bytes >= 999.5 && at < units.length - 1) { bytes /= 1000; at += 1; }
+  return `${at && bytes < 99.95 ? bytes.toFixed(1) : Math.round(bytes)}\u2009${units[at]}`;
+}
+
 async function send(url, body, type) {
   const answer = await fetch(url, {
     method: "POST",
@@ -66,28 +73,51 @@ function publishForm(form) {
   const input = form.querySelector("input[type=file]");
   const drop = form.querySelector("[data-drop]");
   const failure = form.querySelector("[data-failure]");
-  const button = form.querySelector("button");
+  const button = form.querySelector("button[type=submit]");
   const chosen = new Map();
-  input.required = false;
+  for (const part of form.querySelectorAll("[data-scripted]")) part.hidden = false;
+  for (const part of form.querySelectorAll("[data-bare]")) part.hidden = true;
+
+  const takeOut = (path) => {
+    chosen.get(path)?.row.remove();
+    chosen.delete(path);
+  };
 
   const add = (found) => {
+    failure.hidden = true;
     for (const { file, path } of found) {
-      if (chosen.has(path)) continue;
+      takeOut(path);
       const row = document.createElement("li");
       const name = document.createElement("span");
       const bar = document.createElement("progress");
-      name.textContent = `${path} · ${(file.size / 1e6).toFixed(1)} MB`;
+      const remove = document.createElement("button");
+      row.className = "chosen";
+      name.textContent = `${path} · ${sizeText(file.size)}`;
       bar.max = 1; bar.value = 0; bar.setAttribute("aria-label", path);
-      row.append(name, bar);
+      remove.type = "button"; remove.className = "button button--small button--quiet";
+      remove.textContent = form.dataset.textRemove;
+      remove.setAttribute("aria-label", `${form.dataset.textRemove}: ${path}`);
+      remove.addEventListener("click", () => takeOut(path));
+      row.append(name, remove, bar);
       list.append(row);
-      chosen.set(path, { file, bar });
+      chosen.set(path, { file, bar, row, remove });
     }
   };
 
+  input.required = false;
   input.addEventListener("change", () => {
-    add([...input.files].map((file) => ({ file, path: file.webkitRelativePath || file.name })));
+    // a chosen folder is the model itself, as a dropped one: its name is not part of the paths
+    add([...input.files].map((file) => (
+      { file, path: file.webkitRelativePath.split("/").slice(1).join("/") || file.name }
+    )));
     input.value = "";
   });
+  for (const opener of form.querySelectorAll("[data-choose]")) {
+    opener.addEventListener("click", () => {
+      input.webkitdirectory = opener.dataset.choose === "folder";
+      input.click();
+    });
+  }
   for (const kind of ["dragover", "dragenter"]) {
     drop.addEventListener(kind, (event) => { event.preventDefault(); drop.classList.add("is-over"); });
   }
@@ -106,19 +136,25 @@ function publishForm(form) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     failure.hidden = true;
-    button.disabled = true;
+    const rows = [...chosen];
+    const lock = (isLocked) => {
+      button.disabled = isLocked;
+      for (const [, { remove }] of rows) remove.disabled = isLocked;
+    };
+    lock(true);
     try {
-      for (const [path, { file, bar }] of chosen) {
+      for (const [path, { file, bar }] of rows) {
         await sendFile(form.dataset.base, file, path, (share) => { bar.value = share; });
       }
-      const body = JSON.stringify({ title: form.elements.title.value });
+      const paths = rows.map(([path]) => path);
+      const body = JSON.stringify({ title: form.elements.title.value, paths });
       const url = `${form.dataset.base}/commit/${form.dataset.revision}`;
       const { next } = await send(url, body, "application/json");
       location.assign(next);
     } catch (problem) {
       failure.textContent = problem.message;
       failure.hidden = false;
-      button.disabled = false;
+      lock(false);
     }
   });
 }

@@ -4,6 +4,7 @@ import logging
 import re
 import uuid
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 import structlog
@@ -24,6 +25,7 @@ Handler = Callable[[HttpRequest], HttpResponseBase]
 
 _UNSAFE_IN_ID = re.compile(r"[^\w.:;=/+-]")
 _MAX_ID_CHARS = 128
+_INSIDE_A_MODEL = {"entry_not_found", "revision_not_found"}
 
 
 def request_id(request: HttpRequest) -> str:
@@ -78,12 +80,27 @@ def error_page(request: HttpRequest, error: StoreError) -> HttpResponse:
             "error": error,
             "sign_in_next": request.get_full_path(),
             "sign_in_statuses": (401, 403, 404),
+            "model": _open_model(request, error),
         }
         answer = render(request, "error.html", context, status=error.status)
     if isinstance(error, RateLimitedError):
         answer["Retry-After"] = str(error.retry_after_s)
     answer["Cache-Control"] = "no-store"
     return answer
+
+
+def _open_model(request: HttpRequest, error: StoreError) -> str:
+    """Return the id of the model the failed page belongs to, when the caller may see that model.
+
+    Only failures that come after its door was passed tell of it: an absent file or revision, and
+    what the caller may not do there.
+    """
+    match = request.resolver_match
+    names = match.kwargs if match else {}
+    is_inside = error.status == HTTPStatus.FORBIDDEN or error.code in _INSIDE_A_MODEL
+    if not is_inside or not {"ns", "name"} <= names.keys():
+        return ""
+    return f"{names['ns']}/{names['name']}"
 
 
 def json_error(request: HttpRequest, error: StoreError) -> dict[str, Any]:

@@ -7,14 +7,18 @@ from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.test import Client
 from django.utils import timezone
 
 from accounts.models import Organization, User
 from accounts.viewer import Viewer
 from catalog.access import RepoMovedError, RepoNotFoundError, can, repo_for
 from catalog.content import uploads
+from catalog.history.trees import find_entry, read_blob
 from catalog.models import BaseModelLink, FileScan, Listing, ModelCard, ModelRepo, RepoAlias, Upload
 from catalog.services.folders import files_of
+from catalog.services.large_files import is_binary
+from catalog.services.repos import NewRepo, create_repo
 from catalog.services.scanning import scan_commit
 from store.core.errors import TransientError
 from store.core.models import Job
@@ -29,6 +33,30 @@ def test_a_folder_is_taken_without_caches_and_links(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("/etc/passwd")
 
     assert [file.path for file in files_of(tmp_path)] == ["a/b.txt"]
+
+
+def test_a_large_binary_becomes_an_lfs_object_whatever_its_name(alice: User) -> None:
+    repo = make_repo(alice)
+    sizes = {"rows.dat": 1_000_001, "small.dat": 1_000_000, "words.dat": 1_000_001}
+    first = {"rows.dat": b"\0", "small.dat": b"\0", "words.dat": b"w"}
+
+    commit_oid = add_files(
+        alice, repo, {name: first[name] * sizes[name] for name in sizes} | {"none.bin": b""}
+    )
+
+    kept = {path: find_entry(repo, commit_oid, path).lfs for path in (*sizes, "none.bin")}
+    assert {path for path, lfs in kept.items() if lfs} == {"rows.dat"}
+    assert kept["rows.dat"] is not None
+    assert kept["rows.dat"].size_bytes == 1_000_001
+    rules = read_blob(repo, find_entry(repo, commit_oid, ".gitattributes")).decode()
+    assert rules.endswith("\nrows.dat filter=lfs diff=lfs merge=lfs -text\n")
+
+
+def test_what_binary_means() -> None:
+    assert is_binary(b"\xff\xfe" * 100)
+    assert is_binary(b"a\0b")
+    assert not is_binary("ünï".encode()[:-1])
+    assert not is_binary(b"")
 
 
 def test_pickles_are_judged_without_loading(alice: User, tmp_path: Path) -> None:
@@ -124,6 +152,16 @@ def test_broken_cards_warn_and_do_not_stop(alice: User) -> None:
     assert "larger than" in ModelCard.objects.get().warnings[0]
 
 
+def test_a_card_without_words_is_not_complete(alice: User, as_alice: Viewer) -> None:
+    repo = create_repo(as_alice, NewRepo("bare", license="mit"))
+    told = ModelCard.objects.get(repo=repo).warnings
+
+    add_files(alice, repo, {"README.md": b"---\nlicense: mit\n---\nIt writes.\n"})
+
+    assert told == ["README.md has no text yet: say what the model is for and how it was made."]
+    assert ModelCard.objects.get(repo=repo).warnings == []
+
+
 def test_names_are_found_by_any_way(alice: User, as_bob: Viewer, as_alice: Viewer) -> None:
     repo = make_repo(alice)
     hidden = make_repo(alice, "hidden", is_private=True)
@@ -167,8 +205,16 @@ def test_aliases(alice: User) -> None:
             call_command("addalias", alias, target)
 
 
-def test_the_demo_catalogue_loads_once(db: None, tmp_path: Path, settings) -> None:
+def test_a_hub_that_does_not_answer_is_told(alice: User) -> None:
+    with pytest.raises(CommandError, match=r"Fetching from http://127\.0\.0\.1:9 failed"):
+        call_command("import_model", "a/b", "--endpoint", "http://127.0.0.1:9", "--as", "alice")
+
+    assert not ModelRepo.objects.exists()
+
+
+def test_the_demo_catalogue_loads_once(client: Client, db: None, tmp_path: Path, settings) -> None:
     settings.BASE_DIR = tmp_path
+    settings.DATA_DIR = tmp_path
     out = io.StringIO()
     call_command("load_demo", stdout=out)
     assert "no demo catalogue" in out.getvalue()
@@ -185,6 +231,12 @@ def test_the_demo_catalogue_loads_once(db: None, tmp_path: Path, settings) -> No
 
     repo = ModelRepo.objects.select_related("namespace").get()
     assert repo.full_name == "regency/one"
+    note = tmp_path / "demo-logins.json"
+    people = json.loads(note.read_text())
+    assert note.stat().st_mode & 0o777 == 0o600
+    assert [each["name"] for each in people] == ["ada", "ben", "root-admin"]
+    assert len({each["password"] for each in people}) == 3  # nobody can know them beforehand
+    assert client.login(username="root-admin", password=people[2]["password"])
     assert Listing.objects.get(repo=repo).parameters == 4096
     assert "already" in again.getvalue()
     assert Organization.objects.get().memberships.get().user.username == "ada"

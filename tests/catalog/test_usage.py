@@ -72,3 +72,16 @@ def test_what_cannot_run_or_is_not_known_yet() -> None:
     (code, *_) = snippets("http://store", REPO, bert)  # type: ignore[arg-type]
     assert 'AutoModel.from_pretrained("ann/gpt")' in code.code
     assert titles(bert | {"not_runnable_code": "remote_code"})[0] == "hf"
+
+
+def test_only_a_gpt2_in_a_gguf_needs_its_positions_told() -> None:
+    facts = {"weights": ["a.gguf"], "is_runnable": True, "context_length": 256}
+
+    def code(more: dict) -> str:
+        return snippets("http://store", REPO, facts | more)[0].code  # type: ignore[arg-type]
+
+    assert "from_pretrained(\"ann/gpt\", gguf_file='a.gguf', n_positions=256)" in code(
+        {"model_type": "gpt2"}
+    )
+    assert "n_positions" not in code({"model_type": "llama"})
+    assert "n_positions" not in code({"model_type": "gpt2", "weights": ["a.safetensors"]})

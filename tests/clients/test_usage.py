@@ -21,6 +21,8 @@ from tests.live import LiveStore
 
 BIN = Path(sys.executable).parent
 TOOLS = ("hf", "git", "curl", "git-lfs")
+GGUF = Path(__file__).parents[2] / "demo" / "models" / "regency" / "austen-gpt2-small-gguf"
+"""A GPT-2 with fewer positions than transformers takes for granted."""
 
 
 @dataclass
@@ -140,3 +142,16 @@ def test_git_lfs(published: Published, tmp_path: Path) -> None:
     published.run("git-lfs", tmp_path)
 
     assert weights(tmp_path / published.repo.rpartition("/")[2]) == weights(published.folder)
+
+
+def test_transformers_with_a_gguf(store: LiveStore, tmp_path: Path) -> None:
+    name, token = store.person()
+    repo = f"{name}/gguf-{secrets.token_hex(3)}"
+    api = HfApi(endpoint=store.url, token=token)
+    api.create_repo(repo)
+    api.upload_folder(repo_id=repo, folder_path=GGUF)
+    store.settled(repo, token)
+
+    printed = Published(store, repo, GGUF).run("transformers", tmp_path)
+
+    assert printed.startswith("Once upon a time")

@@ -9,7 +9,6 @@ from django.test import Client
 
 from accounts.models import User
 from catalog.models import Commit, LfsObject, ModelRepo, Ref, RepoAlias, RepoLfsObject, Upload
-from hub.views.preupload import _is_binary
 from tests.factories import add_files, make_org, make_repo, safetensors
 
 JSON = "application/json"
@@ -567,13 +566,6 @@ def test_preupload_refuses_nonsense(
         ).status_code
         == 404
     )
-
-
-def test_what_binary_means() -> None:
-    assert _is_binary(b"\xff\xfe" * 100)
-    assert _is_binary(b"a\0b")
-    assert not _is_binary("ünï".encode()[:-1])
-    assert not _is_binary(b"")
 
 
 def test_validate_yaml(client: Client, db: None) -> None:

@@ -128,7 +128,7 @@ def test_a_model_that_is_too_large_says_so(
 ) -> None:
     settings.ENV = settings.ENV.model_copy(update={"box_memory_bytes": 10_000})
 
-    with pytest.raises(NotRunnableError, match=r"runs models of up to 0\.0 GB"):
+    with pytest.raises(NotRunnableError, match="runs models of up to 10\u202fkB"):
         submit(as_bob, tiny_repo, "", "Once", {})
 
     assert nothing_queued()

@@ -233,9 +233,11 @@ def test_facts_are_marked_by_their_source() -> None:
 
 def test_unknown_facts_are_dashes_not_guesses() -> None:
     unknown = dict.fromkeys(("parameters", "context_length", "vocabulary"))
+    known = sample_listing(dtype="", architecture="", head_oid="", **unknown)
     bare = sample_listing(weights_bytes=0, dtype="", architecture="", head_oid="", **unknown)
 
-    assert render("{% fact_strip listing %}", listing=bare).count("<dd> \u2013 </dd>") == 6
+    assert render("{% fact_strip listing %}", listing=known).count("<dd> \u2013 </dd>") == 5
+    assert "<dl" not in render("{% fact_strip listing %}", listing=bare)
 
 
 def test_rows_show_what_is_special_only() -> None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 
 import pytest
+from django.db import DatabaseError
 from django.template.loader import render_to_string
 from django.test import Client
 from django.urls import get_resolver
@@ -182,6 +183,59 @@ def test_an_absent_page_offers_the_search(
     assert (visitor.status_code, person.status_code) == (404, 404)
     assert "/login?next=%2Fada%2Fnothing" in visitor.content.decode()
     assert 'id="error-search"' in person.content.decode()
+
+
+def test_an_address_that_does_not_exist_has_the_sites_frame(client: Client, db: None) -> None:
+    page = client.get("/no/such/page/at/all", headers=HTML)
+    program, rest = client.get("/api/nope/x/y/z"), client.get("/api/v1/nope/x")
+
+    assert page.status_code == program.status_code == rest.status_code == 404
+    assert "There is nothing at this address." in page.content.decode()
+    assert '<header class="masthead">' in page.content.decode()
+    assert program.json()["error"] == "There is nothing at this address."
+    assert rest.json()["error"]["code"] == "not_found"
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [
+        ("/models/", "/models"),
+        ("/models/?q=a/", "/models?q=a/"),
+        ("/ada/some-model/", "/ada/some-model"),
+        ("/admin", "/admin/"),
+    ],
+)
+def test_a_slash_too_many_or_too_few_leads_on(
+    client: Client, db: None, asked: str, meant: str
+) -> None:
+    answer = client.get(asked, headers=HTML)
+
+    assert (answer.status_code, answer["Location"]) == (302, meant)
+
+
+@pytest.mark.parametrize("path", ["//evil.test/", "/no/such/page/", "/"])
+def test_no_slash_leads_off_the_site_or_nowhere(client: Client, db: None, path: str) -> None:
+    answer = client.get(path, headers=HTML)
+
+    assert "Location" not in answer
+
+
+def test_forms_sent_to_no_page_are_refused_not_led_on(client: Client, db: None) -> None:
+    assert client.post("/models/", headers=HTML).status_code == 404
+
+
+def test_an_absent_page_is_told_without_a_database(
+    client: Client, db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise DatabaseError("gone")
+
+    monkeypatch.setattr("store.site_pages.error_page", fail)
+
+    answer = client.get("/no/such/page/at/all", headers=HTML)
+
+    assert answer.status_code == 404
+    assert b"There is nothing at this address." in answer.content
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 500])

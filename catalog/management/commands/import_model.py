@@ -5,6 +5,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+import httpx2
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from huggingface_hub import HfApi, snapshot_download
@@ -57,8 +58,10 @@ class Command(BaseCommand):
             raise CommandError(error.message) from error
         except RepositoryNotFoundError as error:
             raise CommandError(f"{options['endpoint']} has no model {options['id']}.") from error
-        except (HfHubHTTPError, OSError) as error:
-            raise CommandError(f"Fetching failed: {error}") from error
+        except (HfHubHTTPError, httpx2.HTTPError, OSError) as error:
+            raise CommandError(
+                f"Fetching from {options['endpoint']} failed: {error} Nothing was published."
+            ) from error
         self.stdout.write(f"{repo.full_name} is at {published.commit.oid}.")
 
     def _fetch(self, options: dict[str, Any], folder: str) -> str:

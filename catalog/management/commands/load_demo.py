@@ -1,6 +1,7 @@
 """``manage.py load_demo``: the demo catalogue, on first start."""
 
 import json
+import secrets
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,6 @@ from catalog.models import ModelRepo
 from catalog.services.folders import files_of, publish_files
 from catalog.services.repos import NewRepo, create_repo
 
-PASSWORD = "try-the-store-1"  # noqa: S105 - printed at start, for a store on one's own machine
 PEOPLE = (("ada", "Ada Publisher", False), ("ben", "Ben Visitor", False), ("root-admin", "", True))
 
 
@@ -37,29 +37,32 @@ class Command(BaseCommand):
         if User.objects.exists() and not options["force"]:
             self.stdout.write("The store has people already; nothing was loaded.")
             return
+        people: list[dict[str, str]] = []
         for name, full_name, is_staff in PEOPLE:
             if not User.objects.filter(username__iexact=name).exists():
+                # One for each store: what every copy of the source shows, strangers would try.
+                password = secrets.token_urlsafe(9)
                 create_user(
                     username=name,
                     email=f"{name}@example.org",
-                    password=PASSWORD,
+                    password=password,
                     full_name=full_name,
                     is_staff=is_staff,
                 )
+                role = "staff" if is_staff else full_name
+                people.append({"name": name, "password": password, "role": role})
         viewer = Viewer(user=User.objects.get(username="ada"))
         for item in json.loads((folder / "catalogue.json").read_text())["models"]:
             self._load(viewer, item, folder)
-        self._note_people()
+        if people:
+            self._note(people)
 
-    def _note_people(self) -> None:
+    def _note(self, people: list[dict[str, str]]) -> None:
         """Keep the log-ins where the start banner looks for them, readable by the owner only."""
-        people = [
-            {"name": name, "password": PASSWORD, "role": "staff" if is_staff else full_name}
-            for name, full_name, is_staff in PEOPLE
-        ]
         note = settings.DATA_DIR / "demo-logins.json"
         note.touch(mode=0o600)
-        note.write_text(json.dumps(people, indent=2))
+        noted = json.loads(note.read_text() or "[]")
+        note.write_text(json.dumps([*noted, *people], indent=2))
 
     def _load(self, viewer: Viewer, item: dict[str, Any], folder: Path) -> None:
         owner, name = item["owner"], item["name"]

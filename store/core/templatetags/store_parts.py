@@ -83,6 +83,8 @@ def _listing_facts(listing: Facts) -> list[Fact]:
         (_("Vocabulary"), figures.exact_text(listing.vocabulary)),
         (_("Architecture"), listing.architecture or figures.UNKNOWN),
     ]
+    if all(value == figures.UNKNOWN for _label, value in rows):
+        return []  # nothing was measured: a row of dashes says less than none
     return [Fact(label, value, hint=hint) for label, value in rows]
 
 

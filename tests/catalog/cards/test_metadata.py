@@ -92,8 +92,11 @@ def test_the_strictest_license_counts() -> None:
     assert rights_for(["mit", "nobody-knows"]).commercial_use == "unknown"
     assert rights_for([]).commercial_use == "unknown"
     assert rights_for(["gpl-3.0"]).share_alike
-    assert license_name("cc-by-nc-4.0") == "CC BY-NC-4.0"
+    assert license_name("cc-by-nc-4.0") == "CC BY-NC 4.0"
     assert license_name("my-own") == "my-own"
+    assert license_name("bsd-3-clause") == "BSD 3-Clause"
+    made = {item for item in LICENSES if LICENSES[item].name.startswith("CC BY")}
+    assert made == {item for item in LICENSES if item.startswith("cc-by")}
     assert len(LICENSES) >= 80
 
 

@@ -10,10 +10,13 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from accounts.models import User
+from catalog.formats.sources import Budget
 from catalog.history.refs import create_branch, create_tag
+from catalog.history.trees import list_entries
 from catalog.models import FileScan, Like, Listing, ModelRepo, RepoRedirect, StagedFile
 from catalog.services.preview import preview
 from catalog.views.listing import FOLDER_PAGE
+from tests.catalog.formats.files import gg_model, gg_tensor
 from tests.factories import add_files, make_org, make_repo, safetensors
 
 HTML = {"Accept": "text/html"}
@@ -84,10 +87,12 @@ def test_the_listing(client: Client, repo: ModelRepo) -> None:
     assert "4.1" in page  # thousand parameters, measured
     assert "Commercial use allowed" in page
     assert 'href="/alice/base"' in page
-    assert "finetune" in page
+    assert "Fine-tuned from" in page
     assert "hf download alice/tiny" in page
     assert "snapshot_download" in page
-    assert "alice/tiny" in text(client, "/alice/base")
+    base = text(client, "/alice/base")
+    assert re.search(r"Fine-tuned: <a href=./alice/tiny", base)
+    assert "facts__grid" not in base  # nothing was measured: no row of dashes
 
 
 def test_a_listing_takes_a_fixed_number_of_queries(
@@ -165,6 +170,51 @@ def test_files_and_folders(client: Client, alice: User, repo: ModelRepo) -> None
     assert client.get("/alice/tiny/blob/main/docs", headers=HTML).status_code == 302
 
 
+def test_a_large_file_is_compared_by_size_not_by_its_pointer(
+    client: Client, alice: User, repo: ModelRepo
+) -> None:
+    before = add_files(alice, repo, {"model.safetensors": safetensors(size=32)})
+    after = add_files(alice, repo, {"model.safetensors": safetensors(size=16)})
+
+    page = text(client, f"/alice/tiny/compare?from={before}&to={after}")
+
+    assert "A large file, kept by its digest:" in page
+    assert "4.2\u202fkB" in page
+    assert "1.1\u202fkB" in page
+    assert "git-lfs.github.com" not in page
+
+
+def test_what_is_absent_inside_a_model_leads_back_to_it(
+    client: Client, repo: ModelRepo, bob: User
+) -> None:
+    file = text(client, "/alice/tiny/blob/main/no%20ne.txt", 404)
+    revision = text(client, "/alice/tiny/tree/nope", 404)
+    model = text(client, "/alice/none", 404)
+    client.force_login(bob)
+    forbidden = text(client, "/alice/tiny/settings", 403)
+
+    assert "There is no file or folder “no ne.txt” in this version." in file
+    assert "There is no branch, tag or commit called “nope”." in revision
+    for page in (file, revision):
+        assert 'href="/alice/tiny/tree/main"' in page
+        assert "Sign in with" not in page
+    assert "There is no model of this name, or it is private." in model
+    assert "/alice/none/tree" not in model
+    assert 'href="/alice/tiny"' in forbidden
+
+
+def test_a_menu_of_revisions_has_an_end(
+    client: Client, repo: ModelRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("catalog.views.listing.MAX_REVISIONS", 3)
+    for name in ("a", "b", "c", "d"):
+        create_branch(repo, name)
+
+    page = text(client, "/alice/tiny/compare")
+
+    assert re.findall(r'<option value="([a-z]+)">', page) == ["main", "a", "b"]
+
+
 def test_two_revisions_side_by_side(client: Client, alice: User, repo: ModelRepo) -> None:
     create_tag(repo, "v1", revision="main", message=None, tagger="alice")
     add_files(alice, repo, {"code.py": b"print('<i>')\n", "new <b>.txt": b"hello\n"})
@@ -222,6 +272,40 @@ def test_the_file_viewer(client: Client, alice: User, repo: ModelRepo) -> None:
     text(client, f"{base}/none", 404)
 
 
+def test_a_gguf_shows_its_tensors(client: Client, alice: User, repo: ModelRepo) -> None:
+    tensors = [gg_tensor("tok.weight", [2, 5], 0, 0), gg_tensor("norm.bias", [2], 0, 64)]
+    add_files(alice, repo, {"tiny.gguf": gg_model(tensors=tensors, data=b"\0" * 96)})
+
+    page = text(client, "/alice/tiny/blob/main/tiny.gguf")
+
+    assert "tok.weight" in page
+    assert "5 by 2" in page  # rows first, as everywhere else
+    assert "norm.bias" in page
+
+
+def test_a_header_too_long_for_a_request_is_told_in_words(
+    client: Client, alice: User, repo: ModelRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("catalog.services.preview.AT_ONCE", Budget(1, 1, 1, is_final=False))
+
+    page = text(client, "/alice/tiny/blob/main/model.safetensors")
+
+    assert "too long to read while you wait" in page
+
+
+def test_a_card_is_shown_as_of_its_revision_and_folder(
+    client: Client, alice: User, repo: ModelRepo
+) -> None:
+    create_branch(repo, "older")
+    body = b"![p](pic.png) [next](more.md)\n"
+    add_files(alice, repo, {"a b/deep.md": body}, revision="older")
+
+    page = text(client, "/alice/tiny/blob/older/a%20b/deep.md")
+
+    assert 'src="/alice/tiny/resolve/older/a%20b/pic.png"' in page
+    assert 'href="/alice/tiny/blob/older/a%20b/more.md"' in page
+
+
 def test_files_too_long_or_broken(
     client: Client, alice: User, repo: ModelRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,7 +324,7 @@ def test_files_too_long_or_broken(
     assert "alert--bad" in text(client, "/alice/tiny/blob/main/broken.safetensors")
     assert "never ends" in text(client, "/alice/tiny/blob/main/half.md")
     monkeypatch.setattr("catalog.services.preview.MAX_TENSORS", 0)
-    assert "1 more tensors" in text(client, "/alice/tiny/blob/main/model.safetensors")
+    assert "1 more tensor is not" in text(client, "/alice/tiny/blob/main/model.safetensors")
     assert preview.__doc__
 
 
@@ -279,7 +363,7 @@ def test_settings_rename_and_delete(client: Client, alice: User, repo: ModelRepo
 
     assert re.findall(r'value="(true|false)"[^>]* checked', open_page) == ["false"]
     assert re.findall(r'value="(true|false)"[^>]* checked', hidden_page) == ["true"]
-    assert (undecided.status_code, undecided_again.status_code) == (200, 200)
+    assert (undecided.status_code, undecided_again.status_code) == (400, 400)
     assert (still_open, still_hidden) == (True, True)
     assert hidden["Location"] == url
     assert b"already exists" in taken.content
@@ -321,13 +405,18 @@ def test_profiles(client: Client, alice: User, repo: ModelRepo) -> None:
     assert "alice/tiny" in text(client, "/alice")
     assert "No models yet" in (org := text(client, "/acme"))
     assert 'href="/alice"' in org
+    assert "Publish a model" not in org  # somebody else's
+    client.force_login(alice)
+    assert "Publish a model" in text(client, "/acme")
     text(client, "/nobody", 404)
 
 
 def test_publishing_from_the_browser(client: Client, alice: User) -> None:
     assert client.get("/publish")["Location"] == "/login?next=/publish"
+    make_org("acme", alice="write")
     client.force_login(alice)
-    assert "alice" in text(client, "/publish")
+    owners = re.findall(r'<option value="(alice|acme)"', text(client, "/publish"))
+    assert owners == ["alice", "acme"]  # one's own name before the teams'
     new = {"namespace": "alice", "name": "mine", "license": "mit", "is_private": "on"}
 
     bad = client.post("/publish", new | {"name": "a--b"})
@@ -346,6 +435,7 @@ def test_publishing_from_the_browser(client: Client, alice: User) -> None:
     )
 
     assert b"cannot contain" in bad.content
+    assert (bad.status_code, again.status_code) == (400, 400)
     assert made["Location"] == "/alice/mine/upload/main"
     assert b"already created" in again.content
     assert empty.status_code == 400
@@ -354,6 +444,7 @@ def test_publishing_from_the_browser(client: Client, alice: User) -> None:
     assert repo.is_private
     checks = text(client, "/alice/mine/checks")
     assert "Every file is clean." in checks
+    assert 'href="/alice/mine/settings">Let everybody find it' in checks
     assert "<html" not in text(client, "/alice/mine/checks?fragment=1")
     FileScan.objects.filter(path="a.txt").update(verdict="unsafe", reason="Bad thing.")
     assert "Bad thing." in text(client, "/alice/mine/checks")
@@ -366,6 +457,24 @@ def post(client: Client, path: str, body: dict):
 
 def piece(client: Client, path: str, data: bytes):
     return client.post(path, data, content_type="application/octet-stream")
+
+
+def test_only_the_files_on_the_page_are_committed(client: Client, alice: User) -> None:
+    repo = make_repo(alice)
+    client.force_login(alice)
+    base = "/alice/tiny/staging"
+    for path in ("from-yesterday.txt", "now.txt"):
+        staged = post(client, base, {"path": path, "size": 2}).json()
+        piece(client, f"{base}/{staged['id']}?offset=0", b"hi")
+
+    odd = post(client, f"{base}/commit/main", {"paths": "now.txt"})
+    none = post(client, f"{base}/commit/main", {"paths": []})
+    done = post(client, f"{base}/commit/main", {"paths": ["now.txt"]})
+
+    assert (odd.status_code, none.status_code, done.status_code) == (400, 400, 200)
+    paths = {entry.path for entry in list_entries(repo, done.json()["commit"])}
+    assert paths == {".gitattributes", "now.txt"}
+    assert [each.path for each in StagedFile.objects.all()] == ["from-yesterday.txt"]
 
 
 def test_files_arrive_in_pieces_and_resume(client: Client, alice: User) -> None:
