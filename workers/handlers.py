@@ -40,6 +40,20 @@ def spread_event(context: JobContext) -> dict[str, Any]:
     return {"told": events.spread(context.claim.job.args["event_id"])}
 
 
+def mail_notice(context: JobContext) -> dict[str, Any]:
+    """Mail one notice to one person."""
+    from catalog.services import notice_letters
+
+    return {"sent": notice_letters.send(context.claim.job.args["notice_id"])}
+
+
+def forget_notices(_context: JobContext) -> dict[str, Any]:
+    """Delete notices past their life."""
+    from catalog.services import notices
+
+    return {"deleted": notices.forget_old()}
+
+
 def refresh_trends(_context: JobContext) -> dict[str, Any]:
     """Work out anew what is trending."""
     from catalog.search import trends
@@ -81,6 +95,8 @@ HANDLERS: Mapping[JobName, Handler] = {
     JobName.SCAN_COMMIT: scan_commit,
     JobName.SWEEP_UPLOADS: sweep_uploads,
     JobName.SPREAD_EVENT: spread_event,
+    JobName.MAIL_NOTICE: mail_notice,
+    JobName.FORGET_NOTICES: forget_notices,
     JobName.REFRESH_TRENDS: refresh_trends,
     JobName.FLUSH_DOWNLOADS: flush_downloads,
     JobName.REFRESH_DOWNLOADS: refresh_downloads,

@@ -57,6 +57,12 @@ def sweep_uploads() -> None:
     jobs.enqueue(JobName.SWEEP_UPLOADS, key=ERRAND)
 
 
+@app.task(name="workers.forget_notices")
+def forget_notices() -> None:
+    """See ``JobName.FORGET_NOTICES``."""
+    jobs.enqueue(JobName.FORGET_NOTICES, key=ERRAND)
+
+
 @app.task(name="workers.refresh_trends")
 def refresh_trends() -> None:
     """See ``JobName.REFRESH_TRENDS``."""

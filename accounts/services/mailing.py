@@ -67,12 +67,32 @@ def send(letter: str, ident: int, language: str) -> int:
     """
     with override(language):
         message = _reset_letter(ident) if letter == Letter.RESET else _notice(ident)
-    if message is None:
-        return 0
+    return 0 if message is None else deliver(message)
+
+
+def deliver(message: EmailMessage) -> int:
+    """Hand a letter to the mail server.
+
+    Raises:
+        MailError: it could not be reached; worth another attempt.
+    """
     try:
         return message.send()
     except (smtplib.SMTPException, OSError) as error:
         raise MailError("The mail server could not be reached.") from error
+
+
+def compose(subject: str, template: str, context: dict[str, object], to: str) -> EmailMessage:
+    """Write a letter of plain text; line ends in the subject become spaces.
+
+    Args:
+        subject: One line.
+        template: Of the body; it knows ``site_name`` beside ``context``.
+        context: Its variables.
+        to: An e-mail address.
+    """
+    body = render_to_string(template, context | {"site_name": settings.SITE_NAME})
+    return EmailMessage(subject=" ".join(subject.split()), body=body.strip() + "\n", to=[to])
 
 
 def reset_path(user: User) -> str:
@@ -87,7 +107,7 @@ def _reset_letter(user_id: int) -> EmailMessage | None:
         return None
     context = {"user": user, "link": settings.PUBLIC_URL + reset_path(user)}
     subject = _("Choose a new password for %(site)s") % {"site": settings.SITE_NAME}
-    return _message(subject, "accounts/mail/reset.txt", context, user.email)
+    return compose(subject, "accounts/mail/reset.txt", context, user.email)
 
 
 def _notice(event_id: int) -> EmailMessage | None:
@@ -101,9 +121,4 @@ def _notice(event_id: int) -> EmailMessage | None:
     }
     # a changed address is told to the old one: its owner may not have done it
     to = str(event.detail.get("old", event.actor.email))
-    return _message(_SUBJECTS[event.action](), "accounts/mail/notice.txt", context, to)
-
-
-def _message(subject: str, template: str, context: dict[str, object], to: str) -> EmailMessage:
-    body = render_to_string(template, context | {"site_name": settings.SITE_NAME})
-    return EmailMessage(subject=subject, body=body.strip() + "\n", to=[to])
+    return compose(_SUBJECTS[event.action](), "accounts/mail/notice.txt", context, to)

@@ -10,14 +10,19 @@ from catalog.models.listing import (
     ListingText,
     ModelCard,
 )
+from catalog.models.notices import Notice, NoticeSetting
 from catalog.models.repo import Like, ModelRepo, RepoAlias, RepoQuerySet, RepoRedirect
 from catalog.models.scan import FileScan
+from catalog.models.social import Collection, CollectionItem, Follow, Upvote, Watch
 
 __all__ = [
     "BaseModelLink",
+    "Collection",
+    "CollectionItem",
     "Commit",
     "CommitPath",
     "FileScan",
+    "Follow",
     "GitObject",
     "LfsObject",
     "Like",
@@ -26,6 +31,8 @@ __all__ = [
     "ListingText",
     "ModelCard",
     "ModelRepo",
+    "Notice",
+    "NoticeSetting",
     "Ref",
     "RepoAlias",
     "RepoEvent",
@@ -34,4 +41,6 @@ __all__ = [
     "RepoRedirect",
     "StagedFile",
     "Upload",
+    "Upvote",
+    "Watch",
 ]

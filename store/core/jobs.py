@@ -60,6 +60,8 @@ class JobName(StrEnum):
     SCAN_COMMIT = "catalog.scan_commit"
     SWEEP_UPLOADS = "catalog.sweep_uploads"
     SPREAD_EVENT = "catalog.spread_event"
+    MAIL_NOTICE = "catalog.mail_notice"
+    FORGET_NOTICES = "catalog.forget_notices"
     REFRESH_TRENDS = "catalog.refresh_trends"
     FLUSH_DOWNLOADS = "licensing.flush_downloads"
     REFRESH_DOWNLOADS = "licensing.refresh_downloads"
@@ -83,6 +85,8 @@ POLICIES: Mapping[JobName, Policy] = {
     JobName.SCAN_COMMIT: Policy(Queue.SCAN),
     JobName.SWEEP_UPLOADS: Policy(Queue.DEFAULT),
     JobName.SPREAD_EVENT: Policy(Queue.DEFAULT),
+    JobName.MAIL_NOTICE: Policy(Queue.DEFAULT, max_attempts=8, time_limit_s=60),
+    JobName.FORGET_NOTICES: Policy(Queue.DEFAULT),
     JobName.REFRESH_TRENDS: Policy(Queue.DEFAULT),
     JobName.FLUSH_DOWNLOADS: Policy(Queue.DEFAULT),
     JobName.REFRESH_DOWNLOADS: Policy(Queue.DEFAULT),
