@@ -29,6 +29,11 @@ class Line:
     count: int
 
     @property
+    def who(self) -> str:
+        """The actor's name; empty once they left."""
+        return self.event.actor.username if self.event.actor else ""
+
+    @property
     def words(self) -> str:
         """What the actor did, before the model's name."""
         return event_words(self.event, count=self.count)

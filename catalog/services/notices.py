@@ -145,7 +145,9 @@ def _tell(event: RepoEvent, repo: ModelRepo, kind: Kind, user_ids: list[int]) ->
     if kind == Kind.REVISION:
         ids -= _waiting_for(repo, ids)
     wishes = {
-        pk: wish for pk, wish in wishes_about(kind, ids).items() if wish.in_site or wish.by_mail
+        pk: wish
+        for pk, wish in wishes_about(kind, sorted(ids)).items()
+        if wish.in_site or wish.by_mail
     }
     Notice.objects.bulk_create(
         [

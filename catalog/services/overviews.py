@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from django.db.models import Sum
+from django.db.models import Count, Q, Sum
 
 from accounts.models import Membership, Namespace, User
 from accounts.viewer import Viewer
@@ -35,11 +35,15 @@ class Figures:
 
 def figures_of(viewer: Viewer, namespace: Namespace) -> Figures:
     """Count what ``viewer`` may know of ``namespace``. A handful of queries."""
-    collections = Collection.objects.visible_to(viewer).filter(namespace=namespace)
+    collections = (
+        Collection.objects.visible_to(viewer)
+        .filter(namespace=namespace)
+        .aggregate(number=Count("pk"), upvotes=Sum("upvotes"))
+    )
     common = {
         "models": ModelRepo.objects.visible_to(viewer).filter(namespace=namespace).count(),
-        "collections": collections.count(),
-        "upvotes": collections.aggregate(sum=Sum("upvotes"))["sum"] or 0,
+        "collections": collections["number"],
+        "upvotes": collections["upvotes"] or 0,
         "followers": followers_of(namespace).count(),
     }
     is_followed = is_following(viewer, namespace)
@@ -49,13 +53,15 @@ def figures_of(viewer: Viewer, namespace: Namespace) -> Figures:
             organization__namespace=namespace, user__is_active=True
         ).count()
         return Figures(**common, is_followed=is_followed, members=members)
-    followed = followed_by(user)
+    followed = followed_by(user).aggregate(
+        people=Count("pk", filter=Q(namespace__user__isnull=False)), all=Count("pk")
+    )
     return Figures(
         **common,
         is_followed=is_followed,
         likes=likes_of(viewer, user).count(),
-        following=followed.filter(namespace__user__isnull=False).count(),
-        following_organizations=followed.filter(namespace__user__isnull=True).count(),
+        following=followed["people"],
+        following_organizations=followed["all"] - followed["people"],
         discussions=_discussions_of(viewer, user),
     )
 

@@ -14,6 +14,7 @@ from catalog.history.refs import DEFAULT_BRANCH, HEADS, TAGS, resolve
 from catalog.history.trees import Entry, find_entry, list_page
 from catalog.models import Commit, FileScan, Like, Listing, ModelCard, ModelRepo, Ref
 from catalog.services.lineage import lineage_of
+from catalog.services.notice_settings import watch_level
 from catalog.services.preview import preview
 from catalog.views.browse import viewer_of
 
@@ -45,6 +46,7 @@ def frame(viewer: Viewer, repo: ModelRepo, *, tab: str) -> dict[str, Any]:
         "tab": tab,
         "can_write": can(viewer, repo, to="write"),
         "is_liked": bool(user and Like.objects.filter(repo=repo, user=user).exists()),
+        "watch_level": watch_level(viewer, repo),
     }
 
 
