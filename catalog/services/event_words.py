@@ -50,7 +50,9 @@ def event_link(event: RepoEvent, full_name: str) -> str:
     """Return the path of what an event is about, at the model's present name."""
     number = event.facts.get("num")
     if event.scope in {_Scope.DISCUSSION, _Scope.COMMENT} and isinstance(number, int):
-        return f"/{full_name}/discussions/{number}"
+        comment = event.facts.get("comment")
+        place = f"#{quote(comment, safe='')}" if isinstance(comment, str) else ""
+        return f"/{full_name}/discussions/{number}{place}"
     if event.scope == _Scope.CONTENT:
         moved = event.facts.get("updated_refs") or [{}]
         new = moved[0].get("new")

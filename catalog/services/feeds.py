@@ -114,14 +114,28 @@ def _page(rows: "QuerySet[RepoEvent]", limit: int, cursor: str | None) -> FeedPa
 
 
 def _gathered(events: Sequence[RepoEvent]) -> list[Line]:
+    """Join what belongs together; a thread and the comment it was opened with are one, too."""
     lines: list[Line] = []
-    for event in events:
-        last = lines[-1] if lines else None
-        if last is not None and _is_same(last.event, event):
-            lines[-1] = Line(last.event, last.count + 1)
+    for newer, event in zip([None, *events], events, strict=False):
+        if newer is not None and _opened_with(event, newer):
+            last = lines.pop()
+            if last.count > 1:
+                lines.append(Line(last.event, last.count - 1))
+        last_line = lines[-1] if lines else None
+        if last_line is not None and _is_same(last_line.event, event):
+            lines[-1] = Line(last_line.event, last_line.count + 1)
         else:
             lines.append(Line(event, 1))
     return lines
+
+
+def _opened_with(event: RepoEvent, newer: RepoEvent) -> bool:
+    """Whether ``event`` opens a thread and ``newer`` is the comment it began with."""
+    return (event.scope, newer.scope) == (_Scope.DISCUSSION, _Scope.COMMENT) and (
+        event.repo_id,
+        event.actor_id,
+        event.facts.get("num"),
+    ) == (newer.repo_id, newer.actor_id, newer.facts.get("num"))
 
 
 def _is_same(one: RepoEvent, other: RepoEvent) -> bool:

@@ -70,6 +70,12 @@ def _audiences(event: RepoEvent, repo: ModelRepo) -> Iterator[tuple[Kind, "Query
     """Yield who may care and why, the nearest reason first: the first that fits is told."""
     facts: Mapping[str, Any] = event.facts
     watchers = User.objects.filter(watches__repo=repo, watches__level=Watch.Level.WATCH)
+    if event.scope == _Scope.COMMENT and _is_description(event, repo):
+        yield (
+            Kind.COMMENT,
+            _mentioned(facts).exclude(pk__in=_keepers(repo)).exclude(pk__in=watchers),
+        )
+        return  # the others hear of the new thread itself
     if event.scope in {_Scope.DISCUSSION, _Scope.COMMENT} and event.action == _Action.CREATE:
         yield Kind.COMMENT, _mentioned(facts)
     if (event.scope, event.action) == (_Scope.DISCUSSION, _Action.CREATE):
@@ -104,17 +110,26 @@ def _mentioned(facts: Mapping[str, Any]) -> "QuerySet[User]":
     return User.objects.annotate(_name=Lower("username")).filter(_name__in=names)
 
 
-def _in_thread(event: RepoEvent, repo: ModelRepo) -> "QuerySet[User]":
-    """Return who opened the thread of ``event`` or said something in it before."""
-    number = event.facts.get("num")
-    said = RepoEvent.objects.filter(
+def _said_before(event: RepoEvent, repo: ModelRepo) -> "QuerySet[RepoEvent]":
+    """Return how the thread of ``event`` began, and all comments before it."""
+    return RepoEvent.objects.filter(
         repo=repo,
         scope__in=[_Scope.DISCUSSION, _Scope.COMMENT],
         action=_Action.CREATE,
-        facts__num=number,
+        facts__num=event.facts.get("num"),
         pk__lt=event.pk,
     )
-    return User.objects.filter(pk__in=said.values("actor"))
+
+
+def _is_description(event: RepoEvent, repo: ModelRepo) -> bool:
+    """Whether a comment is what its thread was opened with: the first, by who opened it."""
+    before = list(_said_before(event, repo).values_list("scope", "actor")[:2])
+    return before == [(_Scope.DISCUSSION.value, event.actor_id)]
+
+
+def _in_thread(event: RepoEvent, repo: ModelRepo) -> "QuerySet[User]":
+    """Return who opened the thread of ``event`` or said something in it before."""
+    return User.objects.filter(pk__in=_said_before(event, repo).values("actor"))
 
 
 def _party_to_access(event: RepoEvent, repo: ModelRepo) -> "QuerySet[User]":

@@ -96,6 +96,7 @@ def test_a_thread_is_followed_by_whoever_spoke_in_it(
     watcher = make_user("wanda")
     set_watch(Viewer(user=watcher), repo, Watch.Level.WATCH)
     thread(repo, bob)
+    comment(repo, bob)
     thread(repo, make_user("other"), num=2)
     run_jobs()
     Notice.objects.all().delete()
@@ -117,6 +118,24 @@ def test_a_thread_is_followed_by_whoever_spoke_in_it(
     run_jobs()
 
     assert told() == [("bob", "comment"), ("dan", "comment")]
+
+
+def test_the_text_a_thread_is_opened_with_tells_nobody_twice(
+    repo: ModelRepo, bob: User, dan: User, run_jobs
+) -> None:
+    set_watch(Viewer(user=make_user("wanda")), repo, Watch.Level.WATCH)
+
+    thread(repo, bob)
+    comment(repo, bob, mentions=["alice", "wanda", "dan"])
+    run_jobs()
+
+    assert sorted(told()) == [("alice", "discussion"), ("dan", "comment"), ("wanda", "discussion")]
+    Notice.objects.all().delete()
+
+    comment(repo, bob, mentions=["dan"])
+    run_jobs()
+
+    assert told() == [("dan", "comment"), ("wanda", "comment")]
 
 
 def test_whoever_is_mentioned_hears_of_it_for_that_reason(

@@ -275,3 +275,19 @@ def test_pages_take_a_fixed_number_of_queries(
         assert "Small models" in text(client, f"/collections/{outer.slug}")
     with django_assert_max_num_queries(2):
         text(client, "/collections")
+
+
+def test_staff_can_hide_and_delete_one(
+    found: Collection, staff: User, browser_of, client: Client
+) -> None:
+    browser, place = browser_of(staff), f"/admin/catalog/collection/{found.pk}"
+    form = {"title": "Mended", "description": "", "is_private": "on"}
+
+    changed = browser.post(f"{place}/change/", form)
+    assert changed.status_code == 302
+    assert (Collection.objects.get().title, Collection.objects.get().is_private) == ("Mended", True)
+    text(client, f"/collections/{found.slug}", 404)
+
+    browser.post(f"{place}/delete/", {"post": "yes"})
+    assert not Collection.objects.exists()
+    assert ModelRepo.objects.count() == 3

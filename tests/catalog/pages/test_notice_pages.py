@@ -184,6 +184,7 @@ def test_a_token_cannot_open_the_inbox(
         ),
         ("discussion", "update", {}, "bob changed a thread of", "/discussions/7"),
         ("discussion.comment", "create", {}, "bob commented at", "/discussions/7"),
+        ("discussion.comment", "create", {"comment": "ab"}, "bob commented", "/discussions/7#ab"),
         ("access", "create", {"status": "pending"}, "bob asks for access to", ""),
         ("access", "update", {"status": "accepted"}, "You may download", ""),
         ("access", "update", {"status": "rejected"}, "was turned down by bob", ""),

@@ -166,7 +166,7 @@ def test_what_a_person_did(
     add_files(alice, repo, {"b.txt": b"b"})
     set_like(Viewer(user=bob), repo, liked=True)
     emit(Scope.DISCUSSION, Action.CREATE, repo=repo, actor=bob, num=3, title="Is it <b>good</b>?")
-    emit(Scope.COMMENT, Action.CREATE, repo=repo, actor=bob, num=3, title="Is it <b>good</b>?")
+    emit(Scope.COMMENT, Action.CREATE, repo=repo, actor=bob, num=4, title="Is it <b>good</b>?")
     move_repo(as_alice, repo, namespace="alice", name="moved")
 
     of_alice, of_bob = text(client, "/alice?tab=activity"), text(client, "/bob?tab=activity")
@@ -192,6 +192,24 @@ def test_one_commit_is_shown_by_its_title(client: Client, repo: ModelRepo, alice
 
     assert f'href="/alice/tiny/commit/{oid}">add files' in page
     assert "changed files of" in page
+
+
+def test_a_thread_and_what_it_was_opened_with_are_one_line(
+    client: Client, repo: ModelRepo, bob: User
+) -> None:
+    def say(scope: RepoEvent.Scope, number: int) -> None:
+        emit(scope, Action.CREATE, repo=repo, actor=bob, num=number, title=f"Thread {number}")
+
+    say(Scope.DISCUSSION, 1)
+    say(Scope.COMMENT, 1)
+    once = text(client, "/bob?tab=activity")
+    say(Scope.COMMENT, 1)
+    say(Scope.DISCUSSION, 2)
+    say(Scope.COMMENT, 2)
+    twice = text(client, "/bob?tab=activity")
+
+    assert (once.count("opened a discussion"), once.count("commented")) == (1, 0)
+    assert (twice.count("opened a discussion"), twice.count("commented")) == (2, 1)
 
 
 def test_what_feeds_never_show(
