@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from accounts.admin import AuditedAdmin
-from catalog.models import FileScan, ModelRepo, RepoAlias
+from catalog.models import Collection, FileScan, ModelRepo, RepoAlias
 
 
 @admin.register(ModelRepo)
@@ -45,3 +45,19 @@ class RepoAliasAdmin(AuditedAdmin[RepoAlias]):
 
     list_display = ("name", "repo")
     raw_id_fields = ("repo",)
+
+
+@admin.register(Collection)
+class CollectionAdmin(AuditedAdmin[Collection]):
+    """Collections: their texts are strangers', so staff can hide, mend and delete them."""
+
+    list_display = ("title", "namespace", "is_private", "upvotes", "updated_at")
+    list_select_related = ("namespace",)
+    list_filter = ("is_private",)
+    search_fields = ("title", "description", "namespace__name", "public_id")
+    fields = ("namespace", "title", "description", "is_private", "upvotes", "updated_at")
+    readonly_fields = ("namespace", "upvotes", "updated_at")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Collections are made by their owners."""
+        return False

@@ -178,6 +178,8 @@ class Env(BaseSettings):
     """Outgoing mail as ``smtp://user:password@host:587/?tls=true``. Empty: printed to the log."""
     email_from: str = "GPT Store <store@localhost>"
     """Sender of the store's mails."""
+    notice_mails_per_hour: Annotated[int, Ge(0)] = 30
+    """Letters about notices one person gets in an hour; what is more stays in the inbox. 0: any."""
     site_name: str = "GPT Store"
     """Name in titles and mails."""
 

@@ -105,6 +105,20 @@ def send_access_letter(context: JobContext) -> dict[str, Any]:
     return {"sent": access_letters.send(args["letter"], args["ident"], args["language"])}
 
 
+def mail_notice(context: JobContext) -> dict[str, Any]:
+    """Mail one notice to one person."""
+    from catalog.services import notice_letters
+
+    return {"sent": notice_letters.send(context.claim.job.args["notice_id"])}
+
+
+def forget_notices(_context: JobContext) -> dict[str, Any]:
+    """Delete notices past their life."""
+    from catalog.services import notices
+
+    return {"deleted": notices.forget_old()}
+
+
 def refresh_trends(_context: JobContext) -> dict[str, Any]:
     """Work out anew what is trending."""
     from catalog.search import trends
@@ -152,6 +166,8 @@ HANDLERS: Mapping[JobName, Handler] = {
     JobName.SPREAD_EVENT: spread_event,
     JobName.DUPLICATE_REPO: duplicate_repo,
     JobName.SEND_ACCESS_LETTER: send_access_letter,
+    JobName.MAIL_NOTICE: mail_notice,
+    JobName.FORGET_NOTICES: forget_notices,
     JobName.REFRESH_TRENDS: refresh_trends,
     JobName.FLUSH_DOWNLOADS: flush_downloads,
     JobName.REFRESH_DOWNLOADS: refresh_downloads,

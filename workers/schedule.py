@@ -40,6 +40,9 @@ ERRANDS = {
     "collect-garbage": Errand(
         "workers.collect_garbage", crontab(hour="3", minute="23"), expires_s=3600
     ),
+    "forget-notices": Errand(
+        "workers.forget_notices", crontab(hour="3", minute="27"), expires_s=3600
+    ),
     "refresh-trends": Errand("workers.refresh_trends", crontab(minute="*/10"), expires_s=600),
     "forget-old": Errand("workers.forget_old", crontab(minute="37"), expires_s=1800),
 }

@@ -65,6 +65,12 @@ def collect_garbage() -> None:
     jobs.enqueue(JobName.COLLECT_GARBAGE, key=ERRAND)
 
 
+@app.task(name="workers.forget_notices")
+def forget_notices() -> None:
+    """See ``JobName.FORGET_NOTICES``."""
+    jobs.enqueue(JobName.FORGET_NOTICES, key=ERRAND)
+
+
 @app.task(name="workers.refresh_trends")
 def refresh_trends() -> None:
     """See ``JobName.REFRESH_TRENDS``."""

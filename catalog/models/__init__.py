@@ -19,8 +19,10 @@ from catalog.models.listing import (
     ModelCard,
 )
 from catalog.models.locks import FileLock
+from catalog.models.notices import Notice, NoticeSetting
 from catalog.models.repo import Like, ModelRepo, RepoAlias, RepoQuerySet, RepoRedirect
 from catalog.models.scan import FileScan
+from catalog.models.social import Collection, CollectionItem, Follow, Upvote, Watch
 from catalog.models.walks import StorageWalk
 from catalog.models.xet import DedupChunk, XetClaim, XetFile, XetFileXorb, Xorb
 
@@ -29,6 +31,8 @@ __all__ = [
     "AccessRequestChange",
     "Attachment",
     "BaseModelLink",
+    "Collection",
+    "CollectionItem",
     "CommentVersion",
     "Commit",
     "CommitPath",
@@ -38,6 +42,7 @@ __all__ = [
     "DiscussionEvent",
     "FileLock",
     "FileScan",
+    "Follow",
     "GitObject",
     "LfsObject",
     "Like",
@@ -46,6 +51,8 @@ __all__ = [
     "ListingText",
     "ModelCard",
     "ModelRepo",
+    "Notice",
+    "NoticeSetting",
     "Ref",
     "RepoAlias",
     "RepoEvent",
@@ -55,6 +62,8 @@ __all__ = [
     "StagedFile",
     "StorageWalk",
     "Upload",
+    "Upvote",
+    "Watch",
     "XetClaim",
     "XetFile",
     "XetFileXorb",

@@ -23,8 +23,9 @@ from catalog.history.paths import check_path
 from catalog.history.pointers import LfsPointer, parse_pointer
 from catalog.history.refs import PULLS, Resolved, resolve
 from catalog.history.worktree import WorkTree
-from catalog.models import Commit, Discussion, ModelRepo
+from catalog.models import Commit, Discussion, ModelRepo, RepoEvent
 from catalog.services.comments import check_text
+from catalog.services.events import emit
 from catalog.services.indexing import index_revision
 from catalog.services.locks import check_unlocked
 from catalog.services.pulls import begin_pull, locked_pull, note_commit, payer_of, title_from
@@ -138,8 +139,10 @@ def _indexed(
 ) -> Published:
     if written.changes:
         index_revision(repo, written, ref_name=ref_name)
-        if pull is not None:
-            note_commit(pull, written.commit, viewer.signed_in())
+        if pull is None:
+            _announce(viewer, repo, written.commit, ref_name=ref_name)
+        else:
+            note_commit(pull, written.commit, viewer.identified())
     return Published(written.commit, has_changed=bool(written.changes), pull=pull)
 
 
@@ -162,6 +165,18 @@ def _joined(viewer: Viewer, repo: ModelRepo, target: Resolved) -> Discussion | N
     """Return the pull request a commit goes to, locked; ``None``: it goes to a branch."""
     ref_name = target.ref_name or ""
     return locked_pull(viewer, repo, ref_name) if ref_name.startswith(PULLS) else None
+
+
+def _announce(viewer: Viewer, repo: ModelRepo, commit: Commit, *, ref_name: str) -> None:
+    moved = {"ref": ref_name, "old": commit.parent_oid or None, "new": commit.oid}
+    emit(
+        RepoEvent.Scope.CONTENT,
+        RepoEvent.Action.UPDATE,
+        repo=repo,
+        actor=viewer.user,
+        updated_refs=[moved],
+        title=commit.title[:200],
+    )
 
 
 def _editing(prepared: list[commits.Operation]) -> Callable[[ObjectStore, WorkTree], None]:

@@ -7,11 +7,11 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from accounts.viewer import Viewer
-from catalog.access import canonical_alias, namespace_for
 from catalog.models import Listing
 from catalog.search.query import SearchQuery
 from catalog.search.run import search, search_with_facets
 from catalog.search.suggestions import suggest
+from catalog.services.feeds import feed_of_followed
 from store.core.paging import BadCursorError
 
 PAGE = 20
@@ -43,6 +43,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "newest": shelves["newest"].rows,
         "total": shelves["trending"].total,
         "tasks": tasks,
+        "news": feed_of_followed(viewer, viewer.user, limit=SHELF).lines if viewer.user else [],
     }
     return render(request, "catalog/home.html", context)
 
@@ -85,25 +86,3 @@ def suggestions(request: HttpRequest) -> HttpResponse:
     """Complete what is being typed into the search box; an htmx fragment."""
     names = suggest(viewer_of(request), request.GET.get("q", "")[:96])
     return render(request, "catalog/_suggestions.html", {"names": names})
-
-
-@require_safe
-def profile(request: HttpRequest, ns: str) -> HttpResponse:
-    """Show a person or an organization with their models."""
-    viewer = viewer_of(request)
-    alias = canonical_alias(ns)
-    if alias:
-        response = HttpResponse(status=307)
-        response["Location"] = f"/{alias}"
-        return response
-    namespace = namespace_for(viewer, ns)
-    query = SearchQuery.from_params({"author": namespace.name, "sort": "updated"})
-    page = search(viewer, query, limit=PAGE, cursor=request.GET.get("cursor"))
-    context = {
-        "namespace": namespace,
-        "owner": namespace.owner,
-        "page": page,
-        "query": query,
-        "may_publish": viewer.can_write(namespace.pk),
-    }
-    return render(request, "catalog/profile.html", context)

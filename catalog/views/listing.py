@@ -24,6 +24,7 @@ from catalog.models import (
     Ref,
 )
 from catalog.services.lineage import lineage_of
+from catalog.services.notice_settings import watch_level
 from catalog.services.preview import Preview, preview
 from catalog.services.revisions import may_look
 from catalog.services.threads import summary_of
@@ -65,6 +66,7 @@ def frame(viewer: Viewer, repo: ModelRepo, *, tab: str) -> dict[str, Any]:
         "waiting": _waiting(repo) if is_gated and can_write else 0,
         "is_liked": bool(user and Like.objects.filter(repo=repo, user=user).exists()),
         "community": summary_of(repo),
+        "watch_level": watch_level(viewer, repo),
     }
 
 

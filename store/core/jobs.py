@@ -66,6 +66,8 @@ class JobName(StrEnum):
     SPREAD_EVENT = "catalog.spread_event"
     DUPLICATE_REPO = "licensing.duplicate_repo"
     SEND_ACCESS_LETTER = "catalog.send_access_letter"
+    MAIL_NOTICE = "catalog.mail_notice"
+    FORGET_NOTICES = "catalog.forget_notices"
     REFRESH_TRENDS = "catalog.refresh_trends"
     FLUSH_DOWNLOADS = "licensing.flush_downloads"
     REFRESH_DOWNLOADS = "licensing.refresh_downloads"
@@ -95,6 +97,8 @@ POLICIES: Mapping[JobName, Policy] = {
     JobName.SPREAD_EVENT: Policy(Queue.DEFAULT),
     JobName.DUPLICATE_REPO: Policy(Queue.DEFAULT),
     JobName.SEND_ACCESS_LETTER: Policy(Queue.DEFAULT, max_attempts=8, time_limit_s=60),
+    JobName.MAIL_NOTICE: Policy(Queue.DEFAULT, max_attempts=8, time_limit_s=60),
+    JobName.FORGET_NOTICES: Policy(Queue.DEFAULT),
     JobName.REFRESH_TRENDS: Policy(Queue.DEFAULT),
     JobName.FLUSH_DOWNLOADS: Policy(Queue.DEFAULT),
     JobName.REFRESH_DOWNLOADS: Policy(Queue.DEFAULT),

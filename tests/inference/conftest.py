@@ -12,6 +12,8 @@ from catalog.models import ModelRepo
 from catalog.services.folders import files_of, publish_files
 from inference.box.pool import BoxPool
 from inference.runners import generation
+from store.core.jobs import JobName
+from store.core.models import Job
 from tests.factories import make_repo
 from tests.inference import tiny
 from tests.inference.fakes import FakeBox
@@ -29,7 +31,13 @@ def tiny_repo(alice: User, tiny_folder: Path) -> ModelRepo:
     """Alice's public repository with the very small model."""
     repo = make_repo(alice, "tiny")
     publish_files(Viewer(user=alice), repo, files_of(tiny_folder), title="Add the model")
+    forget_news()
     return repo
+
+
+def forget_news() -> None:
+    """Drop the jobs that tell of new models: these tests count the others."""
+    Job.objects.filter(name=JobName.SPREAD_EVENT).delete()
 
 
 @pytest.fixture

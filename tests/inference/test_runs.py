@@ -33,6 +33,7 @@ from store.core import jobs
 from store.core.errors import TransientError
 from store.core.models import Job
 from tests.factories import make_repo
+from tests.inference.conftest import forget_news
 
 Ask = Callable[..., GenerationRun]
 
@@ -114,6 +115,7 @@ def test_bad_values_queue_nothing(tiny_repo: ModelRepo, as_bob: Viewer, limits_o
 
 def test_a_listing_that_cannot_run_says_why(alice: User, as_bob: Viewer) -> None:
     repo = make_repo(alice, "words", files={"README.md": b"# Words\n"})
+    forget_news()
 
     with pytest.raises(NotRunnableError, match="no weights to run") as caught:
         submit(as_bob, repo, "", "Once", {})

@@ -13,6 +13,7 @@ from catalog.services.folders import files_of, publish_files
 from inference.models import GenerationRun
 from inference.services import streams
 from inference.services.runs import submit
+from store.core.jobs import JobName
 from store.core.models import Job
 from tests.factories import make_repo
 from tests.workers.real_worker import RealWorker, sweep_until, until
@@ -71,7 +72,7 @@ def test_a_generation_survives_its_worker_and_is_written_once(
 
     run.refresh_from_db()
     assert (run.state, run.error) == ("done", "")
-    assert Job.objects.get().attempts == 2
+    assert Job.objects.get(name=JobName.GENERATE).attempts == 2
     after = streams.transcript(run.public_id)
     assert (before.attempt, after.attempt) == (1, 2)
     assert after.texts == run.texts

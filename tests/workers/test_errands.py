@@ -42,6 +42,7 @@ def context_of(name: JobName, **args: int | str) -> JobContext:
         (tasks.refresh_downloads, JobName.REFRESH_DOWNLOADS),
         (tasks.sweep_uploads, JobName.SWEEP_UPLOADS),
         (tasks.refresh_trends, JobName.REFRESH_TRENDS),
+        (tasks.forget_notices, JobName.FORGET_NOTICES),
     ],
 )
 def test_an_errand_never_piles_up(db: None, task: Callable[[], None], name: JobName) -> None:

@@ -1,0 +1,140 @@
+"""Collections and notifications in a real browser: by keyboard, without a script, and for axe."""
+
+import json
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.e2e.browser import PHONE, WIDE, chromium, listen, violations
+from tests.live import PASSWORD, LiveStore
+
+pytestmark = pytest.mark.e2e
+
+DEMO = "regency/austen-gpt2-small"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+def sign_in(page: Page, store: LiveStore, name: str) -> None:
+    page.goto(f"{store.url}/login")
+    page.locator("input[name=username]").fill(name)
+    page.locator("input[type=password]").fill(PASSWORD)
+    page.locator("main form button").last.click()
+    page.wait_for_url(lambda url: "/login" not in url)
+
+
+def follow(store: LiveStore, name: str, token: str) -> None:
+    request = urllib.request.Request(
+        f"{store.url}/api/v1/following/{name}",
+        headers={"Authorization": f"Bearer {token}"},
+        method="PUT",
+    )
+    with urllib.request.urlopen(request, timeout=30):
+        pass
+
+
+def items_of(page: Page) -> list[str]:
+    return [text.strip() for text in page.locator(".shelf .spread > a").all_inner_texts()]
+
+
+def test_collecting_and_ordering_by_keyboard(store: LiveStore, browser: Browser) -> None:
+    name, _token = store.person()
+    page = browser.new_page(viewport=WIDE)  # type: ignore[arg-type]
+    complaints = listen(page)
+    sign_in(page, store, name)
+
+    page.goto(f"{store.url}/{DEMO}")
+    page.get_by_role("button", name="Collect").focus()
+    page.keyboard.press("Enter")
+    page.locator("#collect input[name=title]").fill("By keyboard")
+    assert violations(page) == []
+    page.locator("#collect input[name=note]").fill("Read this first.")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/collections/**")
+    assert page.get_by_text("Read this first.").is_visible()
+    assert violations(page) == []
+    page.get_by_role("button", name="Share").click()
+    assert page.locator("#share code").first.inner_text() == page.url
+
+    page.goto(f"{page.url}/edit")
+    page.get_by_label("Add a model").fill(f"{DEMO}-gguf")
+    page.keyboard.press("Enter")
+    page.get_by_text("The model is in the collection.").wait_for()
+    assert items_of(page) == [DEMO, f"{DEMO}-gguf"]
+    page.get_by_role("button", name=f"Up: {DEMO}-gguf").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**#item-*")
+    assert items_of(page) == [f"{DEMO}-gguf", DEMO]
+    assert violations(page) == []
+
+    assert complaints == []
+    page.close()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_collections_on_a_phone(store: LiveStore, browser: Browser, theme: str) -> None:
+    name, token = store.person()
+    body = {"title": "A title that is as long as a title of a collection may become, here"[:60]}
+    made = store.ask("/api/v1/collections", token, body=body)
+    ident = made["slug"].rsplit("-", 1)[1]
+    for model in (DEMO, f"{DEMO}-gguf"):
+        store.ask(f"/api/v1/collections/{ident}/items", token, body={"name": model})
+    context = browser.new_context(viewport=PHONE, color_scheme=theme)  # type: ignore[arg-type]
+    page = context.new_page()
+    sign_in(page, store, name)
+
+    for path in (f"/collections/{made['slug']}", f"/collections/{made['slug']}/edit"):
+        page.goto(store.url + path)
+        assert violations(page) == [], path
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    page.goto(f"{store.url}/collections/{made['slug']}")
+    page.get_by_role("button", name="Share").click()
+    dialog = page.locator("#share")
+    assert dialog.evaluate("node => node.scrollWidth - node.clientWidth") <= 0
+    assert violations(page) == []
+
+    context.close()
+
+
+def test_everything_works_without_a_script(store: LiveStore, browser: Browser) -> None:
+    name, token = store.person()
+    fan, fans_token = store.person()
+    context = browser.new_context(java_script_enabled=False, viewport=WIDE)  # type: ignore[arg-type]
+    page = context.new_page()
+    sign_in(page, store, name)
+
+    page.goto(f"{store.url}/regency")
+    page.get_by_role("button", name="Follow").click()
+    assert page.get_by_role("button", name="Following").is_visible()
+    page.goto(f"{store.url}/{DEMO}")
+    page.get_by_role("button", name="Collect").click()
+    page.get_by_role("link", name="Choose a collection").click()
+    page.locator("input[name=title]").fill("Without a script")
+    page.get_by_role("button", name="Add to the collection").click()
+    assert page.get_by_role("heading", level=1).inner_text() == "Without a script"
+    page.get_by_role("link", name="Edit").click()
+    page.locator("summary", has_text="Note and place").click()
+    page.get_by_label("Note").fill("Noted.")
+    page.get_by_role("button", name="Save note").click()
+    assert page.locator("summary", has_text="Noted.").is_visible()
+
+    follow(store, name, fans_token)
+    page.goto(f"{store.url}/")
+    bell = page.get_by_role("link", name="Notifications: 1 unread")
+    bell.click()
+    assert page.get_by_role("link", name=f"{fan} follows you").is_visible()
+    page.get_by_role("button", name="Mark all as read").click()
+    assert page.get_by_role("link", name="Notifications: 0 unread").is_visible()
+    page.goto(f"{store.url}/settings/notifications")
+    page.get_by_label("By mail: New followers").check()
+    page.get_by_role("button", name="Save").click()
+
+    wishes = json.dumps(store.ask("/api/v1/notification-settings", token)["follower"])
+    assert wishes == '{"in_site": true, "by_mail": true}'
+    context.close()
