@@ -12,6 +12,13 @@ from catalog.models.listing import (
 )
 from catalog.models.repo import Like, ModelRepo, RepoAlias, RepoQuerySet, RepoRedirect
 from catalog.models.scan import FileScan
+from catalog.models.webhooks import (
+    Webhook,
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookQuerySet,
+    WebhookWatch,
+)
 
 __all__ = [
     "BaseModelLink",
@@ -34,4 +41,9 @@ __all__ = [
     "RepoRedirect",
     "StagedFile",
     "Upload",
+    "Webhook",
+    "WebhookAttempt",
+    "WebhookDelivery",
+    "WebhookQuerySet",
+    "WebhookWatch",
 ]

@@ -51,6 +51,8 @@ class Queue(StrEnum):
     DEFAULT = "default"
     SCAN = "scan"
     INFERENCE = "inference"
+    SENDERS = "senders"
+    """Talks to receivers strangers chose, which may hang."""
 
 
 class JobName(StrEnum):
@@ -60,6 +62,7 @@ class JobName(StrEnum):
     SCAN_COMMIT = "catalog.scan_commit"
     SWEEP_UPLOADS = "catalog.sweep_uploads"
     SPREAD_EVENT = "catalog.spread_event"
+    DELIVER_WEBHOOK = "catalog.deliver_webhook"
     REFRESH_TRENDS = "catalog.refresh_trends"
     FLUSH_DOWNLOADS = "licensing.flush_downloads"
     REFRESH_DOWNLOADS = "licensing.refresh_downloads"
@@ -83,6 +86,7 @@ POLICIES: Mapping[JobName, Policy] = {
     JobName.SCAN_COMMIT: Policy(Queue.SCAN),
     JobName.SWEEP_UPLOADS: Policy(Queue.DEFAULT),
     JobName.SPREAD_EVENT: Policy(Queue.DEFAULT),
+    JobName.DELIVER_WEBHOOK: Policy(Queue.SENDERS, lease_s=20, time_limit_s=120),
     JobName.REFRESH_TRENDS: Policy(Queue.DEFAULT),
     JobName.FLUSH_DOWNLOADS: Policy(Queue.DEFAULT),
     JobName.REFRESH_DOWNLOADS: Policy(Queue.DEFAULT),

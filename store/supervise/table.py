@@ -100,6 +100,15 @@ def processes(data_dir: Path) -> tuple[Process, ...]:
             is_patient=True,
         ),
         Process(
+            name="senders",
+            command=(
+                *(*worker, "--queues=senders", "--hostname=senders@%h"),
+                *("--pool=threads", "--concurrency=12"),
+            ),
+            stop_wait_s=75,
+            is_patient=True,
+        ),
+        Process(
             name="beat",
             command=(
                 *(*celery, "beat", "--loglevel=INFO"),

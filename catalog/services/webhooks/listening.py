@@ -1,0 +1,96 @@
+"""Makes deliveries of events: one for each webhook that watches and whose owner may see."""
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Lower
+from django.utils import timezone
+
+from accounts.models import User
+from accounts.viewer import Viewer
+from catalog.models import ModelRepo, RepoEvent, Webhook, WebhookDelivery, WebhookWatch
+from catalog.services.webhooks.payloads import domain_of, render
+from catalog.services.webhooks.upkeep import nudge
+
+GIVE_UP_AFTER = timedelta(days=3)
+"""No attempt is made later than so long after the event."""
+_AT_ONCE = 200
+DAY = timedelta(days=1)
+
+
+def tell(event: RepoEvent) -> None:
+    """Note ``event`` for every webhook that is to hear of it. Safe to repeat."""
+    domain = domain_of(event)
+    if domain is None:
+        return
+    hearing = _watching(event).filter(disabled_for="", domains__contains=[domain])
+    told = WebhookDelivery.objects.filter(event=event).values("webhook")
+    rows = hearing.exclude(pk__in=told).select_related("owner").order_by("pk")
+    for webhook in rows.iterator(chunk_size=_AT_ONCE):
+        if may_hear(webhook.owner, event) and not _is_full(webhook):
+            _deliver(webhook, event)
+
+
+def may_hear(owner: User, event: RepoEvent) -> bool:
+    """Whether ``owner`` may know of the repository now, or might when it was deleted."""
+    if not owner.is_active:
+        return False
+    viewer = Viewer(user=owner)
+    repo = ModelRepo.objects.filter(public_id=event.repo_public_id)
+    if repo.exists():
+        return repo.visible_to(viewer).exists()
+    last = RepoEvent.objects.filter(repo_public_id=event.repo_public_id).order_by("-pk")[0]
+    return not last.is_private or last.namespace_id in viewer.roles
+
+
+def _watching(event: RepoEvent) -> QuerySet[Webhook]:
+    """Return the webhooks that watch the repository or whoever has or had it."""
+    owners = {event.full_name.partition("/")[0]}
+    models = {event.full_name}
+    if moved := (event.facts.get("moved_to") or {}).get("full_name"):
+        models.add(moved)
+        owners.add(moved.partition("/")[0])
+    if repo := event.repo:
+        models.add(repo.full_name)
+        owners.add(repo.namespace.name)
+        old = repo.redirects.values_list("namespace__name", "name")
+        models |= {f"{namespace}/{name}" for namespace, name in old}
+        models |= set(repo.aliases.values_list("name", flat=True))
+    kind = WebhookWatch.Kind
+    by_owner = Q(kind__in=[kind.USER, kind.ORG], small__in=[name.lower() for name in owners])
+    by_model = Q(kind=kind.MODEL, small__in=[name.lower() for name in models])
+    watches = WebhookWatch.objects.annotate(small=Lower("name")).filter(by_owner | by_model)
+    return Webhook.objects.filter(pk__in=watches.values("webhook"))
+
+
+def _is_full(webhook: Webhook) -> bool:
+    """Whether the webhook has had its events of a day; then it says so on its page."""
+    limit = settings.ENV.webhook_events_per_day
+    now = timezone.now()
+    of_today = webhook.deliveries.filter(created_at__gt=now - DAY, is_test=False)
+    if not limit or of_today.count() < limit:
+        return False
+    Webhook.objects.filter(pk=webhook.pk).update(skipped=F("skipped") + 1, skipped_at=now)
+    return True
+
+
+@transaction.atomic
+def _deliver(webhook: Webhook, event: RepoEvent) -> None:
+    now = timezone.now()
+    made = WebhookDelivery(
+        webhook=webhook,
+        event=event,
+        scope=event.scope,
+        action=event.action,
+        full_name=event.full_name,
+        payload=render(event, webhook),
+        next_try_at=now,
+        give_up_at=now + GIVE_UP_AFTER,
+    )
+    # Another worker may have been told of the same event; the webhook may be gone by now.
+    if Webhook.objects.select_for_update(no_key=True).filter(pk=webhook.pk).exists():
+        WebhookDelivery.objects.bulk_create([made], ignore_conflicts=True)
+        if webhook.rest_until is None or webhook.rest_until <= now:
+            nudge(webhook.pk)
