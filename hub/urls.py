@@ -14,6 +14,7 @@ from hub.views import (
     repos,
     resolve,
     tree,
+    webhooks,
 )
 
 API = "api/models/<seg:ns>/<seg:name>"
@@ -26,6 +27,9 @@ urlpatterns = [
     path("api/repos/create", repos.create),
     path("api/repos/delete", repos.delete),
     path("api/repos/move", repos.move),
+    path("api/settings/webhooks", webhooks.all_webhooks),
+    path("api/settings/webhooks/<seg:ident>", webhooks.one_webhook),
+    path("api/settings/webhooks/<seg:ident>/<seg:switch>", webhooks.switch_webhook),
     path("api/models", models.list_models),
     path("api/lfs/<seg:upload>", lfs.receive),
     path("api/lfs/<seg:upload>/complete", lfs.complete),
