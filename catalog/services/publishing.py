@@ -24,7 +24,8 @@ from catalog.history.paths import check_path
 from catalog.history.pointers import LfsPointer, parse_pointer
 from catalog.history.refs import Resolved, resolve
 from catalog.history.worktree import WorkTree
-from catalog.models import Commit, ModelRepo
+from catalog.models import Commit, ModelRepo, RepoEvent
+from catalog.services.events import emit
 from catalog.services.indexing import index_revision
 from store.core.errors import InvalidError, TooLargeError, UnprocessableError
 
@@ -119,8 +120,22 @@ def publish(
         )
         charge_git(repo, store.written_bytes + written.new_bytes)
         if written.changes:
-            index_revision(repo, written, ref_name=target.ref_name or "")
+            _announce(viewer, repo, written, ref_name=target.ref_name or "")
     return Published(written.commit, has_changed=bool(written.changes))
+
+
+def _announce(viewer: Viewer, repo: ModelRepo, written: commits.Written, *, ref_name: str) -> None:
+    index_revision(repo, written, ref_name=ref_name)
+    commit = written.commit
+    moved = {"ref": ref_name, "old": commit.parent_oid or None, "new": commit.oid}
+    emit(
+        RepoEvent.Scope.CONTENT,
+        RepoEvent.Action.UPDATE,
+        repo=repo,
+        actor=viewer.user,
+        updated_refs=[moved],
+        title=commit.title[:200],
+    )
 
 
 def _editing(prepared: list[commits.Operation]) -> Callable[[ObjectStore, WorkTree], None]:

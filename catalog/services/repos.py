@@ -19,7 +19,8 @@ from catalog.history.objects import ObjectStore
 from catalog.history.paths import check_path
 from catalog.history.refs import DEFAULT_BRANCH, HEADS
 from catalog.history.worktree import WorkTree
-from catalog.models import Listing, ModelRepo, Ref, RepoRedirect
+from catalog.models import Listing, ModelRepo, Ref, RepoEvent, RepoRedirect
+from catalog.services.events import emit
 from catalog.services.indexing import index_revision
 from store.core.errors import ConflictError, InvalidError
 
@@ -82,6 +83,7 @@ def create_repo(viewer: Viewer, new: NewRepo) -> ModelRepo:
         ) from exc
     RepoRedirect.objects.filter(namespace=namespace, name__iexact=new.name).delete()
     _initial_commit(repo, _first_files(new), author=user.username)
+    emit(RepoEvent.Scope.REPO, RepoEvent.Action.CREATE, repo=repo, actor=user)
     record(
         "repo.create",
         actor=user,
@@ -105,7 +107,7 @@ def move_repo(viewer: Viewer, repo: ModelRepo, *, namespace: str, name: str) -> 
     check_may(viewer, repo, to="admin")
     check_repo_name(name)
     target = publishing_namespace(viewer, namespace)
-    old_namespace, old_name, old_full = repo.namespace, repo.name, repo.full_name
+    old_namespace, old_name = repo.namespace, repo.name
     if (target.pk, name) == (old_namespace.pk, old_name):
         return repo
     locked = ModelRepo.objects.select_for_update().get(pk=repo.pk)
@@ -125,15 +127,27 @@ def move_repo(viewer: Viewer, repo: ModelRepo, *, namespace: str, name: str) -> 
         RepoRedirect.objects.create(namespace=old_namespace, name=old_name, repo=locked)
     Listing.objects.filter(repo=locked).update(full_name=locked.full_name)
     _reindex(locked)
+    _tell_move(viewer, repo, locked)
+    return locked
+
+
+def _tell_move(viewer: Viewer, old: ModelRepo, new: ModelRepo) -> None:
+    """Note the move under the id the repository had when it happened."""
+    emit(
+        RepoEvent.Scope.REPO,
+        RepoEvent.Action.MOVE,
+        repo=old,
+        actor=viewer.user,
+        moved_to={"full_name": new.full_name},
+    )
     record(
         "repo.move",
         actor=viewer.user,
-        subject=locked.full_name,
-        namespace=target,
+        subject=new.full_name,
+        namespace=new.namespace,
         address=viewer.address,
-        old=old_full,
+        old=old.full_name,
     )
-    return locked
 
 
 @transaction.atomic
@@ -151,12 +165,25 @@ def change_settings(
         raise InvalidError(f"gated is one of {ModelRepo.Gate.values}.")
     locked = ModelRepo.objects.select_for_update().get(pk=repo.pk)
     changed: dict[str, object] = {}
+    news: dict[str, object] = {}
     if is_private is not None:
+        if is_private != locked.is_private:
+            news["private"] = is_private
         locked.is_private = changed["private"] = is_private
     if gate is not None:
+        if gate != locked.gate:
+            news["gated"] = gate if gate != ModelRepo.Gate.NONE else False
         locked.gate = changed["gate"] = gate
     locked.save(update_fields=["is_private", "gate"])
     Listing.objects.filter(repo=locked).update(is_private=locked.is_private)
+    if news:
+        emit(
+            RepoEvent.Scope.CONFIG,
+            RepoEvent.Action.UPDATE,
+            repo=locked,
+            actor=viewer.user,
+            updated_config=news,
+        )
     record(
         "repo.settings",
         actor=viewer.user,
@@ -188,6 +215,7 @@ def delete_repo(viewer: Viewer, repo: ModelRepo, *, confirmation: str | None = N
     namespace: Namespace = repo.namespace
     full_name = repo.full_name
     ModelRepo.objects.select_for_update().get(pk=repo.pk)
+    emit(RepoEvent.Scope.REPO, RepoEvent.Action.DELETE, repo=repo, actor=viewer.user)
     repo.delete()
     record(
         "repo.delete",
