@@ -26,6 +26,7 @@ def tell(event: RepoEvent) -> None:
     if domain is None:
         return
     hearing = _watching(event).filter(disabled_for="", domains__contains=[domain])
+    hearing = hearing.filter(created_at__lte=event.at)
     told = WebhookDelivery.objects.filter(event=event).values("webhook")
     rows = hearing.exclude(pk__in=told).select_related("owner").order_by("pk")
     for webhook in rows.iterator(chunk_size=_AT_ONCE):

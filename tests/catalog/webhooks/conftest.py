@@ -12,7 +12,10 @@ from accounts.viewer import Viewer
 from catalog.models import ModelRepo, RepoEvent, Webhook
 from catalog.services.events import emit
 from catalog.services.webhooks.managing import Wish, create
+from store.core.jobs import JobName
+from store.core.models import Job
 from store.core.outgoing import sending
+from tests.factories import make_repo
 from tests.receivers import Receiver
 
 LOOPBACK = {
@@ -55,6 +58,14 @@ def hook(
     items = [{"type": kind, "name": name} for kind, name in pairs]
     wish = Wish(url=url, watched=items, domains=domains, secret=secret)
     return create(Viewer(user=owner), wish)[0]
+
+
+def quiet_repo(owner: User, name: str = "tiny", **more: Any) -> ModelRepo:
+    """A repository whose making is no event any more."""
+    repo = make_repo(owner, name, **more)
+    RepoEvent.objects.filter(repo=repo).delete()
+    Job.objects.filter(name=JobName.SPREAD_EVENT).delete()
+    return repo
 
 
 def happen(

@@ -25,8 +25,8 @@ from catalog.services.webhooks.delivering import deliver_due, rest_s, retry_dela
 from store.core.errors import ConflictError, RateLimitedError
 from store.core.models import Job
 from tests import receivers
-from tests.catalog.webhooks.conftest import LOOPBACK, happen, hook
-from tests.factories import make_repo, make_user
+from tests.catalog.webhooks.conftest import LOOPBACK, happen, hook, quiet_repo
+from tests.factories import make_user
 from tests.receivers import Receiver
 from tests.threads import at_once
 
@@ -64,7 +64,7 @@ def test_an_event_arrives_signed(alice: User, receiver: Start, run_jobs: Run) ->
         Viewer(user=alice),
         managing.Wish(url=got.url, watched=[{"type": "user", "name": "alice"}], secret="my-secret"),
     )
-    repo = make_repo(alice)
+    repo = quiet_repo(alice)
     happen(repo, updated_refs=[{"ref": "refs/heads/main", "old": None, "new": "a" * 40}])
     run_jobs()
 
@@ -89,7 +89,7 @@ def test_an_event_arrives_signed(alice: User, receiver: Start, run_jobs: Run) ->
 def test_a_changed_body_or_an_old_one_does_not_verify(alice: User, receiver: Start) -> None:
     got = receiver()
     webhook = hook(alice, got.url)
-    happen_and_spread(make_repo(alice))
+    happen_and_spread(quiet_repo(alice))
     send(webhook)
 
     [request] = got.requests
@@ -111,7 +111,7 @@ def test_old_and_new_key_verify_for_a_day(alice: User, receiver: Start) -> None:
     webhook = hook(alice, got.url)
     [old] = signing.secrets_of(webhook).keys
     webhook, new = managing.renew_key(Viewer(user=alice), webhook)
-    happen_and_spread(make_repo(alice))
+    happen_and_spread(quiet_repo(alice))
     send(webhook)
 
     [request] = got.requests
@@ -122,7 +122,7 @@ def test_old_and_new_key_verify_for_a_day(alice: User, receiver: Start) -> None:
 def test_events_arrive_in_order_and_in_one_go(alice: User, receiver: Start, run_jobs: Run) -> None:
     got = receiver()
     hook(alice, got.url)
-    repo = make_repo(alice)
+    repo = quiet_repo(alice)
     for number in range(5):
         happen_and_spread(repo, number=number, updated_refs=[ref(number)])
     run_jobs()
@@ -148,7 +148,7 @@ def test_a_sender_gives_its_place_to_others(
     monkeypatch.setattr(delivering, "SLICE", 2)
     got = receiver()
     webhook = hook(alice, got.url)
-    repo = make_repo(alice)
+    repo = quiet_repo(alice)
     for number in range(5):
         happen_and_spread(repo, updated_refs=[ref(number)])
 
@@ -179,7 +179,7 @@ def test_a_failure_is_written_down_and_tried_again(
 ) -> None:
     got = receiver(answer)
     webhook = hook(alice, got.url)
-    happen_and_spread(make_repo(alice))
+    happen_and_spread(quiet_repo(alice))
     before = timezone.now()
 
     assert send(webhook) == 1
@@ -200,7 +200,7 @@ def test_a_failure_is_written_down_and_tried_again(
 def test_the_same_id_and_bytes_come_with_each_try(alice: User, receiver: Start) -> None:
     got = receiver(receivers.status(500, 503, 200))
     webhook = hook(alice, got.url)
-    happen_and_spread(make_repo(alice))
+    happen_and_spread(quiet_repo(alice))
 
     for _ in range(5):
         send(ready(webhook))
@@ -217,7 +217,7 @@ def test_the_same_id_and_bytes_come_with_each_try(alice: User, receiver: Start) 
 def test_the_first_failure_ends_the_round(alice: User, receiver: Start) -> None:
     got = receiver(receivers.status(500))
     webhook = hook(alice, got.url)
-    repo = make_repo(alice)
+    repo = quiet_repo(alice)
     for number in range(3):
         happen_and_spread(repo, updated_refs=[ref(number)])
 
@@ -240,7 +240,7 @@ def test_three_days_of_failures_end_in_a_letter(
 ) -> None:
     got = receiver(receivers.status(500))
     webhook = hook(alice, got.url)
-    happen_and_spread(make_repo(alice))
+    happen_and_spread(quiet_repo(alice))
     started, moments = timezone.now(), []
     with time_machine.travel(started, tick=False) as clock:
         while not Webhook.objects.get().is_disabled:
@@ -267,7 +267,7 @@ def test_three_days_of_failures_end_in_a_letter(
 def test_one_poisonous_event_disables_nothing(alice: User, receiver: Start) -> None:
     got = receiver(receivers.status(500))
     webhook = hook(alice, got.url)
-    happen_and_spread(make_repo(alice))
+    happen_and_spread(quiet_repo(alice))
     Webhook.objects.update(delivered_at=timezone.now() + timedelta(seconds=1))
     WebhookDelivery.objects.update(give_up_at=timezone.now() + timedelta(seconds=2))
 
@@ -281,7 +281,7 @@ def test_one_poisonous_event_disables_nothing(alice: User, receiver: Start) -> N
 def test_gone_means_gone(alice: User, receiver: Start, run_jobs: Run) -> None:
     got = receiver(receivers.status(410))
     webhook = hook(alice, got.url)
-    repo = make_repo(alice)
+    repo = quiet_repo(alice)
     for number in range(2):
         happen_and_spread(repo, updated_refs=[ref(number)])
     run_jobs()
@@ -306,7 +306,7 @@ def test_gone_means_gone(alice: User, receiver: Start, run_jobs: Run) -> None:
 def test_a_delivery_nobody_could_send_is_given_up(alice: User, receiver: Start) -> None:
     got = receiver()
     webhook = hook(alice, got.url)
-    happen_and_spread(make_repo(alice))
+    happen_and_spread(quiet_repo(alice))
     Webhook.objects.update(disabled_for="owner")
     with time_machine.travel(timezone.now() + timedelta(days=2, hours=23)):
         assert upkeep.give_up_late() == 0
@@ -328,7 +328,7 @@ def test_secrets_of_another_site_switch_the_webhook_off(
 ) -> None:
     got = receiver()
     webhook = hook(alice, got.url, secret="word")
-    happen_and_spread(make_repo(alice))
+    happen_and_spread(quiet_repo(alice))
     old = settings.SECRET_KEY
     settings.SECRET_KEY = "another" * 8
     settings.SECRET_KEY_FALLBACKS = [old]
@@ -356,7 +356,7 @@ def test_nothing_is_sent_of_what_the_owner_may_not_see_any_more(
 ) -> None:
     got = receiver()
     webhook = hook(bob, got.url, "user:alice")
-    repo = make_repo(alice)
+    repo = quiet_repo(alice)
     happen_and_spread(repo)
     change_settings(Viewer(user=alice), repo, is_private=True)
 
@@ -369,7 +369,7 @@ def test_nothing_is_sent_of_what_the_owner_may_not_see_any_more(
 def test_a_dropped_event_does_not_hold_up_the_next(alice: User, bob: User, receiver: Start) -> None:
     got = receiver()
     webhook = hook(bob, got.url, "user:alice")
-    hidden, shown = make_repo(alice), make_repo(alice, "shown")
+    hidden, shown = quiet_repo(alice), quiet_repo(alice, "shown")
     happen_and_spread(hidden)
     happen_and_spread(shown)
     delete_repo(Viewer(user=alice), ModelRepo.objects.get(pk=hidden.pk))
@@ -383,7 +383,7 @@ def test_a_dropped_event_does_not_hold_up_the_next(alice: User, bob: User, recei
 def test_a_retry_looks_again(alice: User, bob: User, receiver: Start) -> None:
     got = receiver(receivers.status(500, 200))
     webhook = hook(bob, got.url, "user:alice")
-    repo = make_repo(alice)
+    repo = quiet_repo(alice)
     happen_and_spread(repo)
     assert send(webhook) == 1
     change_settings(Viewer(user=alice), repo, is_private=True)
@@ -397,7 +397,7 @@ def test_an_address_the_site_does_not_send_to_any_more_gets_nothing(
 ) -> None:
     got = receiver()
     webhook = hook(alice, got.url)
-    happen_and_spread(make_repo(alice))
+    happen_and_spread(quiet_repo(alice))
     closed = dict.fromkeys(LOOPBACK, ()) | {"outgoing_ports": (0,), "outgoing_http": True}
     settings.ENV = settings.ENV.model_copy(update=closed)
 
@@ -416,7 +416,7 @@ def test_one_receiver_is_talked_to_by_one_sender(receiver: Start) -> None:
     alice = make_user("alice")
     got = receiver()
     webhook = hook(alice, got.url)
-    repo = make_repo(alice)
+    repo = quiet_repo(alice)
     for number in range(6):
         happen_and_spread(repo, updated_refs=[ref(number)])
 
@@ -435,7 +435,7 @@ def test_a_person_holds_few_senders_and_others_are_not_kept_waiting(
 ) -> None:
     alice, bob = make_user("alice"), make_user("bob")
     dead, well = receiver(receivers.hang), receiver()
-    repo = make_repo(alice)
+    repo = quiet_repo(alice)
     hooks = [hook(alice, dead.url) for _ in range(7)]
     other = hook(bob, well.url, "user:alice")
     happen_and_spread(repo)
@@ -457,7 +457,7 @@ def test_who_was_turned_away_is_asked_for_when_there_is_room(
     alice = make_user("alice")
     got = receiver()
     first, second = hook(alice, got.url), hook(alice, got.url)
-    happen_and_spread(make_repo(alice))
+    happen_and_spread(quiet_repo(alice))
     later = timezone.now() + timedelta(seconds=30)
     Webhook.objects.filter(pk=first.pk).update(busy_until=later, busy_by="somebody")
     run_jobs()
@@ -474,7 +474,7 @@ def test_who_was_turned_away_is_asked_for_when_there_is_room(
 def test_a_sender_that_died_leaves_all_to_the_next(alice: User, receiver: Start) -> None:
     got = receiver()
     webhook = hook(alice, got.url)
-    happen_and_spread(make_repo(alice))
+    happen_and_spread(quiet_repo(alice))
     assert delivering._take(webhook.pk, "died")
 
     assert (send(webhook), upkeep.nudge_all()) == (0, 0)
@@ -492,7 +492,7 @@ def test_a_sender_that_lost_its_hold_stops(
 ) -> None:
     got = receiver()
     webhook = hook(alice, got.url)
-    repo = make_repo(alice)
+    repo = quiet_repo(alice)
     for number in range(2):
         happen_and_spread(repo, updated_refs=[ref(number)])
     attempt = delivering.attempt
@@ -513,7 +513,7 @@ def test_switched_off_or_deleted_in_the_middle(
 ) -> None:
     got = receiver()
     webhook = hook(alice, got.url)
-    repo = make_repo(alice)
+    repo = quiet_repo(alice)
     for number in range(3):
         happen_and_spread(repo, updated_refs=[ref(number)])
     post = delivering.post
@@ -541,7 +541,7 @@ def test_switched_off_or_deleted_in_the_middle(
 def test_a_sender_heeds_the_stop(alice: User, receiver: Start) -> None:
     got = receiver()
     webhook = hook(alice, got.url)
-    happen_and_spread(make_repo(alice))
+    happen_and_spread(quiet_repo(alice))
 
     assert deliver_due(webhook.pk, sender="test", should_stop=lambda: True) == 0
     assert (got.connections, Webhook.objects.get().busy_until) == (0, None)
@@ -578,7 +578,7 @@ def test_a_test_names_no_repository_that_is_not_watched(alice: User, receiver: S
 def test_a_replay_is_the_same_again(alice: User, receiver: Start, run_jobs: Run) -> None:
     got = receiver()
     hook(alice, got.url)
-    happen_and_spread(make_repo(alice))
+    happen_and_spread(quiet_repo(alice))
     run_jobs()
     delivery = WebhookDelivery.objects.get()
 
@@ -596,7 +596,7 @@ def test_a_failed_or_waiting_delivery_can_be_sent_at_once(
 ) -> None:
     got = receiver(receivers.status(500, 500, 200, 200))
     webhook = hook(alice, got.url)
-    happen_and_spread(make_repo(alice))
+    happen_and_spread(quiet_repo(alice))
     send(webhook)
     waiting = WebhookDelivery.objects.get()
     replaying.replay(Viewer(user=alice), waiting)
@@ -614,7 +614,7 @@ def test_a_failed_or_waiting_delivery_can_be_sent_at_once(
 def test_what_cannot_be_sent_again(alice: User, bob: User, receiver: Start, settings) -> None:
     got = receiver()
     webhook = hook(alice, got.url)
-    happen_and_spread(make_repo(alice))
+    happen_and_spread(quiet_repo(alice))
     delivery = WebhookDelivery.objects.get()
     as_alice = Viewer(user=alice)
     Webhook.objects.update(disabled_for="owner")
@@ -660,7 +660,7 @@ def test_payloads_go_after_a_week_and_rows_after_a_month(
     alice: User, receiver: Start, run_jobs: Run
 ) -> None:
     hook(alice, receiver().url)
-    repo = make_repo(alice)
+    repo = quiet_repo(alice)
     happen_and_spread(repo)
     run_jobs()
     happen_and_spread(repo)  # waits

@@ -15,8 +15,8 @@ from catalog.services.events import spread
 from catalog.services.repos import change_settings, delete_repo, move_repo
 from catalog.services.webhooks import listening
 from store.core.models import Job
-from tests.catalog.webhooks.conftest import happen, hook
-from tests.factories import make_org, make_repo
+from tests.catalog.webhooks.conftest import happen, hook, quiet_repo
+from tests.factories import make_org
 
 
 def told(event: RepoEvent) -> list[str]:
@@ -30,6 +30,7 @@ def payload_of(event: RepoEvent) -> dict:
     """What alice's one webhook is told of ``event``; valid for the real client."""
     if not Webhook.objects.exists():
         hook(event.actor, "https://hooks.example.org/", f"user:{event.namespace.name}")
+        Webhook.objects.update(created_at=event.at)
     spread(event.pk)
     payload = json.loads(WebhookDelivery.objects.get(event=event).payload)
     WebhookPayload.model_validate(payload)
@@ -51,7 +52,7 @@ def payload_of(event: RepoEvent) -> dict:
     ],
 )
 def test_a_watched_name_is_heard(alice: User, bob: User, watched: str) -> None:
-    repo = make_repo(alice)
+    repo = quiet_repo(alice)
     RepoAlias.objects.create(name="short", repo=repo)
     hook(bob, "https://hooks.example.org/", watched)
 
@@ -63,14 +64,14 @@ def test_a_watched_name_is_heard(alice: User, bob: User, watched: str) -> None:
     ["user:bob", "model:alice/tin", "model:alice", "model:tiny", "dataset:alice/tiny", "user:tiny"],
 )
 def test_other_names_are_not(alice: User, bob: User, watched: str) -> None:
-    repo = make_repo(alice)
+    repo = quiet_repo(alice)
     hook(bob, "https://hooks.example.org/", watched)
 
     assert told(happen(repo)) == []
 
 
 def test_a_webhook_hears_once_whatever_it_watches(alice: User, bob: User) -> None:
-    repo = make_repo(alice)
+    repo = quiet_repo(alice)
     hook(bob, "https://hooks.example.org/", "user:alice", "model:alice/tiny")
     event = happen(repo)
 
@@ -81,8 +82,15 @@ def test_a_webhook_hears_once_whatever_it_watches(alice: User, bob: User) -> Non
     assert Job.objects.filter(name="catalog.deliver_webhook").count() == 1
 
 
+def test_what_was_before_the_webhook_is_not_heard(alice: User) -> None:
+    event = happen(quiet_repo(alice))
+    hook(alice)
+
+    assert told(event) == []
+
+
 def test_only_the_domains_that_were_chosen(alice: User, bob: User) -> None:
-    repo = make_repo(alice)
+    repo = quiet_repo(alice)
     hook(alice, "https://hooks.example.org/", "user:alice", domains=["discussion"])
     hook(bob, "https://hooks.example.org/", "user:alice", domains=["repo"])
     talk = {"num": 1, "title": "t", "status": "open", "is_pull_request": False}
@@ -96,7 +104,7 @@ def test_only_the_domains_that_were_chosen(alice: User, bob: User) -> None:
 
 @pytest.mark.parametrize("scope", ["like", "access"])
 def test_the_hub_has_no_words_for_some_events(alice: User, scope: str) -> None:
-    repo = make_repo(alice)
+    repo = quiet_repo(alice)
     hook(alice)
 
     assert told(happen(repo, scope, "create")) == []
@@ -107,7 +115,7 @@ def test_a_private_repository_is_told_to_its_own_only(alice: User, bob: User) ->
 
     carol = make_user("carol")
     acme = make_org("acme", alice="admin", bob="read")
-    repo = make_repo(alice, namespace="acme", is_private=True)
+    repo = quiet_repo(alice, namespace="acme", is_private=True)
     for person in (alice, bob, carol):
         hook(person, "https://hooks.example.org/", "org:acme", "model:acme/tiny")
 
@@ -119,7 +127,7 @@ def test_a_private_repository_is_told_to_its_own_only(alice: User, bob: User) ->
 
 
 def test_a_disabled_webhook_and_a_disabled_person_hear_nothing(alice: User, bob: User) -> None:
-    repo = make_repo(alice)
+    repo = quiet_repo(alice)
     hook(alice)
     hook(bob, "https://hooks.example.org/", "user:alice")
     Webhook.objects.filter(owner=alice).update(disabled_for="owner")
@@ -131,7 +139,7 @@ def test_a_disabled_webhook_and_a_disabled_person_hear_nothing(alice: User, bob:
 def test_a_deletion_is_told_to_those_who_could_see(alice: User, bob: User) -> None:
     for is_private, expected in ((False, ["alice", "bob"]), (True, ["alice"])):
         Webhook.objects.all().delete()
-        repo = make_repo(alice, is_private=is_private)
+        repo = quiet_repo(alice, is_private=is_private)
         for person in (alice, bob):
             hook(person, "https://hooks.example.org/", "model:alice/tiny")
         event = happen(repo, "repo", "delete")
@@ -145,7 +153,7 @@ def test_a_deletion_is_told_to_those_who_could_see(alice: User, bob: User) -> No
 def test_what_was_public_and_went_private_before_it_went_is_not_told(
     alice: User, bob: User
 ) -> None:
-    repo = make_repo(alice)
+    repo = quiet_repo(alice)
     hook(bob, "https://hooks.example.org/", "model:alice/tiny")
     early = happen(repo)
     ModelRepo.objects.filter(pk=repo.pk).update(is_private=True)
@@ -157,7 +165,7 @@ def test_what_was_public_and_went_private_before_it_went_is_not_told(
 
 def test_a_renamed_repository_is_heard_by_every_name_it_had(alice: User, bob: User) -> None:
     make_org("acme", alice="admin")
-    repo = make_repo(alice)
+    repo = quiet_repo(alice)
     hook(alice, "https://hooks.example.org/", "model:alice/tiny")
     hook(bob, "https://hooks.example.org/", "org:acme")
 
@@ -182,7 +190,7 @@ def payload_like(event: RepoEvent) -> dict:
 
 def test_a_day_has_a_limit(alice: User, bob: User, settings) -> None:
     settings.ENV = settings.ENV.model_copy(update={"webhook_events_per_day": 2})
-    repo = make_repo(alice)
+    repo = quiet_repo(alice)
     hook(alice)
     hook(bob, "https://hooks.example.org/", "user:alice")
     WebhookDelivery.objects.create(
@@ -209,7 +217,7 @@ def test_a_day_has_a_limit(alice: User, bob: User, settings) -> None:
 def test_a_webhook_that_goes_meanwhile_is_no_trouble(
     alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    repo = make_repo(alice)
+    repo = quiet_repo(alice)
     webhook = hook(alice)
     render = listening.render
     monkeypatch.setattr(
@@ -223,7 +231,7 @@ def test_a_webhook_that_goes_meanwhile_is_no_trouble(
 def test_many_listeners_cost_few_queries(
     alice: User, django_assert_max_num_queries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    repo = make_repo(alice)
+    repo = quiet_repo(alice)
     for _ in range(10):
         hook(alice)
     event = happen(repo)
@@ -239,7 +247,7 @@ def test_many_listeners_cost_few_queries(
 
 def test_a_commit_in_the_hubs_words(alice: User, settings) -> None:
     settings.PUBLIC_URL = "https://models.example.org"
-    repo = make_repo(alice)
+    repo = quiet_repo(alice)
     refs = [{"ref": "refs/heads/main", "old": "a" * 40, "new": "b" * 40}]
 
     payload = payload_of(happen(repo, updated_refs=refs))
@@ -264,7 +272,7 @@ def test_a_commit_in_the_hubs_words(alice: User, settings) -> None:
 
 
 def test_new_and_deleted_refs_have_one_end(alice: User) -> None:
-    repo = make_repo(alice)
+    repo = quiet_repo(alice)
     refs = [
         {"ref": "refs/heads/a", "old": None, "new": "b" * 40},
         {"ref": "refs/heads/b", "old": "a" * 40, "new": None},
@@ -280,7 +288,7 @@ def test_new_and_deleted_refs_have_one_end(alice: User) -> None:
 
 
 def test_life_and_settings(alice: User) -> None:
-    repo = make_repo(alice, is_private=True)
+    repo = quiet_repo(alice, is_private=True)
 
     made = payload_of(happen(repo, "repo", "create"))
     changed = payload_of(happen(repo, "repo.config", updated_config={"private": True}))
@@ -295,7 +303,7 @@ def test_life_and_settings(alice: User) -> None:
 
 def test_discussions_and_comments(alice: User, settings) -> None:
     settings.PUBLIC_URL = "https://models.example.org"
-    repo = make_repo(alice)
+    repo = quiet_repo(alice)
     talk = {"num": 4, "title": "Better <b>", "status": "draft", "is_pull_request": True}
 
     opened = payload_of(happen(repo, "discussion", "create", base="refs/heads/main", **talk))
@@ -324,7 +332,7 @@ def test_discussions_and_comments(alice: User, settings) -> None:
 
 
 def test_a_payload_is_bounded(alice: User) -> None:
-    repo = make_repo(alice)
+    repo = quiet_repo(alice)
     refs = [{"ref": f"refs/heads/{n}", "old": None, "new": "b" * 40} for n in range(5000)]
     talk = {"num": 1, "title": "x" * 100_000, "status": "open", "is_pull_request": False}
 
@@ -334,7 +342,7 @@ def test_a_payload_is_bounded(alice: User) -> None:
 
 
 def test_nobody_in_particular_did_it(alice: User) -> None:
-    repo = make_repo(alice)
+    repo = quiet_repo(alice)
     hook(alice)
     event = happen(repo, "discussion", "update", num=1, title="t", status="closed")
     RepoEvent.objects.filter(pk=event.pk).update(actor=None)

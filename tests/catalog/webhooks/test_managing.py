@@ -27,8 +27,8 @@ from catalog.services.webhooks.managing import (
 from store.core.errors import InvalidError, StoreError, UnauthenticatedError
 from store.core.models import Job
 from store.core.outgoing.rules import OutgoingRefusedError
-from tests.catalog.webhooks.conftest import happen, hook
-from tests.factories import PASSWORD, make_repo
+from tests.catalog.webhooks.conftest import happen, hook, quiet_repo
+from tests.factories import PASSWORD
 from tests.threads import at_once
 
 URL = "https://hooks.example.org/in?key=abc"
@@ -214,7 +214,7 @@ def test_a_token_that_only_reads_sees_no_addresses(alice: User) -> None:
 
 def test_on_and_off(as_alice: Viewer, alice: User) -> None:
     webhook = hook(alice)
-    repo = make_repo(alice)
+    repo = quiet_repo(alice)
 
     off = set_enabled(as_alice, webhook, is_enabled=False)
     assert (off.disabled_for, off.disabled_at is None) == ("owner", False)
