@@ -246,6 +246,10 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "ENUM_NAME_OVERRIDES": {
+        "StateEnum": ["queued", "running", "done", "failed", "cancelled"],
+        "DeliveryStateEnum": ["waiting", "delivered", "failed", "dropped"],
+    },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "store.core.openapi.add_common_parts",
