@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from catalog.views import browse, changes, listing, manage, publish, storage
+from catalog.views import browse, changes, listing, manage, publish, storage, webhooks
 
 REPO = "<seg:ns>/<seg:name>"
 
@@ -12,6 +12,13 @@ urlpatterns = [
     path("search/suggest", browse.suggestions),
     path("publish", publish.publish_page),
     path("settings/storage", storage.storage_page),
+    path("settings/webhooks", webhooks.list_page),
+    path("settings/webhooks/new", webhooks.new_page),
+    path("settings/webhooks/<seg:ident>", webhooks.webhook_page),
+    path("settings/webhooks/<seg:ident>/edit", webhooks.edit_page),
+    path("settings/webhooks/<seg:ident>/deliveries/<seg:delivery>", webhooks.delivery_page),
+    path("settings/webhooks/<seg:ident>/deliveries/<seg:delivery>/replay", webhooks.replay_page),
+    path("settings/webhooks/<seg:ident>/<seg:act>", webhooks.act_page),
     path(f"{REPO}/tree/<rev:rev>", listing.tree_page),
     path(f"{REPO}/tree/<rev:rev>/<file:path>", listing.tree_page),
     path(f"{REPO}/blob/<rev:rev>/<file:path>", listing.blob_page),

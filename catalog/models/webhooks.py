@@ -188,6 +188,11 @@ class WebhookDelivery(models.Model):
         """The same for each attempt, so that receivers know what they have had."""
         return f"msg_{self.public_id}"
 
+    @property
+    def last_attempt(self) -> "WebhookAttempt | None":
+        """The newest try; costs nothing where ``attempts`` were loaded before."""
+        return next(reversed(self.attempts.all()), None)
+
 
 class WebhookAttempt(models.Model):
     """One try of one delivery. Nothing of the answer is kept but its status."""

@@ -10,6 +10,8 @@ from catalog.access import repo_for
 from catalog.forms import DeleteForm, MoveForm, VisibilityForm
 from catalog.services.likes import set_like
 from catalog.services.repos import change_settings, delete_repo, move_repo
+from catalog.services.webhooks.listening import watching
+from catalog.services.webhooks.managing import webhooks_of
 from catalog.views.browse import viewer_of
 from catalog.views.listing import frame
 from store.core.errors import StoreError
@@ -49,7 +51,10 @@ def settings_page(request: HttpRequest, ns: str, name: str) -> HttpResponse:
             return redirect(f"/{repo.full_name}/settings")
         except StoreError as error:
             chosen.add_error(None, error.message)
-    context = frame(viewer, repo, tab="settings") | {"forms": forms}
+    context = frame(viewer, repo, tab="settings") | {
+        "forms": forms,
+        "webhooks": webhooks_of(viewer).filter(pk__in=watching(repo).values("pk")),
+    }
     return render(request, "catalog/settings.html", context)
 
 

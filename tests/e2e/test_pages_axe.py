@@ -41,6 +41,8 @@ SIGNED_IN = [
     "/settings/tokens",
     "/settings/organizations",
     "/settings/storage",
+    "/settings/webhooks",
+    "/settings/webhooks/new",
     "/settings/activity",
     "/regency",
     f"{DEMO}/upload/main",

@@ -46,19 +46,30 @@ def may_hear(owner: User, event: RepoEvent) -> bool:
     return not last.is_private or last.namespace_id in viewer.roles
 
 
+def watching(repo: ModelRepo) -> QuerySet[Webhook]:
+    """Return the webhooks, of anybody, that watch a repository by any of its names."""
+    return _watching_names({repo.namespace.name}, _names_of(repo))
+
+
 def _watching(event: RepoEvent) -> QuerySet[Webhook]:
     """Return the webhooks that watch the repository or whoever has or had it."""
-    owners = {event.full_name.partition("/")[0]}
     models = {event.full_name}
     if moved := (event.facts.get("moved_to") or {}).get("full_name"):
         models.add(moved)
-        owners.add(moved.partition("/")[0])
-    if repo := event.repo:
-        models.add(repo.full_name)
-        owners.add(repo.namespace.name)
-        old = repo.redirects.values_list("namespace__name", "name")
-        models |= {f"{namespace}/{name}" for namespace, name in old}
-        models |= set(repo.aliases.values_list("name", flat=True))
+    if event.repo:
+        models.add(event.repo.full_name)
+    owners = {name.partition("/")[0] for name in models}
+    return _watching_names(owners, models | (_names_of(event.repo) if event.repo else set()))
+
+
+def _names_of(repo: ModelRepo) -> set[str]:
+    """Return every id that leads to a repository: its own, former ones, single words."""
+    old = repo.redirects.values_list("namespace__name", "name")
+    former = {f"{namespace}/{name}" for namespace, name in old}
+    return {repo.full_name, *former, *repo.aliases.values_list("name", flat=True)}
+
+
+def _watching_names(owners: set[str], models: set[str]) -> QuerySet[Webhook]:
     kind = WebhookWatch.Kind
     by_owner = Q(kind__in=[kind.USER, kind.ORG], small__in=[name.lower() for name in owners])
     by_model = Q(kind=kind.MODEL, small__in=[name.lower() for name in models])
