@@ -62,13 +62,13 @@ class EditWebhookForm(WebhookForm):
 
     removes_secret = forms.BooleanField(label=_("Remove the secret word"), required=False)
 
-    def __init__(self, *args: Any, webhook: Webhook, **kwargs: Any) -> None:
+    def __init__(self, data: Any, *, webhook: Webhook) -> None:
         initial = {
             "url": webhook.url,
             "watched": "\n".join(_line_of(watch) for watch in webhook.watches.all()),
             "domains": webhook.domains,
         }
-        super().__init__(*args, initial=initial, **kwargs)
+        super().__init__(data, initial=initial)
         if webhook.sealed_secret:
             self.fields["secret"].help_text = _("One is set. Leave this empty to keep it.")
         else:

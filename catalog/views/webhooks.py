@@ -21,6 +21,9 @@ from store.core.errors import NotFoundError, StoreError
 
 DELIVERIES_PAGE = 30
 LIST = "/settings/webhooks"
+VERIFY = """from standardwebhooks import Webhook
+
+event = Webhook(SIGNING_KEY).verify(body, headers)  # raises what is not ours"""
 
 
 @require_safe
@@ -139,7 +142,8 @@ def replay_page(request: HttpRequest, user: User, ident: str, delivery: str) -> 
 def _show(
     request: HttpRequest, webhook: Webhook, *, status: int = 200, key: str = ""
 ) -> HttpResponse:
-    context = {"webhook": webhook, "key": key, "section": "webhooks"}
+    context: dict[str, Any] = {"webhook": webhook, "key": key, "section": "webhooks"}
+    context["verify_code"] = VERIFY
     context |= _deliveries(webhook, request.GET.get("before", ""))
     return render(request, "catalog/webhook.html", context, status=status)
 

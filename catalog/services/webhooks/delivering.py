@@ -130,13 +130,14 @@ def attempt(delivery: WebhookDelivery) -> Outcome | None:
 
 def _take(webhook_id: int, sender: str) -> bool:
     """Take the webhook for this sender, if it is free and its owner has a place left."""
-    owner_id = Webhook.objects.filter(pk=webhook_id).values_list("owner", flat=True).first()
     with transaction.atomic():
         # People's senders are counted one after the other, so there are never too many.
-        if not User.objects.select_for_update(no_key=True).filter(pk=owner_id).exists():
+        people = User.objects.select_for_update(no_key=True, of=("self",))
+        owner = people.filter(webhooks=webhook_id).first()
+        if owner is None:
             return False
         now = timezone.now()
-        busy = Webhook.objects.filter(owner_id=owner_id, busy_until__gt=now).count()
+        busy = Webhook.objects.filter(owner=owner, busy_until__gt=now).count()
         if busy >= OWNER_SLOTS:
             return False
         free = Webhook.objects.due(now).filter(pk=webhook_id)

@@ -40,6 +40,7 @@ def browser(alice: User, browser_of: Callable[[User], Client]) -> Client:
 def page(browser: Client, path: str = "", status: int = 200) -> str:
     answer = browser.get(LIST + path, headers=HTML)
     assert answer.status_code == status, answer.content[-2000:]
+    assert b"{%" not in answer.content
     return html.unescape(answer.content.decode())
 
 
@@ -72,6 +73,8 @@ def test_a_webhook_is_made_and_its_key_shown_once(browser: Client, alice: User, 
     secrets = signing.secrets_of(webhook)
     assert secrets.word == "word"
     assert secrets.keys[0] in html.unescape(made.content.decode())
+    assert b"from standardwebhooks import Webhook\n" in made.content
+    assert b"{%" not in made.content
     assert "no-store" in made["Cache-Control"]
     for path in ("", f"/{webhook.public_id}", f"/{webhook.public_id}/edit"):
         text = page(browser, path)

@@ -247,9 +247,12 @@ def test_an_endless_answer_counts_by_its_status_after_64_kb(
 ) -> None:
     taken = []
     take = sending._Exchange._take_body
-    monkeypatch.setattr(
-        sending._Exchange, "_take_body", lambda self, b: (taken.append(len(b)), take(self, b))[1]
-    )
+
+    def count(self, piece: bytes) -> int | None:
+        taken.append(len(piece))
+        return take(self, piece)
+
+    monkeypatch.setattr(sending._Exchange, "_take_body", count)
     with Receiver(receivers.endless) as receiver:
         answer = post(receiver.url, b"x", {}, rules=LOOPBACK)
 
