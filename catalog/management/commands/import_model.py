@@ -4,11 +4,12 @@ import tempfile
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from huggingface_hub import HfApi, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 
 from accounts.models import User
 from accounts.viewer import Viewer
@@ -37,6 +38,8 @@ class Command(BaseCommand):
         parser.add_argument("--private", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if urlsplit(options["endpoint"]).scheme not in {"http", "https"}:
+            raise CommandError("--endpoint is the http or https address of a hub.")
         user = self._publisher(options["user"])
         viewer = Viewer(user=user)
         name = options["id"].rpartition("/")[2]
@@ -57,7 +60,7 @@ class Command(BaseCommand):
             raise CommandError(error.message) from error
         except RepositoryNotFoundError as error:
             raise CommandError(f"{options['endpoint']} has no model {options['id']}.") from error
-        except (HfHubHTTPError, OSError) as error:
+        except (HfHubHTTPError, HFValidationError, OSError) as error:
             raise CommandError(f"Fetching failed: {error}") from error
         self.stdout.write(f"{repo.full_name} is at {published.commit.oid}.")
 
