@@ -23,13 +23,14 @@ def run(*, job_id: int) -> None:
 @app.task(name="workers.sweep")
 def sweep() -> None:
     """Ask again for what was lost, end what failed too often."""
-    from catalog.services.webhooks import upkeep
+    from catalog.services.webhooks import stopping, upkeep
     from inference.services import endings
 
     if nudged := jobs.sweep():
         logger.info("%s jobs were asked for again", nudged)
     endings.settle_all()
     upkeep.give_up_late()
+    stopping.stop_failing()
     upkeep.nudge_all()
 
 

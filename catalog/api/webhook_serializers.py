@@ -6,6 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from catalog.models import RepoEvent, Webhook, WebhookAttempt, WebhookDelivery, WebhookWatch
+from catalog.services.webhooks.replaying import payload_of
 
 ERRORS = ["", "status", "refused", "connection", "timeout", "tls", "bad_answer"]
 
@@ -124,7 +125,11 @@ class DeliveryOut(serializers.Serializer[Any]):
 class DeliveryDetailOut(DeliveryOut):
     """One delivery with what is sent."""
 
-    payload = serializers.CharField(help_text="JSON as it is sent; empty once forgotten.")
+    payload = serializers.SerializerMethodField()
+
+    def get_payload(self, delivery: WebhookDelivery) -> str:
+        """Return the JSON as it is sent; empty once forgotten or hidden from the owner."""
+        return payload_of(delivery)
 
 
 class DeliveriesPageOut(serializers.Serializer[Any]):

@@ -124,6 +124,7 @@ def delivery_page(request: HttpRequest, user: User, ident: str, delivery: str) -
         "webhook": webhook,
         "delivery": found,
         "attempts": list(found.attempts.all()),
+        "payload": replaying.payload_of(found),
         "section": "webhooks",
     }
     return render(request, "catalog/webhook_delivery.html", context)

@@ -15,11 +15,10 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import User
-from accounts.services import mailing
-from accounts.services.audit import record
 from catalog.models import Webhook, WebhookAttempt, WebhookDelivery
 from catalog.services.webhooks.listening import may_hear
 from catalog.services.webhooks.signing import Secrets, secrets_of
+from catalog.services.webhooks.stopping import switch_off
 from catalog.services.webhooks.upkeep import OWNER_SLOTS
 from store.core.outgoing.rules import OutgoingRefusedError
 from store.core.outgoing.sending import OutgoingError, post
@@ -112,7 +111,7 @@ def attempt(delivery: WebhookDelivery) -> Outcome | None:
     try:
         secrets = secrets_of(webhook)
     except SealBrokenError:
-        _disable(webhook, Webhook.Stop.UNREADABLE)
+        switch_off(webhook, Webhook.Stop.UNREADABLE)
         return None
     if not connection.in_atomic_block:
         connection.close()  # a receiver may take ten seconds; others need the connection
@@ -207,9 +206,7 @@ def _settle(webhook: Webhook, delivery: WebhookDelivery, outcome: Outcome) -> No
     again = now + timedelta(seconds=retry_delay_s(tries))
     has_had_its_time = delivery.is_test or again > delivery.give_up_at
     if outcome.status == GONE:
-        _disable(webhook, Webhook.Stop.GONE)
-    elif has_had_its_time and not delivery.is_test and _nothing_since(webhook, delivery):
-        _disable(webhook, Webhook.Stop.FAILING)
+        switch_off(webhook, Webhook.Stop.GONE)
     if has_had_its_time:
         _end(delivery, WebhookDelivery.State.FAILED, tries=tries)
     else:
@@ -222,28 +219,6 @@ def _settle(webhook: Webhook, delivery: WebhookDelivery, outcome: Outcome) -> No
 _HEALTH = ("failures", "failing_since", "rest_until")
 
 
-def _nothing_since(webhook: Webhook, delivery: WebhookDelivery) -> bool:
-    """Whether nothing at all was delivered since this delivery was made."""
-    return webhook.delivered_at is None or webhook.delivered_at < delivery.created_at
-
-
 def _end(delivery: WebhookDelivery, state: WebhookDelivery.State, **changes: object) -> None:
     waiting = WebhookDelivery.objects.filter(pk=delivery.pk, state=WebhookDelivery.State.WAITING)
     waiting.update(state=state, next_try_at=None, ended_at=timezone.now(), **changes)
-
-
-@transaction.atomic
-def _disable(webhook: Webhook, reason: Webhook.Stop) -> None:
-    """Switch a webhook off and write to its owner, once."""
-    rows = Webhook.objects.filter(pk=webhook.pk, disabled_for="")
-    if not rows.update(disabled_for=reason, disabled_at=timezone.now()):
-        return
-    event = record(
-        "webhook.stop",
-        actor=None,
-        subject=webhook.public_id,
-        namespace=webhook.owner.namespace,
-        reason=reason.value,
-        path=webhook.get_absolute_url(),
-    )
-    mailing.ask(mailing.Letter.WEBHOOK, event.pk)

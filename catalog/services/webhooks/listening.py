@@ -9,9 +9,9 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 from accounts.models import User
-from accounts.viewer import Viewer
+from accounts.viewer import VISITOR, Viewer
 from catalog.models import ModelRepo, RepoEvent, Webhook, WebhookDelivery, WebhookWatch
-from catalog.services.webhooks.payloads import domain_of, render
+from catalog.services.webhooks.payloads import describe, domain_of, render
 from catalog.services.webhooks.upkeep import nudge
 
 GIVE_UP_AFTER = timedelta(days=3)
@@ -29,9 +29,10 @@ def tell(event: RepoEvent) -> None:
     hearing = hearing.filter(created_at__lte=event.at)
     told = WebhookDelivery.objects.filter(event=event).values("webhook")
     rows = hearing.exclude(pk__in=told).select_related("owner").order_by("pk")
+    parts = describe(event)
     for webhook in rows.iterator(chunk_size=_AT_ONCE):
         if may_hear(webhook.owner, event) and not _is_full(webhook):
-            _deliver(webhook, event)
+            _deliver(webhook, event, render(parts, webhook))
 
 
 def may_hear(owner: User, event: RepoEvent) -> bool:
@@ -40,6 +41,8 @@ def may_hear(owner: User, event: RepoEvent) -> bool:
         return False
     viewer = Viewer(user=owner)
     repo = ModelRepo.objects.filter(public_id=event.repo_public_id)
+    if repo.visible_to(VISITOR).exists():
+        return True
     if repo.exists():
         return repo.visible_to(viewer).exists()
     last = RepoEvent.objects.filter(repo_public_id=event.repo_public_id).order_by("-pk")[0]
@@ -89,7 +92,7 @@ def _is_full(webhook: Webhook) -> bool:
 
 
 @transaction.atomic
-def _deliver(webhook: Webhook, event: RepoEvent) -> None:
+def _deliver(webhook: Webhook, event: RepoEvent, payload: str) -> None:
     now = timezone.now()
     made = WebhookDelivery(
         webhook=webhook,
@@ -97,7 +100,7 @@ def _deliver(webhook: Webhook, event: RepoEvent) -> None:
         scope=event.scope,
         action=event.action,
         full_name=event.full_name,
-        payload=render(event, webhook),
+        payload=payload,
         next_try_at=now,
         give_up_at=now + GIVE_UP_AFTER,
     )

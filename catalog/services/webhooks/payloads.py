@@ -12,8 +12,6 @@ VERSION = 3
 MAX_REFS = 100
 """Refs one payload names."""
 MAX_TITLE_CHARS = 500
-MAX_CONTENT_CHARS = 10_000
-"""Of a comment."""
 
 _Facts = dict[str, Any]
 
@@ -24,18 +22,21 @@ def domain_of(event: RepoEvent) -> Webhook.Domain | None:
     return Webhook.Domain(first) if first in Webhook.Domain.values else None
 
 
-def render(event: RepoEvent, webhook: Webhook) -> str:
-    """Return the JSON text that tells ``webhook`` of ``event``.
+def describe(event: RepoEvent) -> dict[str, Any]:
+    """Return what every webhook is told of ``event``.
 
     Needs ``event.namespace`` and ``event.actor`` loaded.
     """
-    body = {
+    return {
         "event": {"action": event.action, "scope": event.scope},
         "repo": _repo(event),
         **_change(event),
-        "webhook": {"id": webhook.public_id, "version": VERSION},
     }
-    return dump(body)
+
+
+def render(parts: dict[str, Any], webhook: Webhook) -> str:
+    """Return the JSON text for one webhook; ``parts`` as ``describe`` gives them."""
+    return dump(parts | {"webhook": {"id": webhook.public_id, "version": VERSION}})
 
 
 def render_test(webhook: Webhook, full_name: str) -> str:
@@ -103,7 +104,7 @@ def _change(event: RepoEvent) -> _Facts:
     if event.scope == RepoEvent.Scope.CONTENT:
         parts["updatedRefs"] = _refs(facts)
     if event.scope == RepoEvent.Scope.CONFIG:
-        parts["updatedConfig"] = facts.get("updated_config") or {}
+        parts["updatedConfig"] = facts.get("updated_config", facts)
     if moved := facts.get("moved_to"):
         parts["movedTo"] = _moved_to(str(moved["full_name"]))
     if event.scope in {RepoEvent.Scope.DISCUSSION, RepoEvent.Scope.COMMENT}:
@@ -134,7 +135,7 @@ def _discussion(event: RepoEvent) -> dict[str, Any]:
     api = f"{settings.PUBLIC_URL}/api/models/{event.full_name}/discussions/{num}"
     is_pull_request = bool(facts.get("is_pull_request"))
     part = {
-        "id": str(facts.get("discussion_id") or f"{event.repo_public_id}-{num}"),
+        "id": str(facts.get("discussion") or f"{event.repo_public_id}-{num}"),
         "title": str(facts.get("title", ""))[:MAX_TITLE_CHARS],
         "url": {"web": web, "api": api},
         "status": facts.get("status") or "open",
@@ -149,12 +150,12 @@ def _discussion(event: RepoEvent) -> dict[str, Any]:
 
 def _comment(event: RepoEvent) -> dict[str, Any]:
     facts = event.facts
-    ident = str(facts["comment_id"])
+    ident = str(facts["comment"])
     web = f"{settings.PUBLIC_URL}/{event.full_name}/discussions/{facts['num']}#{ident}"
     return {
         "id": ident,
         "author": {"id": event.actor.public_id if event.actor else ""},
-        "hidden": bool(facts.get("hidden")),
+        "hidden": bool(facts.get("is_hidden")),
         "url": {"web": web},
     }
 

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from accounts.models import Scope
 from accounts.viewer import Viewer
 from catalog.models import RepoEvent, Webhook, WebhookDelivery, WebhookWatch
-from catalog.services.webhooks.listening import GIVE_UP_AFTER
+from catalog.services.webhooks.listening import GIVE_UP_AFTER, may_hear
 from catalog.services.webhooks.payloads import render_test
 from catalog.services.webhooks.upkeep import nudge
 from store.core.errors import ConflictError, NotFoundError
@@ -45,10 +45,22 @@ def delivery_of(webhook: Webhook, public_id: str) -> WebhookDelivery:
     Raises:
         DeliveryNotFoundError: there is none.
     """
-    found = webhook.deliveries.filter(public_id=public_id).first()
+    found = webhook.deliveries.select_related("event").filter(public_id=public_id).first()
     if found is None:
         raise DeliveryNotFoundError(_("This webhook has no such delivery."))
     return found
+
+
+def payload_of(delivery: WebhookDelivery) -> str:
+    """Return what is sent, as far as the owner may see it today; empty: not any more.
+
+    Needs ``delivery.webhook.owner``.
+    """
+    event = delivery.event
+    if delivery.is_test:
+        return delivery.payload
+    is_seen = event is not None and may_hear(delivery.webhook.owner, event)
+    return delivery.payload if is_seen else ""
 
 
 @transaction.atomic

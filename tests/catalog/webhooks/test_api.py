@@ -9,8 +9,10 @@ from django.test import Client
 from standardwebhooks.webhooks import Webhook as Verifier
 
 from accounts.models import User
+from accounts.viewer import Viewer
 from catalog.models import Webhook, WebhookDelivery
 from catalog.services.events import spread
+from catalog.services.repos import change_settings
 from store.core.models import Job
 from store.core.paging import encode_cursor
 from tests import receivers
@@ -130,6 +132,21 @@ def test_deliveries_page_by_page_and_again(
     )
     assert shown["payload"].encode() == got.requests[-1].body
     assert got.requests[-1].headers["webhook-id"] == shown["message_id"]
+
+
+def test_a_payload_is_shown_as_long_as_the_owner_may_see_the_model(
+    client: Client, alice: User, bob: User, bearer
+) -> None:
+    repo = quiet_repo(alice)
+    webhook = hook(bob, "https://hooks.example.org/", "user:alice")
+    spread(happen(repo).pk)
+    delivery = WebhookDelivery.objects.get()
+    url = f"{API}/{webhook.public_id}/deliveries/{delivery.public_id}"
+    assert client.get(url, headers=bearer(bob)).json()["payload"] == delivery.payload
+
+    change_settings(Viewer(user=alice), repo, is_private=True)
+
+    assert client.get(url, headers=bearer(bob)).json()["payload"] == ""
 
 
 def test_a_key_that_was_just_made_verifies(

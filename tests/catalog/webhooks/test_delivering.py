@@ -20,7 +20,7 @@ from accounts.viewer import Viewer
 from catalog.models import ModelRepo, Webhook, WebhookAttempt, WebhookDelivery
 from catalog.services.events import spread
 from catalog.services.repos import change_settings, delete_repo
-from catalog.services.webhooks import delivering, managing, replaying, signing, upkeep
+from catalog.services.webhooks import delivering, managing, replaying, signing, stopping, upkeep
 from catalog.services.webhooks.delivering import deliver_due, rest_s, retry_delay_s
 from store.core.errors import ConflictError, RateLimitedError
 from store.core.models import Job
@@ -243,11 +243,13 @@ def test_three_days_of_failures_end_in_a_letter(
     happen_and_spread(quiet_repo(alice))
     started, moments = timezone.now(), []
     with time_machine.travel(started, tick=False) as clock:
-        while not Webhook.objects.get().is_disabled:
-            due = WebhookDelivery.objects.get().next_try_at
+        while due := WebhookDelivery.objects.get().next_try_at:
             clock.move_to(max(due, Webhook.objects.get().rest_until or due))
             moments.append((timezone.now() - started).total_seconds())
             assert send(webhook) == 1
+            assert stopping.stop_failing() == 0
+        clock.move_to(started + timedelta(days=3, seconds=5))
+        assert (stopping.stop_failing(), stopping.stop_failing()) == (1, 0)
         run_jobs()
 
     assert 12 <= len(moments) <= 25
@@ -264,18 +266,43 @@ def test_three_days_of_failures_end_in_a_letter(
     assert (event.actor, event.namespace.name, event.detail["reason"]) == (None, "alice", "failing")
 
 
-def test_one_poisonous_event_disables_nothing(alice: User, receiver: Start) -> None:
-    got = receiver(receivers.status(500))
+def test_few_failures_or_one_success_switch_nothing_off(alice: User, receiver: Start) -> None:
+    got = receiver(receivers.status(*[500] * 12, 200))
     webhook = hook(alice, got.url)
     happen_and_spread(quiet_repo(alice))
-    Webhook.objects.update(delivered_at=timezone.now() + timedelta(seconds=1))
-    WebhookDelivery.objects.update(give_up_at=timezone.now() + timedelta(seconds=2))
-
-    assert send(webhook) == 1
+    with time_machine.travel(timezone.now()) as clock:
+        for _ in range(9):
+            send(ready(webhook))
+        clock.shift(timedelta(days=4))
+        assert stopping.stop_failing() == 0
+        clock.shift(timedelta(days=-4))
+        for _ in range(4):
+            send(ready(webhook))
+        clock.shift(timedelta(days=4))
+        assert stopping.stop_failing() == 0
 
     webhook.refresh_from_db()
-    assert (webhook.disabled_for, deliveries()) == ("", [("failed", 1)])
+    assert (webhook.disabled_for, webhook.failures, deliveries()) == ("", 0, [("delivered", 13)])
     assert mail.outbox == []
+
+
+def test_a_heap_nobody_takes_is_given_up_and_switched_off(
+    alice: User, receiver: Start, run_jobs: Run
+) -> None:
+    """More waits than can be tried: most of it never fails by itself."""
+    webhook = hook(alice, receiver(receivers.status(500)).url)
+    repo = quiet_repo(alice)
+    for number in range(30):
+        happen_and_spread(repo, updated_refs=[ref(number)])
+    with time_machine.travel(timezone.now()) as clock:
+        for _ in range(12):
+            send(ready(webhook))
+        clock.shift(timedelta(days=3, minutes=1))
+        assert upkeep.give_up_late() == 30
+        assert stopping.stop_failing() == 1
+
+    webhook.refresh_from_db()
+    assert webhook.disabled_for == "failing"
 
 
 def test_gone_means_gone(alice: User, receiver: Start, run_jobs: Run) -> None:

@@ -99,7 +99,7 @@ def test_only_the_domains_that_were_chosen(alice: User, bob: User) -> None:
     assert told(happen(repo, "repo", "create")) == ["bob"]
     assert told(happen(repo, "repo.config")) == ["bob"]
     assert told(happen(repo, "discussion", "create", **talk)) == ["alice"]
-    assert told(happen(repo, "discussion.comment", "create", comment_id=3, **talk)) == ["alice"]
+    assert told(happen(repo, "discussion.comment", "create", comment="c3", **talk)) == ["alice"]
 
 
 @pytest.mark.parametrize("scope", ["like", "access"])
@@ -292,11 +292,13 @@ def test_life_and_settings(alice: User) -> None:
 
     made = payload_of(happen(repo, "repo", "create"))
     changed = payload_of(happen(repo, "repo.config", updated_config={"private": True}))
+    quiet = payload_of(happen(repo, "repo.config", discussionsDisabled=True))
     gone = payload_of(happen(repo, "repo", "delete"))
 
     assert (made["event"], made["repo"]["private"]) == ({"action": "create", "scope": "repo"}, True)
     assert set(made) == {"event", "repo", "webhook"}
     assert changed["updatedConfig"] == {"private": True}
+    assert quiet["updatedConfig"] == {"discussionsDisabled": True}
     assert gone["event"] == {"action": "delete", "scope": "repo"}
     assert "headSha" not in gone["repo"]
 
@@ -307,7 +309,7 @@ def test_discussions_and_comments(alice: User, settings) -> None:
     talk = {"num": 4, "title": "Better <b>", "status": "draft", "is_pull_request": True}
 
     opened = payload_of(happen(repo, "discussion", "create", base="refs/heads/main", **talk))
-    said = payload_of(happen(repo, "discussion.comment", "create", comment_id=77, **talk))
+    said = payload_of(happen(repo, "discussion.comment", "create", comment="c77", **talk))
 
     assert opened["discussion"] == {
         "id": f"{repo.public_id}-4",
@@ -324,10 +326,10 @@ def test_discussions_and_comments(alice: User, settings) -> None:
     }
     assert "comment" not in opened
     assert said["comment"] == {
-        "id": "77",
+        "id": "c77",
         "author": {"id": alice.public_id},
         "hidden": False,
-        "url": {"web": "https://models.example.org/alice/tiny/discussions/4#77"},
+        "url": {"web": "https://models.example.org/alice/tiny/discussions/4#c77"},
     }
 
 
