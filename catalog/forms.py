@@ -28,6 +28,29 @@ class DeleteForm(forms.Form):
     confirmation = forms.CharField(label=_("Type the full name of the model"), max_length=140)
 
 
+class DiscussionForm(forms.Form):
+    """What a discussion or a draft starts as."""
+
+    title = forms.CharField(label=_("Title"), min_length=3, max_length=300)
+    text = forms.CharField(
+        label=_("What is it about?"),
+        required=False,
+        max_length=64 * 1024,
+        help_text=_("Markdown works; @name speaks to somebody."),
+        widget=forms.Textarea(attrs={"rows": 10}),
+    )
+    kind = forms.ChoiceField(
+        label=_("Kind"),
+        required=False,
+        choices=[
+            ("discussion", _("A discussion")),
+            ("pull_request", _("A draft of a pull request, which commits are added to later")),
+        ],
+        widget=forms.RadioSelect,
+        initial="discussion",
+    )
+
+
 class NewModelForm(forms.Form):
     """What a new model starts as."""
 

@@ -2,7 +2,17 @@
 
 from django.urls import path
 
-from catalog.views import browse, changes, listing, manage, publish, storage, webhooks
+from catalog.views import (
+    browse,
+    changes,
+    community,
+    listing,
+    manage,
+    proposals,
+    publish,
+    storage,
+    webhooks,
+)
 
 REPO = "<seg:ns>/<seg:name>"
 
@@ -25,6 +35,12 @@ urlpatterns = [
     path(f"{REPO}/commits/<rev:rev>", listing.commits_page),
     path(f"{REPO}/commit/<seg:oid>", changes.commit_page),
     path(f"{REPO}/compare", changes.compare_page),
+    path(f"{REPO}/discussions", community.list_page),
+    path(f"{REPO}/discussions/new", community.new_page),
+    path(f"{REPO}/discussions/switch", community.switch),
+    path(f"{REPO}/discussions/<int:number>", community.thread_page),
+    path(f"{REPO}/discussions/<int:number>/changes", proposals.changes_page),
+    path(f"{REPO}/propose/<rev:rev>", proposals.propose_page),
     path(f"{REPO}/settings", manage.settings_page),
     path(f"{REPO}/like", manage.like),
     path(f"{REPO}/upload/<rev:rev>", publish.upload_page),

@@ -5,6 +5,7 @@ from django.urls import path, re_path
 from hub.views import (
     aliases,
     commit,
+    discussions,
     identity,
     info,
     lfs,
@@ -14,6 +15,7 @@ from hub.views import (
     repos,
     resolve,
     tree,
+    uploads,
     webhooks,
 )
 
@@ -46,6 +48,17 @@ urlpatterns = [
     path(f"{API}/commits/<rev:rev>", tree.commits),
     path(f"{API}/preupload/<rev:rev>", preupload.preupload),
     path(f"{API}/commit/<rev:rev>", commit.commit),
+    path(f"{API}/discussions", discussions.discussions),
+    path(f"{API}/discussions/<int:number>", discussions.details),
+    path(f"{API}/discussions/<int:number>/comment", discussions.comment),
+    path(f"{API}/discussions/<int:number>/comment/<seg:cid>/edit", discussions.edit),
+    path(f"{API}/discussions/<int:number>/comment/<seg:cid>/hide", discussions.hide),
+    path(f"{API}/discussions/<int:number>/title", discussions.title),
+    path(f"{API}/discussions/<int:number>/status", discussions.status),
+    path(f"{API}/discussions/<int:number>/merge", discussions.merge),
+    path(f"{API}/discussions/<int:number>/pin", discussions.pin),
+    path("uploads", uploads.receive),
+    path("uploads/<seg:name>", uploads.send),
     path(f"{API}/branch/<file:ref>", refs.branch),
     path(f"{API}/tag/<file:rev>", refs.tag),
     path("<seg:ns>/<seg:name>.git/info/lfs/objects/batch", lfs.batch),
@@ -58,7 +71,7 @@ urlpatterns = [
     path("api/models/<seg:alias>", aliases.by_alias),
     re_path(
         r"^api/models/(?P<alias>[^/]+)/"
-        r"(?:revision|tree|commits|refs|paths-info|preupload|commit|branch|tag|auth-check)(?:/|$)",
+        r"(?:revision|tree|commits|refs|paths-info|preupload|commit|branch|tag|auth-check|discussions)(?:/|$)",
         aliases.by_alias,
     ),
     re_path(r"^(?P<alias>[^/]+)/(?:resolve|raw)/[^/]+/.+$", aliases.by_alias),

@@ -119,6 +119,14 @@ class Env(BaseSettings):
     """Room for the files of one organization, in bytes. 0: any."""
     user_commits_per_hour: Annotated[int, Ge(0)] = 1_000
     """Commits one account may make in an hour. 0: any."""
+    user_discussions_per_day: Annotated[int, Ge(0)] = 200
+    """Discussions and pull requests one account may open in a day. 0: any."""
+    user_comments_per_day: Annotated[int, Ge(0)] = 2_000
+    """Comments and other changes one account may make in discussions in a day. 0: any."""
+    max_picture_bytes: Annotated[int, Ge(1), Le(64 * MIB)] = 10 * MIB
+    """Largest picture somebody may attach to a comment, in bytes."""
+    max_media_bytes: Annotated[int, Ge(1), Le(1024 * MIB)] = 50 * MIB
+    """Largest sound or film somebody may attach to a comment, in bytes."""
 
     rate_limits: Literal["on", "off"] = "on"
     """Limits on requests, log-ins and generations. Off only for tests and closed networks."""

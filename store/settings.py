@@ -186,6 +186,7 @@ CONTENT_SECURITY_POLICY = {
         "script-src": ["'self'"],
         "style-src": ["'self'"],
         "img-src": ["'self'", "data:"],
+        "media-src": ["'self'"],  # attachments of comments
         # uploads of the publish page go straight to the object store when there is one
         "connect-src": ["'self'", *filter(None, [ENV.s3_public_endpoint or ENV.s3_endpoint])],
         "form-action": ["'self'"],
@@ -249,6 +250,14 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "StateEnum": ["queued", "running", "done", "failed", "cancelled"],
         "DeliveryStateEnum": ["waiting", "delivered", "failed", "dropped"],
+        "DiscussionStatusEnum": ["draft", "open", "closed", "merged"],
+        "DiscussionEventKindEnum": [
+            "comment",
+            "status-change",
+            "title-change",
+            "commit",
+            "pinning-change",
+        ],
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",

@@ -28,9 +28,10 @@ def scan_commit(context: JobContext) -> dict[str, Any]:
 def sweep_uploads(_context: JobContext) -> dict[str, Any]:
     """Clear away uploads nobody finished."""
     from catalog.content import uploads
-    from catalog.services import staging
+    from catalog.services import attachments, staging
 
-    return {"removed": uploads.sweep_uploads() + staging.sweep_staged()}
+    swept = uploads.sweep_uploads() + staging.sweep_staged() + attachments.sweep_attachments()
+    return {"removed": swept}
 
 
 def spread_event(context: JobContext) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How often somebody may sign in, sign up, reset a password or commit; shared by all processes.
+"""How often somebody may sign in, sign up, reset a password, commit or talk; for all processes.
 
 The address comes first: whoever is stopped there costs nobody else anything, neither the person
 whose name they try nor the site.
@@ -105,6 +105,28 @@ def count_commit(user_id: int) -> None:
     if quota:
         with _in_words(_("Too many commits: put more files into one.")):
             hit(Window("commits", quota=quota, window_s=3600), str(user_id))
+
+
+def count_discussion(user_id: int) -> None:
+    """Count a discussion or a pull request of a person, before it is opened.
+
+    Raises:
+        RateLimitedError: too many on this day.
+    """
+    if quota := settings.ENV.user_discussions_per_day:
+        with _in_words(_("You opened many discussions today.")):
+            hit(Window("discussions", quota=quota, window_s=86400), str(user_id))
+
+
+def count_comment(user_id: int) -> None:
+    """Count a comment of a person, or another change in a discussion, before it is written.
+
+    Raises:
+        RateLimitedError: too many on this day.
+    """
+    if quota := settings.ENV.user_comments_per_day:
+        with _in_words(_("You wrote very much today.")):
+            hit(Window("comments", quota=quota, window_s=86400), str(user_id))
 
 
 def person_key(user_id: int | None, typed: str) -> str:

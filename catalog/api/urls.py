@@ -2,7 +2,9 @@
 
 from django.urls import path
 
-from catalog.api import views, webhooks
+from catalog.api import discussions, views, webhooks
+
+DISCUSSIONS = "models/<str:ns>/<str:name>/discussions"
 
 urlpatterns = [
     path("storage", views.StorageView.as_view()),
@@ -18,4 +20,9 @@ urlpatterns = [
     path("models/<str:ns>/<str:name>", views.ModelView.as_view()),
     path("models/<str:ns>/<str:name>/files", views.FilesView.as_view()),
     path("models/<str:ns>/<str:name>/revisions", views.RevisionsView.as_view()),
+    path(DISCUSSIONS, discussions.DiscussionsView.as_view()),
+    path(f"{DISCUSSIONS}/<int:number>", discussions.DiscussionView.as_view()),
+    path(f"{DISCUSSIONS}/<int:number>/comments", discussions.CommentsView.as_view()),
+    path(f"{DISCUSSIONS}/<int:number>/comments/<str:comment>", discussions.CommentView.as_view()),
+    path(f"{DISCUSSIONS}/<int:number>/merge", discussions.MergeView.as_view()),
 ]

@@ -5,6 +5,7 @@ of their repositories; uploads that are open, with the size they announced, so t
 cannot overshoot.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -13,7 +14,15 @@ from django.db.models import F, Sum
 
 from accounts.models import Namespace, User
 from accounts.viewer import Viewer
-from catalog.models import LfsObject, ModelRepo, RepoLfsObject, StagedFile, Upload
+from catalog.models import (
+    Attachment,
+    Discussion,
+    LfsObject,
+    ModelRepo,
+    RepoLfsObject,
+    StagedFile,
+    Upload,
+)
 from store.core.errors import ForbiddenError
 from store.core.ui.figures import size_text
 
@@ -39,7 +48,7 @@ class Usage:
 
 
 def usage_of(namespace: Namespace) -> Usage:
-    """Return what is used, in four queries whatever the number of files."""
+    """Return what is used, in six queries whatever the number of files."""
     return Usage(_used(namespace), quota_of(namespace))
 
 
@@ -85,15 +94,48 @@ def check_room(namespace: Namespace, more_bytes: int) -> None:
         )
 
 
-def charge_git(repo: ModelRepo, new_bytes: int) -> None:
+def charge_git(repo: ModelRepo, new_bytes: int, *, pull: Discussion | None = None) -> None:
     """Count git objects that were just written, in the same transaction.
+
+    Args:
+        repo: Where they were written; its owner is charged,
+        new_bytes: for so much,
+        pull: unless they are a pull request's, whose author is.
 
     Raises:
         StorageQuotaError: they do not fit; the transaction must not be committed.
     """
-    if new_bytes:
+    if not new_bytes:
+        return
+    if pull is not None and pull.charged_to is not None:
+        check_room(pull.charged_to, new_bytes)
+        Discussion.objects.filter(pk=pull.pk).update(git_bytes=F("git_bytes") + new_bytes)
+    else:
         check_room(repo.namespace, new_bytes)
         ModelRepo.objects.filter(pk=repo.pk).update(git_bytes=F("git_bytes") + new_bytes)
+
+
+def adopt_charges(repo: ModelRepo, pull: Discussion, sha256s: Iterable[str]) -> None:
+    """Charge the owner of ``repo`` for a pull request that is merged in this transaction.
+
+    Args:
+        repo: The repository.
+        pull: The pull request, locked.
+        sha256s: The large files it brings.
+
+    Raises:
+        StorageQuotaError: the owner has no room for it.
+    """
+    if pull.charged_to_id in {None, repo.namespace_id}:
+        return
+    brought = RepoLfsObject.objects.filter(
+        repo=repo, charged_to=pull.charged_to, lfs_object__in=set(sha256s)
+    )
+    size = brought.aggregate(total=Sum("lfs_object__size_bytes"))["total"] or 0
+    check_room(repo.namespace, size + pull.git_bytes)
+    brought.update(charged_to=repo.namespace)
+    ModelRepo.objects.filter(pk=repo.pk).update(git_bytes=F("git_bytes") + pull.git_bytes)
+    Discussion.objects.filter(pk=pull.pk).update(git_bytes=0, charged_to=repo.namespace)
 
 
 @transaction.atomic
@@ -121,5 +163,7 @@ def _used(namespace: Namespace) -> int:
             (Upload.objects.filter(charged_to=namespace), "size_bytes"),
             (StagedFile.objects.filter(repo__namespace=namespace), "size_bytes"),
             (ModelRepo.objects.filter(namespace=namespace), "git_bytes"),
+            (Discussion.objects.filter(charged_to=namespace, git_bytes__gt=0), "git_bytes"),
+            (Attachment.objects.filter(charged_to=namespace), "size_bytes"),
         )
     )

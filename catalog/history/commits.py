@@ -18,7 +18,7 @@ from catalog.history.errors import (
 from catalog.history.objects import EMPTY_TREE, FILE_MODE, ObjectStore
 from catalog.history.paths import check_path, folders_above
 from catalog.history.pointers import LfsPointer
-from catalog.history.refs import signature
+from catalog.history.refs import PULLS, signature
 from catalog.history.worktree import WorkTree
 from catalog.models import Commit, CommitPath, ModelRepo, Ref
 
@@ -129,10 +129,16 @@ def write_commit(
     written = add_commit(
         store, repo, tree_oid=tree_oid, parent=parent, title=title, message=message, author=author
     )
-    ref.oid = ref.commit_oid = written.commit.oid
-    ref.save()
-    ModelRepo.objects.filter(pk=repo.pk).update(updated_at=timezone.now())
+    move_ref(ref, written.commit.oid)
     return written
+
+
+def move_ref(ref: Ref, commit_oid: str) -> None:
+    """Point a locked ref at a commit. What is only proposed is no change of the repository."""
+    ref.oid = ref.commit_oid = commit_oid
+    ref.save()
+    if not ref.name.startswith(PULLS):
+        ModelRepo.objects.filter(pk=ref.repo_id).update(updated_at=timezone.now())
 
 
 def add_commit(
@@ -144,13 +150,18 @@ def add_commit(
     title: str,
     message: str = "",
     author: str,
+    merged_oid: str = "",
 ) -> Written:
-    """Write a commit object and its index rows; no ref is moved."""
+    """Write a commit object and its index rows; no ref is moved.
+
+    ``merged_oid``, the second parent, makes it a merge.
+    """
     now = int(timezone.now().timestamp())
     body = f"{title}\n" + (f"\n{message}\n" if message else "")
     git = GitCommit()
     git.tree = tree_oid.encode()
-    git.parents = [ObjectID(parent.oid.encode())] if parent else []
+    parents = [parent.oid if parent else "", merged_oid]
+    git.parents = [ObjectID(oid.encode()) for oid in parents if oid]
     git.author = git.committer = signature(author)
     git.author_time = git.commit_time = now
     git.author_timezone = git.commit_timezone = 0

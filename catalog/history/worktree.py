@@ -60,6 +60,14 @@ class WorkTree:
         folder.opened.pop(name, None)
         return True
 
+    def is_empty_folder(self, path: str) -> bool:
+        """Whether a folder stands at ``path`` whose last file was taken away."""
+        folder, name = self._walk(path)
+        item = folder.items.get(name) if folder else None
+        if folder is None or item is None or not item.is_tree:
+            return False
+        return _holds_nothing(folder.opened.get(name) or _Folder(self.store.tree(item.oid)))
+
     def write(self) -> str:
         """Add every changed folder to the store and return the root's id. Empty folders vanish."""
         return self._write(self.root) or self.store.add(make_tree([]))
@@ -99,3 +107,10 @@ class WorkTree:
         if not folder.items:
             return None
         return self.store.add(make_tree(folder.items.values()))
+
+
+def _holds_nothing(folder: _Folder) -> bool:
+    return all(
+        item.is_tree and name in folder.opened and _holds_nothing(folder.opened[name])
+        for name, item in folder.items.items()
+    )

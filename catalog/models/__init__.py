@@ -1,6 +1,13 @@
 """Tables of the catalog, one module a subject."""
 
 from catalog.models.content import LfsObject, RepoLfsObject, StagedFile, Upload
+from catalog.models.discussions import (
+    Attachment,
+    CommentVersion,
+    Community,
+    Discussion,
+    DiscussionEvent,
+)
 from catalog.models.events import RepoEvent
 from catalog.models.git import Commit, CommitPath, GitObject, Ref
 from catalog.models.listing import (
@@ -21,9 +28,14 @@ from catalog.models.webhooks import (
 )
 
 __all__ = [
+    "Attachment",
     "BaseModelLink",
+    "CommentVersion",
     "Commit",
     "CommitPath",
+    "Community",
+    "Discussion",
+    "DiscussionEvent",
     "FileScan",
     "GitObject",
     "LfsObject",

@@ -33,6 +33,8 @@ class FileScan(models.Model):
     reason = models.CharField(max_length=500, blank=True)
     report = models.JSONField(null=True)
     """The whole finding, as ``catalog.formats.verdicts.FileReport`` writes it."""
+    is_proposed = models.BooleanField(default=False)
+    """It is in pull requests only: no part of the listing, whatever its verdict."""
     scanner_version = models.CharField(max_length=24)
     scanned_at = models.DateTimeField(null=True)
 

@@ -10,8 +10,8 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts.viewer import Viewer
-from catalog.content.ownership import grant, owned_size
-from catalog.content.quotas import check_room
+from catalog.content.ownership import grant, usable_size
+from catalog.content.quotas import charged_for, check_room
 from catalog.content.stores import storage
 from catalog.history.attributes import FILE as ATTRIBUTES_FILE
 from catalog.history.attributes import Attributes
@@ -20,6 +20,7 @@ from catalog.history.refs import DEFAULT_BRANCH, resolve
 from catalog.history.trees import find_entries, list_entries, read_blob
 from catalog.models import ModelRepo
 from catalog.services.publishing import AddFile, AddLfs, Operation, Published, publish
+from catalog.services.revisions import check_write_revision
 from store.storage import Digest
 
 _BLOCK_BYTES = 1024 * 1024
@@ -85,6 +86,34 @@ def publish_files(
     )
 
 
+def propose_files(
+    viewer: Viewer,
+    repo: ModelRepo,
+    files: Iterable[LocalFile],
+    *,
+    title: str,
+    message: str = "",
+    revision: str = DEFAULT_BRANCH,
+) -> Published:
+    """Open a pull request with ``files``, as any reader may, who is charged for them.
+
+    Raises:
+        What ``publish`` raises; nothing is written then.
+    """
+    check_write_revision(viewer, repo, revision, create_pr=True)
+    wanted = list(files)
+    rules = Attributes(_attributes(repo, revision, wanted))
+    return publish(
+        viewer,
+        repo,
+        revision=revision,
+        operations=_operations(viewer, repo, wanted, rules, is_room_checked=False),
+        title=title,
+        message=message,
+        create_pr=True,
+    )
+
+
 def _deletions(repo: ModelRepo, revision: str, files: list[LocalFile]) -> Iterator[Operation]:
     kept = {file.path for file in files}
     for entry in list_entries(repo, resolve(repo, revision).commit_oid, recursive=True):
@@ -119,13 +148,14 @@ def _stored(
         while block := file.read(_BLOCK_BYTES):
             digest.update(block)
     sha256 = digest.hexdigest()
-    if owned_size(repo, sha256) is None:
+    if usable_size(viewer, repo, sha256) is None:
+        charged_to = charged_for(repo, viewer.user)
         if not is_room_checked:
             with transaction.atomic():
-                check_room(repo.namespace, size_bytes)
+                check_room(charged_to, size_bytes)
         with source.open("rb") as file:
             storage().put(file, Digest(sha256), size_bytes)
-        grant(repo, sha256, size_bytes, by=viewer.user)
+        grant(repo, sha256, size_bytes, by=viewer.user, charged_to=charged_to)
     return sha256
 
 

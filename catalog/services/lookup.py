@@ -27,7 +27,9 @@ def by_hash(viewer: Viewer, sha256: str) -> list[dict[str, Any]]:
     blobs = GitObject.objects.filter(lfs_sha256=digest, repo__in=visible)
     sizes = {(row.repo_id, row.oid): row.lfs_size_bytes for row in blobs.defer("data")[:MOST]}
     scans = FileScan.objects.filter(
-        repo_id__in={repo_id for repo_id, _ in sizes}, blob_oid__in={oid for _, oid in sizes}
+        repo_id__in={repo_id for repo_id, _ in sizes},
+        blob_oid__in={oid for _, oid in sizes},
+        is_proposed=False,
     ).select_related("repo__namespace")
     return [
         {

@@ -52,11 +52,12 @@ def preview(repo: ModelRepo, entry: Entry) -> Preview:
         return Preview("none", note=_("This text is too long to show here. Download it."))
     text = source.read_at(0, entry.size_bytes).decode("utf-8", "replace")
     if entry.name.lower().endswith((".md", ".markdown")):
-        return _card(repo, text)
+        return card_preview(repo, text)
     return Preview("text", html=highlight(text, language_of(entry.name)))
 
 
-def _card(repo: ModelRepo, text: str) -> Preview:
+def card_preview(repo: ModelRepo, text: str) -> Preview:
+    """Return a README as its page shows it, the front matter above the card."""
     try:
         head, body = split_card(text)
     except FrontMatterError as exc:

@@ -12,8 +12,7 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts.viewer import Viewer
-from catalog.access import check_may
-from catalog.content.ownership import owned_size
+from catalog.content.ownership import usable_size
 from catalog.content.quotas import charge_git
 from catalog.history import commits
 from catalog.history.attributes import FILE as ATTRIBUTES_FILE
@@ -22,11 +21,14 @@ from catalog.history.errors import EntryNotFoundError, RevisionNotFoundError
 from catalog.history.objects import ObjectStore
 from catalog.history.paths import check_path
 from catalog.history.pointers import LfsPointer, parse_pointer
-from catalog.history.refs import Resolved, resolve
+from catalog.history.refs import PULLS, Resolved, resolve
 from catalog.history.worktree import WorkTree
-from catalog.models import Commit, ModelRepo, RepoEvent
+from catalog.models import Commit, Discussion, ModelRepo, RepoEvent
+from catalog.services.comments import check_text
 from catalog.services.events import emit
 from catalog.services.indexing import index_revision
+from catalog.services.pulls import begin_pull, locked_pull, note_commit, title_from
+from catalog.services.revisions import check_base, check_write_revision
 from store.core.errors import InvalidError, TooLargeError, UnprocessableError
 
 MAX_OPERATIONS = 100_000
@@ -70,6 +72,8 @@ class Published:
     commit: Commit
     has_changed: bool
     """``False``: the operations changed nothing and the head was kept."""
+    pull: Discussion | None = None
+    """The pull request it went to."""
 
 
 def publish(
@@ -81,10 +85,11 @@ def publish(
     title: str,
     message: str = "",
     expected_parent: str = "",
+    create_pr: bool = False,
 ) -> Published:
     """Apply ``operations`` in order on top of a branch and index the result.
 
-    Nothing is written when it raises.
+    Nothing is written when it raises. What goes to a pull request is no part of the listing.
 
     Args:
         viewer: Who publishes; becomes the author.
@@ -94,34 +99,67 @@ def publish(
         title: First line of the message, 1 to 1000 characters.
         message: The rest.
         expected_parent: Commit id, or its beginning, the head must have.
+        create_pr: Leave the branch alone and open a pull request for it, as any reader may.
 
     Raises:
         ForbiddenError, RevisionNotFoundError: not the viewer's to change; no such branch.
-        StaleParentError: the branch has moved.
-        BadPathError, EntryNotFoundError: a path cannot be stored, or is not there.
-        NotOwnedError: an LFS object is not this repository's.
-        TooLargeError, InvalidError: too much, or no title.
-        StorageQuotaError: the owner has no room for the small files.
+        PullClosedError, TooManyOpenError: the pull request is over; the viewer has too many.
+        StaleParentError, BadPathError, EntryNotFoundError: the branch moved; no such path.
+        NotOwnedError: an LFS object is not this repository's, or not this viewer's to use.
+        TooLargeError, InvalidError, StorageQuotaError: too much, no title, no room.
     """
-    check_may(viewer, repo, to="write")
+    check_write_revision(viewer, repo, revision, create_pr=create_pr)
     _check_texts(title, message)
     with transaction.atomic():
         target, store = _writable(repo, revision), ObjectStore(repo.pk)
-        prepared = list(_prepare(store, repo, operations))
-        store.flush()
+        prepared = list(_prepare(viewer, store, repo, operations))
+        pull = _pull(viewer, repo, target, title, message) if create_pr else _joined(repo, target)
+        ref_name = pull.ref_name if pull else target.ref_name or ""
         written = commits.write_commit(
             repo=repo,
-            ref_name=target.ref_name or "",
+            ref_name=ref_name,
             edit=_editing(prepared),
             title=title,
             message=message,
             author=viewer.signed_in().username,
             expected_parent=expected_parent,
         )
-        charge_git(repo, store.written_bytes + written.new_bytes)
-        if written.changes:
-            _announce(viewer, repo, written, ref_name=target.ref_name or "")
-    return Published(written.commit, has_changed=bool(written.changes))
+        charge_git(repo, store.written_bytes + written.new_bytes, pull=pull)
+        return _indexed(viewer, repo, written, ref_name, pull)
+
+
+def _indexed(
+    viewer: Viewer,
+    repo: ModelRepo,
+    written: commits.Written,
+    ref_name: str,
+    pull: Discussion | None,
+) -> Published:
+    if written.changes:
+        _announce(viewer, repo, written, ref_name=ref_name)
+        if pull is not None:
+            note_commit(pull, written.commit, viewer.signed_in())
+    return Published(written.commit, has_changed=bool(written.changes), pull=pull)
+
+
+def _pull(viewer: Viewer, repo: ModelRepo, base: Resolved, title: str, message: str) -> Discussion:
+    """Open the pull request a commit wants; late, so that its number is not held for long."""
+    check_base(repo, base.ref_name or "")
+    return begin_pull(
+        viewer,
+        repo,
+        title=title_from(title),
+        text=check_text(message, may_be_empty=True),
+        base_ref=base.ref_name or "",
+        base_oid=base.commit_oid,
+        status=Discussion.Status.OPEN,
+    )
+
+
+def _joined(repo: ModelRepo, target: Resolved) -> Discussion | None:
+    """Return the pull request a commit goes to, locked; ``None``: it goes to a branch."""
+    ref_name = target.ref_name or ""
+    return locked_pull(repo, ref_name) if ref_name.startswith(PULLS) else None
 
 
 def _announce(viewer: Viewer, repo: ModelRepo, written: commits.Written, *, ref_name: str) -> None:
@@ -163,24 +201,25 @@ def _writable(repo: ModelRepo, revision: str) -> Resolved:
 
 
 def _prepare(
-    store: ObjectStore, repo: ModelRepo, operations: Iterable[Operation]
+    viewer: Viewer, store: ObjectStore, repo: ModelRepo, operations: Iterable[Operation]
 ) -> Iterator[commits.Operation]:
     """Write contents as blobs, check what each operation claims, yield what history applies."""
     for count, operation in enumerate(operations, start=1):
         if count > MAX_OPERATIONS:
             raise TooLargeError(f"A commit has at most {MAX_OPERATIONS} operations. Split it.")
         if isinstance(operation, AddFile):
-            _check_small(repo, operation)
+            _check_small(viewer, repo, operation)
             oid = store.add_blob(operation.content)
             yield commits.PutBlob(check_path(operation.path), oid, operation.old_path)
         elif isinstance(operation, AddLfs):
-            pointer = _owned_pointer(repo, operation)
+            pointer = _owned_pointer(viewer, repo, operation)
             yield commits.PutLfs(check_path(operation.path), pointer, operation.old_path)
         else:
             yield operation
+    store.flush()
 
 
-def _check_small(repo: ModelRepo, operation: AddFile) -> None:
+def _check_small(viewer: Viewer, repo: ModelRepo, operation: AddFile) -> None:
     most = settings.ENV.max_regular_file_bytes
     if len(operation.content) > most:
         raise TooLargeError(
@@ -189,12 +228,12 @@ def _check_small(repo: ModelRepo, operation: AddFile) -> None:
             max_bytes=most,
         )
     pointer = parse_pointer(operation.content)
-    if pointer is not None and owned_size(repo, pointer.sha256) is None:
+    if pointer is not None and usable_size(viewer, repo, pointer.sha256) is None:
         raise _not_owned(operation.path, pointer.sha256)
 
 
-def _owned_pointer(repo: ModelRepo, operation: AddLfs) -> LfsPointer:
-    size_bytes = owned_size(repo, operation.sha256)
+def _owned_pointer(viewer: Viewer, repo: ModelRepo, operation: AddLfs) -> LfsPointer:
+    size_bytes = usable_size(viewer, repo, operation.sha256)
     if size_bytes is None:
         raise _not_owned(operation.path, operation.sha256)
     if operation.size_bytes not in {None, size_bytes}:

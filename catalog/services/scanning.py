@@ -27,9 +27,21 @@ _FOUND = ["verdict", "kind", "code", "reason", "report", "scanner_version", "sca
 
 
 def judge_paths(
-    repo: ModelRepo, commit_oid: str, paths: Iterable[str], *, budget: Budget = AT_ONCE
+    repo: ModelRepo,
+    commit_oid: str,
+    paths: Iterable[str],
+    *,
+    budget: Budget = AT_ONCE,
+    is_proposed: bool = False,
 ) -> int:
     """Judge the files at ``paths`` unless the same content was judged there before.
+
+    Args:
+        repo: The repository.
+        commit_oid: Where the files are.
+        paths: Which.
+        budget: How much work each file may cost.
+        is_proposed: The commit is a pull request's: nothing that is known changes by it.
 
     Returns:
         How many files have no final verdict yet.
@@ -39,19 +51,41 @@ def judge_paths(
         for entry in find_entries(repo, commit_oid, paths).values()
         if not entry.is_folder and not entry.is_link
     ]
-    known = {
-        (scan.blob_oid, scan.path)
-        for scan in FileScan.objects.filter(
-            repo=repo, blob_oid__in={entry.oid for entry in entries}
-        ).exclude(verdict=FileScan.Verdict.PENDING)
-        if scan.scanner_version == SCANNER_VERSION
-    }
+    known = _known(repo, entries, is_any_version_good=is_proposed)
     fresh = [entry for entry in entries if (entry.oid, entry.path) not in known]
     looked_at = fresh[:JUDGED_AT_ONCE] if budget is AT_ONCE else fresh
-    waits = _keep(_judge(repo, entry, budget) for entry in looked_at)
+    waits = _keep(_judge(repo, entry, budget, is_proposed=is_proposed) for entry in looked_at)
     return waits + _keep(
-        _row(repo, entry, verdict=FileScan.Verdict.PENDING) for entry in fresh[len(looked_at) :]
+        _row(repo, entry, is_proposed=is_proposed, verdict=FileScan.Verdict.PENDING)
+        for entry in fresh[len(looked_at) :]
     )
+
+
+def _known(
+    repo: ModelRepo, entries: list[Entry], *, is_any_version_good: bool
+) -> set[tuple[str, str]]:
+    """Return (blob, path) of what was judged; a stranger's proposal has nothing judged anew."""
+    scans = FileScan.objects.filter(repo=repo, blob_oid__in={entry.oid for entry in entries})
+    return {
+        (scan.blob_oid, scan.path)
+        for scan in scans.exclude(verdict=FileScan.Verdict.PENDING).defer("report")
+        if is_any_version_good or scan.scanner_version == SCANNER_VERSION
+    }
+
+
+def adopt_paths(repo: ModelRepo, commit_oid: str, paths: Iterable[str]) -> None:
+    """Note that the files at ``paths`` are on a branch now, not only proposed."""
+    entries = find_entries(repo, commit_oid, paths).values()
+    here = {(entry.oid, entry.path) for entry in entries}
+    proposed = FileScan.objects.filter(
+        repo=repo, is_proposed=True, blob_oid__in={oid for oid, _ in here}
+    )
+    rows = [
+        pk
+        for pk, oid, path in proposed.values_list("pk", "blob_oid", "path")
+        if (oid, path) in here
+    ]
+    FileScan.objects.filter(pk__in=rows).update(is_proposed=False)
 
 
 def scan_commit(repo_id: int, commit_oid: str) -> dict[str, Any]:
@@ -67,6 +101,7 @@ def scan_commit(repo_id: int, commit_oid: str) -> dict[str, Any]:
     if repo is None:  # deleted meanwhile
         return {"judged": 0}
     waiting = FileScan.objects.filter(repo=repo, verdict=FileScan.Verdict.PENDING)
+    is_listed = waiting.filter(is_proposed=False).exists()
     paths = set(waiting.values_list("path", flat=True))
     judge_paths(repo, commit_oid, paths, budget=FULL)
     # Content that waits but is in no such revision any more (a squashed branch, say).
@@ -75,23 +110,26 @@ def scan_commit(repo_id: int, commit_oid: str) -> dict[str, Any]:
         if not (rest := set(left.values_list("path", flat=True))):
             break
         judge_paths(repo, commit.oid, rest, budget=FULL)
-    with transaction.atomic():
-        head = Ref.objects.select_for_update().get(repo=repo, name="refs/heads/main")
-        rebuild_listing(repo, Commit.objects.get(repo=repo, oid=head.commit_oid))
+    if is_listed or not paths:  # what is only proposed is no part of the listing
+        with transaction.atomic():
+            head = Ref.objects.select_for_update().get(repo=repo, name="refs/heads/main")
+            rebuild_listing(repo, Commit.objects.get(repo=repo, oid=head.commit_oid))
     return {"judged": len(paths)}
 
 
-def _judge(repo: ModelRepo, entry: Entry, budget: Budget) -> FileScan:
+def _judge(repo: ModelRepo, entry: Entry, budget: Budget, *, is_proposed: bool) -> FileScan:
     try:
         report = judge(source_of(repo, entry), entry.path, budget=budget)
     except OSError as exc:
         if budget is AT_ONCE:  # the job will try again; the commit need not fail
             logger.warning("the storage failed while a file was judged: %s", exc)
-            return _row(repo, entry, verdict=FileScan.Verdict.PENDING)
+            pending = FileScan.Verdict.PENDING
+            return _row(repo, entry, is_proposed=is_proposed, verdict=pending)
         raise TransientError(f"The storage failed while {entry.path} was checked.") from exc
     return _row(
         repo,
         entry,
+        is_proposed=is_proposed,
         verdict=FileScan.Verdict(report.verdict.value),
         kind=report.kind.value,
         code=report.code,

@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from accounts.viewer import Viewer
@@ -14,7 +15,9 @@ from catalog.history.refs import DEFAULT_BRANCH, HEADS, TAGS, resolve
 from catalog.history.trees import Entry, find_entry, list_page
 from catalog.models import Commit, FileScan, Like, Listing, ModelCard, ModelRepo, Ref
 from catalog.services.lineage import lineage_of
-from catalog.services.preview import preview
+from catalog.services.preview import Preview, preview
+from catalog.services.revisions import may_look
+from catalog.services.threads import summary_of
 from catalog.views.browse import viewer_of
 
 FOLDER_PAGE = 200
@@ -45,6 +48,7 @@ def frame(viewer: Viewer, repo: ModelRepo, *, tab: str) -> dict[str, Any]:
         "tab": tab,
         "can_write": can(viewer, repo, to="write"),
         "is_liked": bool(user and Like.objects.filter(repo=repo, user=user).exists()),
+        "community": summary_of(repo),
     }
 
 
@@ -58,7 +62,9 @@ def listing_page(request: HttpRequest, ns: str, name: str) -> HttpResponse:
     context = frame(viewer, repo, tab="card")
     card = ModelCard.objects.filter(repo=repo).first() or ModelCard(repo=repo)
     blocked = FileScan.objects.filter(
-        repo=repo, verdict__in=[FileScan.Verdict.UNSAFE, FileScan.Verdict.ERROR]
+        repo=repo,
+        verdict__in=[FileScan.Verdict.UNSAFE, FileScan.Verdict.ERROR],
+        is_proposed=False,
     )
     context |= {
         "card": card,
@@ -77,7 +83,7 @@ def tree_page(
     if isinstance(repo, HttpResponse):
         return repo
     commit_oid = resolve(repo, rev).commit_oid
-    lines = _folder_page(repo, commit_oid, path.strip("/"), _number(request.GET.get("page", "")))
+    lines = _folder_page(repo, commit_oid, path.strip("/"), page_number(request))
     context = (
         lines
         | frame(viewer_of(request), repo, tab="files")
@@ -110,8 +116,9 @@ def _folder_page(repo: ModelRepo, commit_oid: str, path: str, page: int) -> dict
     }
 
 
-def _number(text: str) -> int:
-    """Return a page number; 1 for what is none."""
+def page_number(request: HttpRequest) -> int:
+    """Return the number of the page of a list that is asked for; 1 for what is none."""
+    text = request.GET.get("page", "")
     is_number = text.isascii() and text.isdigit() and len(text) < 8
     return max(1, int(text)) if is_number else 1
 
@@ -154,14 +161,17 @@ def blob_page(request: HttpRequest, ns: str, name: str, rev: str, path: str) -> 
     entry = find_entry(repo, commit_oid, path)
     if entry.is_folder:
         return redirect(f"/{repo.full_name}/tree/{quote(rev, safe='')}/{quote(entry.path)}")
+    scan = FileScan.objects.filter(repo=repo, blob_oid=entry.oid, path=entry.path).first()
+    is_shown = may_look(viewer, repo, rev, commit_oid, scan)
+    unshown = Preview("none", note=_("It is only proposed, and not found harmless."))
     context = frame(viewer, repo, tab="files") | {
         "rev": rev,
         "rev_segment": quote(rev, safe=""),
         "path": entry.path,
         "entry": entry,
-        "scan": FileScan.objects.filter(repo=repo, blob_oid=entry.oid, path=entry.path).first(),
+        "scan": scan,
         "last": log.last_commits(repo, commit_oid, [entry.path]).get(entry.path),
-        "preview": preview(repo, entry),
+        "preview": preview(repo, entry) if is_shown else unshown,
         "refs": revisions_of(repo),
     }
     return render(request, "catalog/blob.html", context)

@@ -1,6 +1,8 @@
 """Publishing from a browser: a new model, its files, the checks."""
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from django.conf import settings
@@ -71,6 +73,14 @@ def _commit_form(request: HttpRequest, ns: str, name: str, rev: str) -> None:
     viewer = viewer_of(request)
     repo = repo_for(viewer, ns, name, to="write")
     title = request.POST.get("title", "").strip() or _("Upload files")
+    with form_files(request) as files:
+        count_commit(viewer.signed_in().pk)
+        staging.publish_form_files(viewer, repo, files, revision=rev, title=title)
+
+
+@contextmanager
+def form_files(request: HttpRequest) -> Iterator[list[tuple[str, Path]]]:
+    """Hold the files of a plain form on disk: (name, where it lies)."""
     settings.SPOOL_DIR.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=settings.SPOOL_DIR) as folder:
         files = []
@@ -80,8 +90,7 @@ def _commit_form(request: HttpRequest, ns: str, name: str, rev: str) -> None:
                 for chunk in upload.chunks():
                     out.write(chunk)
             files.append((upload.name or "", target))
-        count_commit(viewer.signed_in().pk)
-        staging.publish_form_files(viewer, repo, files, revision=rev, title=title)
+        yield files
 
 
 @require_POST
@@ -130,7 +139,7 @@ def checks_page(request: HttpRequest, ns: str, name: str) -> HttpResponse:
     repo = repo_for(viewer, ns, name, to="write")
     context = frame(viewer, repo, tab="files")
     card = ModelCard.objects.filter(repo=repo).first() or ModelCard(repo=repo)
-    scans = FileScan.objects.filter(repo=repo).defer("report")
+    scans = FileScan.objects.filter(repo=repo, is_proposed=False).defer("report")
     pending = scans.filter(verdict=FileScan.Verdict.PENDING).count()
     troubled = list(
         scans.exclude(verdict__in=[FileScan.Verdict.CLEAN, FileScan.Verdict.PENDING])[:20]

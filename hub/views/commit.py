@@ -14,11 +14,12 @@ from accounts.viewer import Viewer
 from catalog.access import repo_for
 from catalog.history.commits import Delete
 from catalog.services.publishing import AddFile, AddLfs, Operation, publish
+from catalog.services.revisions import check_write_revision
 from hub.answers import hub_view
 from hub.params import flag
 from hub.views.repos import decode_content
 from store.core.bodies import body_chunks
-from store.core.errors import InvalidError, UnprocessableError
+from store.core.errors import InvalidError
 from store.core.web import origin
 
 MAX_LINE_BYTES = 20 * 1024 * 1024
@@ -29,20 +30,12 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PARENT = re.compile(r"[0-9a-f]{5,40}", re.IGNORECASE)
 
 
-class PullRequestsUnavailableError(UnprocessableError):
-    """Pull requests are not part of this store yet."""
-
-    code = "pull_requests_unavailable"
-
-
 @hub_view("POST")
 def commit(request: HttpRequest, viewer: Viewer, ns: str, name: str, rev: str) -> HttpResponseBase:
-    """Add a commit to a branch."""
-    repo = repo_for(viewer, ns, name, to="write")
-    if flag(request, "create_pr"):
-        raise PullRequestsUnavailableError(
-            "This store does not take pull requests yet. Commit to a branch of your own."
-        )
+    """Add a commit to a branch or a pull request, or open a pull request with it."""
+    repo = repo_for(viewer, ns, name)
+    create_pr = flag(request, "create_pr")
+    check_write_revision(viewer, repo, rev, create_pr=create_pr)
     count_commit(viewer.signed_in().pk)
     with _spooled(request) as spool:
         lines = _lines(spool)
@@ -55,16 +48,18 @@ def commit(request: HttpRequest, viewer: Viewer, ns: str, name: str, rev: str) -
             title=header["summary"].split("\n", 1)[0],
             message=_message(header),
             expected_parent=header.get("parentCommit") or "",
+            create_pr=create_pr,
         )
-    oid = published.commit.oid
-    return JsonResponse(
-        {
-            "success": True,
-            "commitOid": oid,
-            "commitUrl": f"{origin(request)}/{repo.full_name}/commit/{oid}",
-            "hookOutput": "",
-        }
-    )
+    oid, base = published.commit.oid, f"{origin(request)}/{repo.full_name}"
+    body = {
+        "success": True,
+        "commitOid": oid,
+        "commitUrl": f"{base}/commit/{oid}",
+        "hookOutput": "",
+    }
+    if create_pr and published.pull is not None:
+        body["pullRequestUrl"] = f"{base}/discussions/{published.pull.number}"
+    return JsonResponse(body)
 
 
 def _spooled(request: HttpRequest) -> IO[bytes]:

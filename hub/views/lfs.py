@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from accounts.viewer import Viewer
 from catalog.access import repo_for
 from catalog.content import uploads
-from catalog.content.ownership import owned_size
+from catalog.content.ownership import owned_size, usable_size
 from catalog.models import ModelRepo, Upload
 from hub.answers import hub_view
 from licensing.delivery.policy import authorize_object, check_gate
@@ -68,10 +68,11 @@ def _object(
     oid, size_bytes = _checked(item)
     answer: dict[str, Any] = {"oid": oid, "size": size_bytes}
     try:
-        owned = owned_size(repo, oid)
         if operation == "download":
+            owned = owned_size(repo, oid)
             return answer | {"actions": _download(request, repo, oid, owned)}
         answer["authenticated"] = True
+        owned = usable_size(viewer, repo, oid)
         if owned is not None:
             uploads.check_size(owned, size_bytes)
             return answer

@@ -19,6 +19,7 @@ from catalog.history.paths import check_path
 from catalog.history.refs import resolve
 from catalog.history.trees import Entry, find_entries, read_blob
 from catalog.models import ModelRepo
+from catalog.services.revisions import check_base, check_write_revision
 from hub.answers import hub_view
 from hub.params import flag
 from store.core.bodies import read_json
@@ -35,8 +36,10 @@ def preupload(
 ) -> HttpResponseBase:
     """Say for each file: regular or LFS, ignored or not, and what is there already."""
     create_pr = flag(request, "create_pr")
-    repo = repo_for(viewer, ns, name, to="read" if create_pr else "write")
-    viewer.signed_in()
+    repo = repo_for(viewer, ns, name)
+    check_write_revision(viewer, repo, rev, create_pr=create_pr)
+    if create_pr:
+        check_base(repo, rev)
     found = resolve(repo, rev)
     if not found.is_writable:
         raise RevisionNotFoundError(f"Invalid rev id: {rev}", revision=rev)

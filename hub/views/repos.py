@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from accounts.viewer import Viewer
 from catalog.access import RepoMovedError, repo_for
 from catalog.models import ModelRepo
+from catalog.services.discussions import are_disabled, set_disabled
 from catalog.services.repos import (
     NewRepo,
     RepoExistsError,
@@ -85,7 +86,17 @@ def settings(request: HttpRequest, viewer: Viewer, ns: str, name: str) -> HttpRe
         is_private=_privacy(body),
         gate=None if gate is None else (gate or ModelRepo.Gate.NONE),
     )
-    return JsonResponse({"private": changed.is_private, "gated": shapes.gated(changed)})
+    if (is_disabled := body.get("discussionsDisabled")) is not None:
+        if not isinstance(is_disabled, bool):
+            raise InvalidError("discussionsDisabled is true or false.")
+        set_disabled(viewer, repo, is_disabled=is_disabled)
+    return JsonResponse(
+        {
+            "private": changed.is_private,
+            "gated": shapes.gated(changed),
+            "discussionsDisabled": are_disabled(repo),
+        }
+    )
 
 
 def _named(viewer: Viewer, namespace: str | None, name: str) -> ModelRepo:

@@ -14,6 +14,7 @@ from catalog.content.stores import storage
 from catalog.history.refs import resolve
 from catalog.history.trees import Entry, list_entries, read_blob
 from catalog.models import Commit, FileScan, ModelRepo
+from catalog.services.revisions import may_see_proposed
 from licensing.delivery import counting
 from licensing.delivery.policy import FileBlockedError, check_gate, check_verdict
 from licensing.delivery.respond import read_in_blocks
@@ -37,7 +38,7 @@ def archive(
     """
     check_gate(viewer, repo)
     commit = Commit.objects.get(repo=repo, oid=resolve(repo, revision).commit_oid)
-    granted, blocked = _granted(viewer, repo, commit)
+    granted, blocked = _granted(viewer, repo, revision, commit)
     if not granted:
         raise NotFoundError("There is no file to download in this revision yet.")
     zipped = _zip(repo, granted, blocked)
@@ -53,7 +54,9 @@ def archive(
     return answer
 
 
-def _granted(viewer: Viewer, repo: ModelRepo, commit: Commit) -> tuple[list[Entry], dict[str, str]]:
+def _granted(
+    viewer: Viewer, repo: ModelRepo, revision: str, commit: Commit
+) -> tuple[list[Entry], dict[str, str]]:
     """Return (files to send, reasons by path of those that are not)."""
     entries = list_entries(repo, commit.oid, recursive=True)
     files = [entry for entry in entries if not entry.is_folder and not entry.is_link]
@@ -63,8 +66,10 @@ def _granted(viewer: Viewer, repo: ModelRepo, commit: Commit) -> tuple[list[Entr
     }
     granted, blocked = [], {}
     for file in files:
+        scan = scans.get((file.oid, file.path))
         try:
-            check_verdict(viewer, repo, file.path, scans.get((file.oid, file.path)))
+            if not may_see_proposed(viewer, repo, revision, commit.oid, scan):
+                check_verdict(viewer, repo, file.path, scan)
         except FileBlockedError as error:
             blocked[file.path] = error.message
         else:

@@ -10,6 +10,7 @@ from catalog.history.pointers import LfsPointer
 from catalog.history.refs import DEFAULT_BRANCH, resolve
 from catalog.history.trees import Entry, find_entry, missing_entry
 from catalog.models import FileScan, GitObject, ModelRepo
+from catalog.services.revisions import may_see_proposed
 from store.core.errors import ForbiddenError
 
 _COMMIT_ID = re.compile(r"[0-9a-f]{40}")
@@ -51,7 +52,8 @@ def authorize(viewer: Viewer, repo: ModelRepo, revision: str, path: str) -> Deli
     if entry.is_folder or entry.is_link:
         raise missing_entry(path, commit_oid)
     scan = FileScan.objects.filter(repo=repo, blob_oid=entry.oid, path=entry.path).first()
-    check_verdict(viewer, repo, entry.path, scan)
+    if not may_see_proposed(viewer, repo, revision, commit_oid, scan):
+        check_verdict(viewer, repo, entry.path, scan)
     return Delivery(
         repo=repo,
         commit_oid=commit_oid,
@@ -74,6 +76,8 @@ def authorize_object(viewer: Viewer, repo: ModelRepo, sha256: str) -> Delivery:
     check_gate(viewer, repo)
     blob = GitObject.objects.filter(repo=repo, lfs_sha256=sha256).defer("data").first()
     scans = FileScan.objects.filter(repo=repo, blob_oid=blob.oid if blob else "")
+    listed = scans.filter(is_proposed=False)
+    scans = listed if listed.exists() else scans  # no proposal changes what a branch has
     scan = scans.order_by("id").first()
     if blob is None or scan is None or blob.lfs_size_bytes is None:
         raise missing_entry(sha256, "")

@@ -1,0 +1,130 @@
+"""What a pull request changes, as far as its reader may see it."""
+
+import re
+from dataclasses import dataclass
+
+from accounts.viewer import Viewer
+from catalog.formats.comparing import Allowance, TensorComparison, compare_files
+from catalog.formats.errors import FormatError
+from catalog.formats.sources import MIB, ByteSource, BytesSource
+from catalog.history.changes import Change
+from catalog.history.diffs import FileDiff, file_diffs
+from catalog.history.objects import ObjectStore, TreeItem
+from catalog.history.pointers import parse_pointer
+from catalog.models import Discussion, FileScan, ModelRepo
+from catalog.services.cards import CARD
+from catalog.services.cards import MAX_BYTES as MAX_CARD_BYTES
+from catalog.services.merging import Proposal
+from catalog.services.preview import card_preview
+from catalog.services.revisions import may_look
+from catalog.services.sources import StoredSource
+
+MAX_FILES = 1_000
+"""Files of one answer; further ones are left out."""
+MAX_COMPARED_BYTES = 64 * MIB
+"""Read of all tensors of one page, before and after together."""
+UNSEEN = "not shown: the check has not found it harmless"
+
+_ID = re.compile(r' id="[^"]*"')
+
+
+def diffs_of(
+    viewer: Viewer, pull: Discussion, proposal: Proposal, *, most: int = MAX_FILES
+) -> list[FileDiff]:
+    """Return what changes line by line; files the viewer may not have by name alone.
+
+    Args:
+        viewer: Who reads.
+        pull: The pull request.
+        proposal: What it changes.
+        most: So many files, from the first on.
+    """
+    changes = proposal.changes[:most]
+    unseen = unseen_paths(viewer, pull, proposal, changes)
+    diffs = {
+        diff.change.path: diff
+        for diff in file_diffs(pull.repo, [each for each in changes if each.path not in unseen])
+    }
+    return [diffs.get(each.path) or FileDiff(each, note=UNSEEN) for each in changes]
+
+
+@dataclass(frozen=True, slots=True)
+class ShownChange:
+    """One changed file, in the way that tells most about it."""
+
+    diff: FileDiff
+    tensors: TensorComparison | None = None
+    """Of safetensors files."""
+    cards: tuple[str, str] | None = None
+    """HTML of a README before and after; empty where there is none."""
+
+    @property
+    def is_unseen(self) -> bool:
+        """The reader may not see what is in it."""
+        return self.diff.note == UNSEEN
+
+
+def shown_changes(
+    viewer: Viewer, pull: Discussion, proposal: Proposal, *, most: int
+) -> list[ShownChange]:
+    """Return the first ``most`` files a pull request changes, ready for a page."""
+    store, allowance = ObjectStore(pull.repo.pk), Allowance(MAX_COMPARED_BYTES)
+    shown = []
+    for diff in diffs_of(viewer, pull, proposal, most=most):
+        change, tensors, cards = diff.change, None, None
+        if diff.note != UNSEEN and change.path.endswith(".safetensors"):
+            tensors = _compared(store, change, allowance)
+        elif diff.note != UNSEEN and change.path == CARD:
+            cards = _card(pull.repo, store, change.old), _card(pull.repo, store, change.new)
+        shown.append(ShownChange(diff, tensors, cards))
+    return shown
+
+
+def _compared(store: ObjectStore, change: Change, allowance: Allowance) -> TensorComparison | None:
+    """Return how the tensors differ; ``None`` when one of the files is not what it says."""
+    sources = [_source(store, item) for item in (change.old, change.new)]
+    try:
+        return compare_files(sources[0], sources[1], allowance)
+    except (FormatError, OSError):
+        return None
+
+
+def _source(store: ObjectStore, item: TreeItem | None) -> ByteSource | None:
+    if item is None:
+        return None
+    data = store.blob(item.oid)
+    pointer = parse_pointer(data)
+    return StoredSource(pointer.sha256, pointer.size_bytes) if pointer else BytesSource(data)
+
+
+def _card(repo: ModelRepo, store: ObjectStore, item: TreeItem | None) -> str:
+    data = store.blob(item.oid) if item is not None else b""
+    if len(data) > MAX_CARD_BYTES:
+        return ""
+    html = card_preview(repo, data.decode("utf-8", "replace").replace("\0", "")).html
+    return _ID.sub("", html)  # both cards stand on one page, and an id is there once
+
+
+def unseen_paths(
+    viewer: Viewer, pull: Discussion, proposal: Proposal, changes: list[Change]
+) -> set[str]:
+    """Return the files among ``changes`` whose content the viewer may not see."""
+    scans = _scans(pull.repo, changes)
+    return {
+        change.path
+        for change in changes
+        if change.new is not None
+        and not may_look(
+            viewer,
+            pull.repo,
+            pull.ref_name,
+            proposal.head_oid,
+            scans.get((change.new.oid, change.path)),
+        )
+    }
+
+
+def _scans(repo: ModelRepo, changes: list[Change]) -> dict[tuple[str, str], FileScan]:
+    oids = {change.new.oid for change in changes if change.new is not None}
+    rows = FileScan.objects.filter(repo=repo, blob_oid__in=oids).defer("report")
+    return {(scan.blob_oid, scan.path): scan for scan in rows}
