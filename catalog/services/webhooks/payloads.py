@@ -6,12 +6,14 @@ from typing import Any
 from django.conf import settings
 
 from accounts.models import Namespace
-from catalog.models import Listing, RepoEvent, Webhook
+from catalog.models import Discussion, DiscussionEvent, Listing, RepoEvent, Webhook
 
 VERSION = 3
 MAX_REFS = 100
 """Refs one payload names."""
 MAX_TITLE_CHARS = 500
+MAX_CONTENT_CHARS = 10_000
+"""Of a comment."""
 
 _Facts = dict[str, Any]
 
@@ -129,37 +131,45 @@ def _moved_to(full_name: str) -> dict[str, Any]:
 
 
 def _discussion(event: RepoEvent) -> dict[str, Any]:
-    facts = event.facts
-    num = int(facts["num"])
+    """Return the discussion as the event left it; what it does not say, as it is now."""
+    facts, num = event.facts, int(event.facts["num"])
+    rows = Discussion.objects.select_related("author")
+    row = rows.filter(repo_id=event.repo_id, number=num).first()
     web = f"{settings.PUBLIC_URL}/{event.full_name}/discussions/{num}"
     api = f"{settings.PUBLIC_URL}/api/models/{event.full_name}/discussions/{num}"
     is_pull_request = bool(facts.get("is_pull_request"))
+    author = row.author if row else event.actor
     part = {
-        "id": str(facts.get("discussion") or f"{event.repo_public_id}-{num}"),
+        "id": row.public_id if row else str(facts.get("discussion", "")),
         "title": str(facts.get("title", ""))[:MAX_TITLE_CHARS],
         "url": {"web": web, "api": api},
         "status": facts.get("status") or "open",
-        "author": {"id": _author(event)},
+        "author": {"id": author.public_id if author else ""},
         "num": num,
         "isPullRequest": is_pull_request,
     }
     if is_pull_request:
-        part["changes"] = {"base": facts.get("base") or "refs/heads/main"}
+        base = row.base_ref if row else facts.get("base")
+        changes = {"base": base or "refs/heads/main"}
+        if row and row.merge_oid:
+            changes["mergeCommitId"] = row.merge_oid
+        part["changes"] = changes
     return part
 
 
 def _comment(event: RepoEvent) -> dict[str, Any]:
-    facts = event.facts
-    ident = str(facts["comment"])
-    web = f"{settings.PUBLIC_URL}/{event.full_name}/discussions/{facts['num']}#{ident}"
-    return {
+    """Return the comment as it is now: one that was hidden meanwhile says nothing."""
+    ident = str(event.facts["comment"])
+    rows = DiscussionEvent.objects.select_related("author").filter(public_id=ident)
+    row = rows.filter(discussion__repo=event.repo_id).first()
+    author = row.author if row else event.actor
+    num = event.facts["num"]
+    part = {
         "id": ident,
-        "author": {"id": event.actor.public_id if event.actor else ""},
-        "hidden": bool(facts.get("is_hidden")),
-        "url": {"web": web},
+        "author": {"id": author.public_id if author else ""},
+        "hidden": row.is_hidden if row else bool(event.facts.get("is_hidden")),
+        "url": {"web": f"{settings.PUBLIC_URL}/{event.full_name}/discussions/{num}#{ident}"},
     }
-
-
-def _author(event: RepoEvent) -> str:
-    """Return who opened the discussion; who did this, where the event does not say."""
-    return str(event.facts.get("author_id") or (event.actor.public_id if event.actor else ""))
+    if row and not row.is_hidden:
+        part["content"] = row.text[:MAX_CONTENT_CHARS]
+    return part

@@ -303,16 +303,22 @@ def test_life_and_settings(alice: User) -> None:
     assert "headSha" not in gone["repo"]
 
 
-def test_discussions_and_comments(alice: User, settings) -> None:
+def test_discussions_and_comments_that_are_gone(alice: User, settings) -> None:
     settings.PUBLIC_URL = "https://models.example.org"
     repo = quiet_repo(alice)
-    talk = {"num": 4, "title": "Better <b>", "status": "draft", "is_pull_request": True}
+    talk = {
+        "num": 4,
+        "title": "Better <b>",
+        "status": "draft",
+        "is_pull_request": True,
+        "discussion": "d4",
+    }
 
     opened = payload_of(happen(repo, "discussion", "create", base="refs/heads/main", **talk))
     said = payload_of(happen(repo, "discussion.comment", "create", comment="c77", **talk))
 
     assert opened["discussion"] == {
-        "id": f"{repo.public_id}-4",
+        "id": "d4",
         "title": "Better <b>",
         "url": {
             "web": "https://models.example.org/alice/tiny/discussions/4",
