@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from accounts.admin import AuditedAdmin
-from catalog.models import Collection, FileScan, ModelRepo, RepoAlias
+from catalog.models import Collection, FileScan, ModelRepo, RepoAlias, Webhook
 
 
 @admin.register(ModelRepo)
@@ -60,4 +60,20 @@ class CollectionAdmin(AuditedAdmin[Collection]):
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Collections are made by their owners."""
+        return False
+
+
+@admin.register(Webhook)
+class WebhookAdmin(AuditedAdmin[Webhook]):
+    """Webhooks. ``disabled_for`` switches one off; its secrets are shown to nobody."""
+
+    list_display = ("public_id", "owner", "disabled_for", "failures", "failing_since")
+    list_select_related = ("owner",)
+    list_filter = ("disabled_for",)
+    search_fields = ("public_id", "owner__username")
+    fields = ("public_id", "owner", "url", "disabled_for", "failures", "failing_since", "skipped")
+    readonly_fields = ("public_id", "owner", "url", "failures", "failing_since", "skipped")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Their owners make them."""
         return False

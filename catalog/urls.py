@@ -17,6 +17,7 @@ from catalog.views import (
     refs,
     storage,
     tokens,
+    webhooks,
 )
 
 REPO = "<seg:ns>/<seg:name>"
@@ -44,6 +45,13 @@ urlpatterns = [
     path("collections/<file:slug>/delete", collections.delete),
     path("collections/<file:slug>/upvote", collections.upvote),
     path("collections/<file:slug>", collections.collection_page),
+    path("settings/webhooks", webhooks.list_page),
+    path("settings/webhooks/new", webhooks.new_page),
+    path("settings/webhooks/<seg:ident>", webhooks.webhook_page),
+    path("settings/webhooks/<seg:ident>/edit", webhooks.edit_page),
+    path("settings/webhooks/<seg:ident>/deliveries/<seg:delivery>", webhooks.delivery_page),
+    path("settings/webhooks/<seg:ident>/deliveries/<seg:delivery>/replay", webhooks.replay_page),
+    path("settings/webhooks/<seg:ident>/<seg:act>", webhooks.act_page),
     path(f"{REPO}/tree/<rev:rev>", listing.tree_page),
     path(f"{REPO}/tree/<rev:rev>/<file:path>", listing.tree_page),
     path(f"{REPO}/blob/<rev:rev>/<file:path>", listing.blob_page),

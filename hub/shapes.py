@@ -6,7 +6,7 @@ from typing import Any
 from accounts.models import AccessToken, Organization, User
 from catalog.formats.kinds import Kind
 from catalog.history.trees import Entry
-from catalog.models import AccessRequest, Commit, FileScan, Listing, ModelRepo
+from catalog.models import AccessRequest, Commit, FileScan, Listing, ModelRepo, Webhook
 from catalog.services.access_lists import email_of
 from catalog.services.token_reach import places_of
 from store.core.clock import iso
@@ -267,6 +267,25 @@ def list_item(repo: ModelRepo, listing: Listing) -> dict[str, Any]:
         "createdAt": iso(repo.created_at),
     }
     return body | optional(pipeline_tag=listing.pipeline_tag, library_name=listing.library)
+
+
+def webhook(item: Webhook, *, secret: str | None = None, key: str = "") -> dict[str, Any]:
+    """A webhook. Its secret stands only in the answer to the call that set it.
+
+    Args:
+        item: The row.
+        secret: What was just set.
+        key: What deliveries are signed with, if it was just made; no word of the hub's.
+    """
+    watches = [{"type": watch.kind, "name": watch.name} for watch in item.watches.all()]
+    body = {
+        "id": item.public_id,
+        "url": item.url,
+        "watched": watches,
+        "domains": item.domains,
+        "disabled": item.is_disabled,
+    }
+    return body | optional(secret=secret, signingKey=key, disabledReason=item.disabled_for)
 
 
 def optional(**values: Any) -> dict[str, Any]:

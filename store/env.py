@@ -6,14 +6,24 @@ and a test keeps the two together.
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, IPvAnyNetwork, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIB = 1024**2
 GIB = 1024**3
+
+
+def _split(value: Any) -> Any:
+    """Turn ``a, b`` into its parts."""
+    if not isinstance(value, str):
+        return value
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+_CommaSeparated = (NoDecode, BeforeValidator(_split))
 
 
 class Env(BaseSettings):
@@ -173,6 +183,19 @@ class Env(BaseSettings):
     """Wall time one generation may take, in seconds, loading included."""
     allow_unprotected_box: bool = False
     """Run models even where the system offers no way to cut them off the network."""
+
+    outgoing_http: bool = False
+    """Webhooks may have plain http addresses. Only for development and closed networks."""
+    outgoing_ports: Annotated[tuple[Annotated[int, Ge(0), Le(65535)], ...], *_CommaSeparated] = (
+        80,
+        443,
+    )
+    """Ports webhooks may have, comma-separated. 0: any."""
+    outgoing_networks: Annotated[tuple[IPvAnyNetwork, ...], *_CommaSeparated] = ()
+    """Networks webhooks may reach although they are not the public internet, comma-separated, as
+    ``127.0.0.0/8,10.1.0.0/16``. Whoever may make a webhook can then send to any machine in them."""
+    webhook_events_per_day: Annotated[int, Ge(0)] = 1_000
+    """Events one webhook is told of in a day; more are not sent. 0: any."""
 
     email_url: str = ""
     """Outgoing mail as ``smtp://user:password@host:587/?tls=true``. Empty: printed to the log."""

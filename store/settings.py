@@ -248,6 +248,8 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "ENUM_NAME_OVERRIDES": {
+        "StateEnum": ["queued", "running", "done", "failed", "cancelled"],
+        "DeliveryStateEnum": ["waiting", "delivered", "failed", "dropped"],
         "DiscussionStatusEnum": ["draft", "open", "closed", "merged"],
         "DiscussionEventKindEnum": [
             "comment",

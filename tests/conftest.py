@@ -83,8 +83,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def store() -> Iterator[live.LiveStore]:
-    """A whole running store; one for all tests of the session."""
-    running = live.start()
+    """A whole running store, whose webhooks may go to this machine; one for the session."""
+    running = live.start(**live.RECEIVERS_HERE)
     yield running
     live.discard(running)
 

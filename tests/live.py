@@ -18,6 +18,12 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 START_S = 120
+RECEIVERS_HERE = {
+    "STORE_OUTGOING_HTTP": "true",
+    "STORE_OUTGOING_PORTS": "0",
+    "STORE_OUTGOING_NETWORKS": "127.0.0.0/8",
+}
+"""Settings of a site whose webhooks may go to this machine."""
 PASSWORD = "correct horse battery 9"
 
 

@@ -119,6 +119,25 @@ def forget_notices(_context: JobContext) -> dict[str, Any]:
     return {"deleted": notices.forget_old()}
 
 
+def deliver_webhook(context: JobContext) -> dict[str, Any]:
+    """Send what waits for one webhook."""
+    from catalog.services.webhooks import delivering
+
+    attempts = delivering.deliver_due(
+        context.claim.job.args["webhook_id"],
+        sender=context.claim.owner,
+        should_stop=context.should_stop,
+    )
+    return {"attempts": attempts}
+
+
+def delivery_ended(job_id: int) -> None:
+    """Ask for the next sender where more waits, or another receiver of the same person."""
+    from catalog.services.webhooks import upkeep
+
+    upkeep.nudge_after(job_id)
+
+
 def refresh_trends(_context: JobContext) -> dict[str, Any]:
     """Work out anew what is trending."""
     from catalog.search import trends
@@ -168,11 +187,15 @@ HANDLERS: Mapping[JobName, Handler] = {
     JobName.SEND_ACCESS_LETTER: send_access_letter,
     JobName.MAIL_NOTICE: mail_notice,
     JobName.FORGET_NOTICES: forget_notices,
+    JobName.DELIVER_WEBHOOK: deliver_webhook,
     JobName.REFRESH_TRENDS: refresh_trends,
     JobName.FLUSH_DOWNLOADS: flush_downloads,
     JobName.REFRESH_DOWNLOADS: refresh_downloads,
     JobName.GENERATE: generate,
 }
 
-WHEN_ENDED: Mapping[JobName, Callable[[int], None]] = {JobName.GENERATE: generation_ended}
+WHEN_ENDED: Mapping[JobName, Callable[[int], None]] = {
+    JobName.GENERATE: generation_ended,
+    JobName.DELIVER_WEBHOOK: delivery_ended,
+}
 """Called with the job's id after each attempt, whatever came of it."""

@@ -104,8 +104,9 @@ class Heartbeat:
             is_ours = self.claim.renew()
         except DatabaseError:
             logger.warning("the lease of job %s could not be renewed", self.claim.job.pk)
-            connection.close()
             return False
+        finally:
+            connection.close()  # a job in each of many threads would hold two for its whole life
         if not is_ours:
             self.reason = Stop.LOST
         return is_ours

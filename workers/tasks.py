@@ -23,22 +23,30 @@ def run(*, job_id: int) -> None:
 @app.task(name="workers.sweep")
 def sweep() -> None:
     """Ask again for what was lost, end what failed too often."""
+    from catalog.services.webhooks import stopping, upkeep
     from inference.services import endings
 
     if nudged := jobs.sweep():
         logger.info("%s jobs were asked for again", nudged)
     endings.settle_all()
+    upkeep.give_up_late()
+    stopping.stop_failing()
+    upkeep.nudge_all()
 
 
 @app.task(name="workers.forget_old")
 def forget_old() -> None:
     """Delete what is kept for a time only: ended jobs, people's generations, ended logins."""
     from accounts.services import oauth
+
+    """Delete what is kept for a time only: ended jobs, people's generations, deliveries."""
+    from catalog.services.webhooks import upkeep
     from inference.services import retention
 
     logger.info("%s ended jobs deleted", jobs.prune())
     logger.info("%s old generations deleted", retention.forget_old())
     logger.info("%s secrets of ended logins deleted", oauth.prune())
+    logger.info("%s old webhook deliveries deleted", upkeep.prune())
 
 
 @app.task(name="workers.flush_downloads")

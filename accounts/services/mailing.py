@@ -5,6 +5,7 @@ somebody exists, and written when they are sent, so that no secret lies in a job
 """
 
 import smtplib
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 
 from django.conf import settings
@@ -29,6 +30,8 @@ class Letter(StrEnum):
     """A link for a new password; about a person."""
     NOTICE = "notice"
     """Something important changed; about an audit event."""
+    WEBHOOK = "webhook"
+    """A webhook was switched off; about an audit event of its owner's name space."""
 
 
 class MailError(TransientError):
@@ -66,7 +69,7 @@ def send(letter: str, ident: int, language: str) -> int:
         MailError: the server could not be reached; worth another attempt.
     """
     with override(language):
-        message = _reset_letter(ident) if letter == Letter.RESET else _notice(ident)
+        message = _WRITERS[Letter(letter)](ident)
     return 0 if message is None else deliver(message)
 
 
@@ -122,3 +125,25 @@ def _notice(event_id: int) -> EmailMessage | None:
     # a changed address is told to the old one: its owner may not have done it
     to = str(event.detail.get("old", event.actor.email))
     return compose(_SUBJECTS[event.action](), "accounts/mail/notice.txt", context, to)
+
+
+def _webhook_letter(event_id: int) -> EmailMessage | None:
+    event = AuditEvent.objects.select_related("namespace__user").filter(pk=event_id).first()
+    user = event.namespace.user if event is not None and event.namespace is not None else None
+    if event is None or user is None:
+        return None
+    context = {
+        "user": user,
+        "event": event,
+        "reason": event.detail["reason"],
+        "link": settings.PUBLIC_URL + event.detail["path"],
+    }
+    subject = _("A webhook of yours was switched off")
+    return compose(subject, "accounts/mail/webhook.txt", context, user.email)
+
+
+_WRITERS: Mapping[Letter, Callable[[int], EmailMessage | None]] = {
+    Letter.RESET: _reset_letter,
+    Letter.NOTICE: _notice,
+    Letter.WEBHOOK: _webhook_letter,
+}

@@ -37,6 +37,13 @@ _TOLD = {
     "repo.move": _("renamed the model"),
     "repo.settings": _("changed the settings of"),
     "repo.delete": _("deleted the model"),
+    "webhook.create": _("made a webhook to"),
+    "webhook.update": _("changed the webhook to"),
+    "webhook.enable": _("switched on the webhook to"),
+    "webhook.disable": _("switched off the webhook to"),
+    "webhook.key": _("made a new signing key for the webhook to"),
+    "webhook.delete": _("deleted the webhook to"),
+    "webhook.stop": _("switched off the failing webhook"),
 }
 
 

@@ -24,6 +24,13 @@ from catalog.models.repo import Like, ModelRepo, RepoAlias, RepoQuerySet, RepoRe
 from catalog.models.scan import FileScan
 from catalog.models.social import Collection, CollectionItem, Follow, Upvote, Watch
 from catalog.models.walks import StorageWalk
+from catalog.models.webhooks import (
+    Webhook,
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookQuerySet,
+    WebhookWatch,
+)
 from catalog.models.xet import DedupChunk, XetClaim, XetFile, XetFileXorb, Xorb
 
 __all__ = [
@@ -64,6 +71,11 @@ __all__ = [
     "Upload",
     "Upvote",
     "Watch",
+    "Webhook",
+    "WebhookAttempt",
+    "WebhookDelivery",
+    "WebhookQuerySet",
+    "WebhookWatch",
     "XetClaim",
     "XetFile",
     "XetFileXorb",

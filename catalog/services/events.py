@@ -5,12 +5,13 @@ from collections.abc import Callable
 from accounts.models import User
 from catalog.models import ModelRepo, RepoEvent
 from catalog.services.notices import tell_people
+from catalog.services.webhooks.listening import tell as tell_webhooks
 from store.core.jobs import JobName, enqueue
 
 Consumer = Callable[[RepoEvent], None]
 """Tells one kind of listener. Called at least once for each event, so it is safe to repeat."""
 
-CONSUMERS: tuple[Consumer, ...] = (tell_people,)
+CONSUMERS: tuple[Consumer, ...] = (tell_people, tell_webhooks)
 
 
 def emit(

@@ -15,6 +15,8 @@ from catalog.models import ModelRepo
 from catalog.services.likes import set_like
 from catalog.services.repos import NotConfirmedError, change_settings, delete_repo, move_repo
 from catalog.services.rewriting import squash_history
+from catalog.services.webhooks.listening import watching
+from catalog.services.webhooks.managing import webhooks_of
 from catalog.views.browse import viewer_of
 from catalog.views.listing import frame
 from store.core.errors import StoreError
@@ -62,7 +64,10 @@ def settings_page(request: HttpRequest, ns: str, name: str) -> HttpResponse:
             return redirect(f"/{repo.full_name}/settings")
         except StoreError as error:
             chosen.add_error(None, error.message)
-    context = frame(viewer, repo, tab="settings") | {"forms": forms}
+    context = frame(viewer, repo, tab="settings") | {
+        "forms": forms,
+        "webhooks": webhooks_of(viewer).filter(pk__in=watching(repo).values("pk")),
+    }
     status = 400 if chosen is not None and chosen.errors else 200
     return render(request, "catalog/settings.html", context, status=status)
 

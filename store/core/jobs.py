@@ -51,6 +51,8 @@ class Queue(StrEnum):
     DEFAULT = "default"
     SCAN = "scan"
     INFERENCE = "inference"
+    SENDERS = "senders"
+    """Talks to receivers strangers chose, which may hang."""
 
 
 class JobName(StrEnum):
@@ -68,6 +70,7 @@ class JobName(StrEnum):
     SEND_ACCESS_LETTER = "catalog.send_access_letter"
     MAIL_NOTICE = "catalog.mail_notice"
     FORGET_NOTICES = "catalog.forget_notices"
+    DELIVER_WEBHOOK = "catalog.deliver_webhook"
     REFRESH_TRENDS = "catalog.refresh_trends"
     FLUSH_DOWNLOADS = "licensing.flush_downloads"
     REFRESH_DOWNLOADS = "licensing.refresh_downloads"
@@ -99,6 +102,7 @@ POLICIES: Mapping[JobName, Policy] = {
     JobName.SEND_ACCESS_LETTER: Policy(Queue.DEFAULT, max_attempts=8, time_limit_s=60),
     JobName.MAIL_NOTICE: Policy(Queue.DEFAULT, max_attempts=8, time_limit_s=60),
     JobName.FORGET_NOTICES: Policy(Queue.DEFAULT),
+    JobName.DELIVER_WEBHOOK: Policy(Queue.SENDERS, lease_s=20, time_limit_s=120),
     JobName.REFRESH_TRENDS: Policy(Queue.DEFAULT),
     JobName.FLUSH_DOWNLOADS: Policy(Queue.DEFAULT),
     JobName.REFRESH_DOWNLOADS: Policy(Queue.DEFAULT),

@@ -67,10 +67,7 @@ def plan(env: Env) -> Plan:
 def processes(data_dir: Path) -> tuple[Process, ...]:
     """Return the processes of the real store."""
     python = (sys.executable, "-m")
-    # Neither mingle nor gossip: workers need to know nothing of each other, and mingling alone
-    # delays each start by a second.
     celery = (*python, "celery", "--app=workers.app", "--quiet")  # no banner of 30 lines
-    worker = (*celery, "worker", "--loglevel=INFO", "--without-mingle", "--without-gossip")
     return (
         Process(
             name="web",
@@ -82,6 +79,25 @@ def processes(data_dir: Path) -> tuple[Process, ...]:
             ),
             stop_wait_s=40,  # gunicorn's own patience is 30 s
         ),
+        *_workers(celery),
+        Process(
+            name="beat",
+            command=(
+                *(*celery, "beat", "--loglevel=INFO"),
+                *(f"--schedule={data_dir / 'run' / 'beat-schedule'}", "--pidfile="),
+            ),
+            is_patient=True,
+        ),
+        Process(name="ready", command=(*python, "store.supervise.ready"), is_once=True),
+    )
+
+
+def _workers(celery: tuple[str, ...]) -> tuple[Process, ...]:
+    """Return those who do jobs, by queue."""
+    # Neither mingle nor gossip: workers need to know nothing of each other, and mingling alone
+    # delays each start by a second.
+    worker = (*celery, "worker", "--loglevel=INFO", "--without-mingle", "--without-gossip")
+    return (
         Process(
             name="worker",
             command=(*worker, "--queues=default,scan", "--hostname=worker@%h", "--concurrency=2"),
@@ -100,12 +116,12 @@ def processes(data_dir: Path) -> tuple[Process, ...]:
             is_patient=True,
         ),
         Process(
-            name="beat",
+            name="senders",
             command=(
-                *(*celery, "beat", "--loglevel=INFO"),
-                *(f"--schedule={data_dir / 'run' / 'beat-schedule'}", "--pidfile="),
+                *(*worker, "--queues=senders", "--hostname=senders@%h"),
+                *("--pool=threads", "--concurrency=12"),
             ),
+            stop_wait_s=75,
             is_patient=True,
         ),
-        Process(name="ready", command=(*python, "store.supervise.ready"), is_once=True),
     )

@@ -52,6 +52,8 @@ SIGNED_IN = [
     "/settings/organizations",
     "/settings/notifications",
     "/settings/storage",
+    "/settings/webhooks",
+    "/settings/webhooks/new",
     "/settings/activity",
     "/regency",
     f"{DEMO}/discussions/new",

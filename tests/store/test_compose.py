@@ -11,7 +11,7 @@ import yaml
 from store.env import Env
 from store.supervise.table import ROOT, Process, processes
 
-OURS = {"setup", "web", "worker", "inference", "inference-gpu", "beat"}
+OURS = {"setup", "web", "worker", "senders", "inference", "inference-gpu", "beat"}
 THEIRS = {"postgres", "valkey", "objects", "nginx"}
 NOT_OURS = {"OMP_NUM_THREADS", "ROLE"}
 """Variables of the roles that are no settings of the store."""
@@ -49,7 +49,7 @@ def test_databases_and_models_have_no_way_out(
     assert compose["networks"]["inside"] == {"internal": True}
     for name in ("postgres", "valkey", "objects", "inference", "inference-gpu", "beat", "setup"):
         assert services[name]["networks"] == ["inside"]
-    for name in ("nginx", "web", "worker"):
+    for name in ("nginx", "web", "worker", "senders"):
         assert services[name]["networks"] == ["inside", "outside"]
 
 
@@ -78,7 +78,7 @@ def test_roles_run_what_the_process_table_runs(services: dict[str, Any], tmp_pat
     table = {process.name: process for process in processes(tmp_path)}
 
     assert essence(services["web"]["command"]) == essence(bare(table["web"]))
-    for name in ("worker", "inference", "beat"):
+    for name in ("worker", "senders", "inference", "beat"):
         ours, theirs = set(services[name]["command"]), set(bare(table[name]))
         assert option("--queues", ours) == option("--queues", theirs)
         assert option("--pool", ours) == option("--pool", theirs)
@@ -91,7 +91,7 @@ def test_roles_run_what_the_process_table_runs(services: dict[str, Any], tmp_pat
 
 def test_roles_have_time_to_stop(services: dict[str, Any], tmp_path: Path) -> None:
     for process in processes(tmp_path):
-        if process.name in {"web", "worker", "inference"}:
+        if process.name in {"web", "worker", "senders", "inference"}:
             grace = services[process.name]["stop_grace_period"]
             assert grace == f"{process.stop_wait_s}s"
 

@@ -54,16 +54,19 @@ def test_engines_a_site_brings_are_not_started() -> None:
 def test_the_table_runs_each_role_once(tmp_path: Path) -> None:
     table = {process.name: process for process in plan(Env(data_dir=tmp_path)).processes}
 
-    assert list(table) == ["web", "worker", "inference", "beat", "ready"]
+    assert list(table) == ["web", "worker", "inference", "senders", "beat", "ready"]
     assert table["web"].command[1:3] == ("-m", "gunicorn")
     assert table["web"].command[-1] == "store.wsgi:application"
     assert "--queues=default,scan" in table["worker"].command
     assert "--queues=inference" in table["inference"].command
     assert "--pool=threads" in table["inference"].command
+    assert "--queues=senders" in table["senders"].command
+    assert "--pool=threads" in table["senders"].command
     assert table["inference"].environment == {"OMP_NUM_THREADS": "1"}
     assert f"--schedule={tmp_path}/run/beat-schedule" in table["beat"].command
     assert [name for name, process in table.items() if process.is_once] == ["ready"]
-    assert [name for name, row in table.items() if row.is_patient] == ["inference", "beat"]
+    patient = [name for name, row in table.items() if row.is_patient]
+    assert patient == ["inference", "senders", "beat"]
     assert table["worker"].stop_wait_s >= 60
     assert table["inference"].stop_wait_s >= 60
 

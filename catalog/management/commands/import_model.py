@@ -4,12 +4,13 @@ import tempfile
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from huggingface_hub import HfApi, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 
 from accounts.models import User
 from accounts.viewer import Viewer
@@ -38,6 +39,8 @@ class Command(BaseCommand):
         parser.add_argument("--private", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if urlsplit(options["endpoint"]).scheme not in {"http", "https"}:
+            raise CommandError("--endpoint is the http or https address of a hub.")
         user = self._publisher(options["user"])
         viewer = Viewer(user=user)
         name = options["id"].rpartition("/")[2]
@@ -58,7 +61,7 @@ class Command(BaseCommand):
             raise CommandError(error.message) from error
         except RepositoryNotFoundError as error:
             raise CommandError(f"{options['endpoint']} has no model {options['id']}.") from error
-        except (HfHubHTTPError, httpx2.HTTPError, OSError) as error:
+        except (HfHubHTTPError, HFValidationError, httpx2.HTTPError, OSError) as error:
             raise CommandError(
                 f"Fetching from {options['endpoint']} failed: {error} Nothing was published."
             ) from error
