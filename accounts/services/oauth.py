@@ -1,6 +1,6 @@
 """Browser login: who the programs are, what a person grants them, and the tokens of a session.
 
-Ours rather than a library's (ADR 16): a session's tokens are access tokens like all others, hashed,
+Ours rather than a library's (ADR 18): a session's tokens are access tokens like all others, hashed,
 ``hf_`` and checked in one place.
 """
 

@@ -16,6 +16,7 @@ SPOKEN = {
     r"^api/(?P<kind>": "/api/{kind}",
     r"^(?P<kind>": "/{kind}/{id}/resolve, raw or info/lfs/…",
     r"^api/(?!v1/)": "/api/…",
+    r"^(?P<alias>[^/]+?)(?:\\.git)?/info/refs": "/{alias}.git/info/refs",
 }
 """Regular expressions, by how they begin, in the table's words."""
 
@@ -46,8 +47,18 @@ def spoken(pattern: URLPattern) -> str:
             return (
                 f"{words}/…" if "(?P<kind>" in start and route.endswith("/(?P<rest>.+)$") else words
             )
+    if route.startswith("^xet/"):
+        return _spoken_xet(route)
     route = route.replace("<seg:ns>/<seg:name>", "{id}")
     return "/" + re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route)
+
+
+def _spoken_xet(route: str) -> str:
+    """Return a route of the Xet service in its newest spelling; older ones go the same way."""
+    route = route.replace("(?:(?P<generation>[0-9]+)/)?", "").strip("^$")
+    route = re.sub(r"\(\?P<(\w+)>\[\^/\]\+\)", r"{\1}", route)
+    route = route.replace("(?:v1/)?", "v1/").replace("s?", "s").replace("[^/]+", "{prefix}")
+    return "/" + re.sub(r"\(\?:.*\)\?$", "", route)
 
 
 def test_each_route_is_in_the_table_with_its_methods() -> None:
