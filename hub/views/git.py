@@ -71,6 +71,7 @@ def git_view(*methods: str) -> Callable[[View], View]:
             answer["Cache-Control"] = _NEVER_CACHED
             return answer
 
+        view.hub_methods = methods  # type: ignore[attr-defined]  # docs/hub-protocol.md lists them
         return view
 
     return decorate
