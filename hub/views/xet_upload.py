@@ -57,12 +57,6 @@ def xorb(request: HttpRequest, caller: XetCaller, xorb: str) -> HttpResponseBase
     return JsonResponse({"was_inserted": is_new})
 
 
-@xet_view("HEAD", scope="read")
-def xorb_size(request: HttpRequest, caller: XetCaller, xorb: str) -> HttpResponseBase:
-    """Tell whether a xorb is here, and how long it is as stored."""
-    return _size_of(xorb)
-
-
 def _size_of(name: str) -> HttpResponseBase:
     known = known_xorbs([from_hex(name)]).get(from_hex(name))
     if known is None:
@@ -90,6 +84,7 @@ def grant(request: HttpRequest, caller: XetCaller, xorb: str) -> HttpResponseBas
     xorbs.check_body_size(length)
     if xorbs.is_here(xorb):
         return HttpResponse(status=200)
+    xorbs.check_room_for(length, charged_to=caller.charged_to)
     name = secrets.token_hex(16)
     url = storage().drop_url(name, length, expires_s=_GRANT_S)
     if url is None:
