@@ -157,8 +157,7 @@ class Registration:
         )
         if is_new:
             XetFileXorb.objects.bulk_create(
-                XetFileXorb(file=row, xorb_id=self._ids[name])
-                for name in file.recipe.xorbs
+                XetFileXorb(file=row, xorb_id=self._ids[name]) for name in file.recipe.xorbs
             )
         else:
             XetFile.objects.filter(pk=row.pk).update(touched_at=timezone.now())
