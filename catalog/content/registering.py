@@ -6,6 +6,7 @@ above it. Until then such a file is a claim, good in its own repository alone.
 """
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -14,12 +15,13 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import Namespace, User
-from catalog.content.ownership import grant, owned_size
+from catalog.content.ownership import grant, owned_size, owned_sizes
 from catalog.content.proving import ProvenFile, ProvenShard, UnknownXorbError
 from catalog.content.quotas import charged_for, check_room
 from catalog.content.reading import cooked
+from catalog.content.recipes import Recipe, merged
 from catalog.content.tables import forget
-from catalog.content.xet.errors import XetProofError
+from catalog.content.xet.errors import XetFormatError, XetProofError
 from catalog.content.xet.hashes import to_hex
 from catalog.models import (
     DedupChunk,
@@ -46,6 +48,8 @@ class Registration:
     """The sha256 by file, of those that were worked out or known."""
     _ids: dict[bytes, int] = field(default_factory=dict)
     """The rows of the xorbs, once they are held."""
+    _new: list[Recipe] = field(default_factory=list)
+    """The recipes that were not here before."""
 
     @property
     def charged_to(self) -> Namespace:
@@ -69,6 +73,7 @@ class Registration:
 
         Raises:
             XetProofError: a file has another sha256 than the client says.
+            XetFormatError: a file is too large to be hashed now, and the client says no sha256.
         """
         due = self._due()
         total = sum(file.recipe.size_bytes for file in due)
@@ -96,8 +101,12 @@ class Registration:
         due, left = [], settings.ENV.xet_verify_at_once_bytes
         for file in files.values():
             left -= 0 if file.hash in self._digests else file.recipe.size_bytes
-            if file.hash not in self._digests and (left >= 0 or file.sha256 is None):
+            if file.hash in self._digests:
+                continue
+            if left >= 0:
                 due.append(file)
+            elif file.sha256 is None:
+                raise XetFormatError("A file this large has to come with its sha256.")
         return due
 
     def _check(self, file: ProvenFile) -> None:
@@ -122,7 +131,9 @@ class Registration:
         """
         check_room(self.charged_to, self._new_bytes())
         self._hold_xorbs()
+        self._new.clear()
         is_new = [self._write_file(file) for file in self.shard.files]
+        self._mark_used()
         firsts = {(file.first_chunk, file.recipe.terms[0].xorb) for file in self.shard.files}
         DedupChunk.objects.bulk_create(
             (
@@ -147,8 +158,23 @@ class Registration:
                     xorb=to_hex(name),
                 )
         rows.update(touched_at=timezone.now(), condemned_at=None)
-        used = {name for file in self.shard.files for name in file.recipe.xorbs}
-        rows.filter(hash__in=used).update(is_used=True)
+
+    def _mark_used(self) -> None:
+        """Stop charging for xorbs of which new recipes need most: from now on, files are charged.
+
+        Xorbs nobody needs, or hardly, stay charged to who sent them: otherwise a file of one chunk
+        would pay for a whole xorb, and one file packed in many ways for all of them.
+        """
+        needed: dict[bytes, list[tuple[int, int]]] = defaultdict(list)
+        for recipe in self._new:
+            for term in recipe.terms:
+                needed[term.xorb].append((term.start, term.end))
+        used = [name for name, runs in needed.items() if self._is_mostly(name, runs)]
+        Xorb.objects.filter(hash__in=used, is_used=False).update(is_used=True)
+
+    def _is_mostly(self, xorb: bytes, runs: list[tuple[int, int]]) -> bool:
+        table = self.shard.xorbs[xorb].table
+        return 2 * sum(table.raw_size(*run) for run in merged(runs)) >= table.raw_ends[-1]
 
     def _write_file(self, file: ProvenFile) -> bool:
         row, is_new = XetFile.objects.get_or_create(
@@ -156,6 +182,7 @@ class Registration:
             defaults={"size_bytes": file.recipe.size_bytes, "terms": file.recipe.to_bytes()},
         )
         if is_new:
+            self._new.append(file.recipe)
             XetFileXorb.objects.bulk_create(
                 XetFileXorb(file=row, xorb_id=self._ids[name]) for name in file.recipe.xorbs
             )
@@ -190,13 +217,18 @@ class Registration:
         return is_new
 
     def _new_bytes(self) -> int:
-        """Return the size of what the repository does not own yet, each content once."""
+        """Return the size of what the repository does not own yet, each content once.
+
+        Nothing is believed that is not proven: what is announced as a file the repository owns,
+        and is not of its size, counts like everything else.
+        """
         sizes = {
-            file.sha256 or self._digests.get(file.hash, ""): file.recipe.size_bytes
+            (file.hash, file.sha256 or self._digests.get(file.hash, "")): file.recipe.size_bytes
             for file in self.shard.files
         }
+        owned = owned_sizes(self.repo, {sha256 for _, sha256 in sizes})
         return sum(
             size_bytes
-            for sha256, size_bytes in sizes.items()
-            if sha256 and owned_size(self.repo, sha256) is None
+            for (_, sha256), size_bytes in sizes.items()
+            if owned.get(sha256) != size_bytes
         )

@@ -22,9 +22,9 @@ class Xorb(models.Model):
     table = models.BinaryField()
     """Its chunks, as ``catalog.content.xet.xorbs.XorbTable`` writes them."""
     charged_to = models.ForeignKey(Namespace, models.PROTECT, related_name="+")
-    """Whose room it takes until a recipe uses it."""
+    """Whose room it takes until recipes use it."""
     is_used = models.BooleanField(default=False)
-    """A recipe names it, or did once."""
+    """Recipes need most of it, or did once; their files are charged instead."""
     condemned_at = models.DateTimeField(null=True)
     """When the first pass of garbage collection found no use for it; a new use clears it."""
     created_at = models.DateTimeField(auto_now_add=True)

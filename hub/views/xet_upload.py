@@ -158,6 +158,8 @@ def _shard_body(request: HttpRequest) -> bytes | mmap:
         for chunk in chunks:
             spool.write(chunk)
         spool.flush()
+        if not spool.tell():  # the client went away
+            return b""
         return mmap(spool.fileno(), 0, access=ACCESS_READ)
 
 
