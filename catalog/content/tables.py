@@ -5,7 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from threading import Lock
 
-from catalog.content.xet.xorbs import XorbTable
+from django.db.models import Sum
+from django.db.models.functions import Length
+
+from catalog.content.xet.xorbs import ROW_BYTES, XorbTable
 from catalog.models import Xorb
 
 _KEPT = 64
@@ -41,6 +44,13 @@ def known_xorbs(names: Iterable[bytes]) -> dict[bytes, KnownXorb]:
         found[bytes(raw)] = KnownXorb(pk, sha256, XorbTable.from_bytes(bytes(table)))
         _keep(bytes(raw), found[bytes(raw)])
     return found
+
+
+def chunk_count(names: Iterable[bytes]) -> int:
+    """Return how many chunks the named xorbs have, without reading their lists."""
+    rows = Xorb.objects.filter(hash__in=set(names))
+    table_bytes: int = rows.aggregate(total=Sum(Length("table")))["total"] or 0
+    return table_bytes // ROW_BYTES
 
 
 def forget(name: bytes) -> None:
