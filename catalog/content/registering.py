@@ -99,10 +99,10 @@ class Registration:
         for file in self.shard.files:
             self._check(file)
         due, left = [], settings.ENV.xet_verify_at_once_bytes
-        for file in files.values():
-            left -= 0 if file.hash in self._digests else file.recipe.size_bytes
+        for file in sorted(files.values(), key=lambda file: file.recipe.size_bytes):
             if file.hash in self._digests:
                 continue
+            left -= file.recipe.size_bytes
             if left >= 0:
                 due.append(file)
             elif file.sha256 is None:
