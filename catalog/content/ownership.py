@@ -7,7 +7,20 @@ from django.utils import timezone
 
 from accounts.models import Namespace, User
 from catalog.content.blobs import keep
-from catalog.models import LfsObject, ModelRepo, RepoLfsObject, XetClaim, XetFile
+from catalog.models import (
+    FileScan,
+    GitObject,
+    LfsObject,
+    ModelRepo,
+    Ref,
+    RepoLfsObject,
+    XetClaim,
+    XetFile,
+)
+from store.core.jobs import JobName, enqueue
+
+WRONG_SHA256 = "wrong_sha256"
+"""Code of the verdict on a file whose claim was false."""
 
 
 def owned_size(repo: ModelRepo, sha256: str) -> int | None:
@@ -96,6 +109,17 @@ def grant(
         lfs_object_id=sha256,
         defaults={"created_by": by, "charged_to": charged_to or repo.namespace},
     )
+    if XetClaim.objects.filter(repo=repo, sha256=sha256).delete()[0]:
+        _judge_again(repo, sha256)
+
+
+def _judge_again(repo: ModelRepo, sha256: str) -> None:
+    """Let files be judged that were not what a claim said, now that the right bytes are here."""
+    blobs = GitObject.objects.filter(repo=repo, lfs_sha256=sha256).values("oid")
+    scans = FileScan.objects.filter(repo=repo, blob_oid__in=blobs, code=WRONG_SHA256)
+    head = Ref.objects.filter(repo=repo, name="refs/heads/main").first()
+    if scans.update(verdict=FileScan.Verdict.PENDING, code="", reason="") and head is not None:
+        enqueue(JobName.SCAN_COMMIT, repo_id=repo.pk, commit_oid=head.commit_oid)
 
 
 def _renew(there: LfsObject, xet_file: XetFile | None) -> None:

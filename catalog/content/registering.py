@@ -203,7 +203,6 @@ class Registration:
             charged_to=self.charged_to,
             xet_file=row,
         )
-        XetClaim.objects.filter(repo=self.repo, sha256=sha256).delete()
         return is_new
 
     def _claim(self, row: XetFile, sha256: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from catalog.content.ownership import Standing, standing
+from catalog.content.ownership import WRONG_SHA256, Standing, standing
 from catalog.formats.sources import AT_ONCE, FULL, Budget
 from catalog.formats.verdicts import SCANNER_VERSION, judge
 from catalog.history.trees import Entry, find_entries
@@ -90,7 +90,7 @@ def _judge(repo: ModelRepo, entry: Entry, budget: Budget) -> FileScan:
         return _row(repo, entry, verdict=FileScan.Verdict.PENDING)
     if known is Standing.FALSE:
         return _row(
-            repo, entry, verdict=FileScan.Verdict.ERROR, code="wrong_sha256", reason=_WRONG_SHA256
+            repo, entry, verdict=FileScan.Verdict.ERROR, code=WRONG_SHA256, reason=_WRONG_SHA256
         )
     try:
         report = judge(source_of(repo, entry), entry.path, budget=budget)
