@@ -3,6 +3,7 @@
 from enum import Enum
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import Namespace, User
@@ -23,22 +24,23 @@ WRONG_SHA256 = "wrong_sha256"
 """Code of the verdict on a file whose claim was false."""
 
 
-def owned_size(repo: ModelRepo, sha256: str) -> int | None:
+def owned_size(repo: ModelRepo, sha256: str, *, by: User | None = None) -> int | None:
     """Return the size in bytes of an object of ``repo``, or ``None`` when it owns no such one.
 
     The answer never depends on what other repositories own.
+
+    Args:
+        repo: The repository.
+        sha256: The object's digest.
+        by: Who relies on it: what somebody claims for a proposal is good for nobody else.
     """
-    rows = RepoLfsObject.objects.filter(repo=repo, lfs_object_id=sha256)
-    size_bytes = rows.values_list("lfs_object__size_bytes", flat=True).first()
-    if size_bytes is not None:
-        return size_bytes
-    claims = XetClaim.objects.filter(repo=repo, sha256=sha256, is_false=False)
-    return claims.values_list("file__size_bytes", flat=True).first()
+    return owned_sizes(repo, {sha256}, by=by).get(sha256)
 
 
-def owned_sizes(repo: ModelRepo, digests: set[str]) -> dict[str, int]:
+def owned_sizes(repo: ModelRepo, digests: set[str], *, by: User | None = None) -> dict[str, int]:
     """Return ``owned_size`` of those objects that ``repo`` owns, by sha256. Two queries."""
-    claims = XetClaim.objects.filter(repo=repo, sha256__in=digests, is_false=False)
+    good = Q(by_writer=True) if by is None else Q(by_writer=True) | Q(user=by)
+    claims = XetClaim.objects.filter(good, repo=repo, sha256__in=digests, is_false=False)
     rows = RepoLfsObject.objects.filter(repo=repo, lfs_object_id__in=digests)
     return dict(claims.values_list("sha256", "file__size_bytes")) | dict(
         rows.values_list("lfs_object_id", "lfs_object__size_bytes")
@@ -59,10 +61,10 @@ def standing(repo: ModelRepo, sha256: str) -> Standing:
     """Return whether a file that ``repo`` names is what it says."""
     if RepoLfsObject.objects.filter(repo=repo, lfs_object_id=sha256).exists():
         return Standing.VERIFIED
-    claim = XetClaim.objects.filter(repo=repo, sha256=sha256).first()
-    if claim is None:
+    claims = XetClaim.objects.filter(repo=repo, sha256=sha256).values_list("is_false", flat=True)
+    if not claims:
         return Standing.VERIFIED  # an object that was released: its bytes are missing, not wrong
-    return Standing.FALSE if claim.is_false else Standing.CLAIMED
+    return Standing.FALSE if all(claims) else Standing.CLAIMED
 
 
 @transaction.atomic

@@ -15,6 +15,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import Namespace, User
+from accounts.viewer import Viewer
 from catalog.content.ownership import grant, owned_size, owned_sizes
 from catalog.content.proving import ProvenFile, ProvenShard, UnknownXorbError
 from catalog.content.quotas import charged_for, check_room
@@ -194,7 +195,7 @@ class Registration:
         return self._claim(row, file.sha256 or "") or is_new
 
     def _own(self, row: XetFile, sha256: str) -> bool:
-        is_new = owned_size(self.repo, sha256) is None
+        is_new = owned_size(self.repo, sha256, by=self.user) is None
         grant(
             self.repo,
             sha256,
@@ -206,11 +207,17 @@ class Registration:
         return is_new
 
     def _claim(self, row: XetFile, sha256: str) -> bool:
-        XetClaim.objects.filter(repo=self.repo, sha256=sha256, is_false=True).delete()
-        claim, is_new = XetClaim.objects.get_or_create(
+        mine = XetClaim.objects.filter(repo=self.repo, sha256=sha256, user=self.user)
+        mine.filter(is_false=True).delete()
+        claim, is_new = mine.get_or_create(
             repo=self.repo,
             sha256=sha256,
-            defaults={"file": row, "user": self.user, "charged_to": self.charged_to},
+            user=self.user,
+            defaults={
+                "file": row,
+                "charged_to": self.charged_to,
+                "by_writer": Viewer(user=self.user).can_write(self.repo.namespace_id),
+            },
         )
         enqueue(JobName.VERIFY_CLAIM, key=str(claim.pk), claim_id=claim.pk)
         return is_new
@@ -225,7 +232,7 @@ class Registration:
             (file.hash, file.sha256 or self._digests.get(file.hash, "")): file.recipe.size_bytes
             for file in self.shard.files
         }
-        owned = owned_sizes(self.repo, {sha256 for _, sha256 in sizes})
+        owned = owned_sizes(self.repo, {sha256 for _, sha256 in sizes}, by=self.user)
         return sum(
             size_bytes
             for (_, sha256), size_bytes in sizes.items()

@@ -86,12 +86,17 @@ class XetClaim(models.Model):
     file = models.ForeignKey(XetFile, models.PROTECT, related_name="claims")
     user = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
     charged_to = models.ForeignKey(Namespace, models.PROTECT, related_name="+")
+    by_writer = models.BooleanField(default=True)
+    """Its user could write to the repository. Claims of others, for proposals, are good for
+    themselves alone, or they would take the place of what the owners send."""
     is_false = models.BooleanField(default=False)
     """The content has another sha256. Kept so that commits made meanwhile can say why."""
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["repo", "sha256"], name="claim_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["repo", "sha256", "user"], name="claim_once_each")
+        ]
 
     def __str__(self) -> str:
         return f"{self.sha256[:8]} claimed in {self.repo_id}"

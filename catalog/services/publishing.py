@@ -106,7 +106,7 @@ def publish(
     _check_texts(title, message)
     with transaction.atomic():
         target, store = _writable(repo, revision), ObjectStore(repo.pk)
-        prepared = list(_prepare(store, repo, operations))
+        prepared = list(_prepare(viewer, store, repo, operations))
         store.flush()
         written = commits.write_commit(
             repo=repo,
@@ -148,24 +148,24 @@ def _writable(repo: ModelRepo, revision: str) -> Resolved:
 
 
 def _prepare(
-    store: ObjectStore, repo: ModelRepo, operations: Iterable[Operation]
+    viewer: Viewer, store: ObjectStore, repo: ModelRepo, operations: Iterable[Operation]
 ) -> Iterator[commits.Operation]:
     """Write contents as blobs, check what each operation claims, yield what history applies."""
     for count, operation in enumerate(operations, start=1):
         if count > MAX_OPERATIONS:
             raise TooLargeError(f"A commit has at most {MAX_OPERATIONS} operations. Split it.")
         if isinstance(operation, AddFile):
-            _check_small(repo, operation)
+            _check_small(viewer, repo, operation)
             oid = store.add_blob(operation.content)
             yield commits.PutBlob(check_path(operation.path), oid, operation.old_path)
         elif isinstance(operation, AddLfs):
-            pointer = _owned_pointer(repo, operation)
+            pointer = _owned_pointer(viewer, repo, operation)
             yield commits.PutLfs(check_path(operation.path), pointer, operation.old_path)
         else:
             yield operation
 
 
-def _check_small(repo: ModelRepo, operation: AddFile) -> None:
+def _check_small(viewer: Viewer, repo: ModelRepo, operation: AddFile) -> None:
     most = settings.ENV.max_regular_file_bytes
     if len(operation.content) > most:
         raise TooLargeError(
@@ -174,12 +174,12 @@ def _check_small(repo: ModelRepo, operation: AddFile) -> None:
             max_bytes=most,
         )
     pointer = parse_pointer(operation.content)
-    if pointer is not None and owned_size(repo, pointer.sha256) is None:
+    if pointer is not None and owned_size(repo, pointer.sha256, by=viewer.user) is None:
         raise _not_owned(operation.path, pointer.sha256)
 
 
-def _owned_pointer(repo: ModelRepo, operation: AddLfs) -> LfsPointer:
-    size_bytes = owned_size(repo, operation.sha256)
+def _owned_pointer(viewer: Viewer, repo: ModelRepo, operation: AddLfs) -> LfsPointer:
+    size_bytes = owned_size(repo, operation.sha256, by=viewer.user)
     if size_bytes is None:
         raise _not_owned(operation.path, operation.sha256)
     if operation.size_bytes not in {None, size_bytes}:

@@ -87,7 +87,7 @@ def _by_xet(
     for item in body["objects"]:
         oid, size_bytes = _checked(item)
         plan: dict[str, Any] = {"oid": oid, "size": size_bytes, "authenticated": True}
-        if owned_size(repo, oid) is None:
+        if owned_size(repo, oid, by=viewer.user) is None:
             plan["actions"] = {"upload": upload}
         plans.append(plan)
     return JsonResponse({"transfer": "xet", "objects": plans}, content_type=CONTENT_TYPE)
@@ -104,7 +104,7 @@ def _object(
     oid, size_bytes = _checked(item)
     answer: dict[str, Any] = {"oid": oid, "size": size_bytes}
     try:
-        owned = owned_size(repo, oid)
+        owned = owned_size(repo, oid, by=viewer.user)
         if operation == "download":
             return answer | {"actions": _download(request, repo, oid, owned)}
         answer["authenticated"] = True
