@@ -1,6 +1,7 @@
 """A Xet client by hand: it says exactly what a test wants, right or wrong."""
 
 import hashlib
+import io
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,11 +9,13 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
+import lz4.frame
 from django.conf import settings
 from django.test import Client
 
 from accounts.models import Namespace, User
 from catalog.content.quotas import usage_of
+from catalog.content.stores import storage
 from catalog.content.xet.hashes import file_hash, merkle_root, to_hex
 from catalog.content.xet.xorbs import HEADER_BYTES, read_header, unpack
 from catalog.models import (
@@ -31,7 +34,9 @@ from tests.catalog.content.xet.making import (
     entries,
     file_block,
     noise,
+    record,
     shard,
+    table_of,
     xorb,
     xorb_block,
 )
@@ -247,3 +252,17 @@ def leave_room(owner: User, room_bytes: int) -> None:
     namespace = Namespace.objects.get(user=owner)
     namespace.storage_quota_bytes = usage_of(namespace).used_bytes + room_bytes
     namespace.save()
+
+
+def repack(content: Made) -> None:
+    """Do as another process does that stores the same xorb packed in another way."""
+    framed = [(lz4.frame.compress(chunk), len(chunk)) for chunk in content.chunks]
+    data = b"".join(record(frame, scheme=1, raw=size) for frame, size in framed)
+    digest, size_bytes = storage().put_unnamed(io.BytesIO(data))
+    row = Xorb.objects.get(hash=content.raw_name)
+    column = next(name for name in ("blob", "sha256") if hasattr(row, name))
+    storage().delete(getattr(row, column))
+    table = table_of(data).to_bytes()
+    Xorb.objects.filter(pk=row.pk).update(
+        **{column: digest, "stored_bytes": size_bytes, "table": table}
+    )
