@@ -19,32 +19,32 @@ class LostBytesError(TransientError):
     code = "bytes_lost"
 
 
-def keep(sha256: str) -> None:
+def keep(digest: str) -> None:
     """Make sure bytes stay that were just stored. Call it in the transaction that writes the row.
 
     Raises:
         LostBytesError: they are gone already; nothing may be written.
     """
-    _lock(sha256)
-    if not storage().exists(Digest(sha256)):
+    _lock(digest)
+    if not storage().exists(Digest(digest)):
         raise LostBytesError("The store lost this while it was sent. Send it again.")
 
 
-def discard(sha256: str) -> bool:
+def discard(digest: str) -> bool:
     """Delete stored bytes unless a row needs them. Call it after the row's deletion committed."""
     with transaction.atomic():
-        _lock(sha256)
+        _lock(digest)
         is_needed = (
-            LfsObject.objects.filter(sha256=sha256, is_whole=True).exists()
-            or Xorb.objects.filter(sha256=sha256).exists()
+            LfsObject.objects.filter(sha256=digest, is_whole=True).exists()
+            or Xorb.objects.filter(blob=digest).exists()
         )
         if not is_needed:
-            storage().delete(Digest(sha256))
+            storage().delete(Digest(digest))
     return not is_needed
 
 
-def _lock(sha256: str) -> None:
+def _lock(digest: str) -> None:
     """Wait until nobody else in a transaction decides about this digest."""
-    number = int.from_bytes(bytes.fromhex(sha256[:16]), "big", signed=True)
+    number = int.from_bytes(bytes.fromhex(digest.rpartition("-")[2][:16]), "big", signed=True)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [number])

@@ -8,6 +8,7 @@ from typing import BinaryIO
 from catalog.content.recipes import Recipe, chunk_span
 from catalog.content.stores import storage
 from catalog.content.tables import KnownXorb, forget, known_xorbs
+from catalog.content.unpacked import open_raw
 from catalog.content.xet.errors import XetFormatError
 from catalog.content.xet.shards import Term
 from catalog.content.xet.xorbs import HEADER_BYTES, read_header, unpack
@@ -61,10 +62,7 @@ class Content:
         """
         length = self.size_bytes - offset if length is None else length
         if self.is_whole:
-            with storage().open(Digest(self.sha256), offset=offset) as source:
-                while length > 0 and (block := source.read(min(length, _BLOCK_BYTES))):
-                    length -= len(block)
-                    yield block
+            yield from read_blocks(storage().open(Digest(self.sha256), offset=offset), length)
         elif self.recipe is not None:
             yield from cooked(self.recipe, offset, length)
 
@@ -75,6 +73,14 @@ def recipe_of(found: LfsObject) -> Recipe:
     if file is None:
         raise ValueError(f"{found} has no recipe")
     return Recipe.from_bytes(bytes(file.terms))
+
+
+def read_blocks(source: BinaryIO, length: int) -> Iterator[bytes]:
+    """Yield the next ``length`` bytes, at most 1 MiB a time, and close the file."""
+    with source:
+        while length > 0 and (block := source.read(min(length, _BLOCK_BYTES))):
+            length -= len(block)
+            yield block
 
 
 def content_of(repo: ModelRepo, sha256: str) -> Content:
@@ -120,21 +126,36 @@ def _of_file(sha256: str, file: XetFile, *, is_whole: bool) -> Content:
     return Content(sha256, file.size_bytes, is_whole, recipe, bytes(file.hash))
 
 
-def cooked(recipe: Recipe, offset: int, length: int) -> Iterator[bytes]:
+def cooked(recipe: Recipe, offset: int, length: int, *, use_raw: bool = False) -> Iterator[bytes]:
     """Yield ``length`` bytes of a file from ``offset`` on, chunk by chunk.
 
     Only the records of chunks that are wanted are read, those of one term in one go, and no more
     than one is in memory.
+
+    Args:
+        recipe: The file.
+        offset: Where to begin.
+        length: How many bytes.
+        use_raw: Take what ``unpacked`` keeps, where it does. Only for a caller that checks the
+            digest of the whole.
     """
     for term, first, last in recipe.covering(offset, length):
-        yield from _term_bytes(_known(term.xorb), term, first, last)
+        known = _known(term.xorb)
+        raw = _raw_bytes(known, term, first, last) if use_raw else None
+        yield from _term_bytes(known, term, first, last) if raw is None else raw
+
+
+def _raw_bytes(known: KnownXorb, term: Term, first: int, last: int) -> Iterator[bytes] | None:
+    start = known.table.raw_start(term.start) + first
+    file = open_raw(term.xorb, start, known.table.raw_ends[-1])
+    return None if file is None else read_blocks(file, last - first)
 
 
 def _known(name: bytes) -> KnownXorb:
     """Return a xorb whose bytes are there, looking twice: they may have been sent anew."""
     for _ in range(2):
         known = known_xorbs([name]).get(name)
-        if known is not None and storage().exists(Digest(known.sha256)):
+        if known is not None and storage().exists(known.blob):
             return known
         forget(name)
     raise DamagedContentError("A part of this file is missing in the store.")
@@ -144,7 +165,7 @@ def _term_bytes(known: KnownXorb, term: Term, first: int, last: int) -> Iterator
     span = chunk_span(term, known.table, first, last)
     begin, _ = known.table.stored_span(span.start, span.end)
     skip, left = span.skip_bytes, last - first
-    with storage().open(Digest(known.sha256), offset=begin) as source:
+    with storage().open(known.blob, offset=begin) as source:
         for place in range(span.start, span.end):
             end = known.table.chunks[place].end
             raw = _chunk(source, end - begin)
@@ -173,6 +194,7 @@ __all__ = [
     "content_of",
     "cooked",
     "of_object",
+    "read_blocks",
     "recipe_of",
     "xet_hashes",
 ]

@@ -22,6 +22,7 @@ from catalog.content.quotas import charged_for, check_room
 from catalog.content.reading import cooked
 from catalog.content.recipes import Recipe, merged
 from catalog.content.tables import forget
+from catalog.content.unpacked import forget_raw
 from catalog.content.xet.errors import XetFormatError, XetProofError
 from catalog.content.xet.hashes import to_hex
 from catalog.models import (
@@ -78,18 +79,29 @@ class Registration:
         """
         due = self._due()
         total = sum(file.recipe.size_bytes for file in due)
-        done = told = 0
+        done = 0
         for file in due:
-            digest = hashlib.sha256()
-            for piece in cooked(file.recipe, 0, file.recipe.size_bytes):
-                digest.update(piece)
-                done += len(piece)
-                if done - told >= _TOLD_EVERY_BYTES:
-                    told = done
+            for read in self._hash(file, use_raw=True):
+                yield done + read, total
+            if file.sha256 not in {None, self._digests[file.hash]}:
+                for _ in self._hash(file, use_raw=False):  # before anybody is called a liar
                     yield done, total
-            self._digests[file.hash] = digest.hexdigest()
             self._check(file)
+            done += file.recipe.size_bytes
         yield done, total
+        for name in {name for file in due for name in file.recipe.xorbs}:
+            forget_raw(name)
+
+    def _hash(self, file: ProvenFile, *, use_raw: bool) -> Iterator[int]:
+        """Work out the sha256 of a file; yield now and then how many bytes were read."""
+        digest, done, told = hashlib.sha256(), 0, 0
+        for piece in cooked(file.recipe, 0, file.recipe.size_bytes, use_raw=use_raw):
+            digest.update(piece)
+            done += len(piece)
+            if done - told >= _TOLD_EVERY_BYTES:
+                told = done
+                yield done
+        self._digests[file.hash] = digest.hexdigest()
 
     def _due(self) -> list[ProvenFile]:
         """Return the files to read now: those not seen before, while they are small together."""

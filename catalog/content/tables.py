@@ -10,6 +10,7 @@ from django.db.models.functions import Length
 
 from catalog.content.xet.xorbs import ROW_BYTES, XorbTable
 from catalog.models import Xorb
+from store.storage import Digest
 
 _KEPT = 64
 """Tables a process keeps; one of a full xorb has up to 0.4 MB."""
@@ -20,8 +21,8 @@ class KnownXorb:
     """A xorb the store has."""
 
     id: int
-    sha256: str
-    """The digest of its stored bytes."""
+    blob: Digest
+    """Its stored bytes."""
     table: XorbTable
 
 
@@ -40,8 +41,8 @@ def known_xorbs(names: Iterable[bytes]) -> dict[bytes, KnownXorb]:
         for name in found:
             _kept.move_to_end(name)
     rows = Xorb.objects.filter(hash__in=wanted - found.keys())
-    for pk, raw, sha256, table in rows.values_list("id", "hash", "sha256", "table"):
-        found[bytes(raw)] = KnownXorb(pk, sha256, XorbTable.from_bytes(bytes(table)))
+    for pk, raw, blob, table in rows.values_list("id", "hash", "blob", "table"):
+        found[bytes(raw)] = KnownXorb(pk, Digest(blob), XorbTable.from_bytes(bytes(table)))
         _keep(bytes(raw), found[bytes(raw)])
     return found
 

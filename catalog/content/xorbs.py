@@ -10,6 +10,7 @@ from catalog.content.blobs import discard, keep
 from catalog.content.quotas import check_room
 from catalog.content.stores import storage
 from catalog.content.tables import forget
+from catalog.content.unpacked import raw_copy
 from catalog.content.xet.hashes import from_hex
 from catalog.content.xet.xorbs import MAX_BODY_BYTES, XorbReader, XorbTable
 from catalog.models import Xorb
@@ -46,8 +47,8 @@ def is_here(name: str) -> bool:
     Raises:
         XetFormatError: the name is no hash.
     """
-    row = Xorb.objects.filter(hash=from_hex(name)).values("pk", "sha256").first()
-    if row is None or not storage().exists(Digest(row["sha256"])):  # lost: let it come again
+    row = Xorb.objects.filter(hash=from_hex(name)).values("pk", "blob").first()
+    if row is None or not storage().exists(Digest(row["blob"])):  # lost: let it come again
         return False
     changed = Xorb.objects.filter(pk=row["pk"]).update(touched_at=timezone.now(), condemned_at=None)
     return bool(changed)
@@ -83,9 +84,12 @@ def receive_xorb(name: str, body: Readable, *, charged_to: Namespace) -> bool:
             pass
         return False
     check_room_for(0, charged_to=charged_to)
-    reader = XorbReader(body, from_hex(name))
-    digest, size_bytes = storage().put_unnamed(reader)
-    return _note(reader, digest, size_bytes, charged_to)
+    with raw_copy(name) as copy:
+        reader = XorbReader(body, from_hex(name), copy.write)
+        digest, size_bytes = storage().put_unnamed(reader)
+        is_new = _note(reader, digest, size_bytes, charged_to)
+        copy.keep()
+    return is_new
 
 
 def take_xorb(name: str, drop: str, *, charged_to: Namespace) -> bool:
@@ -127,7 +131,7 @@ def _write(table: XorbTable, digest: Digest, size_bytes: int, charged_to: Namesp
     _, is_new = Xorb.objects.get_or_create(
         hash=table.hash,
         defaults={
-            "sha256": digest,
+            "blob": digest,
             "raw_bytes": table.raw_ends[-1],
             "stored_bytes": size_bytes,
             "table": table.to_bytes(),
@@ -146,9 +150,9 @@ def _heal(table: XorbTable, digest: Digest) -> None:
     """
     row = Xorb.objects.select_for_update().get(hash=table.hash)
     row.touched_at, row.condemned_at = timezone.now(), None
-    if not storage().exists(Digest(row.sha256)):
-        row.sha256, row.stored_bytes, row.table = digest, table.stored_bytes, table.to_bytes()
+    if not storage().exists(Digest(row.blob)):
+        row.blob, row.stored_bytes, row.table = digest, table.stored_bytes, table.to_bytes()
         forget(table.hash)
     row.save()
-    if row.sha256 != digest:
+    if row.blob != digest:
         transaction.on_commit(partial(discard, digest))

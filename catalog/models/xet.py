@@ -14,8 +14,8 @@ class Xorb(models.Model):
     """A bundle of chunks whose bytes were verified against its name and are durable."""
 
     hash = models.BinaryField(max_length=_HASH_BYTES, unique=True)
-    sha256 = models.CharField(max_length=64)
-    """The digest its stored bytes have in the storage."""
+    blob = models.CharField(max_length=80)
+    """The digest its stored bytes have in the storage: one content can be packed in many ways."""
     raw_bytes = models.IntegerField()
     """Size of all its chunks, unpacked."""
     stored_bytes = models.IntegerField()
@@ -35,7 +35,7 @@ class Xorb(models.Model):
         indexes = [
             models.Index(fields=["charged_to"], condition=Q(is_used=False), name="xorb_unused"),
             models.Index(fields=["touched_at"], name="xorb_by_touch"),
-            models.Index(fields=["sha256"], name="xorb_by_sha256"),
+            models.Index(fields=["blob"], name="xorb_by_blob"),
         ]
 
     def __str__(self) -> str:

@@ -28,7 +28,6 @@ from catalog.content.xet.hashes import from_hex, to_hex
 from licensing.delivery.ranges import BytesPlan
 from licensing.delivery.respond import SentFile, with_headers
 from store.core.errors import ForbiddenError
-from store.storage import Digest
 
 MAX_RANGES = 256
 """Ranges one request may ask for; a whole xorb in alternate chunks would be thousands."""
@@ -55,7 +54,7 @@ def xorb_link(base: str, known: KnownXorb, fetch: PlannedFetch) -> str:
     life_s = settings.ENV.xet_link_s
     if settings.ENV.delivery == "redirect":
         link = storage().download_url(
-            Digest(known.sha256),
+            known.blob,
             filename="xorb",
             content_type=_OCTETS,
             expires_s=life_s,
@@ -118,13 +117,13 @@ def _known(name: str) -> KnownXorb:
     except XetFormatError as exc:
         raise BadXorbLinkError("This is no hash of a xorb.") from exc
     known = known_xorbs([raw]).get(raw)
-    if known is None or not storage().exists(Digest(known.sha256)):
+    if known is None or not storage().exists(known.blob):
         raise BadXorbLinkError("This xorb has moved. Ask for the reconstruction again.")
     return known
 
 
 def _one(known: KnownXorb, start: int, end: int, size_bytes: int) -> HttpResponseBase:
-    digest = Digest(known.sha256)
+    digest = known.blob
     path = storage().local_path(digest)
     if path is not None and settings.ENV.delivery == "x-accel":
         answer = HttpResponse()  # nginx reads the range again and makes 206 of it
@@ -150,10 +149,11 @@ def _several(
     tail = f"\r\n--{boundary}--\r\n".encode()
 
     def parts() -> Iterator[bytes]:
-        with storage().open(Digest(known.sha256)) as source:
+        with storage().open(known.blob) as source:
             for head, (start, end) in zip(heads, spans, strict=True):
                 yield head
-                yield from _blocks(source, start, end)
+                source.seek(start)
+                yield from _blocks(source, end - start + 1)
         yield tail
 
     answer = StreamingHttpResponse(parts(), status=206)
@@ -163,9 +163,7 @@ def _several(
     return _described(answer, f"multipart/byteranges; boundary={boundary}")
 
 
-def _blocks(source: BinaryIO, start: int, end: int) -> Iterator[bytes]:
-    source.seek(start)
-    left = end - start + 1
+def _blocks(source: BinaryIO, left: int) -> Iterator[bytes]:
     while left > 0 and (block := source.read(min(left, _BLOCK_BYTES))):
         left -= len(block)
         yield block

@@ -1,4 +1,4 @@
-"""The contract of every storage: immutable bytes, named by their own sha256.
+"""The contract of every storage: immutable bytes, named by their own hash.
 
 Three rules hold for each implementation, and one test suite checks them on all:
 
@@ -22,7 +22,8 @@ from typing import BinaryIO, Literal, NewType, Protocol
 from store.storage.errors import InvalidDigestError, PartListError, PartNumberError
 
 Digest = NewType("Digest", str)
-"""Lower-case hexadecimal sha256 of the content, 64 characters."""
+"""Hash of the content, 64 lower-case hexadecimal characters: a sha256 as it is, or a BLAKE3 behind
+``blake3-``. Content that nobody asks for by its sha256 has the latter, at a third of the cost."""
 
 MIB = 1024**2
 CHUNK_BYTES = MIB
@@ -32,11 +33,15 @@ MAX_PARTS = 10_000
 MAX_PART_BYTES = 5 * 1024**3
 """Size of one part, in bytes; the limit of S3."""
 
-_DIGEST = re.compile(r"[0-9a-f]{64}")
+SHA256, BLAKE3 = "sha256", "blake3"
+FAMILIES = (BLAKE3, SHA256)
+"""The kinds of digests, each in a folder of its name."""
+
+_DIGEST = re.compile(r"(?:blake3-)?[0-9a-f]{64}")
 
 
 def is_digest(text: str) -> bool:
-    """Tell whether ``text`` is 64 lower-case hexadecimal characters."""
+    """Tell whether ``text`` is a sha256 or, behind ``blake3-``, a BLAKE3."""
     return _DIGEST.fullmatch(text) is not None
 
 
@@ -44,7 +49,7 @@ def checked_digest(text: str) -> Digest:
     """Return ``text`` as a digest. Every path and key is built from what this lets through.
 
     Raises:
-        InvalidDigestError: it is anything but 64 lower-case hexadecimal characters.
+        InvalidDigestError: it is none.
     """
     if not is_digest(text):
         raise InvalidDigestError(
@@ -55,15 +60,21 @@ def checked_digest(text: str) -> Digest:
 
 
 def blob_path(digest: Digest) -> str:
-    """Return where the bytes lie below the root of a storage: ``sha256/ab/cd/abcd…``.
+    """Return where the bytes lie below the root of a storage: ``sha256/ab/cd/abcd…``, ``blake3/…``.
 
     The same on disk and in a bucket, so one can be copied onto the other as it is.
 
     Raises:
         InvalidDigestError: see ``checked_digest``.
     """
-    name = checked_digest(digest)
-    return f"sha256/{name[:2]}/{name[2:4]}/{name}"
+    family, _, name = checked_digest(digest).rpartition("-")
+    return f"{family or SHA256}/{name[:2]}/{name[2:4]}/{name}"
+
+
+def digest_of(family: str, name: str) -> Digest | None:
+    """Return the digest that a file or key ``name`` of a family stands for, if it is one."""
+    text = name if family == SHA256 else f"{family}-{name}"
+    return Digest(text) if is_digest(text) else None
 
 
 class ByteSource(Protocol):
@@ -200,7 +211,7 @@ class BlobStore(Protocol):
         """
 
     def put_unnamed(self, source: ByteSource) -> tuple[Digest, int]:
-        """Store the whole of ``source`` under the digest it turns out to have.
+        """Store the whole of ``source`` under the BLAKE3 digest it turns out to have.
 
         For content that goes by another name, which ``source`` itself checks: it raises at its
         end instead of ending, and nothing is kept then.
@@ -273,7 +284,7 @@ class BlobStore(Protocol):
         """Remove the bytes; nothing happens if they are not there. Open readers go on."""
 
     def blobs(self) -> Iterator[StoredBlob]:
-        """Yield everything stored, in ascending order of digests (for gc and fsck)."""
+        """Yield everything stored, family by family in ascending order (for gc and fsck)."""
 
     def start(self, digest: Digest, size_bytes: int, *, part_size_bytes: int) -> UploadPlan:
         """Begin an upload. Keep what it returns: its part size can be above the wanted one.
@@ -364,6 +375,7 @@ class BlobStore(Protocol):
 
 __all__ = [
     "CHUNK_BYTES",
+    "FAMILIES",
     "MAX_PARTS",
     "MAX_PART_BYTES",
     "MIB",
@@ -375,6 +387,7 @@ __all__ = [
     "blob_path",
     "check_parts",
     "checked_digest",
+    "digest_of",
     "is_digest",
     "part_size_for",
 ]

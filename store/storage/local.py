@@ -1,7 +1,8 @@
 """Blobs as files of the local disk (or of a network file system with POSIX manners).
 
 ```
-sha256/ab/cd/<digest>   the blobs, mode 0644; the only place a web server needs to see
+sha256/ab/cd/<digest>   the blobs, mode 0644; the only places a web server needs to see
+blake3/ab/cd/<digest>   those that go by another hash
 tmp/                    being written, mode 0700
 uploads/<id>/           parts of open uploads, mode 0700
 ```
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from store.storage.base import (
+    FAMILIES,
     ByteSource,
     Digest,
     StoredBlob,
@@ -22,7 +24,7 @@ from store.storage.base import (
     blob_path,
     check_parts,
     checked_digest,
-    is_digest,
+    digest_of,
 )
 from store.storage.durable import (
     PRIVATE_FOLDER_MODE,
@@ -54,13 +56,13 @@ class LocalBlobStore:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._blobs = root / "sha256"
         self._temporary = root / "tmp"
         self._uploads = PartFolders(root / "uploads")
         with disk_errors():
             root.parent.mkdir(parents=True, exist_ok=True)
             make_folder(root)
-            make_folder(self._blobs)
+            for family in FAMILIES:
+                make_folder(root / family)
             make_folder(self._temporary, PRIVATE_FOLDER_MODE)
             make_folder(root / "uploads", PRIVATE_FOLDER_MODE)
 
@@ -98,7 +100,7 @@ class LocalBlobStore:
                 os.utime(final)
         # Always all of them: another writer may have made a folder, or the name itself, an
         # instant ago and not have synced it yet. Costs nothing when there is nothing to do.
-        for folder in (final.parent, final.parent.parent, self._blobs):
+        for folder in list(final.parents)[:3]:
             sync_folder(folder)
 
     def _path(self, digest: Digest) -> Path:
@@ -166,11 +168,14 @@ class LocalBlobStore:
 
     def blobs(self) -> Iterator[StoredBlob]:
         """See ``BlobStore.blobs``. Files with other names than blobs have are passed over."""
-        for first in _sorted_names(self._blobs):
-            for second in _sorted_names(self._blobs / first):
-                for name in _sorted_names(self._blobs / first / second):
-                    if is_digest(name) and name.startswith(first + second):
-                        yield from self._stored(Digest(name))
+        for family in FAMILIES:
+            folder = self._root / family
+            for first in _sorted_names(folder):
+                for second in _sorted_names(folder / first):
+                    for name in _sorted_names(folder / first / second):
+                        digest = digest_of(family, name)
+                        if digest is not None and name.startswith(first + second):
+                            yield from self._stored(digest)
 
     def _stored(self, digest: Digest) -> Iterator[StoredBlob]:
         try:

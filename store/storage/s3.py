@@ -2,6 +2,7 @@
 
 ```
 sha256/ab/cd/<digest>         the blobs
+blake3/ab/cd/<digest>         those that go by another hash
 staging/<id>/sent             what a client sent by signed links, not verified yet
 staging/<id>/frozen-<random>  the same where no link reaches it, while it is hashed
 staging/<id>/done-<digest>    this upload was completed
@@ -31,6 +32,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from store.storage.base import (
+    FAMILIES,
     MIB,
     ByteSource,
     Digest,
@@ -39,7 +41,7 @@ from store.storage.base import (
     blob_path,
     check_parts,
     checked_digest,
-    is_digest,
+    digest_of,
     part_size_for,
 )
 from store.storage.bucket import Bucket
@@ -89,7 +91,9 @@ class S3BlobStore:
                 with disk_errors():
                     spool.write(piece)
             spool.seek(0)
-            self.put(spool, reader.digest, reader.received_bytes)
+            size_bytes = reader.received_bytes
+            body = VerifyingReader(spool, size_bytes, None)
+            self._bucket.upload(blob_path(reader.digest), body, size_bytes)
         return reader.digest, reader.received_bytes
 
     def exists(self, digest: Digest) -> bool:
@@ -155,10 +159,11 @@ class S3BlobStore:
 
     def blobs(self) -> Iterator[StoredBlob]:
         """See ``BlobStore.blobs``. Keys that blobs do not have are passed over."""
-        for item in self._bucket.keys("sha256/"):
-            name = item.key.rpartition("/")[2]
-            if is_digest(name) and blob_path(Digest(name)) == item.key:
-                yield StoredBlob(Digest(name), item.size_bytes, item.modified_s)
+        for family in FAMILIES:
+            for item in self._bucket.keys(f"{family}/"):
+                digest = digest_of(family, item.key.rpartition("/")[2])
+                if digest is not None and blob_path(digest) == item.key:
+                    yield StoredBlob(digest, item.size_bytes, item.modified_s)
 
     def start(self, digest: Digest, size_bytes: int, *, part_size_bytes: int) -> UploadPlan:
         """See ``BlobStore.start``. In one piece: no round trip to S3."""
@@ -298,7 +303,7 @@ class S3BlobStore:
         """See ``BlobStore.sweep``."""
         before_s = time.time() - older_than_s
         swept = 0
-        for prefix in ("staging/", "sha256/"):
+        for prefix in ("staging/", *(f"{family}/" for family in FAMILIES)):
             for key, upload_id, started_s in self._bucket.open_uploads(prefix):
                 if started_s < before_s:
                     swept += self._end_idle(key, upload_id, before_s)

@@ -2,6 +2,8 @@
 
 import hashlib
 
+from blake3 import blake3
+
 from store.storage.base import CHUNK_BYTES, ByteSource, Digest
 from store.storage.errors import DigestMismatchError, SizeMismatchError
 
@@ -94,7 +96,7 @@ class HashingReader:
 
     def __init__(self, source: ByteSource) -> None:
         self._source = source
-        self._hash = hashlib.sha256()
+        self._hash = blake3()
         self.received_bytes = 0
 
     def read_some(self) -> bytes:
@@ -106,5 +108,5 @@ class HashingReader:
 
     @property
     def digest(self) -> Digest:
-        """The sha256 of what passed so far."""
-        return Digest(self._hash.hexdigest())
+        """The BLAKE3 of what passed so far."""
+        return Digest(f"blake3-{self._hash.hexdigest()}")

@@ -8,7 +8,7 @@ with ``XETBLOB`` where a header would be; nobody reads it, so it is not kept.
 import struct
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -133,11 +133,18 @@ class XorbReader:
     Args:
         source: The body; at most ``MAX_BODY_BYTES`` are taken.
         expected: The hash the xorb goes by; ``None``: whatever it is.
+        on_raw: Hears the raw bytes of each chunk as it is verified.
     """
 
-    def __init__(self, source: ByteSource, expected: bytes | None) -> None:
+    def __init__(
+        self,
+        source: ByteSource,
+        expected: bytes | None,
+        on_raw: Callable[[bytes], object] | None = None,
+    ) -> None:
         self._source = source
         self._expected = expected
+        self._on_raw = on_raw
         self._buffer = bytearray()
         self._taken = 0
         self._stored = 0
@@ -151,12 +158,16 @@ class XorbReader:
         return XorbTable(self._chunks)
 
     def read(self, size: int, /) -> bytes:
-        """Return the next record, as a ``ByteSource``: ``size`` is at least ``MAX_RECORD_BYTES``.
+        """Return the next records, as a ``ByteSource``: ``size`` is at least ``MAX_RECORD_BYTES``.
 
         Raises:
             XetFormatError, XetProofError: see ``read_some``.
         """
-        return self.read_some()
+        records, left = [], size
+        while left >= MAX_RECORD_BYTES and (record := self.read_some()):
+            records.append(record)
+            left -= len(record)
+        return b"".join(records)
 
     def read_some(self) -> bytes:
         """Return the next record as it is to be stored; empty at the end.
@@ -185,6 +196,8 @@ class XorbReader:
                 f"A xorb holds at most {MAX_CHUNKS} chunks and {MAX_RAW_BYTES} raw bytes."
             )
         self._chunks.append(XorbChunk(chunk_hash(raw), self._stored, len(raw)))
+        if self._on_raw is not None:
+            self._on_raw(raw)
 
     def _end(self) -> None:
         self._buffer.clear()
@@ -270,13 +283,20 @@ def group(raw: bytes) -> bytes:
 
 def ungroup(grouped: bytes) -> bytes:
     """Undo ``group``, at about 2 GB a second."""
-    raw = bytearray(len(grouped))
+    import numpy as np
+
+    whole, rest = divmod(len(grouped), 4)
+    data = np.frombuffer(grouped, np.uint8)
+    raw = np.empty((whole, 4), np.uint8)
+    tail = bytearray()
     start = 0
     for place in range(4):
-        end = start + len(range(place, len(grouped), 4))
-        raw[place::4] = grouped[start:end]
-        start = end
-    return bytes(raw)
+        raw[:, place] = data[start : start + whole]
+        start += whole
+        if place < rest:
+            tail.append(grouped[start])
+            start += 1
+    return raw.tobytes() + tail if rest else raw.tobytes()
 
 
 def pack(raw: bytes) -> bytes:

@@ -1,0 +1,273 @@
+"""Chunk-deduplicated transfer: what is sent, what is stored, and what it costs.
+
+A file is 200 MB of float32 tensors of random normal numbers, as safetensors. Clients are
+``huggingface_hub`` with ``hf_xet`` in a process of their own, each with an empty cache ("fresh").
+Bytes are counted by a relay between client and server, headers included; times are taken without
+it. CPU is that of the store's web processes.
+"""
+
+import hashlib
+import os
+import secrets
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import requests
+
+from bench._counting import counting
+from bench._live import PERSON, Live, live, peak_rss_mb, token
+from bench.delivery import cpu_s
+
+TENSORS = 40
+SHAPE = (1250, 1000)
+VARIANTS = 4
+ROUNDS = 5
+GB = 1e9
+
+Rows = list[tuple[str, str]]
+
+_CLIENT = """
+import sys, time
+from huggingface_hub import HfApi, hf_hub_download
+what, url, token, repo, path = sys.argv[1:]
+import hf_xet  # loaded before the clock starts
+start = time.monotonic()
+if what == "up":
+    HfApi(endpoint=url, token=token).upload_file(
+        path_or_fileobj=path, path_in_repo="model.safetensors", repo_id=repo)
+else:
+    hf_hub_download(repo, "model.safetensors", endpoint=url, token=token, local_dir=path)
+print("seconds", time.monotonic() - start)
+"""
+
+
+def run() -> Rows:
+    """Measure everything on one running store."""
+    folder = Path(tempfile.mkdtemp(prefix="bench-xet-"))
+    try:
+        with live() as store:
+            return _all(store, folder)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _all(store: Live, folder: Path) -> Rows:
+    secret = token(store)
+    names = iter(f"{PERSON}/xet-{secrets.token_hex(4)}-{n}" for n in range(1000))
+    base = _tensors(folder / "base.safetensors", seed=int.from_bytes(secrets.token_bytes(4)))
+    size_gb = base.stat().st_size / GB
+    stored_before = _stored_bytes(store)
+    rows: Rows = []
+
+    cpu = _web_cpu_s(store)
+    first = next(names)
+    up_s = _client(store.url, secret, "up", _repo(store, secret, first), base)
+    rows.append(("first upload of 200 MB by Xet", f"{up_s:.2f} s"))
+    spent = (_web_cpu_s(store) - cpu) / size_gb
+    rows.append(("server CPU of it (≤ 3.5 s/GB)", f"{spent:.2f} s/GB of verified new content"))
+
+    for number in range(VARIANTS):
+        changed = _changed(base, folder / f"v{number}.safetensors", number)
+        sent, _ = _counted(store, secret, "up", _repo(store, secret, next(names)), changed)
+        share = sent / changed.stat().st_size
+        kind = "in a row" if number == 0 else "scattered"
+        rows.append(
+            (f"10 % of the tensors changed ({kind}), fresh client: sent (≤ 10 %)", f"{share:.1%}")
+        )
+    sent, _ = _counted(store, secret, "up", _repo(store, secret, next(names)), base)
+    rows.append(("the identical file, fresh client: sent (≤ 10 kB)", f"{sent / 1000:.1f} kB"))
+    logical = (1 + VARIANTS) * base.stat().st_size
+    share = (_stored_bytes(store) - stored_before) / logical
+    rows.append((f"{1 + VARIANTS} variants stored in (≤ 50 % of their size)", f"{share:.1%}"))
+    rows += _downloads(store, secret, first, base, folder)
+    rows += _plain(store, secret, base, folder)
+    rows += _memory(store, secret, first, base)
+    return rows
+
+
+def _downloads(store: Live, secret: str, repo: str, base: Path, folder: Path) -> Rows:
+    """Alternate between both ways, so that a busy moment hits both."""
+    by_xet, plain = [], []
+    for number in range(ROUNDS):
+        target = folder / f"down{number}"
+        by_xet.append(_client(store.url, secret, "down", repo, target / "x"))
+        plain.append(_client(store.url, secret, "down", repo, target / "p", HF_HUB_DISABLE_XET="1"))
+        for way in "xp":
+            _same(base, target / way / "model.safetensors")
+        shutil.rmtree(target)
+    x, p = statistics.median(by_xet), statistics.median(plain)
+    ratio = max(x, p) / min(x, p)
+    return [
+        ("download by Xet, by plain HTTP (median of 5)", f"{x:.2f} s, {p:.2f} s"),
+        ("… one against the other (≤ 1.3 times)", f"{ratio:.2f} times"),
+    ]
+
+
+def _plain(store: Live, secret: str, base: Path, folder: Path) -> Rows:
+    """The same file by ``curl`` out of its chunks, as one PUT, and by ``cp``."""
+    repo = _repo(store, secret, f"{PERSON}/put-{secrets.token_hex(4)}")
+    batch = {
+        "operation": "upload",
+        "transfers": ["basic"],
+        "objects": [{"oid": _sha256(base), "size": base.stat().st_size}],
+    }
+    answer = requests.post(
+        f"{store.url}/{repo}.git/info/lfs/objects/batch",
+        json=batch,
+        headers={"Authorization": f"Bearer {secret}"},
+        timeout=60,
+    )
+    href = answer.json()["objects"][0]["actions"]["upload"]["href"]
+    cpu = _web_cpu_s(store)
+    put_s = _timed(lambda: subprocess.run(["curl", "-sfT", base, href], check=True))
+    put_cpu = (_web_cpu_s(store) - cpu) / (base.stat().st_size / GB)
+    copy_s = _timed(lambda: shutil.copyfile(base, folder / "copy"))
+    _same(base, folder / "copy")
+    return [
+        ("plain PUT of the same file (LFS), its server CPU", f"{put_s:.2f} s, {put_cpu:.2f} s/GB"),
+        ("cp of the same file", f"{copy_s:.2f} s"),
+    ]
+
+
+def _memory(store: Live, secret: str, repo: str, base: Path) -> Rows:
+    """16 uploads of 64 MiB at once, then 64 range reads at once."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from catalog.content.xet.hashes import to_hex
+    from catalog.content.xet.xorbs import XorbReader, pack
+
+    headers = {"Authorization": f"Bearer {secret}"}
+    token_url = f"{store.url}/api/models/{repo}/xet-write-token/main"
+    xet = requests.get(token_url, headers=headers, timeout=60).json()
+    own = {"Authorization": f"Bearer {xet['accessToken']}"}
+
+    def send(_: int) -> None:
+        import io
+
+        body = b"".join(pack(os.urandom(128 * 1024)) for _ in range(512))
+        reader = XorbReader(io.BytesIO(body), None)
+        while reader.read_some():
+            pass
+        name = to_hex(reader.table.hash)
+        done = requests.post(
+            f"{xet['casUrl']}/v1/xorbs/default/{name}", data=body, headers=own, timeout=600
+        )
+        assert done.json() == {"was_inserted": True}, done.text
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(send, range(16)))
+    after_uploads = max(map(peak_rss_mb, store.web_workers()))
+    name = requests.head(f"{store.url}/{repo}/resolve/main/model.safetensors", timeout=60)
+    recipe = requests.get(
+        f"{xet['casUrl']}/v2/reconstructions/{name.headers['X-Xet-Hash']}", headers=own, timeout=60
+    ).json()
+    spans = [
+        (each["url"], each["ranges"][0]["bytes"])
+        for runs in recipe["xorbs"].values()
+        for each in runs
+    ]
+
+    def fetch(number: int) -> None:
+        url, span = spans[number % len(spans)]
+        wanted = {"Range": f"bytes={span['start']}-{span['end']}"}
+        with requests.get(url, headers=wanted, stream=True, timeout=600) as answer:
+            assert answer.status_code == 206
+            assert sum(map(len, answer.iter_content(1 << 20))) == span["end"] - span["start"] + 1
+
+    with ThreadPoolExecutor(64) as pool:
+        list(pool.map(fetch, range(64)))
+    after_reads = max(map(peak_rss_mb, store.web_workers()))
+    return [
+        (
+            "memory of a web process: 16 uploads of 64 MiB at once (≤ 250 MB)",
+            f"{after_uploads:.0f} MB",
+        ),
+        ("… and 64 range reads at once (≤ 250 MB)", f"{after_reads:.0f} MB"),
+    ]
+
+
+def _tensors(path: Path, seed: int) -> Path:
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    random = np.random.default_rng(seed)
+    save_file({f"t{n:02}": random.standard_normal(SHAPE, np.float32) for n in range(TENSORS)}, path)
+    return path
+
+
+def _changed(base: Path, path: Path, number: int) -> Path:
+    """Write a variant with four of forty tensors new: the first four, or every tenth."""
+    import numpy as np
+    from safetensors.numpy import load_file, save_file
+
+    tensors = load_file(base)
+    random = np.random.default_rng(number)
+    places = range(4) if number == 0 else range(number, TENSORS, TENSORS // 4)
+    for place in places:
+        tensors[f"t{place:02}"] = random.standard_normal(SHAPE, np.float32)
+    save_file(tensors, path)
+    return path
+
+
+def _repo(store: Live, secret: str, name: str) -> str:
+    answer = requests.post(
+        f"{store.url}/api/repos/create",
+        json={"name": name.partition("/")[2]},
+        headers={"Authorization": f"Bearer {secret}"},
+        timeout=60,
+    )
+    answer.raise_for_status()
+    return name
+
+
+def _client(url: str, secret: str, what: str, repo: str, path: Path, **more: str) -> float:
+    """Run a client with an empty cache; return the seconds its call took."""
+    with tempfile.TemporaryDirectory(prefix="hf-home-") as home:
+        env = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+        done = subprocess.run(
+            [sys.executable, "-c", _CLIENT, what, url, secret, repo, str(path)],
+            env=env | {"HF_HOME": home, "HF_HUB_DISABLE_PROGRESS_BARS": "1"} | more,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+    return float(done.stdout.split("seconds")[1])
+
+
+def _counted(store: Live, secret: str, what: str, repo: str, path: Path) -> tuple[int, int]:
+    """Return the bytes a client sent and received."""
+    at = urlsplit(store.url)
+    with counting(at.hostname or "", at.port or 80) as (url, counts):
+        _client(url, secret, what, repo, path)
+    return counts.sent, counts.received
+
+
+def _web_cpu_s(store: Live) -> float:
+    return sum(cpu_s(each) for each in store.web_workers())
+
+
+def _stored_bytes(store: Live) -> int:
+    blobs = Path(store.env["STORE_DATA_DIR"]) / "blobs"
+    return sum(path.stat().st_size for path in blobs.rglob("*") if path.is_file())
+
+
+def _same(one: Path, other: Path) -> None:
+    assert _sha256(one) == _sha256(other)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _timed(do: Callable[[], object]) -> float:
+    started = time.monotonic()
+    do()
+    return time.monotonic() - started

@@ -1,0 +1,112 @@
+"""The raw content of xorbs that have just come, kept for the moments until it is hashed again.
+
+A xorb is unpacked when it is verified, and the files of a shard are read a second time for their
+sha256. Keeping what was unpacked saves the more expensive half of that. It is a cache of this
+machine: absent, short or lost, the content is unpacked anew; what it says is believed only where
+it leads to the digest the client announced.
+"""
+
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from django.conf import settings
+
+from catalog.content.xet.hashes import to_hex
+
+MAX_BYTES = 4 * 1024**3
+"""What all of them together may take."""
+MAX_AGE_S = 1800
+
+
+class RawCopy:
+    """A copy being written. A disk that is full or broken only costs the copy."""
+
+    def __init__(self, name: str) -> None:
+        self._final = _folder() / name
+        self._path = self._final.with_name(f".{secrets.token_hex(8)}")
+        self._file: BinaryIO | None = None
+
+    def open(self) -> None:
+        """Begin, if there is room."""
+        with suppress(OSError):
+            self._final.parent.mkdir(parents=True, exist_ok=True)
+            if _make_room():
+                self._file = self._path.open("xb")
+
+    def write(self, raw: bytes) -> None:
+        """Append the raw bytes of a chunk."""
+        if self._file is not None:
+            try:
+                self._file.write(raw)
+            except OSError:
+                self.drop()
+
+    def keep(self) -> None:
+        """Give it its name: the whole was verified."""
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.close()
+                self._path.rename(self._final)
+            self._file = None
+
+    def drop(self) -> None:
+        """Delete it, unless it has its name."""
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.close()
+            self._file = None
+        with suppress(OSError):
+            self._path.unlink()
+
+
+@contextmanager
+def raw_copy(name: str) -> Iterator[RawCopy]:
+    """Keep the raw content of the xorb of this name, if the block calls ``keep``."""
+    copy = RawCopy(name)
+    copy.open()
+    try:
+        yield copy
+    finally:
+        copy.drop()
+
+
+def open_raw(xorb: bytes, offset: int, size_bytes: int) -> BinaryIO | None:
+    """Return the raw content of a xorb from ``offset`` on; ``None``: it is not kept whole."""
+    try:
+        file = (_folder() / to_hex(xorb)).open("rb")
+    except OSError:
+        return None
+    if os.fstat(file.fileno()).st_size != size_bytes:
+        file.close()
+        return None
+    file.seek(offset)
+    return file
+
+
+def forget_raw(xorb: bytes) -> None:
+    """Delete a copy: its content was hashed."""
+    with suppress(OSError):
+        (_folder() / to_hex(xorb)).unlink()
+
+
+def _make_room() -> bool:
+    """Delete copies nobody came for; tell whether there is room for another."""
+    used, limit_s = 0, time.time() - MAX_AGE_S
+    for path in _folder().iterdir():
+        with suppress(FileNotFoundError):
+            status = path.stat()
+            if status.st_mtime < limit_s:
+                path.unlink()
+            else:
+                used += status.st_size
+    return used < MAX_BYTES
+
+
+def _folder() -> Path:
+    folder: Path = settings.SPOOL_DIR / "raw"
+    return folder
