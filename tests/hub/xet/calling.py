@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
@@ -51,7 +51,7 @@ ROWS = (DedupChunk, LfsObject, RepoLfsObject, Upload, XetClaim, XetFile, XetFile
 class Made:
     """One content as a client has it: cut, and packed in one xorb."""
 
-    content: bytes
+    content: bytes = field(repr=False)
 
     @cached_property
     def chunks(self) -> list[bytes]:
