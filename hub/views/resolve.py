@@ -6,7 +6,7 @@ from accounts.viewer import Viewer
 from catalog.access import repo_for
 from catalog.history.trees import read_blob
 from hub.answers import hub_view
-from hub.xet_offers import offer
+from hub.xet_offers import file_info, offer
 from licensing.delivery.policy import authorize
 from licensing.delivery.respond import respond
 
@@ -18,6 +18,8 @@ def resolve(
     """Send a file, whole or a range of it."""
     repo = repo_for(viewer, ns, name)
     delivery = authorize(viewer, repo, rev, path)
+    if (info := file_info(request, delivery)) is not None:
+        return info
     as_attachment = request.GET.get("download", "") in {"true", "1"}
     return offer(request, delivery, respond(request, viewer, delivery, as_attachment=as_attachment))
 
