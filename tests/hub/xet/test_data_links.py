@@ -37,7 +37,6 @@ def get(caller: XetClient, link: str, asked: str | None, **more: str):
     headers = more if asked is None else {"Range": asked} | more
     answer = caller.client.get(link, headers=headers)
     answer.whole = body_of(answer)
-    answer.close()
     return answer
 
 
