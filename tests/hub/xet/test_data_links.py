@@ -36,7 +36,7 @@ def span_of(link: str) -> tuple[int, int]:
 def get(caller: XetClient, link: str, asked: str | None, **more: str):
     headers = more if asked is None else {"Range": asked} | more
     answer = caller.client.get(link, headers=headers)
-    answer.whole = body_of(answer)
+    answer.whole = body_of(answer)  # type: ignore[attr-defined]
     return answer
 
 
