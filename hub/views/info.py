@@ -13,6 +13,7 @@ from hub import shapes
 from hub.answers import hub_view
 from hub.expand import EXPAND_FIELDS, check_expand
 from hub.params import flag, values
+from hub.xet_offers import said_of_xet
 from store.core.clock import iso
 
 _ISSUES = {FileScan.Verdict.UNSAFE: "unsafe", FileScan.Verdict.ERROR: "error"}
@@ -28,7 +29,7 @@ def info(
     model = ModelDescription(repo, commit_oid)
     expand = values(request, "expand")
     if expand:
-        return JsonResponse(model.expanded(check_expand(expand)))
+        return JsonResponse(model.expanded(check_expand(expand)) | said_of_xet(expand))
     body = model.full(with_blobs=flag(request, "blobs"))
     if flag(request, "securityStatus"):
         body["securityRepoStatus"] = model.security()
