@@ -304,6 +304,7 @@ def hasty() -> Iterator[list[LiveStore]]:
     live.discard(stores[-1])
 
 
+@pytest.mark.xdist_group("hasty")
 def test_links_that_end_while_they_are_used(hasty: list[LiveStore], tmp_path: Path) -> None:
     store = hasty[-1]
     name, token = store.person()
@@ -343,6 +344,7 @@ print(sum(discard(blob) for blob in gone))
 """
 
 
+@pytest.mark.xdist_group("hasty")
 def test_lost_xorbs_and_a_new_generation(hasty: list[LiveStore], tmp_path: Path) -> None:
     """Clients never send again what they remember to have sent, until the address changes."""
     store = hasty[-1]
