@@ -31,6 +31,15 @@ def offered_hashes(repo: ModelRepo, entries: Iterable[Entry]) -> dict[str, str]:
     return {path: to_hex(found[sha256]) for path, sha256 in large.items() if sha256 in found}
 
 
+def said_of_xet(fields: Iterable[str]) -> dict[str, bool]:
+    """Return the answer to clients of 2025, which ask whether a repository takes uploads by Xet.
+
+    A field of its own: it is none of those a model can be described by, and newer clients would
+    take offence at it.
+    """
+    return {"xetEnabled": True} if "xetEnabled" in fields else {}
+
+
 def file_info(request: HttpRequest, delivery: Delivery) -> HttpResponseBase | None:
     """Answer a client that only asks where the Xet service has a file.
 

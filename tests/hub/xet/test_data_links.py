@@ -2,6 +2,7 @@
 
 import re
 import time
+from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import pytest
@@ -35,8 +36,8 @@ def span_of(link: str) -> tuple[int, int]:
 
 def get(caller: XetClient, link: str, asked: str | None, **more: str):
     headers = more if asked is None else {"Range": asked} | more
-    answer = caller.client.get(link, headers=headers)
-    answer.whole = body_of(answer)  # type: ignore[attr-defined]
+    answer: Any = caller.client.get(link, headers=headers)
+    answer.whole = body_of(answer)
     return answer
 
 

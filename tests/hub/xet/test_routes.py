@@ -260,6 +260,16 @@ def test_chunk_hashes_are_told_nobody(mine: XetClient) -> None:
     assert answer.status_code == 501
 
 
+def test_clients_of_2025_ask_whether_to_use_it(mine: XetClient) -> None:
+    path = "/api/models/alice/tiny/revision/main"
+
+    asked = mine.client.get(f"{path}?expand=xetEnabled").json()
+    other = mine.client.get(f"{path}?expand=sha").json()
+
+    assert asked["xetEnabled"] is True
+    assert "xetEnabled" not in other
+
+
 def test_telemetry_is_taken_without_a_token(mine: XetClient) -> None:
     answers = [
         mine.client.post("/v1/telemetry", {"a": 1}, content_type=JSON, headers=headers)

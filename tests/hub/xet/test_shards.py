@@ -140,7 +140,8 @@ def test_wrong_shards(mine: XetClient, way: str, version: int) -> None:
 
     answer = mine.post(f"/v{version}/shards", (MALFORMED | UNKNOWN)[way])
 
-    if version == 2 and answer.streaming:
+    if version == 2:
+        assert answer.status_code == 200
         *_, last = events(answer)
         assert (last["type"], last["retryable"]) == ("error", False)
         assert last["message"]
@@ -152,13 +153,23 @@ def test_wrong_shards(mine: XetClient, way: str, version: int) -> None:
     assert mine.commit({"a.bin": WEIGHTS}).status_code == 422
 
 
-def test_refused_before_the_answer_begins(mine: XetClient) -> None:
+def test_nobody_is_refused_in_a_line(mine: XetClient) -> None:
+    """Who may not upload gets a status, as every client expects it."""
+    for headers, status in (({}, 401), (mine.read, 403)):
+        answer = mine.post("/v2/shards", WEIGHTS.shard(), headers=headers)
+        assert (answer.status_code, answer.streaming) == (status, False)
+
+
+def test_no_room_is_told_in_a_line(mine: XetClient, alice: User) -> None:
     mine.send_xorb(WEIGHTS)
+    leave_room(alice, 100)
+    before = stored()
 
-    answer = mine.post("/v2/shards", MALFORMED["a wrong proof"])
+    (line,) = events(mine.post("/v2/shards", WEIGHTS.shard()))
 
-    assert answer.status_code == 400
-    assert not answer.streaming
+    assert (line["type"], line["retryable"]) == ("error", False)
+    assert "ask the store's staff for more room" in line["message"]
+    assert stored() == before
 
 
 def test_an_unknown_xorb_says_what_helps(mine: XetClient) -> None:
