@@ -2,9 +2,12 @@
 
 from typing import Literal
 
+from django.db.models import Exists, OuterRef, Q
+
 from accounts.models import Namespace, Permission, Scope
 from accounts.viewer import Viewer
 from catalog.models import AccessRequest, ModelRepo, RepoAlias, RepoRedirect
+from catalog.models.repo import RepoQuerySet
 from store.core.errors import ForbiddenError, NotFoundError, StoreError
 
 
@@ -161,6 +164,28 @@ def passes_gate(viewer: Viewer, repo: ModelRepo) -> bool:
 
 def _lists(viewer: Viewer, repo: ModelRepo) -> bool:
     return repo.public_id in viewer.listed_repos
+
+
+def open_repos(viewer: Viewer) -> RepoQuerySet:
+    """Return the repositories whose contents ``viewer`` may have: ``check_contents`` as a query."""
+    rows = ModelRepo.objects.visible_to(viewer)
+    if not viewer.is_staff:
+        rows = rows.filter(disabled_reason="")
+    is_open = Q(gate=ModelRepo.Gate.NONE)
+    if viewer.user is None:
+        return rows.filter(is_open)
+    reach, members = viewer.reach, list(viewer.person_roles)
+    listed = Q(public_id__in=viewer.listed_repos)
+    is_open |= Q(namespace_id__in=list(viewer.roles)) | (Q(namespace_id__in=members) & listed)
+    asked = AccessRequest.objects.filter(repo=OuterRef("pk"), user=viewer.user)
+    was_let_in = Q(Exists(asked.filter(status=AccessRequest.Status.ACCEPTED)))
+    if reach is None:
+        is_open |= was_let_in
+    elif reach.has_gated:
+        is_open |= was_let_in | Q(namespace_id__in=members)
+    else:
+        is_open |= was_let_in & listed
+    return rows.filter(is_open)
 
 
 def namespace_for(viewer: Viewer, name: str) -> Namespace:

@@ -15,11 +15,12 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from accounts.viewer import Viewer
+from catalog.access import open_repos
 from catalog.content.recipes import Recipe
 from catalog.content.tables import KnownXorb, known_xorbs
 from catalog.content.xet.hashes import from_hex
 from catalog.content.xet.shards import dedup_answer
-from catalog.models import DedupChunk, LfsObject, ModelRepo, XetFile, XetFileXorb, Xorb
+from catalog.models import DedupChunk, LfsObject, XetFile, XetFileXorb, Xorb
 
 LIFE = timedelta(days=7)
 """How long a client may use an answer; garbage collection waits much longer."""
@@ -34,7 +35,7 @@ def find_chunks(viewer: Viewer, name: str) -> bytes | None:
     """Return the answer to a client that has a chunk, as a shard; ``None``: nothing to tell.
 
     Args:
-        viewer: Only files they may read are told of.
+        viewer: Only files they may read are told of: visible, and behind no gate closed to them.
         name: The chunk's hash as text.
 
     Raises:
@@ -62,7 +63,7 @@ def find_chunks(viewer: Viewer, name: str) -> bytes | None:
 
 def _siblings(viewer: Viewer, matched: set[bytes]) -> Iterator[bytes]:
     """Yield the xorbs of readable files that use a matched one, from that one on."""
-    readable = ModelRepo.objects.visible_to(viewer)
+    readable = open_repos(viewer)
     files = XetFile.objects.filter(  # recipes are long: nothing may compare whole rows
         Exists(LfsObject.objects.filter(xet_file=OuterRef("pk"), owners__repo__in=readable)),
         Exists(XetFileXorb.objects.filter(file=OuterRef("pk"), xorb__hash__in=matched)),

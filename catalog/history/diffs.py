@@ -26,6 +26,7 @@ CONTEXT_LINES = 3
 _TOO_LARGE = "too large to compare line by line"
 _ENOUGH = "left out: the list of changes is long enough"
 UNSEEN = "not shown: the check has not found it harmless"
+CLOSED = "not shown: you have no access to the contents of this model"
 _UNENDED = "\\ No newline at end of file"
 
 Sign = Literal[" ", "+", "-", "\\"]
@@ -89,7 +90,12 @@ class FileDiff:
     @property
     def is_unseen(self) -> bool:
         """The reader may not see what is in it."""
-        return self.note == UNSEEN
+        return self.note in {UNSEEN, CLOSED}
+
+    @property
+    def is_closed(self) -> bool:
+        """The reader may not see what is in any file of the model."""
+        return self.note == CLOSED
 
 
 def file_diffs(repo: ModelRepo, changes: Iterable[Change]) -> list[FileDiff]:

@@ -4,11 +4,12 @@ import re
 from dataclasses import dataclass
 
 from accounts.viewer import Viewer
+from catalog.access import may_see_contents
 from catalog.formats.comparing import Allowance, TensorComparison, compare_files
 from catalog.formats.errors import FormatError
 from catalog.formats.sources import MIB, ByteSource, BytesSource
 from catalog.history.changes import Change
-from catalog.history.diffs import UNSEEN, FileDiff, file_diffs
+from catalog.history.diffs import CLOSED, UNSEEN, FileDiff, file_diffs
 from catalog.history.objects import ObjectStore, TreeItem
 from catalog.history.pointers import parse_pointer
 from catalog.models import Discussion, FileScan, ModelRepo
@@ -134,7 +135,12 @@ def lines_of(
     old: tuple[str, str],
     new: tuple[str, str],
 ) -> list[FileDiff]:
-    """Return how files differ line by line; those the viewer may not see by name alone."""
+    """Return how files differ line by line; those the viewer may not see by name alone.
+
+    Of a repository whose gate is closed to them, that is all of them.
+    """
+    if not may_see_contents(viewer, repo):
+        return [FileDiff(change, note=CLOSED) for change in changes]
     unseen = unseen_paths(viewer, repo, changes, old=old, new=new)
     seen = file_diffs(repo, [change for change in changes if change.path not in unseen])
     diffs = {diff.change.path: diff for diff in seen}

@@ -9,11 +9,11 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils import timezone
 
-from accounts.models import Scope
 from accounts.viewer import Viewer
 from catalog.access import check_may
 from catalog.content.ownership import grant, owned_size
 from catalog.content.quotas import charge_git, charged_for, check_room
+from catalog.content.uploads import check_may_upload
 from catalog.history.commits import add_commit
 from catalog.history.objects import EMPTY_TREE, ObjectStore
 from catalog.history.refs import DEFAULT_BRANCH, HEADS
@@ -31,10 +31,11 @@ _COPY_OBJECTS = """
 """
 _COPY_VERDICTS = """
     INSERT INTO catalog_filescan (repo_id, blob_oid, path, verdict, kind, code, reason, report,
-        scanner_version, scanned_at)
+        scanner_version, scanned_at, is_proposed)
     SELECT %(target)s, blob_oid, path, verdict, kind, code, reason, report,
-        scanner_version, scanned_at
-    FROM catalog_filescan WHERE repo_id = %(source)s AND blob_oid = ANY(%(oids)s)
+        scanner_version, scanned_at, false
+    FROM catalog_filescan
+    WHERE repo_id = %(source)s AND blob_oid = ANY(%(oids)s) AND NOT is_proposed
     ON CONFLICT DO NOTHING
 """
 
@@ -77,7 +78,7 @@ def copy_revision(
         tree_oid=commit.tree_oid,
         parent=parent,
         title=f"Duplicate from {source.full_name}",
-        author=viewer.signed_in().username,
+        author=viewer.identified().username,
     )
     head.oid = head.commit_oid = written.commit.oid
     head.save()
@@ -97,7 +98,7 @@ def copy_objects(viewer: Viewer, source: ModelRepo, target: ModelRepo, digests: 
         UnauthenticatedError, MissingScopeError: nobody is signed in; the token only reads.
         StorageQuotaError: whoever is charged has no room left.
     """
-    user = viewer.require(Scope.WRITE)
+    user = check_may_upload(viewer, target)
     payer = charged_for(target, user)
     for digest in sorted(digests):
         size_bytes = owned_size(source, digest)

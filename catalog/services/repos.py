@@ -59,6 +59,8 @@ class NewRepo:
     license: str = ""
     """Goes into a README's front matter, unless ``files`` has a README."""
     files: Mapping[str, bytes] | None = None
+    gate: str = ModelRepo.Gate.NONE
+    """One of ``ModelRepo.Gate``; the initial files are behind it from the first moment."""
 
 
 @transaction.atomic
@@ -83,7 +85,11 @@ def create_repo(viewer: Viewer, new: NewRepo) -> ModelRepo:
     try:
         with transaction.atomic():
             repo = ModelRepo.objects.create(
-                namespace=namespace, name=new.name, is_private=is_private, created_by=user
+                namespace=namespace,
+                name=new.name,
+                is_private=is_private,
+                gate=new.gate,
+                created_by=user,
             )
     except IntegrityError as exc:
         there = ModelRepo.objects.select_related("namespace").get(

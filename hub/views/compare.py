@@ -8,14 +8,15 @@ from accounts.viewer import Viewer
 from catalog.access import repo_for
 from catalog.formats.errors import FormatError
 from catalog.history.changes import Change, changes_between
-from catalog.history.diffs import FileDiff, file_diffs, unified_text
+from catalog.history.diffs import FileDiff, unified_text
 from catalog.history.refs import DEFAULT_BRANCH, resolve
 from catalog.models import Listing
+from catalog.services.changes import lines_of
 from catalog.services.weight_headers import read_headers, read_index, shard_paths
 from hub.answers import hub_view
 from hub.describe import ModelDescription
 from hub.params import flag
-from licensing.delivery.policy import authorize
+from licensing.delivery.policy import authorize, check_gate
 from store.core.errors import InvalidError, UnprocessableError
 
 MAX_DIFFS = 300
@@ -28,16 +29,22 @@ _INDEX_ENDING, _WEIGHTS_ENDING = ".index.json", ".safetensors"
 def compare(
     request: HttpRequest, viewer: Viewer, ns: str, name: str, spec: str
 ) -> HttpResponseBase:
-    """Tell what lies between two revisions, ``a..b``: as JSON, or with ``raw`` as git prints it."""
+    """Tell what lies between two revisions, ``a..b``: as JSON, or with ``raw`` as git prints it.
+
+    Whoever may not have the contents reads in the JSON which files differ, without their lines.
+    """
     repo = repo_for(viewer, ns, name)
+    is_raw = flag(request, "raw")
+    if is_raw:
+        check_gate(viewer, repo)
     old_name, dots, new_name = spec.partition("..")
     if not dots or not old_name or not new_name or new_name.startswith("."):
         raise InvalidError("Compare two revisions: 'old..new'.")
     old, new = resolve(repo, old_name).commit_oid, resolve(repo, new_name).commit_oid
     changes = changes_between(repo, old, new)
-    diffs = file_diffs(repo, changes[:MAX_DIFFS])
+    diffs = lines_of(viewer, repo, changes[:MAX_DIFFS], old=(old_name, old), new=(new_name, new))
     diffs += [FileDiff(change, note="left out") for change in changes[MAX_DIFFS:MAX_NAMED]]
-    if flag(request, "raw"):
+    if is_raw:
         answer: HttpResponse = HttpResponse(
             unified_text(diffs), content_type="text/plain; charset=utf-8"
         )

@@ -12,11 +12,12 @@ from accounts.models import User
 from accounts.viewer import Viewer
 from catalog.content.ownership import owned_size
 from catalog.content.quotas import StorageQuotaError
+from catalog.content.uploads import check_may_upload
 from catalog.history.refs import DEFAULT_BRANCH, resolve
 from catalog.history.trees import list_entries
 from catalog.models import FileScan, GitObject, ModelRepo
 from catalog.services.duplicating import copy_objects, copy_revision, weight_of
-from catalog.services.repos import NewRepo, change_settings, create_repo
+from catalog.services.repos import NewRepo, create_repo
 from licensing.delivery.policy import FileBlockedError, check_gate, check_verdict
 from store.core.jobs import JobName, enqueue
 
@@ -48,16 +49,14 @@ def duplicate(viewer: Viewer, source: ModelRepo, new: NewRepo) -> Duplicate:
     if new.is_private is None and source.is_private:
         new = replace(new, is_private=True)
     with transaction.atomic():
-        repo = create_repo(viewer, new)
-        if source.gate != ModelRepo.Gate.NONE:
-            repo = change_settings(viewer, repo, gate=source.gate)
+        repo = create_repo(viewer, replace(new, gate=source.gate))
         files, git_bytes = weight_of(source, commit_oid)
         if files > FILES_AT_ONCE or git_bytes > BYTES_AT_ONCE:
             enqueue(
                 JobName.DUPLICATE_REPO,
                 source_id=source.pk,
                 target_id=repo.pk,
-                user_id=viewer.signed_in().pk,
+                user_id=viewer.identified().pk,
             )
             return Duplicate(repo, is_pending=True)
         copy_revision(viewer, source, commit_oid, repo)
@@ -123,6 +122,7 @@ def share_objects(
         UnauthenticatedError, MissingScopeError: nobody is signed in; the token only reads.
     """
     check_gate(viewer, source)
+    check_may_upload(viewer, target)
     failed = {}
     for digest, path in wanted.items():
         try:

@@ -10,12 +10,14 @@ from django.test import Client
 
 from accounts.models import User
 from accounts.viewer import Viewer
-from catalog.models import AccessRequest, ModelRepo, RepoEvent
+from catalog.models import AccessRequest, ModelRepo, Ref, RepoEvent
 from catalog.services import access_requests
 from inference.models import GenerationRun
 from licensing.delivery import counting
 from store.core.models import Job
 from tests.factories import add_files, make_org, make_repo, make_user, safetensors
+from tests.hub.talk import proposed, put
+from tests.hub.test_git import said
 
 JSON = "application/json"
 BASE = "/api/models/alice/tiny/user-access-request"
@@ -39,6 +41,12 @@ def repo(alice: User) -> ModelRepo:
 
 def head_of(client: Client, headers: dict) -> str:
     sha: str = client.get("/api/models/alice/tiny", headers=headers).json()["sha"]
+    return sha
+
+
+def first_of(client: Client) -> str:
+    """Return the id of the oldest commit."""
+    sha: str = client.get("/api/models/alice/tiny/commits/main").json()[-1]["id"]
     return sha
 
 
@@ -73,8 +81,35 @@ DOORS: dict[str, Callable[[Client, dict], Any]] = {
         headers=h,
     ),
     "lfs object": lambda c, h: c.get(f"/alice/tiny.git/info/lfs/objects/{SHA256}", headers=h),
+    "resolve-cache": lambda c, h: c.get(
+        "/api/resolve-cache/models/alice/tiny/main/notes.txt", headers=h
+    ),
+    "xet-read-token": lambda c, h: c.get("/api/models/alice/tiny/xet-read-token/main", headers=h),
+    "safetensors-metadata": lambda c, h: c.get(
+        "/api/models/alice/tiny/safetensors-metadata/model.safetensors", headers=h
+    ),
+    "compare raw": lambda c, h: c.get(
+        f"/api/models/alice/tiny/compare/{first_of(c)}..main?raw=1", headers=h
+    ),
+    "duplicate": lambda c, h: c.post(
+        "/api/models/alice/tiny/duplicate",
+        {"repository": "copy"},
+        content_type=JSON,
+        headers=h,
+    ),
+    "lfs-files/duplicate": lambda c, h: c.post(
+        "/api/models/alice/tiny/lfs-files/duplicate",
+        {
+            "target": {"type": "model", "name": "alice/tiny"},
+            "files": [{"sha256": SHA256, "filename": "model.safetensors"}],
+        },
+        content_type=JSON,
+        headers=h,
+    ),
 }
 """Every route of the protocol that hands out contents."""
+PERSONAL = {"duplicate", "lfs-files/duplicate"}
+"""Those that ask who it is first: a visitor hears of no gate."""
 
 
 @pytest.mark.parametrize("door", DOORS)
@@ -87,6 +122,8 @@ def test_no_door_opens_without_access(
 
     for answer, status in ((visitor, 401), (stranger, 403)):
         assert answer.status_code == status
+        if answer is visitor and door in PERSONAL:
+            continue
         assert answer["X-Error-Code"] == "GatedRepo"
         assert answer["X-Error-Message"] == MESSAGE
         assert answer["Cache-Control"] == "no-store"
@@ -94,6 +131,7 @@ def test_no_door_opens_without_access(
             assert answer.json()["error"] == MESSAGE
             assert SECRET not in answer.content.decode()
     assert counting.flush() == 0
+    assert ModelRepo.objects.count() == 1
 
 
 @pytest.mark.parametrize("door", DOORS)
@@ -102,13 +140,98 @@ def test_every_door_opens_to_people_who_were_let_in(
 ) -> None:
     access_requests.grant(Viewer(user=alice), repo, "bob")
 
-    answers = [DOORS[door](client, bearer(who, "read")) for who in (alice, bob)]
+    answers = [DOORS[door](client, bearer(who)) for who in (alice, bob)]
     for answer in answers:
         if answer.streaming:
             answer.getvalue()
 
     wanted = {"resolve range": 206, "resolve of nothing": 404}.get(door, 200)
     assert [answer.status_code for answer in answers] == [wanted, wanted]
+
+
+def test_git_sends_no_contents_without_access(
+    client: Client, repo: ModelRepo, alice: User, bob: User, bearer
+) -> None:
+    def answers(headers: dict) -> list[Any]:
+        oid = Ref.objects.get(repo=repo, name="refs/heads/main").oid
+        body = said("command=fetch", b"0001", f"want {oid}", "done", b"0000")
+        return [
+            client.get("/alice/tiny/info/refs?service=git-upload-pack", headers=headers),
+            client.generic(
+                "POST",
+                "/alice/tiny/git-upload-pack",
+                body,
+                content_type="application/x-git-upload-pack-request",
+                headers=headers | {"Git-Protocol": "version=2"},
+            ),
+        ]
+
+    for headers, status in (({}, 401), (bearer(bob), 403)):
+        for answer in answers(headers):
+            assert answer.status_code == status
+            assert answer["Content-Type"] == "text/plain; charset=utf-8"
+            assert b"restricted" in answer.content
+
+    access_requests.grant(Viewer(user=alice), repo, "bob")
+
+    for answer in answers(bearer(bob)):
+        assert answer.status_code == 200
+        assert b"restricted" not in b"".join(answer)
+
+
+def test_differences_name_files_and_keep_their_lines(
+    client: Client, repo: ModelRepo, alice: User, bob: User, bearer, browser_of
+) -> None:
+    number = proposed(
+        client, bearer(alice), put("notes.txt", f"{SECRET}3"), put("README.md", SECRET)
+    )
+    mine = proposed(client, bearer(bob), put("notes.txt", "other words"))
+    apart = f"/api/models/alice/tiny/compare/{first_of(client)}..main"
+    proposal = f"/api/models/alice/tiny/compare/main..refs%2Fpr%2F{number}"
+    html = {"Accept": "text/html"}
+
+    def seen(headers: dict, browser: Client) -> dict[str, str]:
+        talk = f"/discussions/{number}"
+        answers = {
+            "json": client.get(apart, headers=headers),
+            "json of a proposal": client.get(proposal, headers=headers),
+            "details": client.get(f"/api/models/alice/tiny{talk}?diff=1", headers=headers),
+            "own": client.get(f"/api/models/alice/tiny/discussions/{mine}?diff=1", headers=headers),
+            "thread": browser.get(f"/alice/tiny{talk}", headers=html),
+            "changes": browser.get(f"/alice/tiny{talk}/changes", headers=html),
+        }
+        assert {name: answer.status_code for name, answer in answers.items()} == dict.fromkeys(
+            answers, 200
+        )
+        return {name: answer.content.decode() for name, answer in answers.items()}
+
+    for headers, browser in (({}, client), (bearer(bob), browser_of(bob))):
+        for text in seen(headers, browser).values():
+            assert SECRET not in text
+        shut = seen(headers, browser)
+        assert all("notes.txt" in shut[name] for name in ("json", "details", "own", "changes"))
+        assert "no access to the contents" in shut["changes"]
+
+    access_requests.grant(Viewer(user=alice), repo, "bob")
+
+    open_ = seen(bearer(bob), browser_of(bob))
+    assert [name for name, text in open_.items() if SECRET in text] == [
+        *("json", "json of a proposal", "details", "own", "changes"),
+    ]
+
+
+def test_a_copy_of_a_gated_model_is_gated_from_the_first(
+    client: Client, repo: ModelRepo, alice: User, bob: User, bearer
+) -> None:
+    access_requests.grant(Viewer(user=alice), repo, "bob")
+
+    made = DOORS["duplicate"](client, bearer(bob))
+
+    assert made.json()["name"] == "bob/copy"
+    copy = ModelRepo.objects.get(name="copy")
+    assert (copy.gate, copy.is_private) == ("manual", False)
+    assert client.get("/bob/copy/resolve/main/notes.txt").status_code == 401
+    assert not RepoEvent.objects.filter(repo=copy, scope="repo.config").exists()
 
 
 def test_pages_and_the_playground_keep_the_contents_too(
