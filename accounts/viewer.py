@@ -133,6 +133,27 @@ class Viewer:
             )
         return self.identified()
 
+    def require_somewhere(self, permission: Permission) -> User:
+        """Return the person if ``permission`` is covered at any place at all.
+
+        For what belongs to no place yet, such as a picture a comment will show.
+
+        Raises:
+            UnauthenticatedError: nobody is signed in.
+            MissingScopeError: the token covers it nowhere.
+        """
+        reach = self.reach
+        if reach is None:
+            return self.require(_SCOPE_OF.get(permission, Scope.WRITE))
+        places = [reach.everywhere, *reach.namespaces.values(), *reach.repos.values()]
+        if not any(permission in held for held in places):
+            raise MissingScopeError(
+                f"This token lacks the permission '{permission.value}'. Give it that in your"
+                " settings.",
+                scope=permission.value,
+            )
+        return self.identified()
+
     @cached_property
     def reach(self) -> Reach | None:
         """Where the token reaches; ``None``: it is not fine-grained, or there is none."""

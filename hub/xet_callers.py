@@ -18,6 +18,7 @@ from accounts.models import AccessToken, Namespace, User
 from accounts.viewer import Viewer
 from catalog.access import RepoNotFoundError
 from catalog.content.quotas import charged_for
+from catalog.content.uploads import check_may_upload
 from catalog.models import ModelRepo
 from hub.answers import HubView, hub_view
 from store.core.errors import BadCredentialsError, ForbiddenError
@@ -118,6 +119,7 @@ def caller_of(request: HttpRequest, scope: Scope) -> XetCaller:
     Raises:
         BadCredentialsError: no token, or one that is forged, expired or revoked.
         XetScopeError: it only reads.
+        MissingScopeError: the token it was made with may not upload here any more.
         RepoNotFoundError: its repository went, or is hidden from its person now.
         RateLimitedError: too many calls.
     """
@@ -134,6 +136,8 @@ def caller_of(request: HttpRequest, scope: Scope) -> XetCaller:
         raise RepoNotFoundError("The repository this token is for is gone.")
     if scope == "write" and said["scope"] != "write":
         raise XetScopeError("This Xet token only reads. Ask for a write token.")
+    if scope == "write":
+        check_may_upload(viewer, repo)  # what a fine-grained token may do can be taken back
     return XetCaller(viewer, repo)
 
 

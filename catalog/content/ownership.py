@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from accounts.models import Namespace, User
 from accounts.viewer import Viewer
+from catalog.access import can
 from catalog.content.blobs import keep, lock
 from catalog.models import (
     FileScan,
@@ -81,7 +82,7 @@ def usable_size(viewer: Viewer, repo: ModelRepo, sha256: str) -> int | None:
     not be enough to have it.
     """
     size_bytes = owned_size(repo, sha256, by=viewer.user)
-    if size_bytes is None or viewer.can_write(repo.namespace_id):
+    if size_bytes is None or can(viewer, repo, to="write"):
         return size_bytes
     is_theirs = RepoLfsObject.objects.filter(
         repo=repo, lfs_object_id=sha256, created_by=viewer.user

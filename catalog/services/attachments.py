@@ -16,7 +16,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts.models import Namespace, Scope
+from accounts.models import Namespace, Permission
 from accounts.services.limits import count_comment
 from accounts.viewer import Viewer
 from catalog.content.quotas import check_room
@@ -65,7 +65,7 @@ def receive(viewer: Viewer, chunks: Iterable[bytes]) -> Attachment:
         StorageQuotaError: the viewer has no room left.
         RateLimitedError: too many on one day.
     """
-    user = viewer.require(Scope.WRITE)
+    user = viewer.require_somewhere(Permission.DISCUSS)
     count_comment(user.pk)
     settings.SPOOL_DIR.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=settings.SPOOL_DIR) as spool:

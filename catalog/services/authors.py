@@ -16,7 +16,7 @@ def naming(viewer: Viewer, repo: ModelRepo) -> Callable[[CommitFacts], str]:
     else by the name the commit claims, and when that is somebody's user name who could not have
     committed here, it is marked.
     """
-    pusher = viewer.signed_in()
+    pusher = viewer.identified()
     mine = {pusher.email.casefold(), _noreply(pusher.username)}
     known: dict[str, str] = {}
 

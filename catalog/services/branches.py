@@ -86,7 +86,7 @@ def add_tag(
     check_may(viewer, repo, to="write")
     if len(message or "") > MAX_TAG_MESSAGE_CHARS or "\0" in (message or ""):
         raise InvalidError(f"A tag's message has at most {MAX_TAG_MESSAGE_CHARS} characters.")
-    tagger = viewer.signed_in().username
+    tagger = viewer.identified().username
     ref = refs.create_tag(repo, name, revision=revision, message=message, tagger=tagger)
     _tell(viewer, repo, ref.name, None, ref.commit_oid)
     return ref
@@ -115,7 +115,7 @@ def _empty_commit(viewer: Viewer, repo: ModelRepo) -> str:
         tree_oid=EMPTY_TREE,
         parent=None,
         title="initial commit",
-        author=viewer.signed_in().username,
+        author=viewer.identified().username,
     )
     # The repository's row before its name space's, as every commit takes them.
     ModelRepo.objects.select_for_update().get(pk=repo.pk)

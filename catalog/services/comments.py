@@ -6,10 +6,10 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts.models import Namespace, Scope, User
+from accounts.models import Namespace, User
 from accounts.services.limits import count_comment
 from accounts.viewer import Viewer
-from catalog.access import can
+from catalog.access import can, check_may
 from catalog.cards.comments import COMMENTS_VERSION, attached, mentioned, render_comment
 from catalog.models import (
     Attachment,
@@ -95,7 +95,8 @@ def comment(viewer: Viewer, discussion: Discussion, *, text: str) -> DiscussionE
         InvalidError: the text is empty or too long.
         RateLimitedError: too much on one day.
     """
-    user = viewer.require(Scope.WRITE)
+    check_may(viewer, discussion.repo, to="discuss")
+    user = viewer.identified()
     check_enabled(discussion.repo)
     text = check_text(text)
     count_comment(user.pk)
@@ -112,7 +113,8 @@ def edit(viewer: Viewer, discussion: Discussion, public_id: str, *, text: str) -
         CommentHiddenError: it is hidden.
         InvalidError: the text is empty or too long.
     """
-    user = viewer.require(Scope.WRITE)
+    check_may(viewer, discussion.repo, to="discuss")
+    user = viewer.identified()
     check_enabled(discussion.repo)
     text = check_text(text)
     held = locked(discussion)
@@ -147,10 +149,12 @@ def hide(viewer: Viewer, discussion: Discussion, public_id: str) -> DiscussionEv
         CommentNotFoundError: the discussion has no such comment.
         ForbiddenError: it is not the viewer's to hide.
     """
-    user = viewer.require(Scope.WRITE)
+    user = viewer.identified()
+    is_moderator = can(viewer, discussion.repo, to="write") or viewer.is_staff
+    if not is_moderator:
+        check_may(viewer, discussion.repo, to="discuss")
     held = locked(discussion)
     found = _comment(held, public_id)
-    is_moderator = can(viewer, held.repo, to="write") or viewer.is_staff
     if found.author_id != user.pk and not is_moderator:
         raise ForbiddenError(_("Only its author and the owners of the model can hide a comment."))
     if found.is_hidden:

@@ -6,7 +6,7 @@ Pull requests are discussions with a ref; what only they do is in ``pulls`` and 
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
-from accounts.models import Scope, User
+from accounts.models import User
 from accounts.services.audit import record
 from accounts.services.limits import count_comment, count_discussion
 from accounts.viewer import Viewer
@@ -78,11 +78,11 @@ def check_may_open(viewer: Viewer, repo: ModelRepo) -> User:
         UnauthenticatedError, MissingScopeError: nobody is signed in; the token only reads.
         DiscussionsDisabledError, RepoDisabledError: there are none, or the model is taken down.
     """
-    user = viewer.require(Scope.WRITE)
+    check_may(viewer, repo, to="discuss")
     check_enabled(repo)
     if repo.disabled_reason and not viewer.is_staff:
         raise RepoDisabledError("This repository is disabled.", reason=repo.disabled_reason)
-    return user
+    return viewer.identified()
 
 
 def begin(repo: ModelRepo, user: User, *, title: str, text: str, **columns: object) -> Discussion:
@@ -133,15 +133,17 @@ def check_title(title: str) -> str:
 
 def may_steer(viewer: Viewer, discussion: Discussion) -> bool:
     """Whether the viewer may rename, close and open again: its author and the writers."""
-    if viewer.user is None or not viewer.may(Scope.WRITE):
-        return False
-    return viewer.user.pk == discussion.author_id or can(viewer, discussion.repo, to="write")
+    if can(viewer, discussion.repo, to="write"):
+        return True
+    is_theirs = viewer.user is not None and viewer.user.pk == discussion.author_id
+    return is_theirs and can(viewer, discussion.repo, to="discuss")
 
 
 def _steering(viewer: Viewer, discussion: Discussion) -> User:
-    user = viewer.require(Scope.WRITE)
+    user = viewer.identified()
     check_enabled(discussion.repo)
     if not may_steer(viewer, discussion):
+        check_may(viewer, discussion.repo, to="discuss")  # says what a token lacks
         raise ForbiddenError(
             _("Only whoever opened it and the owners of the model can change this discussion.")
         )
@@ -252,7 +254,7 @@ def pin(viewer: Viewer, discussion: Discussion, *, is_pinned: bool) -> Discussio
         ForbiddenError: the viewer may not write to the repository.
     """
     check_may(viewer, discussion.repo, to="write")
-    user = viewer.signed_in()
+    user = viewer.identified()
     check_enabled(discussion.repo)
     held = locked(discussion)
     if held.is_pinned == is_pinned:

@@ -55,7 +55,7 @@ def create_lock(viewer: Viewer, repo: ModelRepo, path: str) -> FileLock:
         raise TooLargeError(f"A repository has at most {MAX_LOCKS} locks.")
     try:
         with transaction.atomic():
-            return FileLock.objects.create(repo=repo, path=path, owner=viewer.signed_in())
+            return FileLock.objects.create(repo=repo, path=path, owner=viewer.identified())
     except IntegrityError:
         there = FileLock.objects.select_related("owner").filter(repo=repo, path=path).first()
         if there is None:  # unlocked in between
@@ -90,7 +90,7 @@ def remove_lock(
         lock = rows.filter(repo=repo, public_id=public_id).first()
         if lock is None:
             raise NotFoundError("There is no such lock.")
-        if lock.owner_id != viewer.signed_in().pk:
+        if lock.owner_id != viewer.identified().pk:
             _check_breaking(viewer, repo, lock, is_forced=is_forced)
         FileLock.objects.filter(pk=lock.pk).delete()
     return lock
@@ -120,5 +120,5 @@ def _check_breaking(viewer: Viewer, repo: ModelRepo, lock: FileLock, *, is_force
     who = lock.owner.username
     if not is_forced:
         raise LockedError(f"{lock.path} is locked by {who}. An owner can use --force.")
-    if viewer.role_in(repo.namespace_id) != Role.ADMIN:
+    if viewer.role_at(repo.namespace_id, repo.public_id) != Role.ADMIN:
         raise LockedError(f"Only an owner of the repository can break the lock of {who}.")

@@ -72,8 +72,8 @@ def begin_pull(
         TooManyOpenError: the viewer has too many open.
         RateLimitedError: too many on one day.
     """
-    user = viewer.signed_in()
-    is_writer = viewer.can_write(repo.namespace_id)
+    user = viewer.identified()
+    is_writer = viewer.is_writer(repo.namespace_id)
     if not is_writer:
         _check_number(user)
     count_discussion(user.pk)
@@ -111,9 +111,9 @@ def locked_pull(viewer: Viewer, repo: ModelRepo, ref_name: str) -> Discussion:
     held = locked(pull)
     held.charged_to = pull.charged_to
     check_takes_commits(held)
-    if held.charged_to is None and not viewer.can_write(repo.namespace_id):
+    if held.charged_to is None and not viewer.is_writer(repo.namespace_id):
         # Opened as a writer, who is none any more: from now on they pay themselves.
-        held.charged_to = Namespace.objects.get(user=viewer.signed_in())
+        held.charged_to = Namespace.objects.get(user=viewer.identified())
         held.save(update_fields=["charged_to"])
     return held
 
@@ -123,7 +123,7 @@ def payer_of(viewer: Viewer, pull: Discussion | None) -> Discussion | None:
 
     What the owners add to somebody's pull request must not fill that person's room.
     """
-    is_writer = pull is not None and viewer.can_write(pull.repo.namespace_id)
+    is_writer = pull is not None and viewer.is_writer(pull.repo.namespace_id)
     return None if is_writer else pull
 
 

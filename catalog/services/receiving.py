@@ -289,7 +289,7 @@ def _move_fault(
     is_branch = update.name.startswith(HEADS)
     if is_branch and plan.graph.is_ancestor(bytes.fromhex(there.commit_oid), target):
         return ""
-    if viewer.role_in(repo.namespace_id) == Role.ADMIN:
+    if viewer.role_at(repo.namespace_id, repo.public_id) == Role.ADMIN:
         return ""
     return f"only owners may force-push; {repo.full_name} would lose commits from it"
 

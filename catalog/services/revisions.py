@@ -2,7 +2,7 @@
 
 import re
 
-from accounts.models import Scope, User
+from accounts.models import User
 from accounts.viewer import Viewer
 from catalog.access import can, check_may
 from catalog.history.errors import RevisionNotFoundError
@@ -54,12 +54,13 @@ def check_write_revision(
     pull = pull_of(repo, revision)
     if pull is None:
         if _PULL.fullmatch(revision):
-            viewer.require(Scope.WRITE)
+            check_may(viewer, repo, to="discuss")
             raise RevisionNotFoundError(f"Invalid rev id: {revision}", revision=revision)
         check_may(viewer, repo, to="write")
         return
-    if viewer.require(Scope.WRITE).pk != pull.author_id:
-        check_may(viewer, repo, to="write")
+    is_theirs = viewer.identified().pk == pull.author_id
+    if not (is_theirs and can(viewer, repo, to="write")):
+        check_may(viewer, repo, to="discuss" if is_theirs else "write")
     check_enabled(repo)
     check_takes_commits(pull)
 

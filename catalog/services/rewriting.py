@@ -76,7 +76,7 @@ def squash_history(viewer: Viewer, repo: ModelRepo, *, revision: str, message: s
         InvalidError: no message, or a long one.
     """
     check_may(viewer, repo, to="write")
-    user = viewer.signed_in()
+    user = viewer.identified()
     title, _, rest = message.strip().partition("\n")
     if not title or len(message) > MAX_MESSAGE_CHARS or "\0" in message:
         raise InvalidError(f"'message' has 1 to {MAX_MESSAGE_CHARS} characters.")

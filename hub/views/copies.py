@@ -88,7 +88,7 @@ def _asked(item: Any) -> tuple[str, str]:
 @hub_view("GET")
 def my_repositories(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     """List what the caller's own repositories take."""
-    return _storage(request, namespace_for(viewer, viewer.identified().username))
+    return _storage(request, viewer, namespace_for(viewer, viewer.identified().username))
 
 
 @hub_view("GET")
@@ -98,13 +98,15 @@ def their_repositories(request: HttpRequest, viewer: Viewer, org: str) -> HttpRe
     namespace = namespace_for(viewer, org)
     if viewer.role_in(namespace.pk) is None:
         raise ForbiddenError(f"Only members of {namespace.name} see what its models take.")
-    return _storage(request, namespace)
+    return _storage(request, viewer, namespace)
 
 
-def _storage(request: HttpRequest, namespace: Namespace) -> HttpResponseBase:
+def _storage(request: HttpRequest, viewer: Viewer, namespace: Namespace) -> HttpResponseBase:
     limit = min(number(request, "limit", PAGE, least=1), PAGE)
     after_id = decode_offset(request.GET.get("cursor"))
     mine = ModelRepo.objects.filter(namespace=namespace, pk__gt=after_id)
+    if namespace.pk not in viewer.roles:  # a token that lists some of them, one by one
+        mine = mine.filter(public_id__in=viewer.listed_repos)
     rows = list(with_used_bytes(mine.select_related("namespace")).order_by("pk")[: limit + 1])
     quota = quota_of(namespace)
     answer = JsonResponse([_row(repo, quota) for repo in rows[:limit]], safe=False)

@@ -116,7 +116,7 @@ def receive_pack(request: HttpRequest, viewer: Viewer, ns: str, name: str) -> Ht
             return _answer([], f"application/x-{RECEIVE_PACK}-result")
         body.seek(0)
         order = read_order(body)
-        count_commit(viewer.signed_in().pk)
+        count_commit(viewer.identified().pk)
         pieces = list(carry_out(viewer, repo, order, body))
     return _answer(pieces, f"application/x-{RECEIVE_PACK}-result")
 
@@ -147,7 +147,7 @@ def _opened(viewer: Viewer, ns: str, name: str, service: str) -> ModelRepo:
         repo = repo_for(viewer, ns, name)
         check_gate(viewer, repo)
         return repo
-    viewer.signed_in()  # before anything is looked up: absent and public ask alike
+    viewer.identified()  # before anything is looked up: absent and public ask alike
     return repo_for(viewer, ns, name, to="write")
 
 

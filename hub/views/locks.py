@@ -41,7 +41,7 @@ def verify(request: HttpRequest, viewer: Viewer, ns: str, name: str) -> HttpResp
     check_may(viewer, repo, to="write")
     body = read_json(request)
     found, more = _page(repo, str(body.get("cursor") or ""), body.get("limit"))
-    user = viewer.signed_in()
+    user = viewer.identified()
     ours = [_shape(lock) for lock in found if lock.owner_id == user.pk]
     theirs = [_shape(lock) for lock in found if lock.owner_id != user.pk]
     return _answer({"ours": ours, "theirs": theirs} | more)

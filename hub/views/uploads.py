@@ -2,7 +2,7 @@
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
-from accounts.models import Scope
+from accounts.models import Permission
 from accounts.viewer import Viewer
 from catalog.services import attachments
 from hub.answers import hub_view
@@ -14,7 +14,7 @@ from store.core.web import origin
 @hub_view("POST")
 def receive(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     """Keep a picture, sound or film; answer its address, as plain text."""
-    viewer.require(Scope.WRITE)
+    viewer.require_somewhere(Permission.DISCUSS)
     body = body_chunks(request, max_bytes=attachments.most_bytes())
     kept = attachments.receive(viewer, body)
     url = f"{origin(request)}{kept.get_absolute_url()}"

@@ -5,6 +5,7 @@ which owns ``team`` (private); bob let her into his gated ``bob/gated``. A fine-
 reaches nothing of this unless it lists it.
 """
 
+import hashlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -15,11 +16,30 @@ from django.test import Client
 from accounts.models import AccessToken, Permission, Scope, User
 from accounts.services.tokens import create_token
 from accounts.viewer import Viewer
-from catalog.models import GitObject, Like, ModelRepo, Ref
+from catalog.models import (
+    Attachment,
+    Collection,
+    Community,
+    Discussion,
+    DiscussionEvent,
+    FileLock,
+    Follow,
+    GitObject,
+    Like,
+    ModelRepo,
+    Ref,
+    RepoLfsObject,
+)
 from catalog.services import access_requests
+from catalog.services.branches import add_branch
+from catalog.services.discussions import open_discussion
+from catalog.services.publishing import AddFile, publish
+from catalog.services.pulls import open_pull_request
 from catalog.services.token_reach import Wanted, read_reach
 from inference.models import GenerationRun
-from tests.factories import make_org, make_repo
+from tests.clients.test_discussions import png
+from tests.factories import add_files, make_org, make_repo, safetensors
+from tests.hub.test_git import said
 
 JSON = "application/json"
 READ, WRITE, DISCUSS, SETTINGS = (
@@ -72,9 +92,50 @@ move mine            401 403 200   403 403 403 403   403 404 404 404
 delete other         401 403 200   404 404 404 404   403 404 404 404
 requests gated2      401 403 200   403 403 403 403   200 403 403 403
 ask bob/closed       401 403 303   403 403 403 403   403 403 403 403
-like open            401 302 302   403 403 403 403   403 403 403 403
+like open            401 403 302   403 403 403 403   403 403 403 403
 generate mine        401 409 409   409 409 409 409   409 404 404 404
 generate open        401 409 409   403 403 403 403   409 403 403 403
+open a thread: mine  401 403 200   403 403 403 200   403 404 404 404
+open a thread: open  401 403 200   403 403 403 403   403 403 403 200
+comment open         401 403 200   403 403 403 403   403 403 403 200
+rename open          401 403 200   403 403 403 403   200 403 403 403
+close open           401 403 200   403 403 403 403   200 403 403 403
+hide open            401 403 200   403 403 403 403   200 403 403 403
+pin open             401 403 200   403 403 403 403   200 403 403 403
+merge open           401 403 200   403 403 403 403   200 403 403 403
+commit to a PR open  401 403 200   403 403 403 403   200 403 403 403
+commit to a PR mine  401 403 200   403 200 403 200   200 404 404 404
+draft mine           401 403 200   403 403 403 200   403 404 404 404
+propose open         401 403 200   403 403 403 403   403 403 403 200
+propose bob/shown    401 403 200   403 403 403 403   403 403 403 200
+preupload to propose 401 403 200   403 403 403 403   403 403 403 200
+attach               401 403 200   403 403 403 200   403 403 403 200
+threads off mine     401 403 200   403 403 200 403   403 404 404 404
+lock mine            401 403 201   403 201 403 403   201 404 404 404
+verify locks mine    401 403 200   403 200 403 403   200 404 404 404
+git fetch mine       401 200 200   200 200 200 200   200 404 404 404
+git fetch gated      401 200 200   403 403 403 403   403 403 200 403
+git push mine        401 403 200   403 200 403 403   200 404 404 404
+git push open        401 403 200   403 403 403 403   200 403 403 403
+annotated tag mine   401 403 200   403 200 403 403   200 404 404 404
+empty branch mine    401 403 200   403 200 403 403   200 404 404 404
+squash mine          401 403 200   403 200 403 403   200 404 404 404
+lfs-files mine       401 403 200   403 200 403 403   200 404 404 404
+delete files mine    401 403 200   403 200 403 403   200 404 404 404
+duplicate open       401 403 200   403 403 403 403   200 403 403 403
+duplicate gated      401 403 200   403 403 403 403   403 403 403 403
+share open to mine   401 403 200   403 200 403 200   200 404 404 404
+xet read mine        401 200 200   200 200 200 200   200 404 404 404
+xet read gated       401 200 200   403 403 403 403   403 403 200 403
+xet write mine       401 403 200   403 200 403 403   200 404 404 404
+xet propose open     401 403 200   403 403 403 403   403 403 403 200
+lines mine           401 200 200   200 200 200 200   200 404 404 404
+lines gated          401 200 200   403 403 403 403   403 403 200 403
+my repositories      401 200 200   200 200 200 200   200 200 200 200
+their repositories   401 200 200   403 403 403 403   403 200 403 403
+follow bob           401 403 200   403 403 403 403   403 403 403 403
+new collection       401 403 200   403 403 403 403   403 403 403 403
+webhooks             401 403 200   403 403 403 403   403 403 403 403
 whoami               401 200 200   200 200 200 200   200 200 200 200
 me                   401 200 200   200 200 200 200   200 200 200 200
 tokens               401 403 403   403 403 403 403   403 403 403 403
@@ -100,13 +161,13 @@ def rows() -> dict[str, list[int]]:
 EXPECTED = rows()
 
 
-def _commit(client: Client, repo: str, headers: dict) -> Any:
+def _commit(client: Client, repo: str, headers: dict, *, to: str = "main") -> Any:
     lines = [
         {"key": "header", "value": {"summary": "by a token"}},
         {"key": "file", "value": {"path": "new.txt", "content": "x", "encoding": "utf-8"}},
     ]
     return client.post(
-        f"/api/models/{repo}/commit/main",
+        f"/api/models/{repo}/commit/{to}",
         "\n".join(map(json.dumps, lines)),
         content_type="application/x-ndjson",
         headers=headers,
@@ -138,6 +199,30 @@ def _lfs(repo: str) -> Callable[[Client, dict], Any]:
     return call
 
 
+def _push(repo: str) -> Callable[[Client, dict], Any]:
+    """Return a push that deletes the branch ``dev``: it needs no pack."""
+
+    def call(client: Client, headers: dict) -> Any:
+        """Answer 409 where git would print that nothing was deleted."""
+        dev = Ref.objects.get(repo__name=repo.partition("/")[2], name="refs/heads/dev")
+        order = f"{dev.oid} {'0' * 40} {dev.name}\0report-status"
+        answer = client.generic(
+            "POST",
+            f"/{repo}/git-receive-pack",
+            said(order, b"0000"),
+            content_type="application/x-git-receive-pack-request",
+            headers=headers,
+        )
+        if answer.status_code == 200 and Ref.objects.filter(pk=dev.pk).exists():
+            answer.status_code = 409
+        return answer
+
+    return call
+
+
+THREAD = "/api/models/alice/open/discussions/1"
+WEIGHTS = safetensors(seed=5)
+PICTURE = png()
 NAMES = {
     "mine": "alice/mine",
     "other": "alice/other",
@@ -188,6 +273,89 @@ CALLS: dict[str, Callable[[Client, dict], Any]] = {
         )
         for key in ("mine", "open")
     },
+    **{
+        f"open a thread: {key}": _send(
+            "POST", f"/api/models/alice/{key}/discussions", {"title": "By a token"}
+        )
+        for key in ("mine", "open")
+    },
+    "draft mine": _send(
+        "POST", "/api/models/alice/mine/discussions", {"title": "Mine", "pullRequest": True}
+    ),
+    "comment open": _send("POST", f"{THREAD}/comment", {"comment": "words"}),
+    "rename open": _send("POST", f"{THREAD}/title", {"title": "Another"}),
+    "close open": _send("POST", f"{THREAD}/status", {"status": "closed"}),
+    "hide open": lambda client, headers: client.post(
+        f"{THREAD}/comment/{DiscussionEvent.objects.get(text='said').public_id}/hide",
+        content_type=JSON,
+        headers=headers,
+    ),
+    "pin open": _send("POST", f"{THREAD}/pin", {"pinned": True}),
+    "merge open": _send("POST", "/api/models/alice/open/discussions/2/merge", {}),
+    "commit to a PR open": lambda client, headers: _commit(
+        client, "alice/open", headers, to="refs%2Fpr%2F2"
+    ),
+    "commit to a PR mine": lambda client, headers: _commit(
+        client, "alice/mine", headers, to="refs%2Fpr%2F1"
+    ),
+    "propose open": lambda client, headers: _commit(
+        client, "alice/open", headers, to="main?create_pr=1"
+    ),
+    "propose bob/shown": lambda client, headers: _commit(
+        client, "bob/shown", headers, to="main?create_pr=1"
+    ),
+    "preupload to propose": _send(
+        "POST",
+        "/api/models/alice/open/preupload/main?create_pr=1",
+        {"files": [{"path": "a.txt", "sample": "", "size": 0}]},
+    ),
+    "attach": lambda client, headers: client.post(
+        "/uploads", PICTURE, content_type="image/png", headers=headers
+    ),
+    "threads off mine": _send(
+        "PUT", "/api/models/alice/mine/settings", {"discussionsDisabled": True}
+    ),
+    "lock mine": _send("POST", "/alice/mine.git/info/lfs/locks", {"path": "a.txt"}),
+    "verify locks mine": _send("POST", "/alice/mine.git/info/lfs/locks/verify", {}),
+    "git fetch mine": _get("/alice/mine.git/info/refs?service=git-upload-pack"),
+    "git fetch gated": _get("/bob/gated.git/info/refs?service=git-upload-pack"),
+    **{f"git push {key}": _push(f"alice/{key}") for key in ("mine", "open")},
+    "annotated tag mine": _send(
+        "POST", "/api/models/alice/mine/tag/main", {"tag": "v1", "message": "first"}
+    ),
+    "empty branch mine": _send("POST", "/api/models/alice/mine/branch/e", {"emptyBranch": True}),
+    "squash mine": _send("POST", "/api/models/alice/mine/super-squash/main", {}),
+    "lfs-files mine": _get("/api/models/alice/mine/lfs-files"),
+    "delete files mine": _send(
+        "POST", "/api/models/alice/mine/lfs-files/batch", {"deletions": {"sha": ["a" * 64]}}
+    ),
+    "duplicate open": _send(
+        "POST", "/api/models/alice/open/duplicate", {"repository": "alice/copy"}
+    ),
+    "duplicate gated": _send(
+        "POST", "/api/models/bob/gated/duplicate", {"repository": "alice/copy"}
+    ),
+    "share open to mine": _send(
+        "POST",
+        "/api/models/alice/open/lfs-files/duplicate",
+        {
+            "target": {"type": "model", "name": "alice/mine"},
+            "files": [{"sha256": hashlib.sha256(WEIGHTS).hexdigest(), "filename": "w"}],
+        },
+    ),
+    "xet read mine": _get("/api/models/alice/mine/xet-read-token/main"),
+    "xet read gated": _get("/api/models/bob/gated/xet-read-token/main"),
+    "xet write mine": _get("/api/models/alice/mine/xet-write-token/main"),
+    "xet propose open": _get("/api/models/alice/open/xet-write-token/main?create_pr=1"),
+    "lines mine": _get("/api/models/alice/mine/compare/main..main?raw=1"),
+    "lines gated": _get("/api/models/bob/gated/compare/main..main?raw=1"),
+    "my repositories": _get("/api/settings/repositories"),
+    "their repositories": _get("/api/organizations/acme/settings/repositories"),
+    "follow bob": _send("POST", "/api/users/bob/follow", {}),
+    "new collection": _send(
+        "POST", "/api/collections", {"title": "Mine", "namespace": "alice", "description": "d"}
+    ),
+    "webhooks": _get("/api/settings/webhooks"),
     "whoami": _get("/api/whoami-v2"),
     "me": _get("/api/v1/me"),
     "tokens": _get("/api/v1/tokens"),
@@ -207,7 +375,23 @@ def world(alice: User, bob: User) -> None:
     make_org("acme", alice="write")
     for name in ("mine", "other"):
         make_repo(alice, name, files=files, is_private=True)
-    make_repo(alice, "open", files=files)
+    shown = make_repo(alice, "open", files=files)
+    make_repo(bob, "shown", files=files)
+    add_files(alice, shown, {"w.safetensors": WEIGHTS})
+    for name in ("mine", "open"):
+        add_branch(Viewer(user=alice), ModelRepo.objects.get(name=name), "dev")
+    as_bob = Viewer(user=bob)
+    open_discussion(as_bob, shown, title="A thread", text="said")
+    publish(
+        as_bob,
+        shown,
+        revision="main",
+        operations=[AddFile("b.txt", b"b")],
+        title="Propose",
+        create_pr=True,
+    )
+    mine = ModelRepo.objects.get(name="mine")
+    open_pull_request(Viewer(user=alice), mine, title="Her own", text="")
     make_repo(alice, "team", files=files, is_private=True, namespace="acme")
     make_repo(alice, "gated2", files=files)
     gated = make_repo(bob, "gated", files=files)
@@ -248,6 +432,14 @@ def everything() -> tuple[Any, ...]:
         list(Ref.objects.order_by("pk").values("name", "oid")),
         GitObject.objects.count(),
         Like.objects.count(),
+        list(Discussion.objects.order_by("pk").values("title", "status", "is_pinned")),
+        DiscussionEvent.objects.filter(is_hidden=False).count(),
+        Community.objects.filter(is_disabled=True).count(),
+        Attachment.objects.count(),
+        FileLock.objects.count(),
+        RepoLfsObject.objects.count(),
+        Collection.objects.count(),
+        Follow.objects.count(),
         AccessToken.objects.count(),
         GenerationRun.objects.count(),
     )
