@@ -21,6 +21,7 @@ from catalog.services.comments import add_comment, check_enabled, check_text, lo
 from catalog.services.discussions import MergedError, change_status
 from catalog.services.events import emit
 from catalog.services.indexing import index_revision
+from catalog.services.locks import check_unlocked
 from store.core.errors import ConflictError
 
 MAX_NAMED = 200
@@ -91,12 +92,13 @@ def merge(viewer: Viewer, pull: Discussion, *, text: str = "") -> Commit:
         MergedError, NotOpenError: it is merged already; a draft or closed.
         BaseGoneError: its branch was deleted.
         MergeConflictError: both sides changed the same files.
+        LockedError: it changes a file that somebody else has locked.
         StorageQuotaError: the owner has no room for what it brings.
     """
     repo = pull.repo
     check_may(viewer, repo, to="write")
     check_enabled(repo)
-    user, text = viewer.signed_in(), check_text(text, may_be_empty=True)
+    user, text = viewer.identified(), check_text(text, may_be_empty=True)
     held = locked(pull)
     _check_open(held)
     count_comment(user.pk)
@@ -111,6 +113,7 @@ def merge(viewer: Viewer, pull: Discussion, *, text: str = "") -> Commit:
     if text:
         add_comment(held, user, text)
     written = _write(repo, held, user, trunk.commit_oid, head_oid)
+    check_unlocked(viewer, repo, (change.path for change in written.changes))
     old_oid = trunk.commit_oid
     move_ref(trunk, written.commit.oid)
     adopt_charges(repo, held, _brought(repo, written.changes))

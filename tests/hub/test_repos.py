@@ -298,7 +298,12 @@ def test_settings_and_info_agree(client: Client, repo: ModelRepo, write: dict, b
     changed = change(write, visibility="private", gated="manual", discussionsDisabled=True)
     info = client.get(BASE, headers=write).json()
 
-    assert changed.json() == {"private": True, "visibility": "private", "gated": "manual"}
+    assert changed.json() == {
+        "private": True,
+        "visibility": "private",
+        "gated": "manual",
+        "discussionsDisabled": True,
+    }
     assert (info["private"], info["gated"]) == (True, "manual")
     assert change(bearer(bob), private=False).status_code == 404
     assert change(write, private=False, gated=False).json()["gated"] is False

@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 
 from accounts.models import User
+from accounts.viewer import Viewer
 from catalog.history.objects import ObjectStore
 from catalog.models import (
     Commit,
@@ -18,6 +19,7 @@ from catalog.models import (
     RepoEvent,
     RepoLfsObject,
 )
+from catalog.services.pulls import open_pull_request
 from tests.factories import add_files, make_repo
 from tests.hub.wire import BASE, next_page, post, state
 
@@ -35,7 +37,12 @@ def paths(client: Client, revision: str) -> list[str]:
 
 
 def pull_request(repo: ModelRepo, number: int, oid: str) -> None:
-    Ref.objects.create(repo=repo, name=f"refs/pr/{number}", oid=oid, commit_oid=oid)
+    """Open a pull request that proposes ``oid``."""
+    owner = repo.namespace.user
+    assert owner is not None
+    made = open_pull_request(Viewer(user=owner), repo, title="A proposal", text="")
+    assert made.number == number
+    Ref.objects.filter(repo=repo, name=made.ref_name).update(oid=oid, commit_oid=oid)
 
 
 def test_a_squashed_branch_is_one_commit_with_the_same_files(
