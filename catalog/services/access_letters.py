@@ -1,6 +1,7 @@
 """Letters about access to gated models: to publishers that people wait, to askers how it went.
 
-Asked for in the transaction of the change, written when they are sent.
+Asked for in the transaction of the change, written when they are sent, to those who want mail of
+the kind "requests for access" then. Notices of the same (``notices``) are on the site alone.
 """
 
 from enum import StrEnum
@@ -13,6 +14,8 @@ from django.utils.translation import gettext as _
 from accounts.models import Role, User
 from accounts.services import mailing
 from catalog.models import AccessRequest, AccessRequestChange, ModelRepo
+from catalog.services.notice_letters import unsubscribe_headers, unsubscribe_path
+from catalog.services.notice_settings import Kind, wanting_mail
 from store.core.jobs import JobName, enqueue
 
 GATHER_S = 300
@@ -82,23 +85,24 @@ def _waiting(repo_id: int) -> list[EmailMessage]:
     link = f"{settings.PUBLIC_URL}/{repo.full_name}/access-requests"
     context = {"repo": repo, "count": count, "link": link}
     return [
-        mailing.compose(
-            subject, "catalog/mail/access_waiting.txt", context | {"user": person}, person.email
-        )
+        _letter(subject, "catalog/mail/access_waiting.txt", context, person)
         for person in _publishers(repo)
     ]
 
 
 def _publishers(repo: ModelRepo) -> list[User]:
-    """Return who answers for a repository: its owner, or its organization's admins."""
+    """Return who answers for a repository and wants mail: its owner, or its team's admins."""
     if repo.namespace.user is not None:
-        return [repo.namespace.user]
-    admins = User.objects.filter(
-        memberships__organization__namespace=repo.namespace,
-        memberships__role=Role.ADMIN,
-        is_active=True,
-    )
-    return list(admins.order_by("memberships__created_at", "pk")[:MAX_RECIPIENTS])
+        people = [repo.namespace.user]
+    else:
+        admins = User.objects.filter(
+            memberships__organization__namespace=repo.namespace,
+            memberships__role=Role.ADMIN,
+            is_active=True,
+        )
+        people = list(admins.order_by("memberships__created_at", "pk"))
+    wanting = wanting_mail(Kind.ACCESS, repo, [person.pk for person in people])
+    return [person for person in people if person.pk in wanting][:MAX_RECIPIENTS]
 
 
 def _answer(change_id: int) -> list[EmailMessage]:
@@ -107,10 +111,11 @@ def _answer(change_id: int) -> list[EmailMessage]:
     if change is None or not change.request.user.is_active:
         return []
     request = change.request
+    if not wanting_mail(Kind.ACCESS, request.repo, [request.user_id]):
+        return []
     is_in = change.status == AccessRequest.Status.ACCEPTED
     text = _("You have access to %(model)s") if is_in else _("No access to %(model)s")
     context = {
-        "user": request.user,
         "repo": request.repo,
         "is_in": is_in,
         "is_by_hand": request.is_by_hand,
@@ -118,4 +123,12 @@ def _answer(change_id: int) -> list[EmailMessage]:
         "link": f"{settings.PUBLIC_URL}/{request.repo.full_name}",
     }
     subject = text % {"model": request.repo.full_name}
-    return [mailing.compose(subject, "catalog/mail/access_answer.txt", context, request.user.email)]
+    return [_letter(subject, "catalog/mail/access_answer.txt", context, request.user)]
+
+
+def _letter(subject: str, template: str, context: dict[str, object], to: User) -> EmailMessage:
+    """Write a letter with the way to have no more of its kind, below it and for mail programs."""
+    stop = settings.PUBLIC_URL + unsubscribe_path(to, Kind.ACCESS)
+    letter = mailing.compose(subject, template, context | {"user": to, "stop": stop}, to.email)
+    letter.extra_headers = unsubscribe_headers(stop)
+    return letter

@@ -103,4 +103,7 @@ def notice_link(notice: Notice) -> str:
     """Return the path a notice leads to."""
     if notice.event is None or notice.repo is None:
         return f"/{notice.actor.username}" if notice.actor else "/notifications"
-    return event_link(notice.event, notice.repo.full_name)
+    event, full_name = notice.event, notice.repo.full_name
+    if event.scope == _Scope.ACCESS and event.facts.get("status") == "pending":
+        return f"/{full_name}/access-requests"
+    return event_link(event, full_name)

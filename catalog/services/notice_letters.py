@@ -55,6 +55,15 @@ def unsubscribe_path(user: User, kind: Kind) -> str:
     return f"/notifications/unsubscribe/{token}"
 
 
+def unsubscribe_headers(stop: str) -> dict[str, str]:
+    """Return the headers by which mail programs offer the link ``stop``, whatever the letter."""
+    return {
+        "List-Unsubscribe": f"<{stop}>",
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",  # RFC 8058
+        "Auto-Submitted": "auto-generated",  # no holiday answers
+    }
+
+
 def read_unsubscribe(token: str) -> tuple[User, Kind]:
     """Return whose mails of which kind a link is about.
 
@@ -107,9 +116,5 @@ def _letter(notice: Notice) -> EmailMessage:
         "settings_link": f"{settings.PUBLIC_URL}/settings/notifications",
     }
     letter = mailing.compose(words, "catalog/mail/notice.txt", context, notice.user.email)
-    letter.extra_headers = {
-        "List-Unsubscribe": f"<{stop}>",
-        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",  # RFC 8058
-        "Auto-Submitted": "auto-generated",  # no holiday answers
-    }
+    letter.extra_headers = unsubscribe_headers(stop)
     return letter

@@ -44,6 +44,13 @@ def wishes_about(kind: Kind, user_ids: Collection[int]) -> dict[int, Wish]:
     return {pk: chosen.get(pk, DEFAULTS[kind]) for pk in user_ids}
 
 
+def wanting_mail(kind: Kind, repo: ModelRepo, user_ids: Collection[int]) -> set[int]:
+    """Return which of these people want mail of ``kind`` about ``repo``. Two queries."""
+    muted = Watch.objects.filter(repo=repo, user__in=user_ids, level=Watch.Level.MUTE)
+    silent = set(muted.values_list("user_id", flat=True))
+    return {pk for pk, wish in wishes_about(kind, user_ids).items() if wish.by_mail} - silent
+
+
 @transaction.atomic
 def set_wishes(viewer: Viewer, wishes: Mapping[Kind, Wish]) -> None:
     """Change how the viewer hears of the kinds named; the others stay.

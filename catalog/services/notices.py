@@ -135,7 +135,7 @@ def _in_thread(event: RepoEvent, repo: ModelRepo) -> "QuerySet[User]":
 def _party_to_access(event: RepoEvent, repo: ModelRepo) -> "QuerySet[User]":
     """Return whose turn it is: the publisher's with a request, the asker's with an answer."""
     asker, status = event.facts.get("user_id"), event.facts.get("status")
-    if status == "pending":
+    if status == "pending" and event.actor_id == asker:
         return _keepers(repo)
     if status in {"accepted", "rejected"} and event.actor_id != asker:
         return User.objects.filter(pk=asker)
@@ -162,7 +162,8 @@ def _tell(event: RepoEvent, repo: ModelRepo, kind: Kind, user_ids: list[int]) ->
     wishes = {
         pk: wish
         for pk, wish in wishes_about(kind, sorted(ids)).items()
-        if wish.in_site or wish.by_mail
+        # Mail about access is ``access_letters``'s: written from the requests themselves.
+        if wish.in_site or (wish.by_mail and kind != Kind.ACCESS)
     }
     Notice.objects.bulk_create(
         [
@@ -172,7 +173,7 @@ def _tell(event: RepoEvent, repo: ModelRepo, kind: Kind, user_ids: list[int]) ->
                 event=event,
                 repo=repo,
                 is_shown=wish.in_site,
-                wants_mail=wish.by_mail,
+                wants_mail=wish.by_mail and kind != Kind.ACCESS,
             )
             for pk, wish in wishes.items()
         ],
