@@ -8,6 +8,7 @@ from catalog.history.objects import FILE_MODE
 from catalog.history.pointers import LfsPointer
 from catalog.history.trees import Entry
 from catalog.models import FileScan, GitObject, ModelRepo
+from catalog.services.claims import scan_of_claim
 from catalog.services.sources import source_of
 from store.core.errors import TransientError
 
@@ -57,6 +58,16 @@ def _entries(repo: ModelRepo, rows: list[FileScan]) -> dict[str, Entry]:
 
 
 def _judged(repo: ModelRepo, row: FileScan, entry: Entry) -> FileScan:
+    said = scan_of_claim(repo, entry)
+    if said is not None:
+        return FileScan(
+            repo=repo,
+            blob_oid=row.blob_oid,
+            path=row.path,
+            scanner_version=SCANNER_VERSION,
+            scanned_at=timezone.now(),
+            **said,
+        )
     try:
         report = judge(source_of(repo, entry), row.path, budget=FULL)
     except OSError as exc:

@@ -88,9 +88,7 @@ def publish(
     expected_parent: str = "",
     create_pr: bool = False,
 ) -> Published:
-    """Apply ``operations`` in order on top of a branch and index the result.
-
-    Nothing is written when it raises. What goes to a pull request is no part of the listing.
+    """Apply ``operations`` in order on top of a branch and index it; or raise, and write nothing.
 
     Args:
         viewer: Who publishes; becomes the author.
@@ -100,7 +98,7 @@ def publish(
         title: First line of the message, 1 to 1000 characters.
         message: The rest.
         expected_parent: Commit id, or its beginning, the head must have.
-        create_pr: Leave the branch alone and open a pull request for it, as any reader may.
+        create_pr: Leave the branch alone, open a pull request for it, as any reader may.
 
     Raises:
         ForbiddenError, RevisionNotFoundError: not the viewer's to change; no such branch.

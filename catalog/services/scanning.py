@@ -8,12 +8,12 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from catalog.content.ownership import WRONG_SHA256, Standing, standing
 from catalog.formats.sources import AT_ONCE, FULL, Budget
 from catalog.formats.verdicts import SCANNER_VERSION, judge
 from catalog.history.trees import Entry, find_entries
 from catalog.models import Commit, FileScan, ModelRepo, Ref
 from catalog.services.backlog import judge_backlog
+from catalog.services.claims import scan_of_claim
 from catalog.services.listings import rebuild_listing
 from catalog.services.sources import source_of
 from store.core.errors import TransientError
@@ -24,8 +24,6 @@ JUDGED_AT_ONCE = 200
 """Files of one commit that are judged while the client waits; the rest is the job's."""
 KEPT_TOGETHER = 500
 """Verdicts written in one go; what a job that dies has to find out again."""
-
-_WRONG_SHA256 = "Its content is not what its sha256 says. Upload the file again."
 
 _FOUND = ["verdict", "kind", "code", "reason", "report", "scanner_version", "scanned_at"]
 
@@ -145,14 +143,8 @@ def scan_commit(repo_id: int, commit_oid: str) -> dict[str, Any]:
 
 
 def _judge(repo: ModelRepo, entry: Entry, budget: Budget, *, is_proposed: bool) -> FileScan:
-    known = Standing.VERIFIED if entry.lfs is None else standing(repo, entry.lfs.sha256)
-    if known is Standing.CLAIMED:  # its verification asks for the verdict again
-        return _row(repo, entry, is_proposed=is_proposed, verdict=FileScan.Verdict.PENDING)
-    if known is Standing.FALSE:
-        verdict, code = FileScan.Verdict.ERROR, WRONG_SHA256
-        return _row(
-            repo, entry, is_proposed=is_proposed, verdict=verdict, code=code, reason=_WRONG_SHA256
-        )
+    if (said := scan_of_claim(repo, entry)) is not None:
+        return _row(repo, entry, is_proposed=is_proposed, **said)
     try:
         report = judge(source_of(repo, entry), entry.path, budget=budget)
     except OSError as exc:

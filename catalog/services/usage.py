@@ -139,7 +139,7 @@ def _curl(target: _Target) -> str:
 def _git(target: _Target) -> str:
     """A clone with its whole history; git-lfs brings the large files."""
     header = ""
-    if target.repo.is_private:
+    if target.needs_token:
         header = f' -c "http.{target.origin}.extraHeader=Authorization: Bearer $HF_TOKEN"'
     url = f"{target.origin}/{target.name}"
     return f"{target.token_line}git lfs install\ngit{header} clone {url}"

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponseBase, JsonResponse
 
 from accounts.models import Namespace
 from accounts.viewer import Viewer
-from catalog.access import RepoMovedError, namespace_for, repo_for
+from catalog.access import NamespaceNotFoundError, RepoMovedError, namespace_for, repo_for
 from catalog.content.quotas import quota_of, with_used_bytes
 from catalog.models import ModelRepo
 from catalog.services.repos import NewRepo, RepoExistsError
@@ -96,6 +96,8 @@ def their_repositories(request: HttpRequest, viewer: Viewer, org: str) -> HttpRe
     """List what the repositories of an organization take; for its members."""
     viewer.identified()
     namespace = namespace_for(viewer, org)
+    if namespace.organization_id is None:
+        raise NamespaceNotFoundError(f"There is no organization called {org} here.")
     if viewer.role_in(namespace.pk) is None:
         raise ForbiddenError(f"Only members of {namespace.name} see what its models take.")
     return _storage(request, viewer, namespace)

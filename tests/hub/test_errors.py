@@ -97,8 +97,8 @@ def test_every_route_answers_a_preflight(client: Client, db: None) -> None:
     }
     for pattern in urlpatterns:
         route = str(pattern.pattern)
-        if route.startswith("^"):
-            continue
+        if route.startswith("^") or pattern.callback.__module__ == "hub.views.git":
+            continue  # git is no program in somebody's page
         for name, value in samples.items():
             for kind in ("seg", "rev", "file", "path", "int"):
                 route = route.replace(f"<{kind}:{name}>", value)

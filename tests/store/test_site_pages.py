@@ -192,7 +192,7 @@ def test_an_address_that_does_not_exist_has_the_sites_frame(client: Client, db: 
     assert page.status_code == program.status_code == rest.status_code == 404
     assert "There is nothing at this address." in page.content.decode()
     assert '<header class="masthead">' in page.content.decode()
-    assert program.json()["error"] == "There is nothing at this address."
+    assert program.json()["error"] == "There is no /api/nope/x/y/z here."
     assert rest.json()["error"]["code"] == "not_found"
 
 

@@ -10,6 +10,7 @@ from accounts.models import AccessToken, User
 from accounts.viewer import Viewer
 from catalog.history.refs import resolve
 from catalog.models import ModelRepo, Ref
+from catalog.services.pulls import open_pull_request
 from catalog.services.repos import change_settings, delete_repo
 from hub.xet_callers import LIFE_S
 from tests.factories import make_org, make_repo
@@ -43,9 +44,10 @@ def test_a_raised_generation_is_another_address(mine: XetClient, settings) -> No
 
 def test_every_way_to_name_a_revision(mine: XetClient, repo: ModelRepo) -> None:
     head = resolve(repo, "main").commit_oid
-    for name in ("refs/heads/a/b", "refs/pr/3", "refs/tags/v1.0"):
+    for name in ("refs/heads/a/b", "refs/tags/v1.0"):
         Ref.objects.create(repo=repo, name=name, oid=head, commit_oid=head)
-    names = ["main", head, "refs%2Fpr%2F3", "refs/pr/3", "a%2Fb", "v1.0", "refs%2Fheads%2Fmain"]
+    propose(repo, User.objects.get())
+    names = ["main", head, "refs%2Fpr%2F1", "refs/pr/1", "a%2Fb", "v1.0", "refs%2Fheads%2Fmain"]
 
     for name in names:
         for scope in ("read", "write"):
@@ -68,7 +70,17 @@ def test_readers_upload_for_a_proposal(stranger: XetClient, rev: str) -> None:
     assert answer.status_code == 200
 
 
-def test_readers_upload_to_a_proposal(stranger: XetClient, repo: ModelRepo) -> None:
+def propose(repo: ModelRepo, user: User) -> None:
+    """Open a pull request of ``user``."""
+    open_pull_request(Viewer(user=user), repo, title="A change", text="Please.")
+
+
+def test_readers_upload_to_their_proposals(
+    stranger: XetClient, visitor: XetClient, repo: ModelRepo, bob: User
+) -> None:
+    propose(repo, bob)
+
+    assert visitor.ask_token("write", "refs%2Fpr%2F1").status_code == 401
     assert stranger.ask_token("write", "refs%2Fpr%2F1").status_code == 200
 
 
