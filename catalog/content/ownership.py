@@ -104,8 +104,7 @@ def grant(
 ) -> None:
     """Note that ``repo`` owns bytes that are durable and verified. Safe to repeat.
 
-    Call it only after the bytes themselves came through this repository's upload, or for a copy
-    whose source the caller may read.
+    Call it only once the bytes came by this repository's upload, or to copy what may be read.
 
     Args:
         repo: Whose they are.
@@ -116,8 +115,7 @@ def grant(
         xet_file: The recipe that makes them; ``None``: the storage has them as one object.
 
     Raises:
-        LostBytesError: garbage collection was faster; nothing is written, and sending them again
-            heals it.
+        LostBytesError: collected meanwhile; nothing is written. Sending them again heals it.
     """
     if xet_file is None:
         keep(sha256)

@@ -91,8 +91,7 @@ def merge(viewer: Viewer, pull: Discussion, *, text: str = "") -> Commit:
         ForbiddenError: the viewer may not write to the repository.
         MergedError, NotOpenError: it is merged already; a draft or closed.
         BaseGoneError: its branch was deleted.
-        MergeConflictError: both sides changed the same files.
-        LockedError: it changes a file that somebody else has locked.
+        MergeConflictError, LockedError: both sides changed a file; somebody else locked one.
         StorageQuotaError: the owner has no room for what it brings.
     """
     repo = pull.repo

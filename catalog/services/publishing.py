@@ -101,9 +101,8 @@ def publish(
         create_pr: Leave the branch alone, open a pull request for it, as any reader may.
 
     Raises:
-        ForbiddenError, RevisionNotFoundError: not the viewer's to change; no such branch.
-        PullClosedError, TooManyOpenError: the pull request is over; the viewer has too many.
-        StaleParentError, BadPathError, EntryNotFoundError: the branch moved; no such path.
+        ForbiddenError, PullClosedError, TooManyOpenError: not the viewer's to change, or not now.
+        RevisionNotFoundError, StaleParentError, BadPathError, EntryNotFoundError: no such place.
         NotOwnedError, LockedError: an LFS object is not the viewer's to use; a file is locked.
         TooLargeError, InvalidError, StorageQuotaError: too much, no title, no room.
     """

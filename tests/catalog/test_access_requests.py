@@ -10,8 +10,16 @@ from accounts.models import AccessToken, AuditEvent, Scope, User
 from accounts.services.limits import ACCESS_REQUESTS
 from accounts.viewer import VISITOR, MissingScopeError, Viewer
 from catalog.access import GatedRepoError, check_contents, may_see_contents, passes_gate
-from catalog.models import AccessRequest, AccessRequestChange, ModelRepo, RepoEvent
-from catalog.services import access_lists, access_requests
+from catalog.models import (
+    AccessRequest,
+    AccessRequestChange,
+    ModelRepo,
+    Notice,
+    RepoEvent,
+    Watch,
+    WebhookDelivery,
+)
+from catalog.services import access_lists, access_requests, notice_letters
 from catalog.services.access_requests import (
     AccessRejectedError,
     HasAccessError,
@@ -20,8 +28,13 @@ from catalog.services.access_requests import (
     RequestNotFoundError,
     SameStatusError,
 )
+from catalog.services.event_words import notice_link
+from catalog.services.events import spread
+from catalog.services.feeds import feed_of_namespace
 from catalog.services.gate_answers import AnswersError
+from catalog.services.notice_settings import Wish, set_watch, set_wishes
 from catalog.services.repos import change_settings
+from catalog.services.webhooks import managing as webhooks
 from store.core.errors import (
     ForbiddenError,
     InvalidError,
@@ -447,6 +460,87 @@ def test_letters_to_an_organization_go_to_its_admins(
 
     assert [letter.to for letter in mail.outbox] == [["alice@example.org"], ["dora@example.org"]]
     assert mail.outbox[0].subject == "2 people wait for access to acme/tiny"
+
+
+def test_letters_go_to_who_wants_them_and_notices_stay_on_the_site(
+    as_alice: Viewer, as_bob: Viewer, repo: ModelRepo, run_jobs: Callable[[], Any]
+) -> None:
+    access_requests.ask(as_bob, repo, {})
+    run_jobs()
+    access_requests.answer(as_alice, repo, status="accepted", user="bob")
+    run_jobs()
+
+    assert [letter.to for letter in mail.outbox] == [["alice@example.org"], ["bob@example.org"]]
+    for letter in mail.outbox:
+        stop = letter.extra_headers["List-Unsubscribe"].strip("<>")
+        assert stop in letter.body
+        notice_letters.unsubscribe(stop.rpartition("/")[2])
+    notices = Notice.objects.order_by("pk")
+    assert [(each.user.username, notice_link(each), each.wants_mail) for each in notices] == [
+        ("alice", "/alice/tiny/access-requests", False),
+        ("bob", "/alice/tiny", False),
+    ]
+    mail.outbox.clear()
+
+    access_requests.withdraw(as_bob, repo)
+    access_requests.ask(as_bob, repo, {})
+    run_jobs()
+    access_requests.answer(as_alice, repo, status="rejected", user="bob")
+    run_jobs()
+
+    assert mail.outbox == []
+    assert Notice.objects.count() == 4
+
+
+def test_who_mutes_a_model_has_no_letters_of_it(
+    alice: User, bob: User, as_alice: Viewer, as_bob: Viewer, run_jobs: Callable[[], Any]
+) -> None:
+    make_org("acme", alice="admin", bob="admin")
+    repo = gated(alice, namespace="acme")
+    set_watch(as_alice, repo, Watch.Level.MUTE)
+    set_wishes(as_bob, {Notice.Kind.ACCESS: Wish(in_site=False, by_mail=True)})
+
+    access_requests.ask(Viewer(user=make_user("dora")), repo, {})
+    run_jobs()
+
+    assert [letter.to for letter in mail.outbox] == [["bob@example.org"]]
+    assert Notice.objects.count() == 0
+
+
+def test_a_request_that_is_opened_again_is_no_news_to_the_publisher(
+    bob: User, as_alice: Viewer, as_bob: Viewer, repo: ModelRepo, run_jobs: Callable[[], Any]
+) -> None:
+    make_org("acme", alice="admin", bob="write")
+    access_requests.ask(as_bob, repo, {})
+    access_requests.answer(as_alice, repo, status="rejected", user="bob")
+    run_jobs()
+    before = Notice.objects.count()
+
+    access_requests.answer(as_alice, repo, status="pending", user="bob")
+    run_jobs()
+
+    assert Notice.objects.count() == before
+
+
+def test_no_feed_and_no_webhook_ever_tells_of_a_request(
+    alice: User, as_alice: Viewer, as_bob: Viewer, repo: ModelRepo, run_jobs: Callable[[], Any]
+) -> None:
+    run_jobs()
+    hook = webhooks.create(
+        as_alice,
+        webhooks.Wish(url="https://93.184.216.34/in", watched=[{"type": "user", "name": "alice"}]),
+    )[0]
+    namespaces = [alice.namespace, as_bob.user.namespace]
+    lines = [len(feed_of_namespace(as_alice, each).lines) for each in namespaces]
+
+    access_requests.ask(as_bob, repo, {})
+    access_requests.answer(as_alice, repo, status="accepted", user="bob")
+    for event in RepoEvent.objects.filter(scope="access"):
+        spread(event.pk)
+
+    assert RepoEvent.objects.filter(scope="access").count() == 2
+    assert WebhookDelivery.objects.filter(webhook=hook).count() == 0
+    assert [len(feed_of_namespace(as_alice, each).lines) for each in namespaces] == lines
 
 
 def test_letters_about_what_is_gone_are_not_sent(

@@ -1,6 +1,7 @@
 """The clients of this day, which send large files by Xet alone, against a live store."""
 
 import hashlib
+import json
 import random
 import re
 import secrets
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx2
 import psutil
 import pytest
 
@@ -213,6 +215,51 @@ def test_a_proposal(store: LiveStore, machine, line: WatchedLine, repo: str, tmp
     store.settled(repo, machine().token)
 
     machine().do(["download", repo, "p.bin", str(tmp_path / "back"), revision])
+    assert (tmp_path / "back").read_bytes() == content
+
+
+def used_bytes(store: LiveStore, token: str) -> int:
+    """Return what the own room of a person holds."""
+    rooms = store.ask("/api/v1/storage", token)
+    return sum(int(room["used_bytes"]) for room in rooms["results"])
+
+
+def test_what_strangers_bring_is_theirs_to_use_and_to_pay(
+    store: LiveStore, machine, line: WatchedLine, repo: str, tmp_path: Path
+) -> None:
+    content = secrets.token_bytes(300_000)
+    source = put(tmp_path / "p.bin", content)
+    (_, token), (_, other) = store.person(), store.person()
+    stranger = Machine(tmp_path / "theirs", line.url, token)
+    owners, before = machine().token, used_bytes(store, machine().token)
+
+    (sha256,) = stranger.do(["preupload", repo, source, "p.bin"])
+
+    assert any(re.search(XORB, each) for each in line.asked)
+    assert not any("/api/lfs/" in each for each in line.asked)
+    assert used_bytes(store, token) >= len(content)
+    assert used_bytes(store, owners) == before
+
+    # whoever knows its hash has nothing of it
+    file = {"path": "p.bin", "algo": "sha256", "oid": sha256, "size": len(content)}
+    lines = [{"key": "header", "value": {"summary": "Theirs"}}, {"key": "lfsFile", "value": file}]
+    refused = httpx2.post(
+        f"{store.url}/api/models/{repo}/commit/main?create_pr=1",
+        content="\n".join(map(json.dumps, lines)),
+        headers={"Authorization": f"Bearer {other}", "Content-Type": "application/x-ndjson"},
+    )
+    assert (refused.status_code, refused.json()["code"]) == (422, "lfs_object_missing")
+    assert store.ask(f"/api/models/{repo}/discussions")["count"] == 0
+
+    (revision,) = stranger.do(["propose", repo, source, "p.bin"])
+    number = revision.rpartition("/")[2]
+    assert used_bytes(store, owners) == before
+    store.ask(f"/api/models/{repo}/discussions/{number}/merge", owners, body={"comment": ""})
+
+    assert used_bytes(store, owners) >= before + len(content)
+    assert used_bytes(store, token) < len(content)
+    store.settled(repo, owners)
+    machine().do(["download", repo, "p.bin", str(tmp_path / "back")])
     assert (tmp_path / "back").read_bytes() == content
 
 

@@ -12,6 +12,15 @@ from pathlib import Path
 from typing import Any
 
 
+def preupload(api: Any, repo: str, source: str, path: str) -> str:
+    """Send a file for a proposal that is not made yet; return its sha256."""
+    from huggingface_hub import CommitOperationAdd
+
+    addition = CommitOperationAdd(path, source)
+    api.preupload_lfs_files(repo, additions=[addition], create_pr=True)
+    return str(addition.upload_info.sha256.hex())
+
+
 def main(asked: dict[str, Any]) -> list[Any]:
     os.environ["HF_ENDPOINT"] = asked["endpoint"]
     import huggingface_hub
@@ -71,6 +80,7 @@ def main(asked: dict[str, Any]) -> list[Any]:
         "upload_bytes": upload_bytes,
         "upload_open": upload_open,
         "folder": folder,
+        "preupload": lambda *args: preupload(api, *args),
         "propose": propose,
         "download": download,
         "snapshot": snapshot,

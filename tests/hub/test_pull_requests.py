@@ -14,6 +14,7 @@ from catalog.history.refs import create_branch
 from catalog.models import (
     Commit,
     Discussion,
+    FileLock,
     FileScan,
     GitObject,
     Listing,
@@ -657,14 +658,32 @@ def test_private_models_take_proposals_of_their_readers_only(
         assert hidden.content == gone.content.replace(b"gone", b"hidden")
 
 
+def test_a_merge_leaves_files_alone_that_others_have_locked(
+    client: Client, alice: User, repo: ModelRepo, write: dict, stranger: dict
+) -> None:
+    number = proposed(client, stranger, put("x.txt"))
+    make_user("dan")
+    lock = FileLock.objects.create(repo=repo, path="x.txt", owner=User.objects.get(username="dan"))
+    before = (heads(repo), RepoEvent.objects.count(), Discussion.objects.get().status)
+
+    refused = post(client, f"/{number}/merge", write, comment="In with it")
+
+    assert (refused.status_code, refused.json()["code"]) == (403, "file_locked")
+    assert (heads(repo), RepoEvent.objects.count(), Discussion.objects.get().status) == before
+    lock.owner = alice
+    lock.save()
+    assert post(client, f"/{number}/merge", write).status_code == 200
+
+
 def test_listeners_hear_of_proposals(
     client: Client, repo: ModelRepo, write: dict, stranger: dict
 ) -> None:
     base = heads(repo)["refs/heads/main"]
+    RepoEvent.objects.all().delete()
     number = proposed(client, stranger, put("x.txt"))
     post(client, f"/{number}/merge", write)
 
-    rows = RepoEvent.objects.exclude(scope__in=["discussion.comment", "repo"]).order_by("id")
+    rows = RepoEvent.objects.exclude(scope="discussion.comment").order_by("id")
     heard = list(rows.values_list("scope", "action", "facts"))
 
     assert [(scope, action) for scope, action, _ in heard] == [

@@ -123,3 +123,27 @@ def test_long_comments_are_cut(alice: User) -> None:
     comments.comment(Viewer(user=alice), talk, text="y" * 50_000)
 
     assert told(repo)[-1]["comment"]["content"] == "y" * 10_000
+
+
+def test_a_proposal_and_its_merge_are_told_once_each(alice: User, bob: User) -> None:
+    repo = quiet_repo(alice)
+    hook(alice, "https://hooks.example.org/", "model:alice/tiny")
+    as_bob = Viewer(user=bob)
+    change = [AddFile("a.txt", b"a")]
+    pull = publish(
+        as_bob, repo, revision="main", operations=change, title="Propose", create_pr=True
+    ).pull
+    assert pull is not None
+    more = [AddFile("b.txt", b"b")]
+    publish(as_bob, repo, revision=pull.ref_name, operations=more, title="More")
+
+    proposed = told(repo)
+
+    assert [scope for scope, _ in kinds(proposed) if scope == "repo.content"] == []
+    merge(Viewer(user=alice), pull)
+    merged = told(repo)[len(proposed) :]
+    told(repo)
+    assert kinds(merged) == [("discussion", "update"), ("repo.content", "update")]
+    assert merged[0]["discussion"]["status"] == "merged"
+    assert [each["ref"] for each in merged[1]["updatedRefs"]] == ["refs/heads/main"]
+    assert WebhookDelivery.objects.count() == len(proposed) + 2
