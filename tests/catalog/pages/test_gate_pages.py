@@ -304,7 +304,7 @@ def test_the_setting(browser_of: Browser, repo, alice: User, bob: User) -> None:
 
     assert "extra_gated_fields" in shown
     assert "/alice/tiny/access-requests" in shown
-    assert (done.status_code, wrong.status_code, other.status_code) == (302, 200, 403)
+    assert (done.status_code, wrong.status_code, other.status_code) == (302, 400, 403)
     repo.refresh_from_db()
     assert repo.gate == "auto"
 
