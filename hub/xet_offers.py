@@ -31,22 +31,54 @@ def offered_hashes(repo: ModelRepo, entries: Iterable[Entry]) -> dict[str, str]:
     return {path: to_hex(found[sha256]) for path, sha256 in large.items() if sha256 in found}
 
 
-def offer(request: HttpRequest, delivery: Delivery, answer: HttpResponseBase) -> HttpResponseBase:
-    """Add to the answer of ``resolve`` where the Xet service has the file, if it has.
+def said_of_xet(fields: Iterable[str]) -> dict[str, bool]:
+    """Return the answer to clients of 2025, which ask whether a repository takes uploads by Xet.
 
-    Whoever asks for just that gets it instead of the file.
+    A field of its own: it is none of those a model can be described by, and newer clients would
+    take offence at it.
     """
-    found = offered_hashes(delivery.repo, [delivery.entry]).get(delivery.entry.path)
+    return {"xetEnabled": True} if "xetEnabled" in fields else {}
+
+
+def file_info(request: HttpRequest, delivery: Delivery) -> HttpResponseBase | None:
+    """Answer a client that only asks where the Xet service has a file.
+
+    Returns:
+        ``None``: it does not ask that, or the file is not there; it gets the file itself.
+    """
+    if request.method != "GET" or FILEINFO not in request.headers.get("Accept", ""):
+        return None
+    found = _hash_of(delivery)
+    if found is None:
+        return None
+    route, recipe = _routes(request, delivery, found)
+    tag, size_bytes = f'"{delivery.entry.etag}"', delivery.entry.size_bytes
+    body = {
+        "hash": found,
+        "refreshUrl": route,
+        "reconstructionUrl": recipe,
+        "etag": tag,
+        "size": size_bytes,
+    }
+    answer = JsonResponse(body, content_type=FILEINFO)
+    answer["X-Repo-Commit"] = delivery.commit_oid
+    answer["ETag"] = answer["X-Linked-Etag"] = tag
+    answer["X-Linked-Size"] = str(size_bytes)
+    answer["Vary"] = "Authorization, Accept"
+    answer["Cache-Control"] = "no-cache"
+    return _with_links(answer, found, route, recipe)
+
+
+def offer(request: HttpRequest, delivery: Delivery, answer: HttpResponseBase) -> HttpResponseBase:
+    """Add to the answer of ``resolve`` where the Xet service has the file, if it has."""
+    found = _hash_of(delivery)
     if found is None:
         return answer
-    route, recipe = _routes(request, delivery, found)
-    if request.method == "GET" and FILEINFO in request.headers.get("Accept", ""):
-        answer.close()
-        answer = _file_info(delivery, answer, found, route, recipe)
-    answer["X-Xet-Hash"] = found
-    answer["X-Xet-Refresh-Route"] = route
-    answer["Link"] = f'<{route}>; rel="xet-auth", <{recipe}>; rel="xet-reconstruction-info"'
-    return answer
+    return _with_links(answer, found, *_routes(request, delivery, found))
+
+
+def _hash_of(delivery: Delivery) -> str | None:
+    return offered_hashes(delivery.repo, [delivery.entry]).get(delivery.entry.path)
 
 
 def _routes(request: HttpRequest, delivery: Delivery, name: str) -> tuple[str, str]:
@@ -58,19 +90,8 @@ def _routes(request: HttpRequest, delivery: Delivery, name: str) -> tuple[str, s
     )
 
 
-def _file_info(
-    delivery: Delivery, full: HttpResponseBase, name: str, route: str, recipe: str
-) -> JsonResponse:
-    entry = delivery.entry
-    body = {
-        "hash": name,
-        "refreshUrl": route,
-        "reconstructionUrl": recipe,
-        "etag": f'"{entry.etag}"',
-        "size": entry.size_bytes,
-    }
-    answer = JsonResponse(body, content_type=FILEINFO)
-    for header in ("X-Repo-Commit", "X-Linked-Etag", "X-Linked-Size", "ETag", "Vary"):
-        answer[header] = full[header]
-    answer["Cache-Control"] = "no-cache"
+def _with_links(answer: HttpResponseBase, name: str, route: str, recipe: str) -> HttpResponseBase:
+    answer["X-Xet-Hash"] = name
+    answer["X-Xet-Refresh-Route"] = route
+    answer["Link"] = f'<{route}>; rel="xet-auth", <{recipe}>; rel="xet-reconstruction-info"'
     return answer

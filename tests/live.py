@@ -114,10 +114,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start(**settings: str) -> LiveStore:
-    """Start a store with an empty data folder and wait until it is ready."""
-    data_dir = Path(tempfile.mkdtemp(prefix="live-", dir=tempfile.gettempdir()))
-    data_dir.chmod(0o755)
+def start(data_dir: Path | None = None, **settings: str) -> LiveStore:
+    """Start a store, by default with an empty data folder, and wait until it is ready."""
+    if data_dir is None:
+        data_dir = Path(tempfile.mkdtemp(prefix="live-", dir=tempfile.gettempdir()))
+        data_dir.chmod(0o755)
     port = free_port()
     with (data_dir / "terminal.log").open("wb") as log:
         process = subprocess.Popen(

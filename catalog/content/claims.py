@@ -49,6 +49,5 @@ def _settle(claim: XetClaim, sha256: str) -> bool:
             by=claim.user,
             charged_to=claim.charged_to,
             xet_file=claim.file,
-        )
-        held.delete()
+        )  # which ends the claim, and what others claimed
     return True

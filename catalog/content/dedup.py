@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from django.conf import settings
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
@@ -18,7 +19,7 @@ from catalog.content.recipes import Recipe
 from catalog.content.tables import KnownXorb, known_xorbs
 from catalog.content.xet.hashes import from_hex
 from catalog.content.xet.shards import dedup_answer
-from catalog.models import DedupChunk, ModelRepo, XetFile, Xorb
+from catalog.models import DedupChunk, LfsObject, ModelRepo, XetFile, XetFileXorb, Xorb
 
 LIFE = timedelta(days=7)
 """How long a client may use an answer; garbage collection waits much longer."""
@@ -62,9 +63,10 @@ def find_chunks(viewer: Viewer, name: str) -> bytes | None:
 def _siblings(viewer: Viewer, matched: set[bytes]) -> Iterator[bytes]:
     """Yield the xorbs of readable files that use a matched one, from that one on."""
     readable = ModelRepo.objects.visible_to(viewer)
-    files = XetFile.objects.filter(
-        xorbs__hash__in=matched, lfs_objects__owners__repo__in=readable
-    ).distinct()
+    files = XetFile.objects.filter(  # recipes are long: nothing may compare whole rows
+        Exists(LfsObject.objects.filter(xet_file=OuterRef("pk"), owners__repo__in=readable)),
+        Exists(XetFileXorb.objects.filter(file=OuterRef("pk"), xorb__hash__in=matched)),
+    )
     for terms in files.order_by("-id").values_list("terms", flat=True)[:_MAX_FILES]:
         names = Recipe.from_bytes(bytes(terms)).xorbs
         first = next((place for place, found in enumerate(names) if found in matched), 0)

@@ -4,26 +4,49 @@ from enum import Enum
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import Namespace, User
 from accounts.viewer import Viewer
 from catalog.content.blobs import keep, lock
-from catalog.models import GitObject, LfsObject, ModelRepo, RepoLfsObject, XetClaim, XetFile
+from catalog.models import (
+    FileScan,
+    GitObject,
+    LfsObject,
+    ModelRepo,
+    Ref,
+    RepoLfsObject,
+    XetClaim,
+    XetFile,
+)
 from store.core.jobs import JobName, enqueue
 
+WRONG_SHA256 = "wrong_sha256"
+"""Code of the verdict on a file whose claim was false."""
 
-def owned_size(repo: ModelRepo, sha256: str) -> int | None:
+
+def owned_size(repo: ModelRepo, sha256: str, *, by: User | None = None) -> int | None:
     """Return the size in bytes of an object of ``repo``, or ``None`` when it owns no such one.
 
     The answer never depends on what other repositories own.
+
+    Args:
+        repo: The repository.
+        sha256: The object's digest.
+        by: Who relies on it: what somebody claims for a proposal is good for nobody else.
     """
-    rows = RepoLfsObject.objects.filter(repo=repo, lfs_object_id=sha256)
-    size_bytes = rows.values_list("lfs_object__size_bytes", flat=True).first()
-    if size_bytes is not None:
-        return size_bytes
-    claims = XetClaim.objects.filter(repo=repo, sha256=sha256, is_false=False)
-    return claims.values_list("file__size_bytes", flat=True).first()
+    return owned_sizes(repo, {sha256}, by=by).get(sha256)
+
+
+def owned_sizes(repo: ModelRepo, digests: set[str], *, by: User | None = None) -> dict[str, int]:
+    """Return ``owned_size`` of those objects that ``repo`` owns, by sha256. Two queries."""
+    good = Q(by_writer=True) if by is None else Q(by_writer=True) | Q(user=by)
+    claims = XetClaim.objects.filter(good, repo=repo, sha256__in=digests, is_false=False)
+    rows = RepoLfsObject.objects.filter(repo=repo, lfs_object_id__in=digests)
+    return dict(claims.values_list("sha256", "file__size_bytes")) | dict(
+        rows.values_list("lfs_object_id", "lfs_object__size_bytes")
+    )
 
 
 LEAST_CONVERTED_BYTES = 1024**2
@@ -44,10 +67,10 @@ def standing(repo: ModelRepo, sha256: str) -> Standing:
     """Return whether a file that ``repo`` names is what it says."""
     if RepoLfsObject.objects.filter(repo=repo, lfs_object_id=sha256).exists():
         return Standing.VERIFIED
-    claim = XetClaim.objects.filter(repo=repo, sha256=sha256).first()
-    if claim is None:
+    claims = XetClaim.objects.filter(repo=repo, sha256=sha256).values_list("is_false", flat=True)
+    if not claims:
         return Standing.VERIFIED  # an object that was released: its bytes are missing, not wrong
-    return Standing.FALSE if claim.is_false else Standing.CLAIMED
+    return Standing.FALSE if all(claims) else Standing.CLAIMED
 
 
 def usable_size(viewer: Viewer, repo: ModelRepo, sha256: str) -> int | None:
@@ -57,7 +80,7 @@ def usable_size(viewer: Viewer, repo: ModelRepo, sha256: str) -> int | None:
     they can read, and what they sent themselves: knowing the hash of something on its way in must
     not be enough to have it.
     """
-    size_bytes = owned_size(repo, sha256)
+    size_bytes = owned_size(repo, sha256, by=viewer.user)
     if size_bytes is None or viewer.can_write(repo.namespace_id):
         return size_bytes
     is_theirs = RepoLfsObject.objects.filter(
@@ -119,6 +142,17 @@ def grant(
     if not is_new and by is not None and row.created_by_id != by.pk:
         # Whoever sent it last may use it in a proposal; who pays does not change.
         RepoLfsObject.objects.filter(pk=row.pk).update(created_by=by)
+    if XetClaim.objects.filter(repo=repo, sha256=sha256).delete()[0]:
+        _judge_again(repo, sha256)
+
+
+def _judge_again(repo: ModelRepo, sha256: str) -> None:
+    """Let files be judged that were not what a claim said, now that the right bytes are here."""
+    blobs = GitObject.objects.filter(repo=repo, lfs_sha256=sha256).values("oid")
+    scans = FileScan.objects.filter(repo=repo, blob_oid__in=blobs, code=WRONG_SHA256)
+    head = Ref.objects.filter(repo=repo, name="refs/heads/main").first()
+    if scans.update(verdict=FileScan.Verdict.PENDING, code="", reason="") and head is not None:
+        enqueue(JobName.SCAN_COMMIT, repo_id=repo.pk, commit_oid=head.commit_oid)
 
 
 def _renew(there: LfsObject, xet_file: XetFile | None) -> None:

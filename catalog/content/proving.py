@@ -12,14 +12,16 @@ from mmap import mmap
 from django.conf import settings
 
 from catalog.content.recipes import Recipe
-from catalog.content.tables import KnownXorb, known_xorbs
+from catalog.content.tables import KnownXorb, chunk_count, known_xorbs
 from catalog.content.xet.errors import XetFormatError, XetProofError
-from catalog.content.xet.hashes import file_hash, is_indexable, term_hash, to_hex
+from catalog.content.xet.hashes import MerkleTree, is_indexable, term_hash, to_hex
 from catalog.content.xet.shards import FileClaim, Shard, Term, XorbClaim, read_shard
 from store.core.errors import InvalidError, TooLargeError
 
 MAX_CHUNKS = 4_000_000
-"""Chunks the files of one shard may have in all; 256 GB of ordinary ones."""
+"""Chunks the files of one shard may have in all, or the xorbs it names: 256 GB of usual ones."""
+MAX_XORBS = 10_000
+"""Xorbs one shard may name; 640 GB of full ones. Their chunk lists are all in memory."""
 MAX_FLAGGED = 64
 """Chunks of one xorb a client may ask to be found by, beside those everybody looks for."""
 
@@ -92,6 +94,11 @@ def _named_xorbs(shard: Shard) -> dict[bytes, KnownXorb]:
     names = {claim.hash for claim in shard.xorbs}
     for file in shard.files:
         names |= {term.xorb for term, _ in file.terms()}
+    if len(names) > MAX_XORBS or chunk_count(names) > MAX_CHUNKS:
+        raise TooLargeError(
+            f"One shard names at most {MAX_XORBS} xorbs, of {MAX_CHUNKS} chunks. Send fewer files"
+            " at a time."
+        )
     found = known_xorbs(names)
     for name in names:
         if name not in found:
@@ -105,7 +112,7 @@ def _named_xorbs(shard: Shard) -> dict[bytes, KnownXorb]:
 
 def _prove_file(claim: FileClaim, xorbs: Mapping[bytes, KnownXorb], budget: _Budget) -> ProvenFile:
     terms: list[Term] = []
-    entries: list[tuple[bytes, int]] = []
+    tree = MerkleTree()
     size_bytes = 0
     most = settings.ENV.max_file_bytes
     for term, proof in claim.terms():
@@ -121,11 +128,13 @@ def _prove_file(claim: FileClaim, xorbs: Mapping[bytes, KnownXorb], budget: _Bud
         chunks = table.chunks[term.start : term.end]
         if term_hash(chunk.hash for chunk in chunks) != proof:
             raise XetProofError("A term's verification hash is wrong.", file=to_hex(claim.hash))
-        entries += [(chunk.hash, chunk.size_bytes) for chunk in chunks]
+        for chunk in chunks:
+            tree.add(chunk.hash, chunk.size_bytes)
         terms.append(term)
-    if file_hash(entries) != claim.hash:
+    if tree.file_hash() != claim.hash:
         raise XetProofError("The chunks are not those of this file.", file=to_hex(claim.hash))
-    return ProvenFile(claim.hash, claim.sha256, Recipe(terms), entries[0][0])
+    first_chunk = xorbs[terms[0].xorb].table.chunks[terms[0].start].hash
+    return ProvenFile(claim.hash, claim.sha256, Recipe(terms), first_chunk)
 
 
 def _indexed(

@@ -161,9 +161,12 @@ def recharge(repo: ModelRepo, old: Namespace, new: Namespace) -> None:
         StorageQuotaError: the new owner has no room for it.
     """
     mine = RepoLfsObject.objects.filter(repo=repo, charged_to=old)
+    claims = XetClaim.objects.filter(repo=repo, charged_to=old)
     size = mine.aggregate(total=Sum("lfs_object__size_bytes"))["total"] or 0
-    check_room(new, size + repo.git_bytes)
+    claimed = claims.aggregate(total=Sum("file__size_bytes"))["total"] or 0
+    check_room(new, size + claimed + repo.git_bytes)
     mine.update(charged_to=new)
+    claims.update(charged_to=new)
     Upload.objects.filter(repo=repo, charged_to=old).update(charged_to=new)
 
 

@@ -94,7 +94,7 @@ def content_of(repo: ModelRepo, sha256: str) -> Content:
     if found is not None:
         return of_object(found)
     claims = XetClaim.objects.filter(repo=repo, sha256=sha256, is_false=False)
-    claim = claims.select_related("file").first()
+    claim = claims.select_related("file").order_by("-by_writer", "pk").first()
     if claim is None:
         raise BlobNotFoundError("These bytes are not stored here.", digest=sha256)
     return _of_file(sha256, claim.file, is_whole=False)

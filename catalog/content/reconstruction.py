@@ -5,6 +5,7 @@ same pieces (Xet specification, reconstruction).
 """
 
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from catalog.content.reading import DamagedContentError
@@ -78,10 +79,29 @@ def plan(recipe: Recipe, first: int = 0, last: int | None = None) -> Plan:
         size_bytes = known.table.raw_size(span.start, span.end)
         terms.append(PlannedTerm(term.xorb, size_bytes, span.start, span.end))
         wanted[term.xorb].append((span.start, span.end))
-    fetches = {
+    return Plan(skip_bytes, terms, _fetches(wanted, xorbs), xorbs)
+
+
+def together(plans: Iterable[Plan]) -> Plan:
+    """Return what several files need in one: no two runs of a xorb touch there either.
+
+    Clients know a run by its xorb and its start, whichever file it is for. It has no terms.
+    """
+    wanted: dict[bytes, list[tuple[int, int]]] = defaultdict(list)
+    xorbs: dict[bytes, KnownXorb] = {}
+    for each in plans:
+        xorbs |= each.xorbs
+        for name, fetches in each.fetches.items():
+            wanted[name] += [(fetch.start, fetch.end) for fetch in fetches]
+    return Plan(0, [], _fetches(wanted, xorbs), xorbs)
+
+
+def _fetches(
+    wanted: Mapping[bytes, list[tuple[int, int]]], xorbs: Mapping[bytes, KnownXorb]
+) -> dict[bytes, list[PlannedFetch]]:
+    return {
         name: [_fetch(xorbs[name], *run) for run in merged(runs)] for name, runs in wanted.items()
     }
-    return Plan(skip_bytes, terms, fetches, xorbs)
 
 
 def _fetch(known: KnownXorb, start: int, end: int) -> PlannedFetch:

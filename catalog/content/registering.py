@@ -6,19 +6,21 @@ above it. Until then such a file is a claim, good in its own repository alone.
 """
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from accounts.models import Namespace, User
-from catalog.content.ownership import grant, owned_size
+from accounts.viewer import Viewer
+from catalog.content.ownership import grant, owned_size, owned_sizes
 from catalog.content.proving import ProvenFile, ProvenShard, UnknownXorbError
 from catalog.content.quotas import charged_for, check_room
 from catalog.content.reading import cooked
+from catalog.content.recipes import Recipe, merged
 from catalog.content.tables import forget
 from catalog.content.unpacked import forget_raw
 from catalog.content.xet.errors import XetFormatError, XetProofError
@@ -48,6 +50,8 @@ class Registration:
     """The sha256 by file, of those that were worked out or known."""
     _ids: dict[bytes, int] = field(default_factory=dict)
     """The rows of the xorbs, once they are held."""
+    _new: list[Recipe] = field(default_factory=list)
+    """The recipes that were not here before."""
 
     @property
     def charged_to(self) -> Namespace:
@@ -71,6 +75,7 @@ class Registration:
 
         Raises:
             XetProofError: a file has another sha256 than the client says.
+            XetFormatError: a file is too large to be hashed now, and the client says no sha256.
         """
         due = self._due()
         total = sum(file.recipe.size_bytes for file in due)
@@ -107,17 +112,14 @@ class Registration:
         for file in self.shard.files:
             self._check(file)
         due, left = [], settings.ENV.xet_verify_at_once_bytes
-        for file in files.values():
-            left -= 0 if file.hash in self._digests else file.recipe.size_bytes
+        for file in sorted(files.values(), key=lambda file: file.recipe.size_bytes):
             if file.hash in self._digests:
                 continue
+            left -= file.recipe.size_bytes
             if left >= 0:
                 due.append(file)
             elif file.sha256 is None:
-                raise XetFormatError(
-                    "A file of this size must be announced with its sha256. Update hf_xet.",
-                    file=to_hex(file.hash),
-                )
+                raise XetFormatError("A file this large has to come with its sha256.")
         return due
 
     def _check(self, file: ProvenFile) -> None:
@@ -142,11 +144,9 @@ class Registration:
         """
         check_room(self.charged_to, self._new_bytes())
         self._hold_xorbs()
+        self._new.clear()
         is_new = [self._write_file(file) for file in self.shard.files]
-        # Only what a recipe really names stops counting by itself: a content that has a recipe
-        # already keeps it, and another bundle of the same chunks stays unused.
-        needed = Exists(XetFileXorb.objects.filter(xorb=OuterRef("pk")))
-        Xorb.objects.filter(needed, hash__in=self.shard.xorbs).update(is_used=True)
+        self._mark_used()
         firsts = {(file.first_chunk, file.recipe.terms[0].xorb) for file in self.shard.files}
         DedupChunk.objects.bulk_create(
             (
@@ -172,9 +172,27 @@ class Registration:
                 )
         rows.update(touched_at=timezone.now(), condemned_at=None)
 
+    def _mark_used(self) -> None:
+        """Stop charging for xorbs of which new recipes need most: from now on, files are charged.
+
+        Xorbs nobody needs, or hardly, stay charged to who sent them: otherwise a file of one chunk
+        would pay for a whole xorb, and one file packed in many ways for all of them.
+        """
+        needed: dict[bytes, list[tuple[int, int]]] = defaultdict(list)
+        for recipe in self._new:
+            for term in recipe.terms:
+                needed[term.xorb].append((term.start, term.end))
+        used = [name for name, runs in needed.items() if self._is_mostly(name, runs)]
+        Xorb.objects.filter(hash__in=used, is_used=False).update(is_used=True)
+
+    def _is_mostly(self, xorb: bytes, runs: list[tuple[int, int]]) -> bool:
+        table = self.shard.xorbs[xorb].table
+        return 2 * sum(table.raw_size(*run) for run in merged(runs)) >= table.raw_ends[-1]
+
     def _write_file(self, file: ProvenFile) -> bool:
         row, is_new = self._hold_file(file)
         if is_new:
+            self._new.append(file.recipe)
             XetFileXorb.objects.bulk_create(
                 XetFileXorb(file=row, xorb_id=self._ids[name]) for name in file.recipe.xorbs
             )
@@ -196,7 +214,7 @@ class Registration:
                 return row, is_new
 
     def _own(self, row: XetFile, sha256: str) -> bool:
-        is_new = owned_size(self.repo, sha256) is None
+        is_new = owned_size(self.repo, sha256, by=self.user) is None
         grant(
             self.repo,
             sha256,
@@ -205,27 +223,37 @@ class Registration:
             charged_to=self.charged_to,
             xet_file=row,
         )
-        XetClaim.objects.filter(repo=self.repo, sha256=sha256).delete()
         return is_new
 
     def _claim(self, row: XetFile, sha256: str) -> bool:
-        XetClaim.objects.filter(repo=self.repo, sha256=sha256, is_false=True).delete()
-        claim, is_new = XetClaim.objects.get_or_create(
+        mine = XetClaim.objects.filter(repo=self.repo, sha256=sha256, user=self.user)
+        mine.filter(is_false=True).delete()
+        claim, is_new = mine.get_or_create(
             repo=self.repo,
             sha256=sha256,
-            defaults={"file": row, "user": self.user, "charged_to": self.charged_to},
+            user=self.user,
+            defaults={
+                "file": row,
+                "charged_to": self.charged_to,
+                "by_writer": Viewer(user=self.user).can_write(self.repo.namespace_id),
+            },
         )
         enqueue(JobName.VERIFY_CLAIM, key=str(claim.pk), claim_id=claim.pk)
         return is_new
 
     def _new_bytes(self) -> int:
-        """Return the size of what the repository does not own yet, each content once."""
+        """Return the size of what the repository does not own yet, each content once.
+
+        Nothing is believed that is not proven: what is announced as a file the repository owns,
+        and is not of its size, counts like everything else.
+        """
         sizes = {
-            file.sha256 or self._digests.get(file.hash, ""): file.recipe.size_bytes
+            (file.hash, file.sha256 or self._digests.get(file.hash, "")): file.recipe.size_bytes
             for file in self.shard.files
         }
+        owned = owned_sizes(self.repo, {sha256 for _, sha256 in sizes}, by=self.user)
         return sum(
             size_bytes
-            for sha256, size_bytes in sizes.items()
-            if sha256 and owned_size(self.repo, sha256) is None
+            for (_, sha256), size_bytes in sizes.items()
+            if owned.get(sha256) != size_bytes
         )

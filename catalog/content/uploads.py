@@ -170,7 +170,7 @@ def settle(repo: ModelRepo, user: User, sha256: str) -> int | None:
     Raises:
         DigestMismatchError: what was sent is something else; nothing is kept.
     """
-    size_bytes = owned_size(repo, sha256)
+    size_bytes = owned_size(repo, sha256, by=user)
     if size_bytes is not None:
         return size_bytes
     upload = Upload.objects.filter(repo=repo, user=user, sha256=sha256).first()

@@ -15,7 +15,7 @@ from catalog.content.xet.hashes import from_hex
 from catalog.content.xet.xorbs import MAX_BODY_BYTES, XorbReader, XorbTable
 from catalog.models import Xorb
 from store.core.bodies import Readable
-from store.core.errors import NotFoundError, TooLargeError
+from store.core.errors import NotFoundError, StoreError, TooLargeError
 from store.storage import ByteSource, Digest, UploadNotFoundError
 
 _BLOCK_BYTES = 1024 * 1024
@@ -54,6 +54,16 @@ def is_here(name: str) -> bool:
     return bool(changed)
 
 
+@transaction.atomic
+def check_room_for(size_bytes: int, *, charged_to: Namespace) -> None:
+    """Refuse a xorb there is no room for, before it is sent.
+
+    Raises:
+        StorageQuotaError: no room left.
+    """
+    check_room(charged_to, size_bytes)
+
+
 def receive_xorb(name: str, body: Readable, *, charged_to: Namespace) -> bool:
     """Store a xorb unless it is here.
 
@@ -73,8 +83,7 @@ def receive_xorb(name: str, body: Readable, *, charged_to: Namespace) -> bool:
         while body.read(_BLOCK_BYTES):  # or the client sees a broken connection, not the answer
             pass
         return False
-    with transaction.atomic():
-        check_room(charged_to, 0)
+    check_room_for(0, charged_to=charged_to)
     with raw_copy(name) as copy:
         reader = XorbReader(body, from_hex(name), copy.write)
         digest, size_bytes = storage().put_unnamed(reader)
@@ -107,9 +116,16 @@ def take_xorb(name: str, drop: str, *, charged_to: Namespace) -> bool:
     return _note(readers[-1], digest, size_bytes, charged_to)
 
 
-@transaction.atomic
 def _note(reader: XorbReader, digest: Digest, size_bytes: int, charged_to: Namespace) -> bool:
-    table = reader.table
+    try:
+        return _write(reader.table, digest, size_bytes, charged_to)
+    except StoreError:
+        discard(digest)
+        raise
+
+
+@transaction.atomic
+def _write(table: XorbTable, digest: Digest, size_bytes: int, charged_to: Namespace) -> bool:
     check_room(charged_to, size_bytes)
     keep(digest)
     _, is_new = Xorb.objects.get_or_create(

@@ -117,7 +117,9 @@ class WebhookWatch(models.Model):
 
     class Meta:
         ordering = ["id"]
-        constraints = [models.UniqueConstraint("webhook", "kind", Lower("name"), name="webhook_watch_once")]
+        constraints = [
+            models.UniqueConstraint("webhook", "kind", Lower("name"), name="webhook_watch_once")
+        ]
         indexes = [models.Index(Lower("name"), "kind", name="watch_by_name")]
 
     def __str__(self) -> str:

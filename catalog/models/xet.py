@@ -22,9 +22,9 @@ class Xorb(models.Model):
     table = models.BinaryField()
     """Its chunks, as ``catalog.content.xet.xorbs.XorbTable`` writes them."""
     charged_to = models.ForeignKey(Namespace, models.PROTECT, related_name="+")
-    """Whose room it takes until a recipe uses it."""
+    """Whose room it takes until recipes use it."""
     is_used = models.BooleanField(default=False)
-    """A recipe names it, or did once."""
+    """Recipes need most of it, or did once; their files are charged instead."""
     condemned_at = models.DateTimeField(null=True)
     """When the first pass of garbage collection found no use for it; a new use clears it."""
     created_at = models.DateTimeField(auto_now_add=True)
@@ -86,12 +86,17 @@ class XetClaim(models.Model):
     file = models.ForeignKey(XetFile, models.PROTECT, related_name="claims")
     user = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
     charged_to = models.ForeignKey(Namespace, models.PROTECT, related_name="+")
+    by_writer = models.BooleanField(default=True)
+    """Its user could write to the repository. Claims of others, for proposals, are good for
+    themselves alone, or they would take the place of what the owners send."""
     is_false = models.BooleanField(default=False)
     """The content has another sha256. Kept so that commits made meanwhile can say why."""
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["repo", "sha256"], name="claim_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["repo", "sha256", "user"], name="claim_once_each")
+        ]
 
     def __str__(self) -> str:
         return f"{self.sha256[:8]} claimed in {self.repo_id}"

@@ -8,7 +8,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from catalog.content.ownership import Standing, standing
+from catalog.content.ownership import WRONG_SHA256, Standing, standing
 from catalog.formats.sources import AT_ONCE, FULL, Budget
 from catalog.formats.verdicts import SCANNER_VERSION, judge
 from catalog.history.trees import Entry, find_entries
@@ -149,7 +149,7 @@ def _judge(repo: ModelRepo, entry: Entry, budget: Budget, *, is_proposed: bool) 
     if known is Standing.CLAIMED:  # its verification asks for the verdict again
         return _row(repo, entry, is_proposed=is_proposed, verdict=FileScan.Verdict.PENDING)
     if known is Standing.FALSE:
-        verdict, code = FileScan.Verdict.ERROR, "wrong_sha256"
+        verdict, code = FileScan.Verdict.ERROR, WRONG_SHA256
         return _row(
             repo, entry, is_proposed=is_proposed, verdict=verdict, code=code, reason=_WRONG_SHA256
         )

@@ -10,6 +10,7 @@ from hub.answers import hub_view
 from hub.describe import ModelDescription
 from hub.expand import check_expand
 from hub.params import flag, words
+from hub.xet_offers import said_of_xet
 
 
 @hub_view("GET", "HEAD")
@@ -21,7 +22,7 @@ def info(
     commit_oid = resolve(repo, rev).commit_oid
     model = ModelDescription(repo, Listing.objects.get(repo=repo), commit_oid)
     if expand := words(request, "expand"):
-        return JsonResponse(model.expanded(check_expand(expand)))
+        return JsonResponse(model.expanded(check_expand(expand)) | said_of_xet(expand))
     return JsonResponse(
         model.full(with_blobs=flag(request, "blobs"), with_security=flag(request, "securityStatus"))
     )

@@ -56,6 +56,8 @@ def batch(request: HttpRequest, viewer: Viewer, ns: str, name: str) -> HttpRespo
     else:
         check_gate(viewer, repo)
     transfers = body.get("transfers") or ["basic"]
+    if not isinstance(transfers, list):
+        raise InvalidError("'transfers' is a list of names.")
     if operation == "upload" and "xet" in transfers:
         return _by_xet(request, viewer, repo, body)
     plans = [_object(request, viewer, repo, operation, item, transfers) for item in asked]

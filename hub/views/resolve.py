@@ -5,7 +5,7 @@ from django.http import HttpRequest, HttpResponseBase
 from accounts.viewer import Viewer
 from catalog.access import repo_for
 from hub.answers import hub_view
-from hub.xet_offers import offer
+from hub.xet_offers import file_info, offer
 from licensing.delivery.policy import authorize
 from licensing.delivery.respond import respond, respond_pointer
 
@@ -17,6 +17,8 @@ def resolve(
     """Send a file, whole or a range of it."""
     repo = repo_for(viewer, ns, name)
     delivery = authorize(viewer, repo, rev, path)
+    if (info := file_info(request, delivery)) is not None:
+        return info
     as_attachment = request.GET.get("download", "") in {"true", "1"}
     return offer(request, delivery, respond(request, viewer, delivery, as_attachment=as_attachment))
 

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 
 from accounts.viewer import Viewer
 from catalog.content.dedup import find_chunks
-from catalog.content.reconstruction import Plan, RangeError, plan
+from catalog.content.reconstruction import Plan, RangeError, plan, together
 from catalog.content.xet.hashes import from_hex, to_hex
 from hub.answers import hub_view
 from hub.xet_callers import XetCaller, not_here, service_url, xet_view
@@ -73,19 +73,15 @@ def batch(request: HttpRequest, caller: XetCaller) -> HttpResponseBase:
     names = [name for name in asked if isinstance(name, str)]
     if len(asked) > MAX_FILES or len(names) < len(asked):
         raise InvalidError(f"Ask for up to {MAX_FILES} files, each by its hash.")
-    base = service_url(request)
-    files: dict[str, Any] = {}
-    fetches: dict[str, dict[str, Any]] = {}
+    plans: dict[str, Plan] = {}
     for name in dict.fromkeys(names):
         try:
-            found = plan(authorize_recipe(caller.viewer, caller.repo, from_hex(name))[0])
+            recipe, _ = authorize_recipe(caller.viewer, caller.repo, from_hex(name))
         except RecipeNotFoundError:
             continue
-        files[name] = _terms(found)
-        for xorb, infos in _fetch_info(base, found).items():
-            for info in infos:
-                fetches.setdefault(xorb, {})[str(info["range"])] = info
-    info = {xorb: list(each.values()) for xorb, each in fetches.items()}
+        plans[name] = plan(recipe)
+    info = _fetch_info(service_url(request), together(plans.values()))
+    files = {name: _terms(found) for name, found in plans.items()}
     return JsonResponse({"files": files, "fetch_info": info})
 
 

@@ -57,12 +57,6 @@ def xorb(request: HttpRequest, caller: XetCaller, xorb: str) -> HttpResponseBase
     return JsonResponse({"was_inserted": is_new})
 
 
-@xet_view("HEAD", scope="read")
-def xorb_size(request: HttpRequest, caller: XetCaller, xorb: str) -> HttpResponseBase:
-    """Tell whether a xorb is here, and how long it is as stored."""
-    return _size_of(xorb)
-
-
 def _size_of(name: str) -> HttpResponseBase:
     known = known_xorbs([from_hex(name)]).get(from_hex(name))
     if known is None:
@@ -90,6 +84,7 @@ def grant(request: HttpRequest, caller: XetCaller, xorb: str) -> HttpResponseBas
     xorbs.check_body_size(length)
     if xorbs.is_here(xorb):
         return HttpResponse(status=200)
+    xorbs.check_room_for(length, charged_to=caller.charged_to)
     name = secrets.token_hex(16)
     url = storage().drop_url(name, length, expires_s=_GRANT_S)
     if url is None:
@@ -137,10 +132,14 @@ def shard_v1(request: HttpRequest, caller: XetCaller, name: str = "") -> HttpRes
 def shard_v2(request: HttpRequest, caller: XetCaller) -> HttpResponseBase:
     """Register the files of a shard and tell how far it is, a line of JSON at a time.
 
-    What can be seen without reading content is refused before the answer begins.
+    What is wrong with it is told in the last line, for of that alone clients show the text: of
+    another status than 200 a person sees only its number.
     """
-    registration = _registration(request, caller)
-    lines = (json.dumps(line).encode() + b"\n" for line in _progress(registration))
+    try:
+        progress = _progress(_registration(request, caller))
+    except StoreError as error:
+        progress = iter([_told(error)])
+    lines = (json.dumps(line).encode() + b"\n" for line in progress)
     answer = StreamingHttpResponse(lines, content_type="application/x-ndjson")
     answer["X-Accel-Buffering"] = "no"
     answer["Cache-Control"] = "no-store"
@@ -163,6 +162,8 @@ def _shard_body(request: HttpRequest) -> bytes | mmap:
         for chunk in chunks:
             spool.write(chunk)
         spool.flush()
+        if not spool.tell():  # the client went away
+            return b""
         return mmap(spool.fileno(), 0, access=ACCESS_READ)
 
 
@@ -173,9 +174,13 @@ def _progress(registration: Registration) -> Iterator[dict[str, Any]]:
         yield {"type": "committing", "stage": "syncing"}
         yield {"type": "result", "result": int(registration.write())}
     except StoreError as error:
-        can_retry = isinstance(error, TransientError)
-        yield {"type": "error", "message": error.message, "retryable": can_retry}
+        yield _told(error)
     except Exception:
         logger.exception("a shard could not be registered")
         message = "The store failed. Try again in a minute."
         yield {"type": "error", "message": message, "retryable": True}
+
+
+def _told(error: StoreError) -> dict[str, Any]:
+    can_retry = isinstance(error, TransientError)
+    return {"type": "error", "message": error.message, "retryable": can_retry}

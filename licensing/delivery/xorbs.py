@@ -64,7 +64,7 @@ def xorb_link(base: str, known: KnownXorb, fetch: PlannedFetch) -> str:
             return link
     name, until_s = to_hex(known.table.hash), int(time.time()) + life_s
     span = f"{fetch.first}-{fetch.last}"
-    proof = _proof(name, span, until_s)
+    proof = _proof(known, span, until_s)
     return f"{base}/data/{name}?{urlencode({'span': span, 'until': until_s, 'proof': proof})}"
 
 
@@ -74,21 +74,21 @@ def send_xorb(request: HttpRequest, name: str) -> HttpResponseBase:
     Raises:
         BadXorbLinkError: whatever is wrong, or the xorb is gone.
     """
-    first, last = _granted(request, name)
-    spans = _asked(request, first, last)
     known = _known(name)
+    first, last = _granted(request, known)
+    spans = _asked(request, first, last)
     size_bytes = known.table.stored_bytes
     if len(spans) > 1:
         return _several(known, spans, size_bytes)
     return _described(_one(known, *spans[0], size_bytes), _OCTETS)
 
 
-def _granted(request: HttpRequest, name: str) -> tuple[int, int]:
+def _granted(request: HttpRequest, known: KnownXorb) -> tuple[int, int]:
     span, until = request.GET.get("span", ""), request.GET.get("until", "")
     match = re.fullmatch(r"(\d{1,10})-(\d{1,10})", span)
     if match is None or not re.fullmatch(r"\d{1,12}", until):
         raise BadXorbLinkError("This link is not whole. Ask for the reconstruction again.")
-    if not constant_time_compare(request.GET.get("proof", ""), _proof(name, span, int(until))):
+    if not constant_time_compare(request.GET.get("proof", ""), _proof(known, span, int(until))):
         raise BadXorbLinkError("This link was not made here. Ask for the reconstruction again.")
     if int(until) < time.time():
         raise BadXorbLinkError("This link has expired. Ask for the reconstruction again.")
@@ -178,7 +178,11 @@ def _described(answer: Answer, content_type: str) -> Answer:
     return answer
 
 
-def _proof(name: str, span: str, until_s: int) -> str:
-    """Return what only this store can put on a link."""
-    text = f"{name}:{span}:{until_s}"
+def _proof(known: KnownXorb, span: str, until_s: int) -> str:
+    """Return what only this store can put on a link.
+
+    It is for stored bytes rather than for a xorb: one that was lost can come again packed in
+    another way, and the same run is something else then.
+    """
+    text = f"{known.blob}:{span}:{until_s}"
     return salted_hmac("licensing.delivery.xorbs", text, algorithm="sha256").hexdigest()

@@ -51,7 +51,7 @@ def thread(repo: ModelRepo, actor: User, **facts: Any) -> RepoEvent:
 
 
 def comment(repo: ModelRepo, actor: User, **facts: Any) -> RepoEvent:
-    more = {"num": 1, "title": "A question"} | facts
+    more = {"num": 1, "title": "A question", "comment": "c" * 24} | facts
     return emit(Scope.COMMENT, Action.CREATE, repo=repo, actor=actor, **more)
 
 

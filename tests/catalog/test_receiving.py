@@ -148,7 +148,8 @@ def test_new_and_deleted_refs_are_told_as_such(alice: User, repo: ModelRepo) -> 
     assert Ref.objects.get(repo=repo, name="refs/tags/v2").commit_oid == old
     assert Ref.objects.get(repo=repo, name="refs/tags/v3").commit_oid == old
     assert not Ref.objects.filter(repo=repo, name="refs/heads/a").exists()
-    told = [event.facts["updated_refs"] for event in RepoEvent.objects.order_by("id")]
+    events = RepoEvent.objects.filter(scope=RepoEvent.Scope.CONTENT).order_by("id")
+    told = [event.facts["updated_refs"] for event in events]
     assert told[0] == [{"ref": "refs/tags/v2", "old": None, "new": old}]
     assert told[2][0] == {"ref": "refs/heads/a", "old": old, "new": None}
 

@@ -6,7 +6,7 @@ and of hf-xet 1.8.0, which is asked in the tests.
 
 import re
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from blake3 import blake3
 
@@ -53,26 +53,73 @@ def chunk_hash(data: bytes) -> bytes:
     return blake3(data, key=_CHUNK_KEY).digest()
 
 
-def merkle_root(entries: Sequence[tuple[bytes, int]]) -> bytes:
+class MerkleTree:
+    """Works out the root over chunks as they are told, in memory for a few of each level.
+
+    A node covers 3 to 9 entries of the level below, fewer at its end; which ones, no later entry
+    changes. So only what has no node yet is kept.
+    """
+
+    def __init__(self) -> None:
+        self._open: list[list[tuple[bytes, int]]] = []
+        """By level, from the chunks up: the entries after the last node."""
+        self._counts: list[int] = []
+
+    def add(self, raw: bytes, size_bytes: int) -> None:
+        """Tell of the next chunk: its hash (32 bytes) and its raw size."""
+        self._add(0, (raw, size_bytes))
+
+    def _add(self, level: int, entry: tuple[bytes, int]) -> None:
+        while True:
+            if level == len(self._open):
+                self._open.append([])
+                self._counts.append(0)
+            group = self._open[level]
+            group.append(entry)
+            self._counts[level] += 1
+            is_cut = len(group) > _SMALLEST_CUT and not entry[0][_LOWEST_OF_LAST] % _NODE_DIVISOR
+            if not is_cut and len(group) < _MAX_GROUP:
+                return
+            self._open[level] = []
+            entry = _node(group)
+            level += 1
+
+    def root(self) -> bytes:
+        """Return the root; nothing may be added any more. That of one chunk is its own hash."""
+        if not self._open:
+            return EMPTY_ROOT
+        level = 0
+        while self._counts[level] > 1:
+            if group := self._open[level]:
+                self._add(level + 1, _node(group))
+            level += 1
+        return self._open[level][0][0]
+
+    def file_hash(self) -> bytes:
+        """Return the name of the file that has these chunks; nothing may be added any more."""
+        return blake3(self.root(), key=_FILE_KEY).digest() if self._open else EMPTY_ROOT
+
+
+def merkle_root(entries: Iterable[tuple[bytes, int]]) -> bytes:
     """Return the root over chunks, which is the name of a xorb that holds just them.
 
     Args:
         entries: Hash (32 bytes) and raw length in bytes of each chunk, in order. One entry is its
             own root; none has the root ``EMPTY_ROOT``.
     """
-    if not entries:
-        return EMPTY_ROOT
-    level = list(entries)
-    while len(level) > 1:
-        level = list(_next_level(level))
-    return level[0][0]
+    return _tree(entries).root()
 
 
-def file_hash(entries: Sequence[tuple[bytes, int]]) -> bytes:
+def file_hash(entries: Iterable[tuple[bytes, int]]) -> bytes:
     """Return the name of a file: its chunks in order, wherever they are stored."""
-    if not entries:
-        return EMPTY_ROOT
-    return blake3(merkle_root(entries), key=_FILE_KEY).digest()
+    return _tree(entries).file_hash()
+
+
+def _tree(entries: Iterable[tuple[bytes, int]]) -> MerkleTree:
+    tree = MerkleTree()
+    for raw, size_bytes in entries:
+        tree.add(raw, size_bytes)
+    return tree
 
 
 def term_hash(chunk_hashes: Iterable[bytes]) -> bytes:
@@ -90,20 +137,9 @@ def is_indexable(raw: bytes) -> bool:
     return int.from_bytes(raw[_LOWEST_OF_LAST:], "little") % _INDEX_DIVISOR == 0
 
 
-def _next_level(level: list[tuple[bytes, int]]) -> Iterable[tuple[bytes, int]]:
-    start = 0
-    while start < len(level):
-        end = start + _group_length(level, start)
-        group = level[start:end]
-        lines = "".join(f"{to_hex(raw)} : {length}\n" for raw, length in group)
-        yield blake3(lines.encode(), key=_NODE_KEY).digest(), sum(length for _, length in group)
-        start = end
-
-
-def _group_length(level: list[tuple[bytes, int]], start: int) -> int:
-    """Return how many entries from ``start`` one node covers: 3 to 9, fewer at the end."""
-    limit = min(_MAX_GROUP, len(level) - start)
-    for at in range(_SMALLEST_CUT, limit):
-        if level[start + at][0][_LOWEST_OF_LAST] % _NODE_DIVISOR == 0:
-            return at + 1
-    return limit
+def _node(group: Iterable[tuple[bytes, int]]) -> tuple[bytes, int]:
+    lines, total = [], 0
+    for raw, size_bytes in group:
+        lines.append(f"{to_hex(raw)} : {size_bytes}\n")
+        total += size_bytes
+    return blake3("".join(lines).encode(), key=_NODE_KEY).digest(), total

@@ -38,6 +38,8 @@ STORED, LZ4, GROUPED_LZ4 = 0, 1, 2
 _FOOTER_MARK = b"XETBLOB"
 _READ_BYTES = MIB
 _TABLE_ROW = struct.Struct("<32sII")
+ROW_BYTES = _TABLE_ROW.size
+"""What a chunk takes in a table."""
 
 
 class XorbChunk(NamedTuple):

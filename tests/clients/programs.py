@@ -1,0 +1,84 @@
+"""Runs client programs, each in a process and with a home of its own, as on another machine."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+PROGRAM = Path(__file__).with_name("xet_program.py")
+
+
+@dataclass
+class Machine:
+    """A person's machine with a client on it.
+
+    Args:
+        home: Its caches, empty at first.
+        endpoint: Where the store is.
+        token: The person's.
+        python: Whose packages it uses.
+        settings: Environment variables beside the usual.
+    """
+
+    home: Path
+    endpoint: str
+    token: str
+    python: str = sys.executable
+    settings: dict[str, str] = field(default_factory=dict)
+
+    def start(self, *steps: list[Any]) -> subprocess.Popen[str]:
+        """Begin to do ``steps`` (see ``xet_program``)."""
+        asked = {"endpoint": self.endpoint, "token": self.token, "steps": steps}
+        return subprocess.Popen(
+            [self.python, str(PROGRAM), json.dumps(asked)],
+            env=self.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def do(self, *steps: list[Any]) -> list[Any]:
+        """Do ``steps``; return what each gave."""
+        return finished(self.start(*steps))
+
+    def run(self, *command: str) -> str:
+        """Run another program on this machine; return what it printed."""
+        return printed(
+            subprocess.Popen(
+                command,
+                env=self.environment() | {"HF_ENDPOINT": self.endpoint, "HF_TOKEN": self.token},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+
+    def environment(self) -> dict[str, str]:
+        """Nothing of the tests' own settings, which switch Xet off, leaks in."""
+        left_out = ("HF_", "STORE_", "DJANGO_", "PYTEST_", "COVERAGE")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
+        bins = str(Path(self.python).parent)
+        return kept | {
+            "HF_HOME": str(self.home),
+            "HOME": str(self.home),
+            "PATH": f"{bins}:{os.environ['PATH']}",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+            **self.settings,
+        }
+
+
+def finished(process: subprocess.Popen[str]) -> list[Any]:
+    """Return what the steps of a program gave that was started."""
+    found: list[Any] = json.loads(printed(process).strip().splitlines()[-1])
+    return found
+
+
+def printed(process: subprocess.Popen[str]) -> str:
+    """Return what a program printed that must end well."""
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 0, f"{out}\n{err}"
+    return out
