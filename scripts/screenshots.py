@@ -6,19 +6,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from huggingface_hub import CommitOperationAdd, HfApi
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests import live
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = "regency/austen-gpt2-small"
+GATED = "jane/lady-susan-gpt2"
 SHOWN = {"home": "/", "models": "/models", "listing": f"/{MODEL}"}
-"""In the README and the docs."""
+"""In the README and the docs, as a visitor sees them."""
+LIVED_IN = {
+    "thread": f"/{MODEL}/discussions/1",
+    "changes": f"/{MODEL}/discussions/2/changes",
+    "gated": f"/{GATED}",
+    "collections": "/collections",
+    "notifications": "/notifications",
+}
+"""In the docs, as ``READER`` sees them in a store where people have been."""
 OTHERS = {
     "files": f"/{MODEL}/tree/main",
     "file": f"/{MODEL}/blob/main/model.safetensors",
     "text": f"/{MODEL}/blob/main/config.json",
     "versions": f"/{MODEL}/commits/main",
+    "refs": f"/{MODEL}/refs",
+    "community": f"/{MODEL}/discussions",
     "nothing": "/models?q=zebra+crossing",
     "missing": "/nobody/nothing",
     "publisher": "/regency",
@@ -31,32 +43,109 @@ OTHERS = {
 }
 SIZES = {"wide": (1280, 800), "phone": (390, 844)}
 PROMPT = "It is a truth universally acknowledged, that"
+READER = "mary"
+CARD = """---
+license: cc0-1.0
+base_model: regency/austen-gpt2-small
+base_model_relation: finetune
+pipeline_tag: text-generation
+extra_gated_heading: Tell us what you study
+extra_gated_prompt: This model imitates letters. Please do not pass its letters off as real ones.
+extra_gated_fields:
+  University: text
+  Country: country
+  I will not publish forged letters as real: checkbox
+---
+
+# lady-susan-gpt2
+
+Writes letters in the manner of *Lady Susan*: polite on the surface, and not below it.
+"""
 
 
-def shoot(url: str, folder: Path, pages: dict[str, str], *, is_full: bool) -> None:
-    """Save a picture of every page in each size and colour scheme."""
+def shoot(
+    url: str, folder: Path, pages: dict[str, str], *, is_full: bool, reader: str = ""
+) -> None:
+    """Save a picture of every page in each size and colour scheme, signed in as ``reader``."""
     with _browser() as browser:
         for size, (width, height) in SIZES.items():
             for scheme in ("light", "dark"):
                 view = browser.new_page(
                     viewport={"width": width, "height": height}, color_scheme=scheme
                 )
+                if reader:
+                    _sign_in(view, url, reader)
                 suffix = "" if scheme == "light" else "-dark"
                 for name, path in pages.items():
                     view.goto(url + path)
                     view.wait_for_load_state("load")
                     view.screenshot(path=folder / f"{name}-{size}{suffix}.png", full_page=is_full)
                 view.close()
-        _play(browser.new_page(viewport={"width": 1280, "height": 900}), url, folder)
 
 
-def _play(page: Page, url: str, folder: Path) -> None:
+def play(url: str, folder: Path) -> None:
     """Let a model write, and save how that looks."""
-    page.goto(f"{url}/{MODEL}/playground")
-    page.fill("textarea", PROMPT)
-    page.get_by_role("button", name="Generate").click()
-    page.get_by_text("tokens/s").wait_for(timeout=60_000)
-    page.screenshot(path=folder / "playground-wide.png")
+    with _browser() as browser:
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.goto(f"{url}/{MODEL}/playground")
+        page.fill("textarea", PROMPT)
+        page.get_by_role("button", name="Generate").click()
+        page.get_by_text("tokens/s").wait_for(timeout=60_000)
+        page.screenshot(path=folder / "playground-wide.png")
+
+
+def live_in(store: live.LiveStore) -> None:
+    """Let two people talk, propose, merge, gate and collect, so that there is something to see."""
+    _, reader = store.person(READER)
+    _, owner = store.person("jane")
+    store.manage("addorg", "regency", "--member", "jane:admin")
+    mary, jane = (HfApi(store.url, token=token) for token in (reader, owner))
+    talk = mary.create_discussion(
+        MODEL,
+        "Which editions of the novels were used?",
+        description="The spelling of *chuse* and *shew* is kept. Is the text that of **1811**?",
+    )
+    jane.comment_discussion(
+        MODEL, talk.num, "Of the first editions, yes; `training.json` names each file, @mary."
+    )
+    mary.comment_discussion(MODEL, talk.num, "Thank you. I shall say so in the card.")
+    _propose(mary)
+    jane.comment_discussion(MODEL, 2, "A good sentence. I shall merge it tomorrow.")
+    _gate(jane)
+    shelf = jane.create_collection(
+        "Novels of the Regency", description="Models that write as one wrote from 1795 to 1820."
+    )
+    for model in (MODEL, GATED):
+        jane.add_collection_item(shelf.slug, model, "model")
+    mary.create_collection("To read by the fire")
+    store.settled(GATED, owner)
+
+
+def _propose(api: HfApi) -> None:
+    card = Path(api.hf_hub_download(MODEL, "README.md")).read_text(encoding="utf-8")
+    told = card.replace("\n## ", "\nThe text is that of the first editions.\n\n## ", 1)
+    change = CommitOperationAdd("README.md", told.encode())
+    api.create_commit(
+        MODEL, [change], commit_message="Say which editions were used", create_pr=True
+    )
+
+
+def _gate(api: HfApi) -> None:
+    folder = Path(api.snapshot_download(MODEL))
+    api.create_repo(GATED)
+    files = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".png"}
+    files["README.md"] = CARD.encode()
+    changes = [CommitOperationAdd(name, data) for name, data in files.items()]
+    api.create_commit(GATED, changes, commit_message="First version")
+    api.update_repo_settings(GATED, gated="manual")
+
+
+def _sign_in(page: Page, url: str, name: str) -> None:
+    page.goto(f"{url}/login")
+    page.locator("input[name=username]").fill(name)
+    page.locator("input[type=password]").fill(live.PASSWORD)
+    page.locator("main form button").last.click()
+    page.wait_for_url(lambda at: "/login" not in at)
 
 
 @contextmanager
@@ -73,18 +162,23 @@ def _browser() -> Iterator[Browser]:
 def main() -> None:
     """Take pictures of a running store, or of a fresh one with the demo catalogue."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--url", help="of a running store; default: a fresh one")
+    parser.add_argument("--url", help="of a running store, as a visitor; default: a fresh one")
     parser.add_argument("--folder", type=Path, default=ROOT / "docs" / "screenshots")
     parser.add_argument("--all", action="store_true", help="every page, from top to bottom")
     chosen = parser.parse_args()
-    chosen.folder.mkdir(parents=True, exist_ok=True)
-    pages = SHOWN | OTHERS if chosen.all else SHOWN
+    folder, is_full = chosen.folder, chosen.all
+    folder.mkdir(parents=True, exist_ok=True)
+    pages = SHOWN | OTHERS if is_full else SHOWN
     if chosen.url:
-        shoot(chosen.url, chosen.folder, pages, is_full=chosen.all)
+        shoot(chosen.url, folder, pages, is_full=is_full)
+        play(chosen.url, folder)
         return
     store = live.start()
     try:
-        shoot(store.url, chosen.folder, pages, is_full=chosen.all)
+        shoot(store.url, folder, pages, is_full=is_full)
+        play(store.url, folder)
+        live_in(store)
+        shoot(store.url, folder, LIVED_IN, is_full=is_full, reader=READER)
     finally:
         live.discard(store)
 

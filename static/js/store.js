@@ -101,6 +101,12 @@ on("mouseover", (event) => {
   time.title = `${words.format(Math.round(seconds / found[1]), found[0])} · ${time.dataset.exact}`;
 });
 
+// .tabs: a row that scrolls sideways shows the tab one is on.
+for (const tab of document.querySelectorAll(".tabs [aria-current]")) {
+  const row = tab.parentElement;
+  row.scrollLeft += tab.getBoundingClientRect().right - row.getBoundingClientRect().right + 48;
+}
+
 // Runs for the page and for every fragment htmx puts in.
 const prepare = (root) => {
   for (const tool of root.querySelectorAll("[data-copy][hidden], [data-reveal][hidden]")) {

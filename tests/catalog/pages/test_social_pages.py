@@ -45,7 +45,7 @@ def test_following_from_a_profile(alice: User, bob: User, browser_of) -> None:
     assert answer["Location"] == "/alice?tab=activity"
     page = text(browser, "/alice")
     assert 'name="follows" value="false"' in page
-    assert "<b>1</b> follower" in page
+    assert 'Followers <span class="tabs__count">1</span>' in page
     assert ">bob</b>" in text(browser, "/alice?tab=followers")
     assert ">alice</b>" in text(browser, "/bob?tab=following")
 
