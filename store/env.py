@@ -112,6 +112,13 @@ class Env(BaseSettings):
     xet_min_bytes: Annotated[int, Ge(0)] = 0
     """Files smaller than this are offered to clients by plain HTTP alone, in bytes: one request
     is faster there. But clients copy large files between repositories only by their Xet hash."""
+    xet_convert: bool = True
+    """Cut large files that came in one piece into chunks, by a job, where that saves room."""
+    xet_convert_saving: Annotated[float, Ge(0), Le(1)] = 0.2
+    """The part of a file's size that must be saved for it to be stored in chunks, 0 to 1."""
+    xet_cache_bytes: Annotated[int, Ge(0)] = 20 * GIB
+    """Room for whole copies of files in chunks that many people fetch by plain HTTP, in bytes.
+    0: none are made."""
     xet_link_s: Annotated[int, Ge(1), Le(86400)] = 3600
     """Life of the links to pieces of xorbs, in seconds; clients renew them by themselves."""
 

@@ -1,5 +1,6 @@
 """One function for each kind of job. Rooms are imported when their job runs."""
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -27,9 +28,10 @@ def scan_commit(context: JobContext) -> dict[str, Any]:
 
 def sweep_uploads(_context: JobContext) -> dict[str, Any]:
     """Clear away uploads nobody finished."""
-    from catalog.content import uploads
+    from catalog.content import unpacked, uploads
     from catalog.services import staging
 
+    unpacked.sweep_raw()
     return {"removed": uploads.sweep_uploads() + staging.sweep_staged()}
 
 
@@ -37,9 +39,42 @@ def verify_claim(context: JobContext) -> dict[str, Any]:
     """Work out the sha256 of a large file that came by Xet."""
     from catalog.services import claims
 
-    return claims.verify(
-        context.claim.job.args["claim_id"], lambda part: context.claim.report(progress=part)
-    )
+    return claims.verify(context.claim.job.args["claim_id"], _progress(context))
+
+
+def _progress(context: JobContext) -> Callable[[float], None]:
+    """Return what long work tells its progress, 0 to 1: at most once a second, and stops there."""
+    told_s = 0.0
+
+    def report(part: float) -> None:
+        nonlocal told_s
+        context.check()
+        if time.monotonic() - told_s > 1:
+            told_s = time.monotonic()
+            context.report(progress=part)
+
+    return report
+
+
+def convert_object(context: JobContext) -> dict[str, Any]:
+    """Store a large file in chunks, if that saves room."""
+    from catalog.content import converting
+
+    return converting.convert(context.claim.job.args["sha256"], _progress(context))
+
+
+def keep_whole(context: JobContext) -> dict[str, Any]:
+    """Write a file that many people fetch out of its chunks."""
+    from catalog.content import hot
+
+    return hot.keep_whole(context.claim.job.args["sha256"])
+
+
+def collect_garbage(context: JobContext) -> dict[str, Any]:
+    """Delete what nobody needs any more."""
+    from catalog.content import collecting
+
+    return collecting.collect(context.check).to_json()
 
 
 def refresh_trends(_context: JobContext) -> dict[str, Any]:
@@ -83,6 +118,9 @@ HANDLERS: Mapping[JobName, Handler] = {
     JobName.SCAN_COMMIT: scan_commit,
     JobName.SWEEP_UPLOADS: sweep_uploads,
     JobName.VERIFY_CLAIM: verify_claim,
+    JobName.CONVERT_OBJECT: convert_object,
+    JobName.KEEP_WHOLE: keep_whole,
+    JobName.COLLECT_GARBAGE: collect_garbage,
     JobName.REFRESH_TRENDS: refresh_trends,
     JobName.FLUSH_DOWNLOADS: flush_downloads,
     JobName.REFRESH_DOWNLOADS: refresh_downloads,

@@ -37,6 +37,9 @@ ERRANDS = {
         "workers.refresh_downloads", crontab(hour="0", minute="7"), expires_s=3600
     ),
     "sweep-uploads": Errand("workers.sweep_uploads", crontab(minute="17"), expires_s=1800),
+    "collect-garbage": Errand(
+        "workers.collect_garbage", crontab(hour="3", minute="23"), expires_s=3600
+    ),
     "refresh-trends": Errand("workers.refresh_trends", crontab(minute="*/10"), expires_s=600),
     "forget-old": Errand("workers.forget_old", crontab(minute="37"), expires_s=1800),
 }

@@ -57,6 +57,12 @@ def sweep_uploads() -> None:
     jobs.enqueue(JobName.SWEEP_UPLOADS, key=ERRAND)
 
 
+@app.task(name="workers.collect_garbage")
+def collect_garbage() -> None:
+    """See ``JobName.COLLECT_GARBAGE``."""
+    jobs.enqueue(JobName.COLLECT_GARBAGE, key=ERRAND)
+
+
 @app.task(name="workers.refresh_trends")
 def refresh_trends() -> None:
     """See ``JobName.REFRESH_TRENDS``."""

@@ -25,7 +25,7 @@ def keep(digest: str) -> None:
     Raises:
         LostBytesError: they are gone already; nothing may be written.
     """
-    _lock(digest)
+    lock(digest)
     if not storage().exists(Digest(digest)):
         raise LostBytesError("The store lost this while it was sent. Send it again.")
 
@@ -33,7 +33,7 @@ def keep(digest: str) -> None:
 def discard(digest: str) -> bool:
     """Delete stored bytes unless a row needs them. Call it after the row's deletion committed."""
     with transaction.atomic():
-        _lock(digest)
+        lock(digest)
         is_needed = (
             LfsObject.objects.filter(sha256=digest, is_whole=True).exists()
             or Xorb.objects.filter(blob=digest).exists()
@@ -43,8 +43,8 @@ def discard(digest: str) -> bool:
     return not is_needed
 
 
-def _lock(digest: str) -> None:
-    """Wait until nobody else in a transaction decides about this digest."""
+def lock(digest: str) -> None:
+    """Wait until no other transaction decides about this digest; held to the end of this one."""
     number = int.from_bytes(bytes.fromhex(digest.rpartition("-")[2][:16]), "big", signed=True)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [number])

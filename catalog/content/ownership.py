@@ -2,12 +2,13 @@
 
 from enum import Enum
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import Namespace, User
-from catalog.content.blobs import keep
+from catalog.content.blobs import keep, lock
 from catalog.models import (
     FileScan,
     GitObject,
@@ -45,6 +46,10 @@ def owned_sizes(repo: ModelRepo, digests: set[str], *, by: User | None = None) -
     return dict(claims.values_list("sha256", "file__size_bytes")) | dict(
         rows.values_list("lfs_object_id", "lfs_object__size_bytes")
     )
+
+
+LEAST_CONVERTED_BYTES = 1024**2
+"""Smaller objects are not worth a recipe."""
 
 
 class Standing(Enum):
@@ -96,6 +101,8 @@ def grant(
     """
     if xet_file is None:
         keep(sha256)
+    else:
+        lock(sha256)
     made, is_new = LfsObject.objects.get_or_create(
         sha256=sha256,
         defaults={
@@ -106,6 +113,8 @@ def grant(
     )
     if not is_new:
         _renew(made, xet_file)
+    elif xet_file is None and size_bytes >= LEAST_CONVERTED_BYTES and settings.ENV.xet_convert:
+        enqueue(JobName.CONVERT_OBJECT, key=sha256, sha256=sha256)
     RepoLfsObject.objects.get_or_create(
         repo=repo,
         lfs_object_id=sha256,
@@ -128,7 +137,7 @@ def _renew(there: LfsObject, xet_file: XetFile | None) -> None:
     """Note a further form of the same bytes, and that somebody relies on them now."""
     changes: dict[str, object] = {"touched_at": timezone.now()}
     if xet_file is None:
-        changes["is_whole"] = True
+        changes |= {"is_whole": True, "cached_at": None}
     elif there.xet_file_id is None:
         changes["xet_file"] = xet_file
     LfsObject.objects.filter(pk=there.pk).update(**changes)

@@ -119,7 +119,10 @@ class Registration:
             if left >= 0:
                 due.append(file)
             elif file.sha256 is None:
-                raise XetFormatError("A file this large has to come with its sha256.")
+                raise XetFormatError(
+                    "A file of this size must be announced with its sha256. Update hf_xet.",
+                    file=to_hex(file.hash),
+                )
         return due
 
     def _check(self, file: ProvenFile) -> None:
@@ -190,21 +193,28 @@ class Registration:
         return 2 * sum(table.raw_size(*run) for run in merged(runs)) >= table.raw_ends[-1]
 
     def _write_file(self, file: ProvenFile) -> bool:
-        row, is_new = XetFile.objects.get_or_create(
-            hash=file.hash,
-            defaults={"size_bytes": file.recipe.size_bytes, "terms": file.recipe.to_bytes()},
-        )
+        row, is_new = self._hold_file(file)
         if is_new:
             self._new.append(file.recipe)
             XetFileXorb.objects.bulk_create(
                 XetFileXorb(file=row, xorb_id=self._ids[name]) for name in file.recipe.xorbs
             )
-        else:
-            XetFile.objects.filter(pk=row.pk).update(touched_at=timezone.now())
         sha256 = self._digests.get(file.hash)
         if sha256 is not None:
             return self._own(row, sha256) or is_new
         return self._claim(row, file.sha256 or "") or is_new
+
+    @staticmethod
+    def _hold_file(file: ProvenFile) -> tuple[XetFile, bool]:
+        """Return the recipe's row and whether it is new; it cannot be collected from now on."""
+        while True:
+            row, is_new = XetFile.objects.get_or_create(
+                hash=file.hash,
+                defaults={"size_bytes": file.recipe.size_bytes, "terms": file.recipe.to_bytes()},
+            )
+            held = XetFile.objects.filter(pk=row.pk).update(touched_at=timezone.now())
+            if is_new or held:
+                return row, is_new
 
     def _own(self, row: XetFile, sha256: str) -> bool:
         is_new = owned_size(self.repo, sha256, by=self.user) is None

@@ -94,6 +94,12 @@ def forget_raw(xorb: bytes) -> None:
         (_folder() / to_hex(xorb)).unlink()
 
 
+def sweep_raw() -> None:
+    """Delete copies nobody came for."""
+    with suppress(OSError):
+        _make_room()
+
+
 def _make_room() -> bool:
     """Delete copies nobody came for; tell whether there is room for another."""
     used, limit_s = 0, time.time() - MAX_AGE_S

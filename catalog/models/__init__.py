@@ -11,6 +11,7 @@ from catalog.models.listing import (
 )
 from catalog.models.repo import Like, ModelRepo, RepoAlias, RepoQuerySet, RepoRedirect
 from catalog.models.scan import FileScan
+from catalog.models.walks import StorageWalk
 from catalog.models.xet import DedupChunk, XetClaim, XetFile, XetFileXorb, Xorb
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "RepoQuerySet",
     "RepoRedirect",
     "StagedFile",
+    "StorageWalk",
     "Upload",
     "XetClaim",
     "XetFile",

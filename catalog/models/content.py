@@ -27,6 +27,8 @@ class LfsObject(models.Model):
     )
     """The recipe that was seen to make exactly these bytes."""
     created_at = models.DateTimeField(auto_now_add=True)
+    cached_at = models.DateTimeField(null=True, db_index=True)
+    """The whole object was made from the recipe, because many people fetch it; it may go again."""
     touched_at = models.DateTimeField(default=timezone.now)
     """When it was last uploaded, or found to be here."""
 

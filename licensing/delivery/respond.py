@@ -21,6 +21,7 @@ from django.http import (
 )
 
 from accounts.viewer import Viewer
+from catalog.content.hot import joined
 from catalog.content.reading import Content, content_of
 from catalog.content.stores import storage
 from catalog.history.trees import read_blob
@@ -103,6 +104,7 @@ def _joined(
         yield from content.blocks(what.start, what.length)
         if completed is not None:
             completed()
+            joined(content.sha256, content.size_bytes)
 
     answer = StreamingHttpResponse(pieces(), status=what.status)
     answer["X-Accel-Buffering"] = "no"

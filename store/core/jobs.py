@@ -60,6 +60,9 @@ class JobName(StrEnum):
     SCAN_COMMIT = "catalog.scan_commit"
     SWEEP_UPLOADS = "catalog.sweep_uploads"
     VERIFY_CLAIM = "catalog.verify_claim"
+    CONVERT_OBJECT = "catalog.convert_object"
+    KEEP_WHOLE = "catalog.keep_whole"
+    COLLECT_GARBAGE = "catalog.collect_garbage"
     REFRESH_TRENDS = "catalog.refresh_trends"
     FLUSH_DOWNLOADS = "licensing.flush_downloads"
     REFRESH_DOWNLOADS = "licensing.refresh_downloads"
@@ -83,6 +86,9 @@ POLICIES: Mapping[JobName, Policy] = {
     JobName.SCAN_COMMIT: Policy(Queue.SCAN),
     JobName.SWEEP_UPLOADS: Policy(Queue.DEFAULT),
     JobName.VERIFY_CLAIM: Policy(Queue.SCAN, time_limit_s=3600),
+    JobName.CONVERT_OBJECT: Policy(Queue.SCAN, time_limit_s=7200),
+    JobName.KEEP_WHOLE: Policy(Queue.SCAN, time_limit_s=3600),
+    JobName.COLLECT_GARBAGE: Policy(Queue.DEFAULT, time_limit_s=6 * 3600),
     JobName.REFRESH_TRENDS: Policy(Queue.DEFAULT),
     JobName.FLUSH_DOWNLOADS: Policy(Queue.DEFAULT),
     JobName.REFRESH_DOWNLOADS: Policy(Queue.DEFAULT),

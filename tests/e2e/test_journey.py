@@ -31,7 +31,6 @@ def hf(store: LiveStore, token: str, home: Path, *args: str) -> str:
         "HF_ENDPOINT": store.url,
         "HF_TOKEN": token,
         "HF_HOME": str(home),
-        "HF_HUB_DISABLE_XET": "1",
         "PATH": f"{BIN}:{os.environ['PATH']}",
     }
     done = subprocess.run(

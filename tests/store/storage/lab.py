@@ -61,13 +61,15 @@ class Source:
         return self._file.read(self._step if size < 0 else min(size, self._step))
 
 
-def send(method: str, url: str, body: bytes | None = None) -> tuple[int, dict[str, str], bytes]:
-    """Use a link as hub clients do: with no header that HTTP itself does not ask for."""
+def send(
+    method: str, url: str, body: bytes | None = None, headers: dict[str, str] | None = None
+) -> tuple[int, dict[str, str], bytes]:
+    """Use a link as hub clients do: by default with no header that HTTP does not ask for."""
     address = urlsplit(url)
     assert address.hostname
     connection = HTTPConnection(address.hostname, address.port, timeout=20)
     try:
-        connection.request(method, f"{address.path}?{address.query}", body=body)
+        connection.request(method, f"{address.path}?{address.query}", body, headers or {})
         answer = connection.getresponse()
         return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
     finally:

@@ -1,0 +1,202 @@
+"""``fsck``: reading every stored byte and comparing it with every name it goes by.
+
+Three kinds of things are read: whole objects against their sha256, xorbs against their hash and
+the table of their chunks, recipes against their file hash (from the tables) and, where there is no
+whole object, the content against its sha256. What is hurt is traced to the files of repositories.
+
+A walk keeps how far it came, so one that is stopped goes on; rows that go while it reads are no
+finding. Uploads do not wait for it.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils import timezone
+
+from catalog.content.reading import cooked, read_blocks
+from catalog.content.recipes import Recipe
+from catalog.content.stores import storage
+from catalog.content.xet.hashes import file_hash, from_hex, to_hex
+from catalog.content.xet.xorbs import XorbReader, XorbTable
+from catalog.models import (
+    FileScan,
+    GitObject,
+    LfsObject,
+    RepoLfsObject,
+    StorageWalk,
+    XetFile,
+    Xorb,
+)
+from store.core.errors import StoreError
+from store.storage import Digest
+
+NAME = "fsck"
+STAGES = ("objects", "xorbs", "recipes")
+_BATCH = 20
+_MAX_FINDINGS = 10_000
+_KINDS = ("object", "xorb", "recipe")
+
+
+@dataclass(frozen=True, slots=True)
+class Hurt:
+    """Something that is not what its name says."""
+
+    kind: str
+    """``object``, ``xorb`` or ``recipe``."""
+    name: str
+    reason: str
+
+    def to_json(self) -> dict[str, str]:
+        """Return everything as plain JSON."""
+        return {"kind": self.kind, "name": self.name, "reason": self.reason}
+
+
+def check_storage(
+    *, restart: bool = False, tick: Callable[[StorageWalk], None] = lambda _walk: None
+) -> StorageWalk:
+    """Walk over everything, from where the last walk was stopped, or anew.
+
+    Args:
+        restart: Begin anew.
+        tick: Called after every batch, with what was written down; may raise to stop.
+    """
+    walk = _walk(restart=restart)
+    for stage in STAGES[STAGES.index(walk.stage) :]:
+        if walk.stage != stage:
+            walk.stage, walk.cursor = stage, ""
+        for keys, hurt in _batches(stage, walk.cursor):
+            walk.cursor = keys[-1]
+            walk.counts[stage] = walk.counts.get(stage, 0) + len(keys)
+            room = _MAX_FINDINGS - len(walk.findings)
+            walk.findings += [each.to_json() for each in hurt][:room]
+            walk.save()
+            tick(walk)
+    walk.stage, walk.cursor, walk.finished_at = "", "", timezone.now()
+    walk.save()
+    return walk
+
+
+def _walk(*, restart: bool) -> StorageWalk:
+    walk = StorageWalk.objects.filter(name=NAME).first()
+    if walk is not None and walk.stage and not restart:
+        return walk
+    StorageWalk.objects.filter(name=NAME).delete()
+    return StorageWalk.objects.create(name=NAME, stage=STAGES[0])
+
+
+def _batches(stage: str, cursor: str) -> Iterator[tuple[list[str], list[Hurt]]]:
+    look: Callable[[str], Hurt | None] = {
+        "objects": _object,
+        "xorbs": _xorb,
+        "recipes": _recipe,
+    }[stage]
+    while keys := _keys(stage, cursor):
+        yield keys, [hurt for key in keys if (hurt := look(key)) is not None]
+        cursor = keys[-1]
+
+
+def _keys(stage: str, cursor: str) -> list[str]:
+    models: dict[str, Any] = {"objects": LfsObject, "xorbs": Xorb, "recipes": XetFile}
+    rows = models[stage].objects
+    after = {} if not cursor else {"pk__gt": cursor}
+    return [
+        str(pk) for pk in rows.filter(**after).order_by("pk").values_list("pk", flat=True)[:_BATCH]
+    ]
+
+
+def _object(sha256: str) -> Hurt | None:
+    """Read a whole object."""
+    row = LfsObject.objects.filter(pk=sha256, is_whole=True).first()
+    if row is None:
+        return None
+    digest, size_bytes = hashlib.sha256(), 0
+    try:
+        for block in read_blocks(storage().open(Digest(sha256)), row.size_bytes + 1):
+            digest.update(block)
+            size_bytes += len(block)
+    except StoreError as error:
+        reason = error.message
+    else:
+        if (digest.hexdigest(), size_bytes) == (sha256, row.size_bytes):
+            return None
+        reason = f"its {size_bytes} bytes have the sha256 {digest.hexdigest()}"
+    still = LfsObject.objects.filter(pk=sha256, is_whole=True).exists()
+    return Hurt("object", sha256, reason) if still else None
+
+
+def _xorb(key: str) -> Hurt | None:
+    """Read a xorb, chunk by chunk."""
+    row = Xorb.objects.filter(pk=key).first()
+    if row is None:
+        return None
+    name = bytes(row.hash)
+    try:
+        with storage().open(Digest(row.blob)) as source:
+            reader = XorbReader(source, name)
+            while reader.read_some():
+                pass
+    except StoreError as error:
+        reason = error.message
+    else:
+        kept = XorbTable.from_bytes(bytes(row.table))
+        if list(reader.table.chunks) == list(kept.chunks):
+            return None
+        reason = "its chunks are not those of its table"
+    still = Xorb.objects.filter(pk=key, blob=row.blob).exists()
+    return Hurt("xorb", to_hex(name), reason) if still else None
+
+
+def _recipe(key: str) -> Hurt | None:
+    """Work out a file's hash from its recipe, and its sha256 where nothing else proves it."""
+    row = XetFile.objects.filter(pk=key).first()
+    if row is None:
+        return None
+    name = bytes(row.hash)
+    recipe = Recipe.from_bytes(bytes(row.terms))
+    try:
+        reason = _recipe_fault(row, recipe)
+    except StoreError as error:
+        reason = error.message
+    if not reason or not XetFile.objects.filter(pk=key).exists():
+        return None
+    return Hurt("recipe", to_hex(name), reason)
+
+
+def _recipe_fault(row: XetFile, recipe: Recipe) -> str:
+    entries: list[tuple[bytes, int]] = []
+    rows = Xorb.objects.filter(hash__in=recipe.xorbs).values_list("hash", "table")
+    tables = {bytes(name): XorbTable.from_bytes(bytes(table)) for name, table in rows}
+    for term in recipe.terms:
+        if term.xorb not in tables:
+            return f"the xorb {to_hex(term.xorb)} is missing"
+        chunks = tables[term.xorb].chunks[term.start : term.end]
+        entries += [(chunk.hash, chunk.size_bytes) for chunk in chunks]
+    if file_hash(entries) != bytes(row.hash):
+        return "its chunks make another file"
+    for sha256 in row.lfs_objects.filter(is_whole=False).values_list("sha256", flat=True):
+        digest = hashlib.sha256()
+        for piece in cooked(recipe, 0, recipe.size_bytes):
+            digest.update(piece)
+        if digest.hexdigest() != sha256:
+            return f"its content has the sha256 {digest.hexdigest()}, not {sha256}"
+    return ""
+
+
+def hurt_files(findings: list[dict[str, str]]) -> Iterator[str]:
+    """Yield ``owner/name: path`` of every file that a finding hurts, once each."""
+    names = {kind: {each["name"] for each in findings if each["kind"] == kind} for kind in _KINDS}
+    objects = set(names["object"])
+    xorbs = [from_hex(name) for name in names["xorb"]]
+    recipes = [from_hex(name) for name in names["recipe"]]
+    files = XetFile.objects.filter(hash__in=recipes) | XetFile.objects.filter(xorbs__hash__in=xorbs)
+    broken = LfsObject.objects.filter(xet_file__in=files.distinct(), is_whole=False)
+    objects |= set(broken.values_list("sha256", flat=True))
+    owners = RepoLfsObject.objects.filter(lfs_object__in=objects).select_related("repo__namespace")
+    for owner in owners.order_by("repo_id", "lfs_object_id"):
+        blobs = GitObject.objects.filter(repo=owner.repo, lfs_sha256=owner.lfs_object_id)
+        scans = FileScan.objects.filter(repo=owner.repo, blob_oid__in=blobs.values("oid"))
+        paths = sorted(set(scans.values_list("path", flat=True)))
+        for path in paths or ["(uploaded, not committed)"]:
+            yield f"{owner.repo.full_name}: {path}"
