@@ -1,6 +1,5 @@
 """Xet where the weights lie in an object store: clients send and fetch xorbs there themselves."""
 
-import random
 import secrets
 from pathlib import Path
 
@@ -13,7 +12,7 @@ SIZE_BYTES = 5 * 1024**2
 
 def test_there_and_back(s3_store: LiveStore, tmp_path: Path) -> None:
     name, token = s3_store.person()
-    repo, content = f"{name}/m", random.Random(5).randbytes(SIZE_BYTES)
+    repo, content = f"{name}/m", secrets.token_bytes(SIZE_BYTES)
     changed = content[:1_000_000] + secrets.token_bytes(300_000) + content[1_300_000:]
     (tmp_path / "a.bin").write_bytes(content)
     (tmp_path / "b.bin").write_bytes(changed)
