@@ -6,7 +6,6 @@ LFS batch whether to use Xet; one of those that no longer ask; and the pinned on
 """
 
 import fcntl
-import random
 import re
 import secrets
 import subprocess
@@ -71,7 +70,7 @@ def test_a_client_of_this_version(
 ) -> None:
     name, token = store.person()
     repo = f"{name}/m"
-    content = random.Random(python).randbytes(SIZE_BYTES)
+    content = secrets.token_bytes(SIZE_BYTES)
     changed = content[:2_000_000] + secrets.token_bytes(600_000) + content[2_600_000:]
     source, other = tmp_path / "a.bin", tmp_path / "b.bin"
     source.write_bytes(content)

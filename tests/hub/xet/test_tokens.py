@@ -283,3 +283,19 @@ def test_a_token_is_for_one_model(mine: XetClient, hidden: XetClient) -> None:
 
     assert mine.get(path, headers=hidden.read).status_code == 200
     assert mine.get(path, headers=mine.read).status_code == 404
+
+
+@pytest.mark.usefixtures("rate_limits_on")
+def test_calls_are_counted(mine: XetClient, visitor: XetClient, settings) -> None:
+    settings.ENV = settings.ENV.model_copy(
+        update={"user_xet_requests": 2, "visitor_xet_requests": 1}
+    )
+    own, nobodys = mine.read, visitor.read
+    path = f"/v2/reconstructions/{WEIGHTS.file}"
+
+    answers = [mine.get(path, headers=own) for _ in range(3)]
+    others = [mine.get(path, headers=nobodys) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [404, 404, 429]
+    assert [answer.status_code for answer in others] == [404, 429]
+    assert int(answers[-1]["Retry-After"]) > 0
