@@ -15,7 +15,6 @@ import httpx2
 import psutil
 import pytest
 
-from hub.views import commit
 from tests import live
 from tests.clients.models import save_tiny_gpt
 from tests.clients.programs import Machine, finished
@@ -201,9 +200,6 @@ def test_a_token_is_renewed(machine, line: WatchedLine, repo: str, source: Path)
     assert line.count("/shards") == 1
 
 
-@pytest.mark.skipif(
-    hasattr(commit, "PullRequestsUnavailableError"), reason="no pull requests in this store yet"
-)
 def test_a_proposal(store: LiveStore, machine, line: WatchedLine, repo: str, tmp_path) -> None:
     content = secrets.token_bytes(300_000)
     source = put(tmp_path / "p.bin", content)
