@@ -249,6 +249,8 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "ENUM_NAME_OVERRIDES": {
         "StateEnum": ["queued", "running", "done", "failed", "cancelled"],
+        "CollectionItemTypeEnum": ["model", "collection"],
+        "WatchTypeEnum": ["user", "org", "model", "dataset", "space", "bucket"],
         "DeliveryStateEnum": ["waiting", "delivered", "failed", "dropped"],
         "DiscussionStatusEnum": ["draft", "open", "closed", "merged"],
         "DiscussionEventKindEnum": [
