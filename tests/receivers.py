@@ -159,7 +159,7 @@ class Receiver:
         self._listener.close()
         self._thread.join(timeout=5)
 
-    def wait_for(self, count: int = 1, *, within_s: float = 20) -> list[Received]:
+    def wait_for(self, count: int = 1, *, within_s: float = 60) -> list[Received]:
         """Return the requests once there are ``count``."""
         until = time.monotonic() + within_s
         while len(self.requests) < count:

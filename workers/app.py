@@ -10,7 +10,7 @@ from workers.schedule import ERRANDS
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "store.settings")
 
-VISIBILITY_TIMEOUT_S = 2 * 3600
+VISIBILITY_TIMEOUT_S = 7 * 3600
 """Longer than any job: the broker must not hand a running job to a second worker."""
 
 app = Celery("store")

@@ -59,7 +59,7 @@ def engine_processes(data_dir: Path, *names: str) -> list[psutil.Process]:
     """Return the living processes of the engines of ``data_dir``."""
     tags = [places(data_dir).tag(name) for name in names or ("Postgres", "Valkey")]
     found = []
-    for process in psutil.process_iter(["cmdline", "status"]):
+    for process in psutil.process_iter(["cmdline", "status", "ppid"]):
         line = " ".join(process.info["cmdline"] or [])
         if process.info["status"] != psutil.STATUS_ZOMBIE and any(tag in line for tag in tags):
             found.append(process)
@@ -68,9 +68,10 @@ def engine_processes(data_dir: Path, *names: str) -> list[psutil.Process]:
 
 def server(data_dir: Path, name: str) -> psutil.Process:
     """Return the one server process of an engine: the one whose parent is not of the engine."""
-    family = engine_processes(data_dir, name)
+    # A process the server started may end between two looks: psutil kept its parent's number.
+    family = {each: each.info["ppid"] for each in engine_processes(data_dir, name)}
     pids = {process.pid for process in family}
-    (found,) = [process for process in family if process.ppid() not in pids]
+    (found,) = [process for process, parent in family.items() if parent not in pids]
     return found
 
 

@@ -141,13 +141,13 @@ def test_switches(alice: User, browser_of, client: Client) -> None:
 def test_watching_and_muting(repo: ModelRepo, bob: User, browser_of) -> None:
     browser = browser_of(bob)
     make_repo(bob, "own")
-    assert "> Watch " in text(browser, "/alice/tiny")
+    assert ">Watch<" in text(browser, "/alice/tiny")
 
     answer = browser.post("/alice/tiny/watch", {"level": "watch"})
     assert answer["Location"] == "/alice/tiny"
-    assert "> Watching " in text(browser, "/alice/tiny")
+    assert ">Watching<" in text(browser, "/alice/tiny")
     browser.post("/alice/tiny/watch", {"level": "mute"})
-    assert "> Muted " in text(browser, "/alice/tiny")
+    assert ">Muted<" in text(browser, "/alice/tiny")
     assert "/alice/tiny" in text(browser, "/settings/notifications")
     wrong = browser.post("/alice/tiny/watch", {"level": "loud"})
 
@@ -185,7 +185,7 @@ def test_a_token_cannot_open_the_inbox(
         ("discussion", "update", {}, "bob changed a thread of", "/discussions/7"),
         ("discussion.comment", "create", {}, "bob commented at", "/discussions/7"),
         ("discussion.comment", "create", {"comment": "ab"}, "bob commented", "/discussions/7#ab"),
-        ("access", "create", {"status": "pending"}, "bob asks for access to", ""),
+        ("access", "create", {"status": "pending"}, "bob asks for access to", "/access-requests"),
         ("access", "update", {"status": "accepted"}, "You may download", ""),
         ("access", "update", {"status": "rejected"}, "was turned down by bob", ""),
         (
