@@ -151,11 +151,14 @@ def test_raw_gives_what_git_stores(client: Client, filled: ModelRepo) -> None:
     pointer = client.get("/alice/tiny/raw/main/w.bin")
     part = client.get("/alice/tiny/raw/main/w.bin", headers={"Range": "bytes=0-6"})
     head = client.head("/alice/tiny/raw/main/w.bin")
+    beyond = client.get("/alice/tiny/raw/main/w.bin", headers={"Range": "bytes=9000-"})
+    kept = client.get("/alice/tiny/raw/main/w.bin", headers={"If-None-Match": str(pointer["ETag"])})
     small = client.get("/alice/tiny/raw/main/a.txt")
 
     assert pointer.content.startswith(b"version https://git-lfs.github.com/spec/v1\noid sha256:")
     assert pointer["Content-Length"] == head["Content-Length"] == str(len(pointer.content))
     assert (part.status_code, part.content) == (206, b"version")
+    assert (beyond.status_code, kept.status_code, kept.content) == (416, 304, b"")
     assert pointer["Content-Type"].startswith("text/plain")
     assert "X-Linked-Size" not in pointer
     assert pointer["X-Repo-Commit"] == heads(filled)[0][1]

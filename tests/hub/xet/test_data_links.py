@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlencode
 import pytest
 import time_machine
 
+from licensing.delivery import xorbs
 from tests.hub.xet.calling import Made, XetClient, body_of, made, path_of, repack
 
 WEIGHTS, OTHER = made(), made(seed=2)
@@ -202,3 +203,51 @@ def test_nginx_sends_it_where_that_is_set(mine: XetClient, link: str, settings) 
     assert "X-Accel-Redirect" not in outside
     assert several.status_code == 206
     assert "X-Accel-Redirect" not in several
+
+
+class Bucket:
+    """Stands for the storage: links of its own, or none; the rest is the real one."""
+
+    def __init__(self, real, link: str | None) -> None:
+        self.real, self.link = real, link
+        self.spans: list[tuple[int, int]] = []
+
+    def __getattr__(self, name: str):
+        return getattr(self.real, name)
+
+    def download_url(self, digest: str, *, span: tuple[int, int], **about) -> str | None:
+        self.spans.append(span)
+        return f"{self.link}/{digest}?life={about['expires_s']}" if self.link else None
+
+
+def redirected(link: str | None, settings, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    bucket = Bucket(xorbs.storage(), link)
+    settings.ENV = settings.ENV.model_copy(update={"delivery": "redirect", "xet_link_s": 77})
+    monkeypatch.setattr(xorbs, "storage", lambda: bucket)
+    return bucket
+
+
+def test_an_object_store_sends_the_run_itself(
+    mine: XetClient, settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine.publish({"a.bin": WEIGHTS})
+    bucket = redirected("https://s3.test", settings, monkeypatch)
+
+    block = link_of(mine, WEIGHTS, 0, len(WEIGHTS.chunks[0]) - 1)
+
+    (ranges,) = block["ranges"]
+    assert re.fullmatch(r"https://s3\.test/blake3-[0-9a-f]{64}\?life=77", block["url"])
+    assert bucket.spans == [(ranges["bytes"]["start"], ranges["bytes"]["end"])]
+
+
+def test_a_store_without_links_of_its_own_sends_the_run(
+    mine: XetClient, settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine.publish({"a.bin": WEIGHTS})
+    bucket = redirected(None, settings, monkeypatch)
+
+    link = path_of(link_of(mine, WEIGHTS, 0, len(WEIGHTS.chunks[0]) - 1)["url"])
+
+    first, last = span_of(link)
+    assert bucket.spans == [(first, last)]
+    assert get(mine, link, f"bytes={first}-{last}").whole == WEIGHTS.xorb[first : last + 1]
