@@ -27,7 +27,7 @@ from catalog.api.discussion_shapes import (
 from catalog.models import Discussion, DiscussionEvent
 from catalog.services import comments, discussions, merging, threads
 from catalog.services.pulls import open_pull_request
-from store.core.paging import BadCursorError, decode_cursor, encode_cursor
+from store.core.paging import keyset_page
 from store.core.web import origin
 
 FILTERS = [
@@ -62,13 +62,9 @@ class DiscussionsView(APIView):
             author=asked.get("author", ""),
         )
         limit, total = parameters.limit_of(asked.get("limit")), found.count()
-        if cursor := asked.get("cursor"):
-            found = found.filter(number__lt=_number(cursor))
-        rows = list(
-            threads.belonging(found.select_related("author").order_by("-number")[: limit + 1], repo)
-        )
-        following = encode_cursor([rows[limit - 1].number]) if len(rows) > limit else None
-        body = {"results": rows[:limit], "next": following, "total": total}
+        newest = found.select_related("author").order_by("-number")
+        page, following = keyset_page(newest, asked.get("cursor"), limit, key="number", below=2**31)
+        body = {"results": list(threads.belonging(page, repo)), "next": following, "total": total}
         return Response(DiscussionsPageOut(body, context=_context(request)).data)
 
     @extend_schema(
@@ -195,13 +191,6 @@ def _text(request: Request) -> str:
     form.is_valid(raise_exception=True)
     text: str = form.validated_data["text"]
     return text
-
-
-def _number(cursor: str) -> int:
-    (number,) = decode_cursor(cursor, length=1)
-    if type(number) is not int or not 0 < number < 2**31:
-        raise BadCursorError("This cursor is not ours. Start again without one.")
-    return number
 
 
 def _event(discussion: Discussion, event: DiscussionEvent) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from rest_framework.views import APIView
 from accounts.rest import viewer
 from catalog.api import parameters
 from catalog.api import social_examples as examples
-from catalog.api.people import page_of
 from catalog.api.social_serializers import (
     NoticeIn,
     NoticeOut,
@@ -40,7 +39,7 @@ class NoticesView(APIView):
         """Answer one page, newest first."""
         user = viewer(request).signed_in()
         unread = request.query_params.get("unread") in {"1", "true"}
-        found, following = page_of(request, inbox(user, unread=unread))
+        found, following = parameters.page_of(request, inbox(user, unread=unread))
         body = {"results": found, "next": following, "unread": count_unread(user)}
         return Response(NoticesPageOut(body, context=_context(request)).data)
 

@@ -1,10 +1,15 @@
 """Query parameters of the REST API's models, as its description tells them."""
 
+from typing import Any
+
+from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter
+from rest_framework.request import Request
 
 from catalog.search.fields import FIELDS, MEASURES, Field
 from catalog.search.ordering import SORTS
 from store.core.errors import InvalidError
+from store.core.paging import keyset_page
 
 PAGE, MAX_PAGE = 20, 100
 FILES_PAGE, MAX_FILES_PAGE = 1000, 1000
@@ -65,3 +70,13 @@ def limit_of(text: str | None, *, usual: int = PAGE, most: int = MAX_PAGE) -> in
     if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= most:
         raise InvalidError(f"limit is a whole number from 1 to {most}.")
     return int(text)
+
+
+def page_of(request: Request, rows: "QuerySet[Any]") -> tuple[list[Any], str | None]:
+    """Return one page of ``rows``, which come newest first, and the cursor of the next.
+
+    Raises:
+        BadCursorError, InvalidError: ``cursor`` is not ours; ``limit`` is out of range.
+    """
+    limit = limit_of(request.query_params.get("limit"))
+    return keyset_page(rows, request.query_params.get("cursor"), limit)

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.db.models import Model, QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.permissions import IsAuthenticatedOrReadOnly
@@ -29,7 +28,6 @@ from catalog.services.likes import set_like
 from catalog.services.notice_settings import set_watch, watch_level
 from catalog.services.overviews import figures_of
 from store.core.errors import NotFoundError
-from store.core.paging import BadCursorError, decode_cursor, encode_cursor
 from store.core.web import origin
 
 
@@ -49,7 +47,7 @@ class FollowersView(APIView):
         """Answer one page, the newest first."""
         namespace = namespace_for(viewer(request), name)
         rows = followers_of(namespace).select_related("follower__namespace__user")
-        found, following = page_of(request, rows)
+        found, following = parameters.page_of(request, rows)
         body = {"results": [row.follower.namespace for row in found], "next": following}
         return Response(OwnersPageOut(body).data)
 
@@ -71,7 +69,7 @@ class FollowingView(APIView):
         user = namespace_for(viewer(request), name).user
         if user is None:
             raise NotFoundError(f"{name[:42]} is no person: organizations follow nobody.")
-        found, following = page_of(request, followed_by(user))
+        found, following = parameters.page_of(request, followed_by(user))
         body = {"results": [row.namespace for row in found], "next": following}
         return Response(OwnersPageOut(body).data)
 
@@ -223,23 +221,6 @@ class WatchView(APIView):
         level = form.validated_data["level"]
         set_watch(who, repo, Watch.Level(level) if level else None)
         return _watch(repo, level)
-
-
-def page_of(request: Request, rows: "QuerySet[Any]") -> tuple[list[Any], str | None]:
-    """Return one page of ``rows``, which come newest first, and the cursor of the next.
-
-    Raises:
-        BadCursorError, InvalidError: ``cursor`` is not ours; ``limit`` is out of range.
-    """
-    limit = parameters.limit_of(request.query_params.get("limit"))
-    if cursor := request.query_params.get("cursor"):
-        (last,) = decode_cursor(cursor, length=1)
-        if type(last) is not int or not 0 < last < 2**63:
-            raise BadCursorError("This cursor is not ours. Start again without one.")
-        rows = rows.filter(pk__lt=last)
-    found: list[Model] = list(rows[: limit + 1])
-    following = encode_cursor([found[limit - 1].pk]) if len(found) > limit else None
-    return found[:limit], following
 
 
 def _where(request: Request) -> dict[str, Any]:

@@ -23,7 +23,6 @@ from catalog.api.webhook_serializers import (
 )
 from catalog.services.webhooks import managing, replaying
 from catalog.services.webhooks.managing import Wish
-from store.core.paging import BadCursorError, decode_cursor, encode_cursor
 
 
 class WebhooksView(APIView):
@@ -146,13 +145,9 @@ class DeliveriesView(APIView):
     def get(self, request: Request, ident: str) -> Response:
         """Answer one page of deliveries with every attempt."""
         webhook = managing.webhook_for(viewer(request), ident)
-        limit = parameters.limit_of(request.query_params.get("limit"))
         rows = webhook.deliveries.prefetch_related("attempts").order_by("-pk")
-        if cursor := request.query_params.get("cursor"):
-            rows = rows.filter(pk__lt=_position(cursor))
-        shown = list(rows[: limit + 1])
-        following = encode_cursor([shown[limit - 1].pk]) if len(shown) > limit else None
-        page = {"results": shown[:limit], "next": following}
+        shown, following = parameters.page_of(request, rows)
+        page = {"results": shown, "next": following}
         return Response(DeliveriesPageOut(page).data)
 
 
@@ -197,10 +192,3 @@ def _wish(values: dict[str, Any]) -> Wish:
         domains=values.get("domains"),
         secret=values.get("secret"),
     )
-
-
-def _position(cursor: str) -> int:
-    (position,) = decode_cursor(cursor, length=1)
-    if type(position) is not int or not 0 < position < 2**63:
-        raise BadCursorError("This cursor is not ours. Start again without one.")
-    return position

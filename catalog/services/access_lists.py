@@ -9,13 +9,12 @@ from accounts.viewer import Viewer
 from catalog.models import AccessRequest, ModelRepo
 from catalog.services.access_requests import check_publisher
 from store.core.errors import InvalidError
-from store.core.paging import BadCursorError, decode_cursor, encode_cursor
+from store.core.paging import keyset_page
 
 MAX_COLUMNS = 200
 """Questions a table has columns for; cards change, and each question ever asked is one."""
 _HEAD = ("user", "full_name", "email", "status", "asked_at", "changed_at", "answered_by", "reason")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-_MAX_ID = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +36,9 @@ def list_requests(
         InvalidError: no such status.
         BadCursorError: the cursor is not ours.
     """
-    rows = _of(viewer, repo, status)
-    if cursor:
-        (last,) = decode_cursor(cursor, length=1)
-        if type(last) is not int or not 0 <= last <= _MAX_ID:
-            raise BadCursorError("This cursor is not ours. Start again without one.")
-        rows = rows.filter(pk__lt=last)
-    page = list(rows.prefetch_related("changes")[: limit + 1])
-    more = encode_cursor([page[limit - 1].pk]) if len(page) > limit else ""
-    return RequestsPage(page[:limit], more)
+    rows = _of(viewer, repo, status).prefetch_related("changes")
+    found, following = keyset_page(rows, cursor, limit)
+    return RequestsPage(found, following or "")
 
 
 def counts_of(repo: ModelRepo) -> dict[str, int]:

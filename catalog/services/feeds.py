@@ -14,7 +14,7 @@ from accounts.viewer import Viewer
 from catalog.history.refs import HEADS
 from catalog.models import Follow, Like, ModelRepo, RepoEvent
 from catalog.services.event_words import event_link, event_words, title_of
-from store.core.paging import BadCursorError, decode_cursor, encode_cursor
+from store.core.paging import keyset_page
 
 PAGE = 30
 _Scope, _Action = RepoEvent.Scope, RepoEvent.Action
@@ -103,14 +103,8 @@ def _tellable(viewer: Viewer) -> "QuerySet[RepoEvent]":
 
 
 def _page(rows: "QuerySet[RepoEvent]", limit: int, cursor: str | None) -> FeedPage:
-    if cursor:
-        (before,) = decode_cursor(cursor, length=1)
-        if type(before) is not int or not 0 < before < 2**63:
-            raise BadCursorError("This cursor is not ours. Start again without one.")
-        rows = rows.filter(pk__lt=before)
-    events = list(rows[: limit + 1])
-    following = encode_cursor([events[limit - 1].pk]) if len(events) > limit else None
-    return FeedPage(_gathered(events[:limit]), following)
+    events, following = keyset_page(rows, cursor, limit)
+    return FeedPage(_gathered(events), following)
 
 
 def _gathered(events: Sequence[RepoEvent]) -> list[Line]:

@@ -20,7 +20,7 @@ from catalog.services.inbox import NoticeNotFoundError, inbox, read_all, set_rea
 from catalog.services.notice_letters import read_unsubscribe, unsubscribe
 from catalog.services.notice_settings import DEFAULTS, Kind, Wish, set_watch, set_wishes, wishes_of
 from store.core.errors import InvalidError
-from store.core.paging import BadCursorError, decode_cursor, encode_cursor
+from store.core.paging import keyset_page
 from store.core.redirects import next_path
 
 PAGE = 40
@@ -32,20 +32,12 @@ MOST_WATCHES = 500
 def inbox_page(request: HttpRequest, user: User) -> HttpResponse:
     """Show what the reader was told, newest first."""
     unread = request.GET.get("show") == "unread"
-    rows = inbox(user, unread=unread)
-    if cursor := request.GET.get("cursor", ""):
-        (last,) = decode_cursor(cursor, length=1)
-        if type(last) is not int or not 0 < last < 2**63:
-            raise BadCursorError("This cursor is not ours. Start again without one.")
-        rows = rows.filter(pk__lt=last)
-    found = list(rows[: PAGE + 1])
+    found, following = keyset_page(inbox(user, unread=unread), request.GET.get("cursor"), PAGE)
     more = ""
-    if len(found) > PAGE:
-        query = {"cursor": encode_cursor([found[PAGE - 1].pk])} | (
-            {"show": "unread"} if unread else {}
-        )
+    if following:
+        query = {"cursor": following} | ({"show": "unread"} if unread else {})
         more = f"?{urlencode(query)}"
-    context = {"notices": found[:PAGE], "unread": unread, "all": not unread, "more": more}
+    context = {"notices": found, "unread": unread, "all": not unread, "more": more}
     return render(request, "catalog/notices.html", context)
 
 

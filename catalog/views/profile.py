@@ -6,7 +6,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -25,7 +24,7 @@ from catalog.services.likes import likes_of
 from catalog.services.overviews import Figures, figures_of
 from catalog.views.browse import PAGE, viewer_of
 from store.core.errors import NotFoundError
-from store.core.paging import BadCursorError, decode_cursor, encode_cursor
+from store.core.paging import keyset_page
 from store.core.redirects import next_path
 
 PEOPLE_PAGE = 60
@@ -107,7 +106,7 @@ def _collections(asked: Asked) -> dict[str, Any]:
 def _likes(asked: Asked) -> dict[str, Any]:
     user = asked.namespace.user
     assert user is not None  # noqa: S101
-    likes, following = _some(likes_of(asked.viewer, user), asked.cursor, PAGE)
+    likes, following = keyset_page(likes_of(asked.viewer, user), asked.cursor, PAGE)
     found = Listing.objects.in_bulk([like.repo_id for like in likes])
     listings = [found[like.repo_id] for like in likes if like.repo_id in found]
     return {"listings": listings, "next_cursor": following}
@@ -119,20 +118,20 @@ def _activity(asked: Asked) -> dict[str, Any]:
 
 
 def _followers(asked: Asked) -> dict[str, Any]:
-    rows, following = _some(followers_of(asked.namespace), asked.cursor, PEOPLE_PAGE)
+    rows, following = keyset_page(followers_of(asked.namespace), asked.cursor, PEOPLE_PAGE)
     return {"people": [row.follower for row in rows], "next_cursor": following}
 
 
 def _following(asked: Asked) -> dict[str, Any]:
     user = asked.namespace.user
     assert user is not None  # noqa: S101
-    rows, following = _some(followed_by(user), asked.cursor, PEOPLE_PAGE)
+    rows, following = keyset_page(followed_by(user), asked.cursor, PEOPLE_PAGE)
     return {"people": [row.namespace.owner for row in rows], "next_cursor": following}
 
 
 def _members(asked: Asked) -> dict[str, Any]:
     rows = members_of(asked.namespace).order_by("-pk")
-    found, following = _some(rows, asked.cursor, PEOPLE_PAGE)
+    found, following = keyset_page(rows, asked.cursor, PEOPLE_PAGE)
     return {"people": [row.user for row in found], "next_cursor": following}
 
 
@@ -173,15 +172,3 @@ def _shown_tabs(namespace: Namespace, figures: Figures, tab: str) -> list[dict[s
         }
         for name, text, count in rows
     ]
-
-
-def _some(rows: "QuerySet[Any]", cursor: str | None, limit: int) -> tuple[list[Any], str | None]:
-    """Return one page of rows, newest first, and the cursor of the next."""
-    if cursor:
-        (last,) = decode_cursor(cursor, length=1)
-        if type(last) is not int or not 0 < last < 2**63:
-            raise BadCursorError("This cursor is not ours. Start again without one.")
-        rows = rows.filter(pk__lt=last)
-    found = list(rows[: limit + 1])
-    following = encode_cursor([found[limit - 1].pk]) if len(found) > limit else None
-    return found[:limit], following

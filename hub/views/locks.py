@@ -12,7 +12,7 @@ from hub.answers import LFS_TYPE, hub_view
 from store.core.bodies import read_json
 from store.core.clock import iso
 from store.core.errors import InvalidError
-from store.core.paging import decode_cursor, encode_cursor
+from store.core.paging import keyset_page
 
 MAX_PAGE = 100
 
@@ -79,14 +79,8 @@ def _page(
     is_number = isinstance(limit, int) and not isinstance(limit, bool) and limit > 0
     count = min(limit, MAX_PAGE) if is_number else MAX_PAGE
     rows = locks_of(repo).filter(**wanted)
-    if cursor:
-        (after,) = decode_cursor(cursor, length=1)
-        if not isinstance(after, int):
-            raise InvalidError("This cursor is not ours. Start again without one.")
-        rows = rows.filter(pk__gt=after)
-    found = list(rows[: count + 1])
-    more = {"next_cursor": encode_cursor([found[count - 1].pk])} if len(found) > count else {}
-    return found[:count], more
+    found, following = keyset_page(rows, cursor, count, oldest_first=True)
+    return found, {"next_cursor": following} if following else {}
 
 
 def _shape(lock: FileLock) -> dict[str, Any]:

@@ -3,11 +3,14 @@
 import base64
 import binascii
 import json
-from typing import Any
+from typing import Any, TypeVar
+
+from django.db.models import Model, QuerySet
 
 from store.core.errors import InvalidError
 
 MAX_CURSOR_CHARS = 512
+_M = TypeVar("_M", bound=Model)
 
 
 class BadCursorError(InvalidError):
@@ -58,3 +61,36 @@ def decode_offset(cursor: str | None) -> int:
     if type(start) is not int or not 0 <= start < 2**31:
         raise BadCursorError("This cursor is not ours. Start again without one.")
     return start
+
+
+def keyset_page(
+    rows: "QuerySet[_M]",
+    cursor: str | None,
+    limit: int,
+    *,
+    key: str = "pk",
+    below: int = 2**63,
+    oldest_first: bool = False,
+) -> tuple[list[_M], str | None]:
+    """Return one page of ``rows`` and the cursor of the next; ``None`` after the last.
+
+    Args:
+        rows: In the order of ``key``: falling, or rising with ``oldest_first``.
+        cursor: What a client sent; nothing for the first page.
+        limit: The most rows of a page, from 1.
+        key: The field the rows are ordered by: whole numbers, each once.
+        below: What every ``key`` is less than.
+        oldest_first: Whether the rows come in rising order.
+
+    Raises:
+        BadCursorError: the cursor is not ours.
+    """
+    if cursor:
+        (last,) = decode_cursor(cursor, length=1)
+        if type(last) is not int or not 0 < last < below:
+            raise BadCursorError("This cursor is not ours. Start again without one.")
+        rows = rows.filter(**{f"{key}__{'gt' if oldest_first else 'lt'}": last})
+    found = list(rows[: limit + 1])
+    if len(found) <= limit:
+        return found, None
+    return found[:limit], encode_cursor([getattr(found[limit - 1], key)])
