@@ -36,10 +36,8 @@ def sweep() -> None:
 
 @app.task(name="workers.forget_old")
 def forget_old() -> None:
-    """Delete what is kept for a time only: ended jobs, people's generations, ended logins."""
+    """Delete what is kept for a time only: jobs, generations, logins, deliveries that ended."""
     from accounts.services import oauth
-
-    """Delete what is kept for a time only: ended jobs, people's generations, deliveries."""
     from catalog.services.webhooks import upkeep
     from inference.services import retention
 

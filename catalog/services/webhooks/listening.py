@@ -9,7 +9,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 from accounts.models import User
-from accounts.viewer import VISITOR, Viewer
+from accounts.viewer import Viewer
 from catalog.models import ModelRepo, RepoEvent, Webhook, WebhookDelivery, WebhookWatch
 from catalog.services.webhooks.payloads import describe, domain_of, render
 from catalog.services.webhooks.upkeep import nudge
@@ -41,10 +41,10 @@ def may_hear(owner: User, event: RepoEvent) -> bool:
         return False
     viewer = Viewer(user=owner)
     repo = ModelRepo.objects.filter(public_id=event.repo_public_id)
-    if repo.visible_to(VISITOR).exists():
+    if repo.visible_to(viewer).exists():
         return True
-    if repo.exists():
-        return repo.visible_to(viewer).exists()
+    if repo.exists():  # asked last: it may be deleted between the two questions
+        return False
     last = RepoEvent.objects.filter(repo_public_id=event.repo_public_id).order_by("-pk")[0]
     return not last.is_private or last.namespace_id in viewer.roles
 

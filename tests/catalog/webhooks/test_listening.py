@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from huggingface_hub._webhooks_payload import WebhookPayload
 
@@ -148,6 +149,23 @@ def test_a_deletion_is_told_to_those_who_could_see(alice: User, bob: User) -> No
 
         assert event.repo is None
         assert told(event) == expected
+
+
+@pytest.mark.parametrize("questions", range(4))
+def test_a_deletion_between_two_questions_hides_nothing(alice: User, questions: int) -> None:
+    repo = quiet_repo(alice, is_private=True)
+    event = happen(repo)
+    asked = 0
+
+    def delete_after(execute, sql, params, many, context):
+        nonlocal asked
+        asked += 1
+        if asked == questions + 1:
+            delete_repo(Viewer(user=alice), ModelRepo.objects.get(pk=repo.pk))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(delete_after):
+        assert listening.may_hear(alice, event)
 
 
 def test_what_was_public_and_went_private_before_it_went_is_not_told(
