@@ -1,5 +1,7 @@
 """``@huggingface/hub`` and ``transformers.js``, in Node.js and in a page of another site."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -16,14 +18,27 @@ from tests.clients.test_hub_api import new_repo
 from tests.e2e.browser import chromium, listen
 from tests.live import LiveStore
 
+PROMPT, NEW_TOKENS = "It is a truth", 12
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny GPT, in the forms Python and JavaScript load."""
+    folder = save_tiny_gpt(tmp_path_factory.mktemp("js") / "gpt")
+    program = Path(__file__).with_name("onnx_program.py")
+    done = subprocess.run(
+        [sys.executable, str(program), str(folder)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
 
 @pytest.fixture
-def tokenizer_repo(publisher: HfApi, tmp_path: Path) -> str:
-    """A public model whose tokenizer anybody can load."""
+def model_repo(store: LiveStore, publisher: HfApi, model: Path) -> str:
+    """The model, where anybody can load it."""
     repo = new_repo(publisher)
-    publisher.upload_folder(
-        repo_id=repo, folder_path=save_tiny_gpt(tmp_path / "gpt"), allow_patterns="*.json"
-    )
+    publisher.upload_folder(repo_id=repo, folder_path=model)
+    store.settled(repo, str(publisher.token))
     return repo
 
 
@@ -94,24 +109,40 @@ def test_the_hub_client_once_through(store: LiveStore) -> None:
 
 
 def test_transformers_js_loads_a_tokenizer(
-    store: LiveStore, tokenizer_repo: str, tmp_path: Path
+    store: LiveStore, model_repo: str, model: Path, tmp_path: Path
 ) -> None:
     from transformers import AutoTokenizer
 
-    seen = run("tokenizer.mjs", store.url, tokenizer_repo, str(tmp_path / "cache"))
+    seen = run("tokenizer.mjs", store.url, model_repo, str(tmp_path / "cache"))
 
-    ours = AutoTokenizer.from_pretrained(tmp_path / "gpt")
-    assert seen == {"ids": ours.encode("It is a truth"), "text": "It is a truth"}
+    assert seen == {"ids": AutoTokenizer.from_pretrained(model).encode(PROMPT), "text": PROMPT}
 
 
-IN_THE_PAGE = """
-async ([store, model]) => {
-  const { AutoTokenizer, env } = await import("@huggingface/transformers");
+def greedy(folder: Path) -> list[int]:
+    """What transformers makes of the prompt, in Python."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    asked = AutoTokenizer.from_pretrained(folder)(PROMPT, return_tensors="pt")
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    with torch.no_grad():
+        made = model.generate(**asked, max_new_tokens=NEW_TOKENS, do_sample=False)
+    tokens: list[int] = made[0].tolist()
+    return tokens
+
+
+GENERATE = """
+async ([store, model, prompt, count]) => {
+  const { AutoModelForCausalLM, AutoTokenizer, env } = await import("@huggingface/transformers");
   env.remoteHost = store;
   env.allowLocalModels = false;
   env.useBrowserCache = false;
+  env.backends.onnx.wasm.wasmPaths = new URL("/node_modules/onnxruntime-web/dist/", location).href;
   const tokenizer = await AutoTokenizer.from_pretrained(model);
-  return tokenizer.encode("It is a truth");
+  const gpt = await AutoModelForCausalLM.from_pretrained(model, { dtype: "fp32", device: "wasm" });
+  const asked = tokenizer(prompt);
+  const made = await gpt.generate({ ...asked, max_new_tokens: count, do_sample: false });
+  return made.tolist()[0].map(Number);
 }
 """
 CALLS = """
@@ -139,27 +170,36 @@ async ([store, token, model]) => {
 """
 
 
-def test_pages_of_other_sites_may_use_the_store(
-    store: LiveStore, publisher: HfApi, tokenizer_repo: str, other_site: str, tmp_path: Path
+def test_a_model_runs_in_a_page_of_another_site(
+    store: LiveStore, model_repo: str, model: Path, other_site: str
 ) -> None:
-    from transformers import AutoTokenizer
-
-    head = publisher.model_info(tokenizer_repo).sha
-    size = publisher.get_paths_info(tokenizer_repo, ["config.json"])[0].size
-
+    """transformers.js fetches tokenizer and weights from the store and generates in Chromium."""
     with chromium() as browser:
         page = browser.new_page()
         complaints = listen(page)
         page.goto(f"{other_site}/page.html")
-        ids = page.evaluate(IN_THE_PAGE, [store.url, tokenizer_repo])
+        made = page.evaluate(GENERATE, [store.url, model_repo, PROMPT, NEW_TOKENS])
         errors = [text for text in complaints if "404" not in text]
-        seen = page.evaluate(CALLS, [store.url, publisher.token, tokenizer_repo])
 
-    assert list(ids) == AutoTokenizer.from_pretrained(tmp_path / "gpt").encode("It is a truth")
+    assert made == greedy(model)
     assert errors == []
+
+
+def test_pages_of_other_sites_may_use_the_store(
+    store: LiveStore, publisher: HfApi, other_site: str
+) -> None:
+    repo = new_repo(publisher)
+    publisher.upload_file(path_or_fileobj=b"{}", path_in_repo="config.json", repo_id=repo)
+    head = publisher.model_info(repo).sha
+
+    with chromium() as browser:
+        page = browser.new_page()
+        page.goto(f"{other_site}/page.html")
+        seen = page.evaluate(CALLS, [store.url, publisher.token, repo])
+
     assert seen == {
         "put": "auto",
-        "range": f"bytes 0-0/{size}",
+        "range": "bytes 0-0/2",
         "commit": head,
         "missing": [404, "EntryNotFound"],
         "refused": 401,
