@@ -36,6 +36,7 @@ class LiveStore:
     process: subprocess.Popen[bytes]
     settings: dict[str, str] = field(default_factory=dict)
     """What it was started with beside the defaults."""
+    _clerk: subprocess.Popen[str] | None = None
 
     def manage(self, *args: str) -> str:
         """Run a management command beside the running store; return what it printed."""
@@ -58,17 +59,26 @@ class LiveStore:
     def person(self, name: str = "", scope: str = "write") -> tuple[str, str]:
         """Make a person; return (name, token)."""
         name = name or f"user{secrets.token_hex(4)}"
-        token = self.manage(
-            "adduser",
-            name,
-            "--email",
-            f"{name}@example.org",
-            "--password",
-            PASSWORD,
-            "--token",
-            scope,
-        )
-        return name, token
+        words = ["adduser", name, "--email", f"{name}@example.org", "--password", PASSWORD]
+        return name, self._clerk_does([*words, "--token", scope])
+
+    def _clerk_does(self, words: list[str]) -> str:
+        """Run a command that must not fail, in a process that is kept for the next."""
+        if self._clerk is None:
+            self._clerk = subprocess.Popen(
+                [sys.executable, "-m", "tests.clerk"],
+                cwd=ROOT,
+                env=environment(self.data_dir, **self.settings),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        assert self._clerk.stdin
+        assert self._clerk.stdout
+        print(json.dumps(words), file=self._clerk.stdin, flush=True)
+        answer = json.loads(self._clerk.stdout.readline())
+        assert "error" not in answer, answer
+        return str(answer["out"])
 
     def settled(self, repo: str, token: str) -> None:
         """Return once the workers have judged every file of the newest revision."""
@@ -92,16 +102,22 @@ class LiveStore:
 
     def stop(self) -> int:
         """Stop everything as Ctrl-C does; return the exit status."""
+        if self._clerk is not None:
+            self._clerk.communicate(timeout=60)
+            self._clerk = None
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=120)
 
 
 def environment(data_dir: Path, **more: str) -> dict[str, str]:
-    """The environment of a store of its own: nothing of the tests' settings leaks in."""
+    """The environment of a store of its own: nothing of the tests' settings leaks in.
+
+    It runs at its own speed, too: what it does is not counted as covered.
+    """
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("STORE_", "HF_", "DJANGO_", "PYTEST_"))
+        if not name.startswith(("STORE_", "HF_", "DJANGO_", "PYTEST_", "COVERAGE_"))
         and name not in {"DATABASE_URL", "REDIS_URL", "PORT"}
     }
     return kept | {"STORE_DATA_DIR": str(data_dir), "STORE_RATE_LIMITS": "off"} | more
