@@ -56,12 +56,13 @@ def tree(process: psutil.Process) -> list[psutil.Process]:
 
 
 def cpu_s(process: psutil.Process) -> float:
-    """CPU seconds of a whole process tree."""
-    total = 0.0
-    for each in tree(process):
-        times = each.cpu_times()
-        total += times.user + times.system
-    return total
+    """CPU seconds of a whole process tree, to the nanosecond.
+
+    Read from each process's own clock (``clock_getcpuclockid(3)``; the number is made as glibc
+    makes it). ``/proc/PID/stat`` counts whole ticks of whoever runs when one comes, which charged a
+    server that wakes for a millisecond at a time up to three times what it used.
+    """
+    return sum(time.clock_gettime((~each.pid << 3) | 2) for each in tree(process))
 
 
 def fetch(url: str, clients: int) -> float:

@@ -156,9 +156,12 @@ def _viewer(request: HttpRequest, said: dict[str, Any]) -> Viewer:
     address = client_address(request)
     if said["user"] is None:
         return Viewer(address=address)
-    user = User.objects.filter(pk=said["user"], is_active=True).first()
-    token = AccessToken.objects.filter(pk=said["token"]).first() if said["token"] else None
-    if user is None or (said["token"] and (token is None or not token.is_usable)):
+    token = None
+    if said["token"]:
+        token = AccessToken.objects.select_related("user").filter(pk=said["token"]).first()
+    user = token.user if token else User.objects.filter(pk=said["user"]).first()
+    is_good = user is not None and user.is_active and user.pk == said["user"]
+    if not is_good or (said["token"] and (token is None or not token.is_usable)):
         raise BadCredentialsError("Whoever this Xet token was made for may not use it any more.")
     return Viewer(user=user, token=token, address=address)
 

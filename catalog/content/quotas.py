@@ -9,23 +9,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F, OuterRef, Subquery, Sum, Value
 from django.db.models.functions import Coalesce
 
 from accounts.models import Namespace, User
 from accounts.viewer import Viewer
 from catalog.models import (
-    Attachment,
     Discussion,
-    LfsObject,
     ModelRepo,
     RepoLfsObject,
     RepoQuerySet,
-    StagedFile,
     Upload,
     XetClaim,
-    Xorb,
 )
 from store.core.errors import ForbiddenError
 from store.core.ui.figures import size_text
@@ -52,7 +48,7 @@ class Usage:
 
 
 def usage_of(namespace: Namespace) -> Usage:
-    """Return what is used, in six queries whatever the number of files."""
+    """Return what is used, in one query whatever the number of files."""
     return Usage(_used(namespace), quota_of(namespace))
 
 
@@ -170,20 +166,32 @@ def recharge(repo: ModelRepo, old: Namespace, new: Namespace) -> None:
     Upload.objects.filter(repo=repo, charged_to=old).update(charged_to=new)
 
 
+_USED = """
+SELECT coalesce(sum(bytes), 0) FROM (
+    SELECT size_bytes AS bytes FROM catalog_lfsobject WHERE sha256 IN
+        (SELECT lfs_object_id FROM catalog_repolfsobject WHERE charged_to_id = %(payer)s)
+    UNION ALL
+    SELECT size_bytes FROM catalog_xetclaim JOIN catalog_xetfile
+        ON catalog_xetfile.id = catalog_xetclaim.file_id WHERE charged_to_id = %(payer)s
+    UNION ALL
+    SELECT stored_bytes FROM catalog_xorb WHERE charged_to_id = %(payer)s AND NOT is_used
+    UNION ALL
+    SELECT size_bytes FROM catalog_upload WHERE charged_to_id = %(payer)s
+    UNION ALL
+    SELECT size_bytes FROM catalog_stagedfile JOIN catalog_modelrepo
+        ON catalog_modelrepo.id = catalog_stagedfile.repo_id WHERE namespace_id = %(payer)s
+    UNION ALL
+    SELECT git_bytes FROM catalog_modelrepo WHERE namespace_id = %(payer)s
+    UNION ALL
+    SELECT git_bytes FROM catalog_discussion WHERE charged_to_id = %(payer)s AND git_bytes > 0
+    UNION ALL
+    SELECT size_bytes FROM catalog_attachment WHERE charged_to_id = %(payer)s
+) AS parts
+"""
+"""Asked twice for each xorb: eight queries of the ORM took more time than all else about one."""
+
+
 def _used(namespace: Namespace) -> int:
-    owned = LfsObject.objects.filter(
-        pk__in=RepoLfsObject.objects.filter(charged_to=namespace).values("lfs_object")
-    )
-    return sum(
-        rows.aggregate(total=Sum(column))["total"] or 0
-        for rows, column in (
-            (owned, "size_bytes"),
-            (XetClaim.objects.filter(charged_to=namespace), "file__size_bytes"),
-            (Xorb.objects.filter(charged_to=namespace, is_used=False), "stored_bytes"),
-            (Upload.objects.filter(charged_to=namespace), "size_bytes"),
-            (StagedFile.objects.filter(repo__namespace=namespace), "size_bytes"),
-            (ModelRepo.objects.filter(namespace=namespace), "git_bytes"),
-            (Discussion.objects.filter(charged_to=namespace, git_bytes__gt=0), "git_bytes"),
-            (Attachment.objects.filter(charged_to=namespace), "size_bytes"),
-        )
-    )
+    with connection.cursor() as cursor:
+        cursor.execute(_USED, {"payer": namespace.pk})
+        return int(cursor.fetchone()[0])

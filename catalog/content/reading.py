@@ -180,7 +180,7 @@ def _chunk(source: BinaryIO, record_bytes: int) -> bytes:
     record = source.read(record_bytes)
     try:
         packed_bytes, scheme, size_bytes = read_header(record[:HEADER_BYTES])
-        raw = unpack(scheme, record[HEADER_BYTES:], size_bytes)
+        raw = bytes(unpack(scheme, memoryview(record)[HEADER_BYTES:], size_bytes))
     except XetFormatError as exc:
         raise DamagedContentError("A part of this file is damaged in the store.") from exc
     if HEADER_BYTES + packed_bytes != record_bytes:

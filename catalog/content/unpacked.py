@@ -38,7 +38,7 @@ class RawCopy:
             if _make_room():
                 self._file = self._path.open("xb")
 
-    def write(self, raw: bytes) -> None:
+    def write(self, raw: bytes | memoryview) -> None:
         """Append the raw bytes of a chunk."""
         if self._file is not None:
             try:

@@ -16,7 +16,7 @@ from catalog.content.xet.xorbs import MAX_BODY_BYTES, XorbReader, XorbTable
 from catalog.models import Xorb
 from store.core.bodies import Readable
 from store.core.errors import NotFoundError, StoreError, TooLargeError
-from store.storage import ByteSource, Digest, UploadNotFoundError
+from store.storage import BlockSource, ByteSource, Digest, UploadNotFoundError
 
 _BLOCK_BYTES = 1024 * 1024
 
@@ -64,13 +64,16 @@ def check_room_for(size_bytes: int, *, charged_to: Namespace) -> None:
     check_room(charged_to, size_bytes)
 
 
-def receive_xorb(name: str, body: Readable, *, charged_to: Namespace) -> bool:
+def receive_xorb(
+    name: str, body: Readable, *, charged_to: Namespace, announced_bytes: int = 0
+) -> bool:
     """Store a xorb unless it is here.
 
     Args:
         name: Its hash as text; what comes must have it.
         body: Read to its end.
         charged_to: Whose room it takes until a recipe uses it.
+        announced_bytes: Refused at once where there is no room for so many; 0: not asked now.
 
     Returns:
         Whether it is new.
@@ -83,7 +86,8 @@ def receive_xorb(name: str, body: Readable, *, charged_to: Namespace) -> bool:
         while body.read(_BLOCK_BYTES):  # or the client sees a broken connection, not the answer
             pass
         return False
-    check_room_for(0, charged_to=charged_to)
+    if announced_bytes:
+        check_room_for(announced_bytes, charged_to=charged_to)
     with raw_copy(name) as copy:
         reader = XorbReader(body, from_hex(name), copy.write)
         digest, size_bytes = storage().put_unnamed(reader)
@@ -105,7 +109,7 @@ def take_xorb(name: str, drop: str, *, charged_to: Namespace) -> bool:
     """
     readers: list[XorbReader] = []
 
-    def check(source: ByteSource) -> ByteSource:
+    def check(source: ByteSource) -> BlockSource:
         readers.append(XorbReader(source, from_hex(name)))
         return readers[-1]
 

@@ -52,8 +52,10 @@ def xorb(request: HttpRequest, caller: XetCaller, xorb: str) -> HttpResponseBase
     """Receive a xorb."""
     if request.method == "HEAD":
         return _size_of(xorb)
-    _check_length(request)
-    is_new = xorbs.receive_xorb(xorb, body_stream(request), charged_to=caller.charged_to)
+    size_bytes, body = _check_length(request), body_stream(request)
+    is_new = xorbs.receive_xorb(
+        xorb, body, charged_to=caller.charged_to, announced_bytes=size_bytes
+    )
     return JsonResponse({"was_inserted": is_new})
 
 

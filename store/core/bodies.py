@@ -1,10 +1,12 @@
 """Request bodies: read in pieces, bounded, whatever way the client frames them."""
 
 import json
+import socket
 from collections.abc import Iterator
 from typing import Any, Protocol, cast
 
 from django.http import HttpRequest, UnreadablePostError
+from gunicorn.http.body import Body, LengthReader
 
 from store.core.errors import InvalidError, TooLargeError
 
@@ -28,9 +30,57 @@ class BrokenBodyError(InvalidError):
 def body_stream(request: HttpRequest) -> Readable:
     """Return the body as a file to read once, for ``Content-Length`` and chunked bodies alike."""
     environ = request.META
+    body, connection = environ["wsgi.input"], environ.get("gunicorn.socket")
     if environ.get("HTTP_TRANSFER_ENCODING", "").lower() == "chunked":
-        return cast("Readable", environ["wsgi.input"])  # gunicorn ends it at the last chunk
+        return cast("Readable", body)  # gunicorn ends it at the last chunk
+    if isinstance(body, Body) and isinstance(body.reader, LengthReader) and connection:
+        return SocketBody(body, connection)
     return cast("Readable", request)
+
+
+class SocketBody:
+    """A body of known length, read straight from gunicorn's socket into the reader's own memory.
+
+    By way of ``wsgi.input`` every byte is copied six times, which costs a second of processor time
+    for each gigabyte. gunicorn is told what was taken, so the connection stays good: whatever is
+    left is read and thrown away before the next request.
+
+    Args:
+        body: What gunicorn made of the request; only what it read ahead is taken through it.
+        connection: The socket it reads from.
+    """
+
+    def __init__(self, body: Any, connection: socket.socket) -> None:
+        self._body = body
+        self._socket = connection
+
+    def readinto(self, target: memoryview, /) -> int:
+        """Put what comes next, at least one byte, at the start of ``target``.
+
+        Returns:
+            How many bytes came; 0 at the end, or when the client went away.
+        """
+        left = self._body.reader
+        room = min(len(target), left.length)
+        held = left.unreader.buf.getbuffer().nbytes
+        if not room:
+            return 0
+        if held:
+            data = self._body.read(min(room, held))
+            target[: len(data)] = data
+            return len(data)
+        came = self._socket.recv_into(target, room)
+        left.length -= came
+        return came
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return the next ``size`` bytes, fewer at the end; all that is left for ``-1``."""
+        due = self._body.reader.length
+        target = memoryview(bytearray(due if size < 0 else min(size, due)))
+        filled = 0
+        while filled < len(target) and (came := self.readinto(target[filled:])):
+            filled += came
+        return bytes(target[:filled])
 
 
 def body_length(request: HttpRequest) -> int | None:

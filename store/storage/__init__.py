@@ -4,7 +4,6 @@ from store.storage.base import (
     MAX_PART_BYTES,
     MAX_PARTS,
     BlobStore,
-    ByteSource,
     Digest,
     StoredBlob,
     UploadPlan,
@@ -25,12 +24,14 @@ from store.storage.errors import (
     StorageUnavailableError,
     UploadNotFoundError,
 )
+from store.storage.sources import BlockSource, ByteSource
 
 __all__ = [
     "MAX_PARTS",
     "MAX_PART_BYTES",
     "BlobNotFoundError",
     "BlobStore",
+    "BlockSource",
     "ByteSource",
     "Digest",
     "DigestMismatchError",

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal, NewType, Protocol
 
 from store.storage.errors import InvalidDigestError, PartListError, PartNumberError
+from store.storage.sources import BlockSource, ByteSource
 
 Digest = NewType("Digest", str)
 """Hash of the content, 64 lower-case hexadecimal characters: a sha256 as it is, or a BLAKE3 behind
@@ -75,13 +76,6 @@ def digest_of(family: str, name: str) -> Digest | None:
     """Return the digest that a file or key ``name`` of a family stands for, if it is one."""
     text = name if family == SHA256 else f"{family}-{name}"
     return Digest(text) if is_digest(text) else None
-
-
-class ByteSource(Protocol):
-    """The reading half of a binary file."""
-
-    def read(self, size: int, /) -> bytes:
-        """Return up to ``size`` bytes, empty at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +204,7 @@ class BlobStore(Protocol):
             StorageFullError: no room is left; nothing is kept.
         """
 
-    def put_unnamed(self, source: ByteSource) -> tuple[Digest, int]:
+    def put_unnamed(self, source: BlockSource) -> tuple[Digest, int]:
         """Store the whole of ``source`` under the BLAKE3 digest it turns out to have.
 
         For content that goes by another name, which ``source`` itself checks: it raises at its
@@ -354,7 +348,9 @@ class BlobStore(Protocol):
             expires_s: Life of the link in seconds.
         """
 
-    def take_drop(self, name: str, check: Callable[[ByteSource], ByteSource]) -> tuple[Digest, int]:
+    def take_drop(
+        self, name: str, check: Callable[[ByteSource], BlockSource]
+    ) -> tuple[Digest, int]:
         """Read what was dropped through ``check`` and keep what comes out; see ``put_unnamed``.
 
         The drop is gone afterwards, whether it passed or not.
@@ -380,7 +376,6 @@ __all__ = [
     "MAX_PART_BYTES",
     "MIB",
     "BlobStore",
-    "ByteSource",
     "Digest",
     "StoredBlob",
     "UploadPlan",

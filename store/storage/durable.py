@@ -77,7 +77,7 @@ class TemporaryFile:
         with suppress(OSError):
             os.close(self._fd)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Append ``data``."""
         view = memoryview(data)
         with disk_errors():

@@ -17,7 +17,6 @@ from typing import BinaryIO, Literal
 
 from store.storage.base import (
     FAMILIES,
-    ByteSource,
     Digest,
     StoredBlob,
     UploadPlan,
@@ -41,6 +40,7 @@ from store.storage.errors import (
     UploadNotFoundError,
 )
 from store.storage.parts import PartFolders
+from store.storage.sources import BlockSource, ByteSource
 from store.storage.verify import HashingReader, VerifyingReader
 
 
@@ -81,7 +81,7 @@ class LocalBlobStore:
             with disk_errors():
                 self._publish(file.path, digest)
 
-    def put_unnamed(self, source: ByteSource) -> tuple[Digest, int]:
+    def put_unnamed(self, source: BlockSource) -> tuple[Digest, int]:
         """See ``BlobStore.put_unnamed``."""
         reader = HashingReader(source)
         with TemporaryFile(self._temporary) as file:
@@ -223,7 +223,9 @@ class LocalBlobStore:
         """Return ``None``: the app receives everything itself."""
         return None
 
-    def take_drop(self, name: str, check: Callable[[ByteSource], ByteSource]) -> tuple[Digest, int]:
+    def take_drop(
+        self, name: str, check: Callable[[ByteSource], BlockSource]
+    ) -> tuple[Digest, int]:
         """Find nothing: there are no links to drop anything by."""
         raise UploadNotFoundError("Nothing was sent by this link. Start again.")
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from store.storage.base import ByteSource, Digest, UploadPlan, is_digest, part_size_for
+from store.storage.base import Digest, UploadPlan, is_digest, part_size_for
 from store.storage.durable import (
     PRIVATE_FOLDER_MODE,
     TemporaryFile,
@@ -24,6 +24,7 @@ from store.storage.durable import (
     make_folder,
 )
 from store.storage.errors import UploadNotFoundError
+from store.storage.sources import ByteSource
 from store.storage.verify import VerifyingReader
 
 _ID = re.compile(r"[0-9a-f]{32}")

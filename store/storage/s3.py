@@ -34,7 +34,6 @@ from typing import BinaryIO, Literal
 from store.storage.base import (
     FAMILIES,
     MIB,
-    ByteSource,
     Digest,
     StoredBlob,
     UploadPlan,
@@ -55,6 +54,7 @@ from store.storage.errors import (
     SizeMismatchError,
     UploadNotFoundError,
 )
+from store.storage.sources import BlockSource, ByteSource
 from store.storage.verify import HashingReader, VerifyingReader
 
 _SPOOL_BYTES = 8 * MIB
@@ -83,7 +83,7 @@ class S3BlobStore:
         reader = VerifyingReader(source, size_bytes, checked_digest(digest))
         self._bucket.upload(blob_path(digest), reader, size_bytes)
 
-    def put_unnamed(self, source: ByteSource) -> tuple[Digest, int]:
+    def put_unnamed(self, source: BlockSource) -> tuple[Digest, int]:
         """See ``BlobStore.put_unnamed``. By way of a temporary file: a key needs the digest."""
         reader = HashingReader(source)
         with tempfile.SpooledTemporaryFile(_SPOOL_BYTES) as spool:
@@ -288,7 +288,9 @@ class S3BlobStore:
             "put_object", _drop(name), expires_s=expires_s, ContentLength=size_bytes
         )
 
-    def take_drop(self, name: str, check: Callable[[ByteSource], ByteSource]) -> tuple[Digest, int]:
+    def take_drop(
+        self, name: str, check: Callable[[ByteSource], BlockSource]
+    ) -> tuple[Digest, int]:
         """See ``BlobStore.take_drop``. Its link stays good, so a copy is taken first."""
         frozen = f"staging/{checked_name(name)}/frozen-{secrets.token_hex(16)}"
         self._bucket.copy(_drop(name), frozen, missing=_over())

@@ -4,8 +4,9 @@ import hashlib
 
 from blake3 import blake3
 
-from store.storage.base import CHUNK_BYTES, ByteSource, Digest
+from store.storage.base import CHUNK_BYTES, Digest
 from store.storage.errors import DigestMismatchError, SizeMismatchError
+from store.storage.sources import BlockSource, ByteSource
 
 
 class VerifyingReader:
@@ -94,13 +95,13 @@ class HashingReader:
         source: Read to its end; what it raises goes to the caller.
     """
 
-    def __init__(self, source: ByteSource) -> None:
+    def __init__(self, source: BlockSource) -> None:
         self._source = source
         self._hash = blake3()
         self.received_bytes = 0
 
-    def read_some(self) -> bytes:
-        """Return the next piece, at most 1 MiB; empty at the end."""
+    def read_some(self) -> bytes | memoryview:
+        """Return the next piece, at most 1 MiB, good until the next call; empty at the end."""
         piece = self._source.read(CHUNK_BYTES)
         self._hash.update(piece)
         self.received_bytes += len(piece)

@@ -4,9 +4,14 @@ gthread with many threads and sendfile: measured level with nginx for large file
 readers hold a thread, not the server.
 """
 
+import gc
 import os
+from typing import Any
 
 from store.env import read_env
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+"""numpy only moves bytes about here; a pool of threads for it would wait for nothing."""
 
 _env = read_env()
 
@@ -18,6 +23,13 @@ sendfile = True
 
 preload_app = True
 """Imported once, in half the time and memory; connections are opened after the fork."""
+
+
+def when_ready(_server: Any) -> None:
+    """Leave what was imported to no collection of garbage: its memory stays shared after forks."""
+    gc.collect()
+    gc.freeze()
+
 
 timeout = 120
 """Seconds without a heartbeat until a worker is replaced. Threads may take longer."""

@@ -22,6 +22,7 @@ _TERM_KEY = bytes.fromhex("7f1857d6ce56ed66127ff913e7a5c3f3a4cd26d5b5db49e641249
 _FILE_KEY = bytes(32)
 
 _GROUPS = struct.Struct("<4Q")
+_BIG_GROUPS = struct.Struct(">4Q")
 _HEX = re.compile(r"[0-9a-f]{64}")
 _LOWEST_OF_LAST = 24  # the last of the four little-endian numbers begins here
 _MAX_GROUP = 9
@@ -32,7 +33,7 @@ _INDEX_DIVISOR = 1024
 
 def to_hex(raw: bytes) -> str:
     """Return a hash as text: four little-endian 64-bit numbers, 64 characters in all."""
-    return "{:016x}{:016x}{:016x}{:016x}".format(*_GROUPS.unpack(raw))
+    return _BIG_GROUPS.pack(*_GROUPS.unpack(raw)).hex()
 
 
 def from_hex(text: str) -> bytes:
@@ -48,7 +49,7 @@ def from_hex(text: str) -> bytes:
     return _GROUPS.pack(*(int(text[at : at + 16], 16) for at in range(0, 64, 16)))
 
 
-def chunk_hash(data: bytes) -> bytes:
+def chunk_hash(data: bytes | memoryview) -> bytes:
     """Return the name of a chunk with this raw content."""
     return blake3(data, key=_CHUNK_KEY).digest()
 

@@ -18,6 +18,7 @@ import lz4.frame
 
 from catalog.content.xet.errors import XetFormatError, XetProofError
 from catalog.content.xet.hashes import chunk_hash, merkle_root, to_hex
+from catalog.content.xet.window import Window
 from store.storage import ByteSource
 
 MIB = 1024**2
@@ -37,9 +38,13 @@ STORED, LZ4, GROUPED_LZ4 = 0, 1, 2
 
 _FOOTER_MARK = b"XETBLOB"
 _READ_BYTES = MIB
+"""What one read returns at most."""
 _TABLE_ROW = struct.Struct("<32sII")
 ROW_BYTES = _TABLE_ROW.size
 """What a chunk takes in a table."""
+
+
+Bytes = bytes | memoryview
 
 
 class XorbChunk(NamedTuple):
@@ -127,68 +132,80 @@ class XorbTable:
 class XorbReader:
     """Lets the records of a xorb through, each verified before it is handed on.
 
-    Memory stays at one record and one read, whatever the length. Read it to its end: only then
-    is ``table`` complete and the whole proven.
+    Memory stays at one buffer, whatever the length. Read it to its end: only then is ``table``
+    complete and the whole proven.
 
     Args:
         source: The body; at most ``MAX_BODY_BYTES`` are taken.
         expected: The hash the xorb goes by; ``None``: whatever it is.
-        on_raw: Hears the raw bytes of each chunk as it is verified.
+        on_raw: Hears the raw bytes of each chunk as it is verified; they are good during the call.
     """
 
     def __init__(
         self,
         source: ByteSource,
         expected: bytes | None,
-        on_raw: Callable[[bytes], object] | None = None,
+        on_raw: Callable[[Bytes], object] | None = None,
     ) -> None:
-        self._source = source
+        self._window = Window(source, _READ_BYTES, MAX_BODY_BYTES)
         self._expected = expected
         self._on_raw = on_raw
-        self._buffer = bytearray()
-        self._taken = 0
         self._stored = 0
         self._raw = 0
         self._chunks: list[XorbChunk] = []
         self._is_over = False
 
-    @property
+    @cached_property
     def table(self) -> XorbTable:
-        """What was read, after the end was reached."""
+        """What was read. Ask for it after the end was reached."""
         return XorbTable(self._chunks)
 
-    def read(self, size: int, /) -> bytes:
-        """Return the next records, as a ``ByteSource``: ``size`` is at least ``MAX_RECORD_BYTES``.
+    def read(self, size: int, /) -> memoryview:
+        """Return the next records, at most ``size`` bytes, which are good until the next call.
+
+        ``size`` is at least ``MAX_RECORD_BYTES``; nothing is returned only at the end.
 
         Raises:
             XetFormatError, XetProofError: see ``read_some``.
         """
-        records, left = [], size
-        while left >= MAX_RECORD_BYTES and (record := self.read_some()):
-            records.append(record)
-            left -= len(record)
-        return b"".join(records)
+        window = self._window
+        window.make_room()
+        most = min(size, _READ_BYTES)
+        while self._check_one(most):
+            pass
+        if not window.start and not self._is_over:
+            self._end()  # only now: reading on writes over what lies in the window
+        return window.view[: window.start]
 
     def read_some(self) -> bytes:
-        """Return the next record as it is to be stored; empty at the end.
+        """Return the next records as they are to be stored; empty at the end.
 
         Raises:
             XetFormatError: a rule of the format is broken.
             XetProofError: the whole has another hash than expected (at the end).
         """
-        if self._is_over:
-            return b""
-        header = self._peek(HEADER_BYTES)
-        if not header or header.startswith(_FOOTER_MARK):
-            self._end()
-            return b""
-        packed_bytes, scheme, size_bytes = read_header(header)
-        record = self._take(HEADER_BYTES + packed_bytes)
-        raw = unpack(scheme, record[HEADER_BYTES:], size_bytes)
-        self._note(len(record), raw)
-        return record
+        return bytes(self.read(_READ_BYTES))
 
-    def _note(self, record_bytes: int, raw: bytes) -> None:
+    def _check_one(self, most: int) -> bool:
+        """Verify the next record; ``False``: there is none, or it ends behind ``most``."""
+        window = self._window
+        if window.start + HEADER_BYTES > most:
+            return False
+        window.has(HEADER_BYTES)
+        header = bytes(window.peek(HEADER_BYTES))
+        if not header or header.startswith(_FOOTER_MARK):
+            return False
+        packed_bytes, scheme, size_bytes = read_header(header)
+        record_bytes = HEADER_BYTES + packed_bytes
+        if window.start + record_bytes > most:
+            return False
+        if not window.has(record_bytes):
+            raise XetFormatError("The xorb ends in the middle of a chunk. Send it again.")
+        payload = window.take(record_bytes)[HEADER_BYTES:]
+        self._note(record_bytes, unpack(scheme, payload, size_bytes))
+        return True
+
+    def _note(self, record_bytes: int, raw: Bytes) -> None:
         self._stored += record_bytes
         self._raw += len(raw)
         if len(self._chunks) == MAX_CHUNKS or self._raw > MAX_RAW_BYTES:
@@ -200,9 +217,8 @@ class XorbReader:
             self._on_raw(raw)
 
     def _end(self) -> None:
-        self._buffer.clear()
-        while self._fill():  # a footer: bounded like everything else, and not kept
-            self._buffer.clear()
+        self._window.drain()  # a footer: bounded like everything else, and not kept
+        self._is_over = True
         if not self._chunks:
             raise XetFormatError("A xorb holds at least one chunk.")
         if self._expected is not None and self.table.hash != self._expected:
@@ -211,27 +227,6 @@ class XorbReader:
                 expected=to_hex(self._expected),
                 received=to_hex(self.table.hash),
             )
-        self._is_over = True
-
-    def _peek(self, count: int) -> bytes:
-        while len(self._buffer) < count and self._fill():
-            pass
-        return bytes(self._buffer[:count])
-
-    def _take(self, count: int) -> bytes:
-        data = self._peek(count)
-        if len(data) < count:
-            raise XetFormatError("The xorb ends in the middle of a chunk. Send it again.")
-        del self._buffer[:count]
-        return data
-
-    def _fill(self) -> bool:
-        data = self._source.read(_READ_BYTES)
-        self._taken += len(data)
-        if self._taken > MAX_BODY_BYTES:
-            raise XetFormatError(f"A xorb is sent in at most {MAX_BODY_BYTES} bytes.")
-        self._buffer += data
-        return bool(data)
 
 
 def read_header(header: bytes) -> tuple[int, int, int]:
@@ -253,8 +248,10 @@ def read_header(header: bytes) -> tuple[int, int, int]:
     return packed_bytes, header[4], size_bytes
 
 
-def unpack(scheme: int, payload: bytes, size_bytes: int) -> bytes:
+def unpack(scheme: int, payload: Bytes, size_bytes: int) -> Bytes:
     """Return the raw bytes of a chunk; never allocates more than it promised.
+
+    What was not packed is returned as it is, wherever it lies.
 
     Raises:
         XetFormatError: the payload is broken, or has another size.
@@ -265,7 +262,7 @@ def unpack(scheme: int, payload: bytes, size_bytes: int) -> bytes:
     return ungroup(raw) if scheme == GROUPED_LZ4 else raw
 
 
-def _unpack_frame(payload: bytes, size_bytes: int) -> bytes:
+def _unpack_frame(payload: Bytes, size_bytes: int) -> bytes:
     frame = lz4.frame.LZ4FrameDecompressor()
     try:
         raw: bytes = frame.decompress(payload, max_length=size_bytes + 1)
@@ -281,22 +278,28 @@ def group(raw: bytes) -> bytes:
     return b"".join(raw[place::4] for place in range(4))
 
 
-def ungroup(grouped: bytes) -> bytes:
-    """Undo ``group``, at about 2 GB a second."""
+def ungroup(grouped: Bytes) -> bytes:
+    """Undo ``group``, at about 3 GB a second.
+
+    Arithmetic on whole arrays is faster than writing to every fourth place.
+    """
     import numpy as np
 
     whole, rest = divmod(len(grouped), 4)
+    starts = [place * whole + min(place, rest) for place in range(4)]
     data = np.frombuffer(grouped, np.uint8)
-    raw = np.empty((whole, 4), np.uint8)
-    tail = bytearray()
-    start = 0
-    for place in range(4):
-        raw[:, place] = data[start : start + whole]
-        start += whole
-        if place < rest:
-            tail.append(grouped[start])
-            start += 1
-    return raw.tobytes() + tail if rest else raw.tobytes()
+    first, second, third, last = (data[start : start + whole] for start in starts)
+    low = second.astype(np.uint16)
+    low *= 256
+    low |= first
+    high = last.astype(np.uint16)
+    high *= 256
+    high |= third
+    both = high.astype("<u4")
+    both *= 65536
+    both |= low
+    raw: bytes = both.tobytes()
+    return raw + bytes(grouped[start + whole] for start in starts[:rest])
 
 
 def pack(raw: bytes) -> bytes:
