@@ -79,13 +79,22 @@ def check_room(namespace: Namespace, more_bytes: int) -> None:
         StorageQuotaError: there is not so much room left.
     """
     locked = Namespace.objects.select_for_update(no_key=True).get(pk=namespace.pk)
-    quota = quota_of(locked)
+    expect_room(locked, more_bytes)
+
+
+def expect_room(namespace: Namespace, more_bytes: int) -> None:
+    """Refuse what does not fit as things are now; others may use the room meanwhile.
+
+    Raises:
+        StorageQuotaError: there is not so much room left.
+    """
+    quota = quota_of(namespace)
     if quota is None:
         return
-    used = _used(locked)
+    used = _used(namespace)
     if used + more_bytes > quota:
         raise StorageQuotaError(
-            f"{locked.name} uses {size_text(used)} of {size_text(quota)}; this needs"
+            f"{namespace.name} uses {size_text(used)} of {size_text(quota)}; this needs"
             f" {size_text(more_bytes)}. Delete what is no longer needed, or ask the store's"
             " staff for more room.",
             used_bytes=used,

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from accounts.models import Namespace
 from catalog.content.blobs import discard, keep
-from catalog.content.quotas import check_room
+from catalog.content.quotas import check_room, expect_room
 from catalog.content.stores import storage
 from catalog.content.tables import forget
 from catalog.content.unpacked import raw_copy
@@ -54,16 +54,6 @@ def is_here(name: str) -> bool:
     return bool(changed)
 
 
-@transaction.atomic
-def check_room_for(size_bytes: int, *, charged_to: Namespace) -> None:
-    """Refuse a xorb there is no room for, before it is sent.
-
-    Raises:
-        StorageQuotaError: no room left.
-    """
-    check_room(charged_to, size_bytes)
-
-
 def receive_xorb(
     name: str, body: Readable, *, charged_to: Namespace, announced_bytes: int = 0
 ) -> bool:
@@ -87,7 +77,7 @@ def receive_xorb(
             pass
         return False
     if announced_bytes:
-        check_room_for(announced_bytes, charged_to=charged_to)
+        expect_room(charged_to, announced_bytes)
     with raw_copy(name) as copy:
         reader = XorbReader(body, from_hex(name), copy.write)
         digest, size_bytes = storage().put_unnamed(reader)

@@ -22,6 +22,7 @@ from accounts.models import Namespace
 from accounts.viewer import Viewer
 from catalog.content import xorbs
 from catalog.content.proving import prove
+from catalog.content.quotas import expect_room
 from catalog.content.registering import Registration
 from catalog.content.stores import storage
 from catalog.content.tables import known_xorbs
@@ -86,7 +87,7 @@ def grant(request: HttpRequest, caller: XetCaller, xorb: str) -> HttpResponseBas
     xorbs.check_body_size(length)
     if xorbs.is_here(xorb):
         return HttpResponse(status=200)
-    xorbs.check_room_for(length, charged_to=caller.charged_to)
+    expect_room(caller.charged_to, length)
     name = secrets.token_hex(16)
     url = storage().drop_url(name, length, expires_s=_GRANT_S)
     if url is None:

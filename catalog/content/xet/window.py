@@ -19,33 +19,36 @@ class Window:
         self._source = source
         self._read_into: Callable[[memoryview], int] = getattr(source, "readinto", self._copy)
         self.view = memoryview(bytearray(size_bytes))
-        """The buffer; what is in it stays where it is until ``make_room``."""
+        """The buffer; what is in it stays where it is until ``fill``."""
         self.start = 0
         """Where what is still to be looked at begins."""
         self._end = 0
         self._came_bytes, self._max_bytes = 0, max_bytes
 
-    def make_room(self) -> None:
-        """Give up what lies before ``start``, and let the rest begin the buffer."""
-        rest = self._end - self.start
-        self.view[:rest] = self.view[self.start : self._end]
-        self.start, self._end = 0, rest
-
-    def has(self, count: int) -> bool:
-        """Read until ``count`` bytes lie at ``start``, which must fit; ``False`` at the end.
+    def fill(self) -> None:
+        """Give up what lies before ``start``, and read until the buffer is full or all is read.
 
         Raises:
             XetFormatError: the source has more bytes than it may.
         """
-        while self._end - self.start < count:
-            came = self._read_into(self.view[self._end :])
-            if not came:
-                return False
+        rest = self._end - self.start
+        self.view[:rest] = self.view[self.start : self._end]
+        self.start, self._end = 0, rest
+        while self._end < len(self.view) and (came := self._read_into(self.view[self._end :])):
             self._end += came
             self._came_bytes += came
             if self._came_bytes > self._max_bytes:
                 raise XetFormatError(f"A xorb is sent in at most {self._max_bytes} bytes.")
-        return True
+
+    @property
+    def is_full(self) -> bool:
+        """Whether more may come."""
+        return self._end == len(self.view)
+
+    @property
+    def held(self) -> int:
+        """How many bytes lie at ``start``."""
+        return self._end - self.start
 
     def peek(self, count: int) -> memoryview:
         """Return the next ``count`` bytes, or as many as are there."""
@@ -59,9 +62,9 @@ class Window:
 
     def drain(self) -> None:
         """Read the rest and forget it."""
-        self.start = self._end = 0
-        while self.has(1):
-            self.start = self._end = 0
+        while self.held:
+            self.start = self._end
+            self.fill()
 
     def _copy(self, target: memoryview) -> int:
         data = self._source.read(len(target))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
+from threading import Lock
 from typing import NamedTuple, overload
 
 import lz4.frame
@@ -37,6 +38,10 @@ STORED, LZ4, GROUPED_LZ4 = 0, 1, 2
 """Packing schemes. The last one sorts the bytes of 4-byte numbers by place before LZ4."""
 
 _FOOTER_MARK = b"XETBLOB"
+_ONE_AT_A_TIME = Lock()
+"""Held while what has come is verified: dozens of short calls for each chunk let go of Python's own
+lock and want it back, which costs as much as they do where several threads are at it at once.
+"""
 _READ_BYTES = MIB
 """What one read returns at most."""
 _TABLE_ROW = struct.Struct("<32sII")
@@ -169,10 +174,10 @@ class XorbReader:
             XetFormatError, XetProofError: see ``read_some``.
         """
         window = self._window
-        window.make_room()
-        most = min(size, _READ_BYTES)
-        while self._check_one(most):
-            pass
+        window.fill()
+        with _ONE_AT_A_TIME:
+            while self._check_one(min(size, _READ_BYTES)):
+                pass
         if not window.start and not self._is_over:
             self._end()  # only now: reading on writes over what lies in the window
         return window.view[: window.start]
@@ -189,17 +194,15 @@ class XorbReader:
     def _check_one(self, most: int) -> bool:
         """Verify the next record; ``False``: there is none, or it ends behind ``most``."""
         window = self._window
-        if window.start + HEADER_BYTES > most:
-            return False
-        window.has(HEADER_BYTES)
         header = bytes(window.peek(HEADER_BYTES))
-        if not header or header.startswith(_FOOTER_MARK):
+        is_cut = window.is_full and len(header) < HEADER_BYTES
+        if is_cut or not header or header.startswith(_FOOTER_MARK):
             return False
         packed_bytes, scheme, size_bytes = read_header(header)
         record_bytes = HEADER_BYTES + packed_bytes
         if window.start + record_bytes > most:
             return False
-        if not window.has(record_bytes):
+        if window.held < record_bytes:
             raise XetFormatError("The xorb ends in the middle of a chunk. Send it again.")
         payload = window.take(record_bytes)[HEADER_BYTES:]
         self._note(record_bytes, unpack(scheme, payload, size_bytes))
