@@ -18,7 +18,7 @@ from accounts.models import Namespace, User
 from accounts.viewer import Viewer
 from catalog.content.ownership import grant, owned_size, owned_sizes
 from catalog.content.proving import ProvenFile, ProvenShard, UnknownXorbError
-from catalog.content.quotas import charged_for, check_room
+from catalog.content.quotas import charged_for, check_room, expect_room
 from catalog.content.reading import cooked
 from catalog.content.recipes import Recipe, merged
 from catalog.content.tables import forget
@@ -64,8 +64,7 @@ class Registration:
         Raises:
             StorageQuotaError: there is no room for the files.
         """
-        with transaction.atomic():
-            check_room(self.charged_to, self._new_bytes())
+        expect_room(self.charged_to, self._new_bytes())
 
     def verify(self) -> Iterator[tuple[int, int]]:
         """Work out every digest that is due now.
