@@ -100,7 +100,7 @@ def test_folders_commands_and_models(
     store: LiveStore, machine, repo: str, line: WatchedLine, tmp_path: Path
 ) -> None:
     """``hf upload``, ``hf download``, ``snapshot_download``, ``from_pretrained``."""
-    model = save_tiny_gpt(tmp_path / "model")
+    model = save_tiny_gpt(tmp_path / "model", seed=secrets.randbits(31))  # nobody has sent it yet
     up = machine()
     up.run("hf", "upload", repo, str(model), ".")
     assert line.count(XORB)
