@@ -15,7 +15,7 @@ STEPS: list[tuple[str, list[str]]] = [
     ("migrations", ["python", "manage.py", "makemigrations", "--check", "--dry-run"]),
     (
         "tests",
-        ["python", "-m", "pytest", "-n", "3", "--dist", "loadgroup", "--cov", "--cov-report="],
+        ["python", "-m", "pytest", "-n", "2", "--dist", "loadgroup", "--cov", "--cov-report="],
     ),
     ("coverage", ["python", "-m", "tests.coverage_gate"]),
 ]
