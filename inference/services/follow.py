@@ -41,21 +41,26 @@ def watch(run: GenerationRun, *, after: str = FIRST) -> Iterator[Event | None]:
         RedisError: the stream cannot be read; ask for snapshots instead.
     """
     order, told, looked = Transcript(), None, 0.0
+    ended: Event | None = None
     while True:
-        for event in streams.read(run.public_id, after=after, block_ms=_WAIT_MS):
+        wait_ms = None if ended else _WAIT_MS
+        for event in streams.read(run.public_id, after=after, block_ms=wait_ms):
             after = event.id
             if order.accept(event):
                 yield event
             if event.is_last:
                 return
+        if ended is not None:  # its last words are lost with the stream; the row has them
+            yield ended
+            return
         if time.monotonic() - looked < _LOOK_EVERY_S:
             yield None
             continue
         looked = time.monotonic()
         status = _look(run)
-        if status.is_last:  # its last words are lost with the stream; the row has them
-            yield status
-            return
+        if status.is_last:
+            ended = status  # what was written between the last look at the stream and this one
+            continue
         yield status if status != told else None
         told = status
 

@@ -62,6 +62,24 @@ def test_a_watcher_sees_the_queue_the_text_and_the_end(prompted: Ask, as_alice: 
     assert seen[-1].data["texts"] == ["ab"]
 
 
+def test_what_is_written_while_the_row_is_looked_at_is_seen(
+    prompted: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, look = prompted(), follow._look
+
+    def late(run: GenerationRun) -> Event:
+        if not streams.read(run.public_id):
+            streams.publish(run.public_id, [Event("start", {}, 1), token("a"), token("b")])
+            GenerationRun.objects.filter(pk=run.pk).update(state="done", texts=["ab"])
+        return look(run)
+
+    monkeypatch.setattr(follow, "_look", late)
+
+    seen = [event.kind for event in follow.watch(run) if event]
+
+    assert seen == ["start", "token", "token", "done"]
+
+
 def test_a_watcher_that_comes_back_gets_the_rest(prompted: Ask) -> None:
     run = prompted()
     streams.publish(run.public_id, [token("a"), token("b"), Event("done", {"state": "done"})])

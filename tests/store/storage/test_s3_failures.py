@@ -114,7 +114,7 @@ def test_reading_gives_up_when_the_connection_keeps_breaking(s3, s3_config) -> N
     digest = put(s3, data)
 
     with cutting(s3_config, cut_after=50_000, cuts=10**6) as (store, _):
-        with store.open(digest) as file, pytest.raises(StorageUnavailableError):
+        with pytest.raises(StorageUnavailableError), store.open(digest) as file:
             file.read()
         with pytest.raises(StorageUnavailableError):
             store.read_at(digest, 0, 2 * MIB)
