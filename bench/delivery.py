@@ -59,8 +59,7 @@ def cpu_s(process: psutil.Process) -> float:
     """CPU seconds of a whole process tree, to the nanosecond.
 
     Read from each process's own clock (``clock_getcpuclockid(3)``; the number is made as glibc
-    makes it). ``/proc/PID/stat`` counts whole ticks of whoever runs when one comes, which charged a
-    server that wakes for a millisecond at a time up to three times what it used.
+    makes it). ``/proc/PID/stat`` counts whole ticks, too coarse for work of milliseconds.
     """
     return sum(time.clock_gettime((~each.pid << 3) | 2) for each in tree(process))
 

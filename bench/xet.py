@@ -112,18 +112,9 @@ def _cpu(store: Live, secret: str, kind: str, folder: Path) -> Rows:
         cpu = _web_cpu_s(store)
         up.append(_client(store.url, secret, "up", repo, path))
         spent.append((_web_cpu_s(store) - cpu) / size_gb)
-        before = os.times()
+        before_s = _children_cpu_s()
         subprocess.run(["cp", path, folder / "copy"], check=True)
-        after = os.times()
-        copied.append(
-            (
-                after.children_user
-                + after.children_system
-                - before.children_user
-                - before.children_system
-            )
-            / size_gb
-        )
+        copied.append((_children_cpu_s() - before_s) / size_gb)
         (folder / "copy").unlink()
     return [
         (
@@ -136,6 +127,11 @@ def _cpu(store: Live, secret: str, kind: str, folder: Path) -> Rows:
             f"{statistics.median(copied):.2f} s/GB ({min(copied):.2f} to {max(copied):.2f})",
         ),
     ]
+
+
+def _children_cpu_s() -> float:
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def _use_memory(path: Path) -> None:

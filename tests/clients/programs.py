@@ -2,8 +2,10 @@
 
 import json
 import os
+import secrets
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,6 +71,26 @@ class Machine:
             "HF_HUB_DISABLE_PROGRESS_BARS": "1",
             **self.settings,
         }
+
+
+def machines(
+    folder: Path, endpoint: str, token: str, *, python: str = sys.executable
+) -> Callable[..., Machine]:
+    """Return what makes machines of one person, each with empty caches below ``folder``.
+
+    It takes settings by name; see ``Machine`` for everything else.
+    """
+
+    def make(**settings: str) -> Machine:
+        home = folder / f"home-{secrets.token_hex(4)}"
+        return Machine(home, endpoint, token, python=python, settings=settings)
+
+    return make
+
+
+def curl(url: str, *args: str) -> bytes:
+    """Return the body curl gets of ``url``."""
+    return subprocess.run(["curl", "-sS", *args, url], capture_output=True, check=True).stdout
 
 
 def finished(process: subprocess.Popen[str]) -> list[Any]:

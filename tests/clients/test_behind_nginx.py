@@ -1,7 +1,6 @@
 """The larger shape: nginx in front, and sending what lies on the disk (X-Accel-Redirect)."""
 
 import secrets
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,7 +9,7 @@ import httpx2
 import pytest
 
 from tests import live
-from tests.clients.programs import Machine
+from tests.clients.programs import curl, machines
 from tests.clients.watching import watched
 from tests.live import LiveStore
 from tests.nginx_front import nginx_in_front
@@ -39,10 +38,6 @@ def outer_url(inner: LiveStore, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield f"http://127.0.0.1:{front}"
 
 
-def curl(url: str, *args: str) -> bytes:
-    return subprocess.run(["curl", "-sS", *args, url], capture_output=True, check=True).stdout
-
-
 def test_there_and_back(inner: LiveStore, outer_url: str, tmp_path: Path) -> None:
     name, token = inner.person()
     repo, content = f"{name}/m", secrets.token_bytes(SIZE_BYTES)
@@ -55,11 +50,7 @@ def test_there_and_back(inner: LiveStore, outer_url: str, tmp_path: Path) -> Non
     (tmp_path / "whole.bin").write_bytes(content[::-1])
 
     with watched(outer_url) as line:
-
-        def machine(**settings: str) -> Machine:
-            home = tmp_path / secrets.token_hex(4)
-            return Machine(home, line.url, token, settings=settings)
-
+        machine = machines(tmp_path, line.url, token)
         machine().do(
             ["create", repo],
             ["upload", repo, str(tmp_path / "a.bin"), "a.bin"],
@@ -94,8 +85,9 @@ def test_runs_of_chunks(inner: LiveStore, outer_url: str, tmp_path: Path) -> Non
     name, token = inner.person()
     repo = f"{name}/runs"
     (tmp_path / "a.bin").write_bytes(secrets.token_bytes(SIZE_BYTES))
-    machine = Machine(tmp_path / "home", outer_url, token)
-    machine.do(["create", repo], ["upload", repo, str(tmp_path / "a.bin"), "a.bin"])
+    machines(tmp_path, outer_url, token)().do(
+        ["create", repo], ["upload", repo, str(tmp_path / "a.bin"), "a.bin"]
+    )
     head = httpx2.head(f"{outer_url}/{repo}/resolve/main/a.bin")
     auth = {"Authorization": f"Bearer {token}"}
     grant = httpx2.get(f"{outer_url}/api/models/{repo}/xet-read-token/main", headers=auth).json()
@@ -110,9 +102,9 @@ def test_runs_of_chunks(inner: LiveStore, outer_url: str, tmp_path: Path) -> Non
     ((block,),) = recipe["xorbs"].values()
     first, last = block["ranges"][0]["bytes"]["start"], block["ranges"][0]["bytes"]["end"]
 
-    def ask(*spans: tuple[int, int], method: str = "GET") -> httpx2.Response:
+    def ask(*spans: tuple[int, int]) -> httpx2.Response:
         wanted = ", ".join(f"{start}-{end}" for start, end in spans)
-        return httpx2.request(method, block["url"], headers={"Range": f"bytes={wanted}"})
+        return httpx2.get(block["url"], headers={"Range": f"bytes={wanted}"})
 
     whole, part = ask((first, last)), ask((first + 7, first + 99))
     both = ask((first, first + 9), (last - 9, last))

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.programs import Machine
+from tests.clients.programs import machines
 from tests.clients.watching import WatchedLine, watched
 from tests.live import ROOT, LiveStore
 
@@ -76,10 +76,7 @@ def test_a_client_of_this_version(
     source.write_bytes(content)
     other.write_bytes(changed)
 
-    def machine(**settings: str) -> Machine:
-        home = tmp_path / secrets.token_hex(4)
-        return Machine(home, line.url, token, python=python, settings=settings)
-
+    machine = machines(tmp_path, line.url, token, python=python)
     machine().do(["create", repo], ["upload", repo, str(source), "a.bin"])
     first = list(line.asked)
     line.clear()
@@ -114,19 +111,19 @@ def test_one_uploads_and_another_reads(
     for each, content in contents.items():
         (tmp_path / each).write_bytes(content)
 
-    def machine(python: str, **settings: str) -> Machine:
-        home = tmp_path / secrets.token_hex(4)
-        return Machine(home, line.url, token, python=python, settings=settings)
+    newest, this = (
+        machines(tmp_path, line.url, token, python=each) for each in (sys.executable, python)
+    )
 
     def steps(*names: str) -> list[list[str]]:
         return [["upload", repo, str(tmp_path / each), f"{each}.bin"] for each in names]
 
-    machine(sys.executable).do(["create", repo], *steps("new"))
-    machine(python).do(*steps("old"), ["upload_open", repo, str(tmp_path / "plain"), "plain.bin"])
+    newest().do(["create", repo], *steps("new"))
+    this().do(*steps("old"), ["upload_open", repo, str(tmp_path / "plain"), "plain.bin"])
     store.settled(repo, token)
 
-    for program in (python, sys.executable):
+    for machine in (this, newest):
         back = tmp_path / secrets.token_hex(4)
-        machine(program).do(["snapshot", repo, str(back)])
+        machine().do(["snapshot", repo, str(back)])
         for each, content in contents.items():
             assert (back / f"{each}.bin").read_bytes() == content

@@ -17,7 +17,7 @@ import pytest
 
 from tests import live
 from tests.clients.models import save_tiny_gpt
-from tests.clients.programs import Machine, finished
+from tests.clients.programs import Machine, curl, finished, machines
 from tests.clients.watching import WatchedLine, watched
 from tests.live import LiveStore
 
@@ -36,12 +36,7 @@ def line(store: LiveStore) -> Iterator[WatchedLine]:
 def machine(store: LiveStore, line: WatchedLine, tmp_path: Path) -> Callable[..., Machine]:
     """Make machines of one new person, each with empty caches."""
     _, token = store.person()
-
-    def make(**settings: str) -> Machine:
-        home = tmp_path / f"home-{secrets.token_hex(4)}"
-        return Machine(home, line.url, token, settings=settings)
-
-    return make
+    return machines(tmp_path, line.url, token)
 
 
 @pytest.fixture
@@ -65,10 +60,6 @@ def put(path: Path, content: bytes) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return str(path)
-
-
-def curl(url: str, *args: str) -> bytes:
-    return subprocess.run(["curl", "-sS", *args, url], capture_output=True, check=True).stdout
 
 
 def test_a_file_there_and_back(

@@ -3,7 +3,7 @@
 import secrets
 from pathlib import Path
 
-from tests.clients.programs import Machine
+from tests.clients.programs import machines
 from tests.clients.watching import watched
 from tests.live import LiveStore
 
@@ -18,11 +18,7 @@ def test_there_and_back(s3_store: LiveStore, tmp_path: Path) -> None:
     (tmp_path / "b.bin").write_bytes(changed)
 
     with watched(s3_store.url) as line:
-
-        def machine(**settings: str) -> Machine:
-            home = tmp_path / secrets.token_hex(4)
-            return Machine(home, line.url, token, settings=settings)
-
+        machine = machines(tmp_path, line.url, token)
         machine().do(
             ["create", repo],
             ["upload", repo, str(tmp_path / "a.bin"), "a.bin"],
