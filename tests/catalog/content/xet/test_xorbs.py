@@ -172,6 +172,15 @@ def test_other_bytes_than_the_name_says_are_refused() -> None:
     assert caught.value.extra["received"] == to_hex(merkle_root(entries(CHUNKS)))
 
 
+@pytest.mark.parametrize("footer", [b"", b"XETBLOB" + bytes(30)])
+def test_what_was_refused_once_is_never_at_its_good_end(footer: bytes) -> None:
+    reader = XorbReader(io.BytesIO(xorb(CHUNKS) + footer), bytes(32))
+
+    for _ in range(3):
+        with pytest.raises(XetProofError):
+            list(iter(reader.read_some, b""))
+
+
 def test_too_many_chunks() -> None:
     assert len(table_of(record(b"a", raw=1) * MAX_CHUNKS).chunks) == MAX_CHUNKS
     with pytest.raises(XetFormatError, match="8192 chunks"):
