@@ -130,7 +130,8 @@ class Env(BaseSettings):
     """Room for whole copies of files in chunks that many people fetch by plain HTTP, in bytes.
     0: none are made."""
     xet_link_s: Annotated[int, Ge(1), Le(86400)] = 3600
-    """Life of the links to pieces of xorbs, in seconds; clients renew them by themselves."""
+    """Life of the links to pieces of xorbs, in seconds; clients renew them by themselves. Not
+    below 60: a client asks for its new link first and may sleep 45 s before it uses it."""
 
     user_storage_bytes: Annotated[int, Ge(0)] = 100 * GIB
     """Room for the files of one person, in bytes; staff can give single ones more. 0: any."""
