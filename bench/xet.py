@@ -191,7 +191,8 @@ def _memory(store: Live, secret: str, repo: str, base: Path) -> Rows:
     from concurrent.futures import ThreadPoolExecutor
 
     from catalog.content.xet.hashes import to_hex
-    from catalog.content.xet.xorbs import XorbReader, pack
+    from catalog.content.xet.packing import pack
+    from catalog.content.xet.xorbs import XorbReader
 
     headers = {"Authorization": f"Bearer {secret}"}
     token_url = f"{store.url}/api/models/{repo}/xet-write-token/main"

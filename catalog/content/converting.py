@@ -22,15 +22,9 @@ from catalog.content.stores import storage
 from catalog.content.tables import known_xorbs
 from catalog.content.xet.chunking import chunks_of
 from catalog.content.xet.hashes import chunk_hash, file_hash, is_indexable
+from catalog.content.xet.packing import pack
 from catalog.content.xet.shards import Term
-from catalog.content.xet.xorbs import (
-    MAX_CHUNKS,
-    MAX_RAW_BYTES,
-    XorbChunk,
-    XorbReader,
-    XorbTable,
-    pack,
-)
+from catalog.content.xet.xorbs import MAX_CHUNKS, MAX_RAW_BYTES, XorbChunk, XorbReader, XorbTable
 from catalog.models import (
     DedupChunk,
     LfsObject,

@@ -10,8 +10,8 @@ from catalog.content.stores import storage
 from catalog.content.tables import KnownXorb, forget, known_xorbs
 from catalog.content.unpacked import open_raw
 from catalog.content.xet.errors import XetFormatError
+from catalog.content.xet.packing import HEADER_BYTES, Unpacker, read_header
 from catalog.content.xet.shards import Term
-from catalog.content.xet.xorbs import HEADER_BYTES, read_header, unpack
 from catalog.models import LfsObject, ModelRepo, RepoLfsObject, XetClaim, XetFile
 from store.core.errors import StoreError
 from store.storage import BlobNotFoundError, Digest
@@ -165,10 +165,11 @@ def _term_bytes(known: KnownXorb, term: Term, first: int, last: int) -> Iterator
     span = chunk_span(term, known.table, first, last)
     begin, _ = known.table.stored_span(span.start, span.end)
     skip, left = span.skip_bytes, last - first
+    unpacker = Unpacker()
     with storage().open(known.blob, offset=begin) as source:
         for place in range(span.start, span.end):
             end = known.table.chunks[place].end
-            raw = _chunk(source, end - begin)
+            raw = _chunk(source, end - begin, unpacker)
             begin = end
             piece = raw[skip : skip + left] if skip or len(raw) > left else raw
             skip = 0
@@ -176,11 +177,11 @@ def _term_bytes(known: KnownXorb, term: Term, first: int, last: int) -> Iterator
             yield piece
 
 
-def _chunk(source: BinaryIO, record_bytes: int) -> bytes:
+def _chunk(source: BinaryIO, record_bytes: int, unpacker: Unpacker) -> bytes:
     record = source.read(record_bytes)
     try:
         packed_bytes, scheme, size_bytes = read_header(record[:HEADER_BYTES])
-        raw = bytes(unpack(scheme, memoryview(record)[HEADER_BYTES:], size_bytes))
+        raw = bytes(unpacker.unpack(scheme, memoryview(record)[HEADER_BYTES:], size_bytes))
     except XetFormatError as exc:
         raise DamagedContentError("A part of this file is damaged in the store.") from exc
     if HEADER_BYTES + packed_bytes != record_bytes:

@@ -15,27 +15,18 @@ from itertools import accumulate
 from threading import Lock
 from typing import NamedTuple, overload
 
-import lz4.frame
-
 from catalog.content.xet.errors import XetFormatError, XetProofError
 from catalog.content.xet.hashes import chunk_hash, merkle_root, to_hex
+from catalog.content.xet.packing import HEADER_BYTES, Bytes, Unpacker, read_header
 from catalog.content.xet.window import Window
 from store.storage import ByteSource
 
 MIB = 1024**2
-HEADER_BYTES = 8
 MAX_CHUNKS = 8192
-MAX_CHUNK_BYTES = 128 * 1024
-"""Raw size of a chunk."""
-MAX_PACKED_BYTES = 2 * MAX_CHUNK_BYTES
-MAX_RECORD_BYTES = HEADER_BYTES + MAX_PACKED_BYTES
 MAX_RAW_BYTES = 64 * MIB
 """Raw size of all chunks of a xorb."""
 MAX_BODY_BYTES = 66 * MIB
 """What a request may carry: raw size, headers, and the footer of old clients."""
-
-STORED, LZ4, GROUPED_LZ4 = 0, 1, 2
-"""Packing schemes. The last one sorts the bytes of 4-byte numbers by place before LZ4."""
 
 _FOOTER_MARK = b"XETBLOB"
 _ONE_AT_A_TIME = Lock()
@@ -47,8 +38,6 @@ _READ_BYTES = MIB
 _TABLE_ROW = struct.Struct("<32sII")
 ROW_BYTES = _TABLE_ROW.size
 """What a chunk takes in a table."""
-
-Bytes = bytes | memoryview
 
 
 class XorbChunk(NamedTuple):
@@ -154,6 +143,7 @@ class XorbReader:
         self._window = Window(source, _READ_BYTES, MAX_BODY_BYTES)
         self._expected = expected
         self._on_raw = on_raw
+        self._unpacker = Unpacker()
         self._stored = 0
         self._raw = 0
         self._chunks: list[XorbChunk] = []
@@ -167,7 +157,7 @@ class XorbReader:
     def read(self, size: int, /) -> memoryview:
         """Return the next records, at most ``size`` bytes, which are good until the next call.
 
-        ``size`` is at least ``MAX_RECORD_BYTES``; nothing is returned only at the end.
+        ``size`` is at least ``packing.MAX_RECORD_BYTES``; nothing is returned only at the end.
 
         Raises:
             XetFormatError, XetProofError: see ``read_some``.
@@ -204,7 +194,7 @@ class XorbReader:
         if window.held < record_bytes:
             raise XetFormatError("The xorb ends in the middle of a chunk. Send it again.")
         payload = window.take(record_bytes)[HEADER_BYTES:]
-        self._note(record_bytes, unpack(scheme, payload, size_bytes))
+        self._note(record_bytes, self._unpacker.unpack(scheme, payload, size_bytes))
         return True
 
     def _note(self, record_bytes: int, raw: Bytes) -> None:
@@ -229,92 +219,3 @@ class XorbReader:
                 received=to_hex(self.table.hash),
             )
         self._is_over = True
-
-
-def read_header(header: bytes) -> tuple[int, int, int]:
-    """Return packed length, scheme and raw length of the record that begins with ``header``.
-
-    Raises:
-        XetFormatError: it is cut off, or a value is out of range.
-    """
-    if len(header) < HEADER_BYTES:
-        raise XetFormatError("The xorb ends in the middle of a chunk header. Send it again.")
-    packed_bytes = int.from_bytes(header[1:4], "little")
-    size_bytes = int.from_bytes(header[5:8], "little")
-    if header[0] != 0 or header[4] not in {STORED, LZ4, GROUPED_LZ4}:
-        raise XetFormatError("A chunk has a version or packing scheme this store does not know.")
-    if not 1 <= size_bytes <= MAX_CHUNK_BYTES or packed_bytes > MAX_PACKED_BYTES:
-        raise XetFormatError(
-            f"A chunk has 1 to {MAX_CHUNK_BYTES} bytes, packed at most {MAX_PACKED_BYTES}."
-        )
-    return packed_bytes, header[4], size_bytes
-
-
-def unpack(scheme: int, payload: Bytes, size_bytes: int) -> Bytes:
-    """Return the raw bytes of a chunk; never allocates more than it promised.
-
-    What was not packed is returned as it is, wherever it lies.
-
-    Raises:
-        XetFormatError: the payload is broken, or has another size.
-    """
-    raw = payload if scheme == STORED else _unpack_frame(payload, size_bytes)
-    if len(raw) != size_bytes:
-        raise XetFormatError("A chunk does not have the size its header promises.")
-    return ungroup(raw) if scheme == GROUPED_LZ4 else raw
-
-
-def _unpack_frame(payload: Bytes, size_bytes: int) -> bytes:
-    frame = lz4.frame.LZ4FrameDecompressor()
-    try:
-        raw: bytes = frame.decompress(payload, max_length=size_bytes + 1)
-    except RuntimeError as exc:  # what lz4 raises for corrupt input
-        raise XetFormatError("A chunk is not an LZ4 frame.") from exc
-    if not frame.eof or frame.unused_data:
-        raise XetFormatError("A chunk is not exactly one LZ4 frame of the promised size.")
-    return raw
-
-
-def group(raw: bytes) -> bytes:
-    """Return the bytes at places 0, 4, 8, …, then those at 1, 5, 9, …, and so on."""
-    return b"".join(raw[place::4] for place in range(4))
-
-
-def ungroup(grouped: Bytes) -> bytes:
-    """Undo ``group``, at about 2.5 GB a second.
-
-    Arithmetic on whole arrays is faster than writing to every fourth place.
-    """
-    import numpy as np
-
-    whole, rest = divmod(len(grouped), 4)
-    starts = [place * whole + min(place, rest) for place in range(4)]
-    data = np.frombuffer(grouped, np.uint8)
-    first, second, third, last = (data[start : start + whole] for start in starts)
-    low = second.astype(np.uint16)
-    low *= 256
-    low |= first
-    high = last.astype(np.uint16)
-    high *= 256
-    high |= third
-    both = high.astype("<u4")
-    both *= 65536
-    both |= low
-    raw: bytes = both.tobytes()
-    return raw + bytes(grouped[start + whole] for start in starts[:rest])
-
-
-def pack(raw: bytes) -> bytes:
-    """Return the record of a chunk, packed in the way that makes it smallest."""
-    ways = [
-        (len(raw), STORED, raw),
-        *((len(data), scheme, data) for scheme, data in _packed(raw)),
-    ]
-    packed_bytes, scheme, payload = min(ways, key=lambda way: way[0])
-    header = b"\0" + packed_bytes.to_bytes(3, "little") + bytes([scheme])
-    return header + len(raw).to_bytes(3, "little") + payload
-
-
-def _packed(raw: bytes) -> Iterator[tuple[int, bytes]]:
-    yield LZ4, lz4.frame.compress(raw)
-    yield GROUPED_LZ4, lz4.frame.compress(group(raw))

@@ -17,7 +17,7 @@ from accounts.models import Namespace, User
 from catalog.content.quotas import usage_of
 from catalog.content.stores import storage
 from catalog.content.xet.hashes import file_hash, merkle_root, to_hex
-from catalog.content.xet.xorbs import HEADER_BYTES, read_header, unpack
+from catalog.content.xet.packing import HEADER_BYTES, read_header
 from catalog.models import (
     DedupChunk,
     LfsObject,
@@ -37,6 +37,7 @@ from tests.catalog.content.xet.making import (
     record,
     shard,
     table_of,
+    unpack,
     xorb,
     xorb_block,
 )

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from accounts.models import Namespace, User
 from catalog.content.quotas import usage_of
 from catalog.content.xet.hashes import merkle_root, to_hex
-from catalog.content.xet.xorbs import MAX_BODY_BYTES, pack
+from catalog.content.xet.packing import pack
+from catalog.content.xet.xorbs import MAX_BODY_BYTES
 from catalog.models import Xorb
 from tests.catalog.content.xet.making import entries, noise, record
 from tests.hub.xet.calling import OCTETS, XetClient, leave_room, made, stored

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from catalog.content.xet.chunking import chunks_of
 from catalog.content.xet.hashes import chunk_hash, file_hash, from_hex, merkle_root, term_hash
-from catalog.content.xet.xorbs import XorbReader, XorbTable, pack
+from catalog.content.xet.packing import Unpacker, pack
+from catalog.content.xet.xorbs import XorbReader, XorbTable
 
 TAG = bytes.fromhex("48465265706f4d6574614461746100556967456a7b815783a5bdd95ccdd14aa9")
 BOOKEND = b"\xff" * 32 + bytes(16)
@@ -101,3 +102,8 @@ def client_output(folder: Path, *contents: bytes) -> tuple[list[bytes], list[byt
     xorbs = [path.read_bytes() for path in paths]
     shards = [path.read_bytes() for path in sorted(stored.glob("shards/*.mdb"))]
     return xorbs, shards, hashes
+
+
+def unpack(scheme: int, payload: bytes, size_bytes: int) -> bytes:
+    """Return the raw bytes of one chunk."""
+    return bytes(Unpacker().unpack(scheme, payload, size_bytes))

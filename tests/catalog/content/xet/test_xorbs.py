@@ -10,22 +10,19 @@ from hypothesis import strategies as st
 
 from catalog.content.xet.errors import XetFormatError, XetProofError
 from catalog.content.xet.hashes import chunk_hash, merkle_root, to_hex
-from catalog.content.xet.xorbs import (
+from catalog.content.xet.packing import (
     GROUPED_LZ4,
     HEADER_BYTES,
     LZ4,
-    MAX_BODY_BYTES,
     MAX_CHUNK_BYTES,
-    MAX_CHUNKS,
     STORED,
-    XorbReader,
-    XorbTable,
+    Grouping,
+    Unpacker,
     group,
     pack,
     read_header,
-    ungroup,
-    unpack,
 )
+from catalog.content.xet.xorbs import MAX_BODY_BYTES, MAX_CHUNKS, XorbReader, XorbTable
 from tests.catalog.content.xet.making import (
     chunked,
     client_output,
@@ -33,6 +30,7 @@ from tests.catalog.content.xet.making import (
     noise,
     record,
     table_of,
+    unpack,
     xorb,
 )
 
@@ -108,9 +106,12 @@ def test_what_the_client_writes_is_accepted_without_its_footer(tmp_path: Path) -
     assert raw.startswith(content[: len(WEIGHTS) + 400_000])
 
 
-@given(st.binary(max_size=300))
+GROUPING = Grouping()
+
+
+@given(st.one_of(st.binary(max_size=300), st.just(WEIGHTS[:MAX_CHUNK_BYTES])))
 def test_grouping_goes_both_ways(raw: bytes) -> None:
-    assert ungroup(group(raw)) == raw
+    assert GROUPING.undo(group(raw)) == raw
     assert group(raw) == b"".join(bytes(raw[n] for n in range(k, len(raw), 4)) for k in range(4))
 
 
@@ -163,6 +164,17 @@ MALFORMED = {
 def test_malformed_xorbs_are_refused(name: str) -> None:
     with pytest.raises(XetFormatError):
         kept(MALFORMED[name])
+
+
+@pytest.mark.parametrize("name", [each for each in MALFORMED if "frame" in each])
+def test_after_a_broken_chunk_the_next_is_read_as_ever(name: str) -> None:
+    unpacker = Unpacker()
+    _, scheme, size = read_header(MALFORMED[name][:HEADER_BYTES])
+    for _ in range(2):
+        with pytest.raises(XetFormatError):
+            unpacker.unpack(scheme, MALFORMED[name][HEADER_BYTES:], size)
+
+        assert unpacker.unpack(LZ4, FRAME, 1000) == b"a" * 1000
 
 
 def test_other_bytes_than_the_name_says_are_refused() -> None:
