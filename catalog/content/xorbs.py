@@ -16,7 +16,7 @@ from catalog.content.xet.xorbs import MAX_BODY_BYTES, XorbReader, XorbTable
 from catalog.models import Xorb
 from store.core.bodies import Readable
 from store.core.errors import NotFoundError, StoreError, TooLargeError
-from store.storage import BlockSource, ByteSource, Digest, UploadNotFoundError
+from store.storage import ByteSource, Digest, NamedSource, UploadNotFoundError
 
 _BLOCK_BYTES = 1024 * 1024
 
@@ -99,7 +99,7 @@ def take_xorb(name: str, drop: str, *, charged_to: Namespace) -> bool:
     """
     readers: list[XorbReader] = []
 
-    def check(source: ByteSource) -> BlockSource:
+    def check(source: ByteSource) -> NamedSource:
         readers.append(XorbReader(source, from_hex(name)))
         return readers[-1]
 

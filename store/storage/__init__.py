@@ -24,19 +24,19 @@ from store.storage.errors import (
     StorageUnavailableError,
     UploadNotFoundError,
 )
-from store.storage.sources import BlockSource, ByteSource
+from store.storage.sources import ByteSource, NamedSource
 
 __all__ = [
     "MAX_PARTS",
     "MAX_PART_BYTES",
     "BlobNotFoundError",
     "BlobStore",
-    "BlockSource",
     "ByteSource",
     "Digest",
     "DigestMismatchError",
     "InvalidDigestError",
     "LocalConfig",
+    "NamedSource",
     "PartListError",
     "PartNumberError",
     "S3Config",

@@ -17,32 +17,25 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal, NewType, Protocol
+from typing import BinaryIO, Literal, Protocol
 
 from store.storage.errors import InvalidDigestError, PartListError, PartNumberError
-from store.storage.sources import BlockSource, ByteSource
+from store.storage.sources import CHUNK_BYTES, MIB, ByteSource, Digest, NamedSource
 
-Digest = NewType("Digest", str)
-"""Hash of the content, 64 lower-case hexadecimal characters: a sha256 as it is, or a BLAKE3 behind
-``blake3-``. Content that nobody asks for by its sha256 has the latter, at a third of the cost."""
-
-MIB = 1024**2
-CHUNK_BYTES = MIB
-"""How much is read, hashed and written at a time, in bytes."""
 MAX_PARTS = 10_000
 """Parts of one upload; the limit of S3."""
 MAX_PART_BYTES = 5 * 1024**3
 """Size of one part, in bytes; the limit of S3."""
 
-SHA256, BLAKE3 = "sha256", "blake3"
-FAMILIES = (BLAKE3, SHA256)
+SHA256, XORB = "sha256", "xorb"
+FAMILIES = (SHA256, XORB)
 """The kinds of digests, each in a folder of its name."""
 
-_DIGEST = re.compile(r"(?:blake3-)?[0-9a-f]{64}")
+_DIGEST = re.compile(r"(?:xorb-)?[0-9a-f]{64}")
 
 
 def is_digest(text: str) -> bool:
-    """Tell whether ``text`` is a sha256 or, behind ``blake3-``, a BLAKE3."""
+    """Tell whether ``text`` is a sha256 or, behind ``xorb-``, the like."""
     return _DIGEST.fullmatch(text) is not None
 
 
@@ -61,7 +54,7 @@ def checked_digest(text: str) -> Digest:
 
 
 def blob_path(digest: Digest) -> str:
-    """Return where the bytes lie below the root of a storage: ``sha256/ab/cd/abcd…``, ``blake3/…``.
+    """Return where the bytes lie below the root of a storage: ``sha256/ab/cd/abcd…``, ``xorb/…``.
 
     The same on disk and in a bucket, so one can be copied onto the other as it is.
 
@@ -204,11 +197,11 @@ class BlobStore(Protocol):
             StorageFullError: no room is left; nothing is kept.
         """
 
-    def put_unnamed(self, source: BlockSource) -> tuple[Digest, int]:
-        """Store the whole of ``source`` under the BLAKE3 digest it turns out to have.
+    def put_unnamed(self, source: NamedSource) -> tuple[Digest, int]:
+        """Store the whole of ``source`` under the digest it has at its end.
 
-        For content that goes by another name, which ``source`` itself checks: it raises at its
-        end instead of ending, and nothing is kept then.
+        For content that ``source`` itself checks: it raises at its end instead of ending, and
+        nothing is kept then. Of two of one digest either may be kept.
 
         Returns:
             The digest and the size in bytes. The bytes survive a power cut.
@@ -349,7 +342,7 @@ class BlobStore(Protocol):
         """
 
     def take_drop(
-        self, name: str, check: Callable[[ByteSource], BlockSource]
+        self, name: str, check: Callable[[ByteSource], NamedSource]
     ) -> tuple[Digest, int]:
         """Read what was dropped through ``check`` and keep what comes out; see ``put_unnamed``.
 

@@ -8,14 +8,13 @@ final name, without the last ones it takes the name away again.
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
 from store.core.errors import StoreError
 from store.storage.errors import StorageFullError, StorageUnavailableError
-from store.storage.verify import HashingReader, VerifyingReader
 
 FILE_MODE = 0o644
 """nginx and the model box run as other users and read blobs."""
@@ -84,10 +83,16 @@ class TemporaryFile:
             while view:
                 view = view[os.write(self._fd, view) :]
 
-    def write_from(self, reader: VerifyingReader | HashingReader) -> None:
-        """Append all of ``reader``. What the reader raises goes to the caller as it is."""
-        while piece := reader.read_some():
+    def write_all(self, pieces: Iterable[bytes | memoryview]) -> int:
+        """Append ``pieces``, each as it comes, and return how many bytes they had.
+
+        What their iterator raises goes to the caller as it is.
+        """
+        size_bytes = 0
+        for piece in pieces:
             self.write(piece)
+            size_bytes += len(piece)
+        return size_bytes
 
     def sync(self, mode: int = FILE_MODE) -> None:
         """Make content and mode survive a power cut."""

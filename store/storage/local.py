@@ -2,7 +2,7 @@
 
 ```
 sha256/ab/cd/<digest>   the blobs, mode 0644; the only places a web server needs to see
-blake3/ab/cd/<digest>   those that go by another hash
+xorb/ab/cd/<digest>     those that go by another hash
 tmp/                    being written, mode 0700
 uploads/<id>/           parts of open uploads, mode 0700
 ```
@@ -40,8 +40,8 @@ from store.storage.errors import (
     UploadNotFoundError,
 )
 from store.storage.parts import PartFolders
-from store.storage.sources import BlockSource, ByteSource
-from store.storage.verify import HashingReader, VerifyingReader
+from store.storage.sources import ByteSource, NamedSource, blocks_of
+from store.storage.verify import VerifyingReader
 
 
 class LocalBlobStore:
@@ -76,20 +76,20 @@ class LocalBlobStore:
         """See ``BlobStore.put``."""
         reader = VerifyingReader(source, size_bytes, checked_digest(digest))
         with TemporaryFile(self._temporary) as file:
-            file.write_from(reader)
+            file.write_all(reader.pieces())
             file.sync()
             with disk_errors():
                 self._publish(file.path, digest)
 
-    def put_unnamed(self, source: BlockSource) -> tuple[Digest, int]:
+    def put_unnamed(self, source: NamedSource) -> tuple[Digest, int]:
         """See ``BlobStore.put_unnamed``."""
-        reader = HashingReader(source)
         with TemporaryFile(self._temporary) as file:
-            file.write_from(reader)
+            size_bytes = file.write_all(blocks_of(source))
             file.sync()
+            digest = checked_digest(source.digest)
             with disk_errors():
-                self._publish(file.path, reader.digest)
-        return reader.digest, reader.received_bytes
+                self._publish(file.path, digest)
+        return digest, size_bytes
 
     def _publish(self, temporary: Path, digest: Digest) -> None:
         final = self._path(digest)
@@ -224,7 +224,7 @@ class LocalBlobStore:
         return None
 
     def take_drop(
-        self, name: str, check: Callable[[ByteSource], BlockSource]
+        self, name: str, check: Callable[[ByteSource], NamedSource]
     ) -> tuple[Digest, int]:
         """Find nothing: there are no links to drop anything by."""
         raise UploadNotFoundError("Nothing was sent by this link. Start again.")

@@ -56,7 +56,7 @@ class PartFolders:
         if self.is_done(plan):
             raise _over()
         with TemporaryFile(folder, missing=_over()) as file:
-            file.write_from(reader)
+            file.write_all(reader.pieces())
             file.write(reader.hexdigest.encode())
             file.move_to(folder / _name(number))
         return reader.hexdigest

@@ -2,7 +2,7 @@
 
 ```
 sha256/ab/cd/<digest>         the blobs
-blake3/ab/cd/<digest>         those that go by another hash
+xorb/ab/cd/<digest>           those that go by another hash
 staging/<id>/sent             what a client sent by signed links, not verified yet
 staging/<id>/frozen-<random>  the same where no link reaches it, while it is hashed
 staging/<id>/done-<digest>    this upload was completed
@@ -54,8 +54,8 @@ from store.storage.errors import (
     SizeMismatchError,
     UploadNotFoundError,
 )
-from store.storage.sources import BlockSource, ByteSource
-from store.storage.verify import HashingReader, VerifyingReader
+from store.storage.sources import ByteSource, NamedSource, blocks_of
+from store.storage.verify import VerifyingReader
 
 _SPOOL_BYTES = 8 * MIB
 _MIN_PART_BYTES = 5 * MIB
@@ -83,18 +83,17 @@ class S3BlobStore:
         reader = VerifyingReader(source, size_bytes, checked_digest(digest))
         self._bucket.upload(blob_path(digest), reader, size_bytes)
 
-    def put_unnamed(self, source: BlockSource) -> tuple[Digest, int]:
+    def put_unnamed(self, source: NamedSource) -> tuple[Digest, int]:
         """See ``BlobStore.put_unnamed``. By way of a temporary file: a key needs the digest."""
-        reader = HashingReader(source)
         with tempfile.SpooledTemporaryFile(_SPOOL_BYTES) as spool:
-            while piece := reader.read_some():
+            for piece in blocks_of(source):
                 with disk_errors():
                     spool.write(piece)
+            size_bytes = spool.tell()
             spool.seek(0)
-            size_bytes = reader.received_bytes
             body = VerifyingReader(spool, size_bytes, None)
-            self._bucket.upload(blob_path(reader.digest), body, size_bytes)
-        return reader.digest, reader.received_bytes
+            self._bucket.upload(blob_path(source.digest), body, size_bytes)
+        return source.digest, size_bytes
 
     def exists(self, digest: Digest) -> bool:
         """See ``BlobStore.exists``."""
@@ -289,7 +288,7 @@ class S3BlobStore:
         )
 
     def take_drop(
-        self, name: str, check: Callable[[ByteSource], BlockSource]
+        self, name: str, check: Callable[[ByteSource], NamedSource]
     ) -> tuple[Digest, int]:
         """See ``BlobStore.take_drop``. Its link stays good, so a copy is taken first."""
         frozen = f"staging/{checked_name(name)}/frozen-{secrets.token_hex(16)}"

@@ -1,12 +1,11 @@
 """Hashing while receiving: bytes pass through and are refused at their end unless they match."""
 
 import hashlib
-
-from blake3 import blake3
+from collections.abc import Iterator
 
 from store.storage.base import CHUNK_BYTES, Digest
 from store.storage.errors import DigestMismatchError, SizeMismatchError
-from store.storage.sources import BlockSource, ByteSource
+from store.storage.sources import ByteSource
 
 
 class VerifyingReader:
@@ -51,6 +50,10 @@ class VerifyingReader:
         self._hash.update(piece)
         return piece
 
+    def pieces(self) -> Iterator[bytes]:
+        """Yield everything piece by piece; raise at the end as ``read_some`` does."""
+        return iter(self.read_some, b"")
+
     def read(self, size: int = -1) -> bytes:
         """Return exactly ``size`` bytes, fewer only at the verified end; all for ``-1``.
 
@@ -86,28 +89,3 @@ class VerifyingReader:
                 received=self.hexdigest,
             )
         self._is_verified = True
-
-
-class HashingReader:
-    """Reads a source once and tells afterwards what it was.
-
-    Args:
-        source: Read to its end; what it raises goes to the caller.
-    """
-
-    def __init__(self, source: BlockSource) -> None:
-        self._source = source
-        self._hash = blake3()
-        self.received_bytes = 0
-
-    def read_some(self) -> bytes | memoryview:
-        """Return the next piece, at most 1 MiB, good until the next call; empty at the end."""
-        piece = self._source.read(CHUNK_BYTES)
-        self._hash.update(piece)
-        self.received_bytes += len(piece)
-        return piece
-
-    @property
-    def digest(self) -> Digest:
-        """The BLAKE3 of what passed so far."""
-        return Digest(f"blake3-{self._hash.hexdigest()}")

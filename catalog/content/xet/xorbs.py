@@ -15,11 +15,13 @@ from itertools import accumulate
 from threading import Lock
 from typing import NamedTuple, overload
 
+from blake3 import blake3
+
 from catalog.content.xet.errors import XetFormatError, XetProofError
 from catalog.content.xet.hashes import chunk_hash, merkle_root, to_hex
 from catalog.content.xet.packing import HEADER_BYTES, Bytes, Unpacker, read_header
 from catalog.content.xet.window import Window
-from store.storage import ByteSource
+from store.storage import ByteSource, Digest
 
 MIB = 1024**2
 MAX_CHUNKS = 8192
@@ -153,6 +155,14 @@ class XorbReader:
     def table(self) -> XorbTable:
         """What was read. Ask for it after the end was reached."""
         return XorbTable(self._chunks)
+
+    @property
+    def digest(self) -> Digest:
+        """What the stored bytes go by: the hash of their table. Ask after the end was reached.
+
+        Other bytes with the same table have the same chunks at the same places.
+        """
+        return Digest(f"xorb-{blake3(self.table.to_bytes()).hexdigest()}")
 
     def read(self, size: int, /) -> memoryview:
         """Return the next records, at most ``size`` bytes, which are good until the next call.

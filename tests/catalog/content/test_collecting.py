@@ -20,6 +20,7 @@ from catalog.content.proving import UnknownXorbError
 from catalog.content.reading import content_of
 from catalog.content.stores import storage
 from catalog.content.xet.hashes import chunk_hash, to_hex
+from catalog.content.xet.xorbs import XorbReader
 from catalog.content.xorbs import is_here
 from catalog.models import LfsObject, ModelRepo, RepoLfsObject, XetFile, Xorb
 from catalog.services.publishing import AddLfs, publish
@@ -150,7 +151,7 @@ def test_objects_without_owners_go_with_their_bytes(alice: User, repo: ModelRepo
 def test_left_overs_of_crashes_go_after_two_days(
     alice: User, repo: ModelRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lost, _ = storage().put_unnamed(io.BytesIO(b"lost"))
+    lost, _ = storage().put_unnamed(XorbReader(io.BytesIO(making.xorb([b"lost"])), None))
     send(repo, alice, making.chunked(making.noise(100_000)))
 
     young = collect()

@@ -18,6 +18,7 @@ from catalog.content.quotas import usage_of
 from catalog.content.stores import storage
 from catalog.content.xet.hashes import file_hash, merkle_root, to_hex
 from catalog.content.xet.packing import HEADER_BYTES, read_header
+from catalog.content.xet.xorbs import XorbReader
 from catalog.models import (
     DedupChunk,
     LfsObject,
@@ -259,7 +260,7 @@ def repack(content: Made) -> None:
     """Do as another process does that stores the same xorb packed in another way."""
     framed = [(lz4.frame.compress(chunk), len(chunk)) for chunk in content.chunks]
     data = b"".join(record(frame, scheme=1, raw=size) for frame, size in framed)
-    digest, size_bytes = storage().put_unnamed(io.BytesIO(data))
+    digest, size_bytes = storage().put_unnamed(XorbReader(io.BytesIO(data), None))
     row = Xorb.objects.get(hash=content.raw_name)
     column = next(name for name in ("blob", "sha256") if hasattr(row, name))
     storage().delete(getattr(row, column))

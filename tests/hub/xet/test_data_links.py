@@ -236,7 +236,7 @@ def test_an_object_store_sends_the_run_itself(
     block = link_of(mine, WEIGHTS, 0, len(WEIGHTS.chunks[0]) - 1)
 
     (ranges,) = block["ranges"]
-    assert re.fullmatch(r"https://s3\.test/blake3-[0-9a-f]{64}\?life=77", block["url"])
+    assert re.fullmatch(r"https://s3\.test/xorb-[0-9a-f]{64}\?life=77", block["url"])
     assert bucket.spans == [(ranges["bytes"]["start"], ranges["bytes"]["end"])]
 
 

@@ -1,12 +1,12 @@
 """Content that comes without its digest: named by what it is, dropped by link, read by span."""
 
+import hashlib
 import io
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from blake3 import blake3
 
-from store.storage import BlobStore, ByteSource, Digest, UploadNotFoundError
+from store.storage import BlobStore, ByteSource, Digest, InvalidDigestError, UploadNotFoundError
 from tests.store.storage.lab import MIB, Source, noise, put, read, send
 
 NAME = "0123456789abcdef" * 2
@@ -14,6 +14,23 @@ NAME = "0123456789abcdef" * 2
 
 class RefusingError(Exception):
     pass
+
+
+class Naming:
+    """A source that knows its name at its end."""
+
+    def __init__(self, source: ByteSource) -> None:
+        self._source = source
+        self._hash = hashlib.blake2s()
+
+    def read(self, size: int, /) -> bytes:
+        piece = self._source.read(size)
+        self._hash.update(piece)
+        return piece
+
+    @property
+    def digest(self) -> Digest:
+        return Digest(f"xorb-{self._hash.hexdigest()}")
 
 
 class Refusing(io.BytesIO):
@@ -27,20 +44,30 @@ class Refusing(io.BytesIO):
 
 
 @pytest.mark.parametrize("size_bytes", [0, 5, MIB + 1, 20 * MIB + 3])
-def test_it_is_named_by_its_blake3(store: BlobStore, size_bytes: int) -> None:
+def test_it_goes_by_the_name_it_says(store: BlobStore, size_bytes: int) -> None:
     data = noise(size_bytes)
 
-    digest, size = store.put_unnamed(Source(data, step=65_537))
-    again, _ = store.put_unnamed(io.BytesIO(data))
+    digest, size = store.put_unnamed(Naming(Source(data, step=65_537)))
+    again, _ = store.put_unnamed(Naming(io.BytesIO(data)))
 
-    assert digest == again == f"blake3-{blake3(data).hexdigest()}"
+    assert digest == again == f"xorb-{hashlib.blake2s(data).hexdigest()}"
     assert size == size_bytes
     assert read(store, digest) == data
 
 
+def test_a_name_that_is_none_leaves_nothing(store: BlobStore) -> None:
+    class Climbing(Naming):
+        digest = Digest("xorb-../../../outside")
+
+    with pytest.raises(InvalidDigestError):
+        store.put_unnamed(Climbing(io.BytesIO(b"content")))
+
+    assert list(store.blobs()) == []
+
+
 def test_a_source_that_refuses_leaves_nothing(store: BlobStore) -> None:
     with pytest.raises(RefusingError):
-        store.put_unnamed(Refusing(noise(9 * MIB)))
+        store.put_unnamed(Naming(Refusing(noise(9 * MIB))))
 
     assert list(store.blobs()) == []
     assert store.sweep(older_than_s=-60) == 0
@@ -48,7 +75,7 @@ def test_a_source_that_refuses_leaves_nothing(store: BlobStore) -> None:
 
 def test_both_kinds_of_names_are_listed_and_deleted(store: BlobStore) -> None:
     named = put(store, b"by sha256")
-    unnamed, _ = store.put_unnamed(io.BytesIO(b"by blake3"))
+    unnamed, _ = store.put_unnamed(Naming(io.BytesIO(b"by its own")))
 
     assert {blob.digest for blob in store.blobs()} == {named, unnamed}
 
@@ -59,7 +86,7 @@ def test_both_kinds_of_names_are_listed_and_deleted(store: BlobStore) -> None:
 def test_nothing_dropped_is_nothing_taken(store: BlobStore) -> None:
     for name in (NAME, "../etc/passwd"):
         with pytest.raises(UploadNotFoundError):
-            store.take_drop(name, lambda source: source)
+            store.take_drop(name, Naming)
 
 
 def test_a_drop_is_checked_before_it_is_anything(s3: BlobStore) -> None:
@@ -69,26 +96,26 @@ def test_a_drop_is_checked_before_it_is_anything(s3: BlobStore) -> None:
     assert send("PUT", url, data)[0] == 200
     assert list(s3.blobs()) == []
 
-    digest, size_bytes = s3.take_drop(NAME, lambda source: source)
+    digest, size_bytes = s3.take_drop(NAME, Naming)
 
     assert (size_bytes, read(s3, digest)) == (100_000, data)
     with pytest.raises(UploadNotFoundError):
-        s3.take_drop(NAME, lambda source: source)
+        s3.take_drop(NAME, Naming)
 
 
 def test_a_drop_that_is_refused_is_gone(s3: BlobStore) -> None:
     url = s3.drop_url(NAME, 5, expires_s=60)
     send("PUT", url or "", b"wrong")
 
-    def refuse(source: ByteSource) -> ByteSource:
-        return Refusing(source.read(100))
+    def refuse(source: ByteSource) -> Naming:
+        return Naming(Refusing(source.read(100)))
 
     with pytest.raises(RefusingError):
         s3.take_drop(NAME, refuse)
 
     assert list(s3.blobs()) == []
     with pytest.raises(UploadNotFoundError):
-        s3.take_drop(NAME, lambda source: source)
+        s3.take_drop(NAME, Naming)
 
 
 def test_drops_nobody_took_are_swept(s3: BlobStore) -> None:
