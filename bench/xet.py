@@ -37,6 +37,7 @@ HEAD = 100  # the variant whose first tensors changed
 ROUNDS = 5
 CPU_ROUNDS = 4
 GB = 1e9
+MIB = 1024**2
 
 Rows = list[tuple[str, str]]
 
@@ -187,7 +188,7 @@ def _plain(store: Live, secret: str, base: Path, folder: Path) -> Rows:
 
 
 def _memory(store: Live, secret: str, repo: str, base: Path) -> Rows:
-    """16 uploads of 64 MiB at once, then 64 range reads at once."""
+    """16 uploads of 64 MiB at once, half of them packed, then 64 range reads at once."""
     from concurrent.futures import ThreadPoolExecutor
 
     from catalog.content.xet.hashes import to_hex
@@ -199,10 +200,16 @@ def _memory(store: Live, secret: str, repo: str, base: Path) -> Rows:
     xet = requests.get(token_url, headers=headers, timeout=60).json()
     own = {"Authorization": f"Bearer {xet['accessToken']}"}
 
-    def send(_: int) -> None:
+    def send(number: int) -> None:
         import io
 
-        body = b"".join(pack(os.urandom(128 * 1024)) for _ in range(512))
+        import numpy as np
+
+        random = np.random.default_rng()
+        kind = (np.float16, np.float32)[number % 2]
+        weights = random.standard_normal(64 * MIB // 4, np.float32).astype(kind).tobytes()
+        starts = range(0, len(weights), 128 * 1024)
+        body = b"".join(pack(weights[start : start + 128 * 1024]) for start in starts)
         reader = XorbReader(io.BytesIO(body), None)
         while reader.read_some():
             pass

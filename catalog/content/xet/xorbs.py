@@ -133,14 +133,15 @@ class XorbReader:
     Args:
         source: The body; at most ``MAX_BODY_BYTES`` are taken.
         expected: The hash the xorb goes by; ``None``: whatever it is.
-        on_raw: Hears the raw bytes of each chunk as it is verified; they are good during the call.
+        on_raw: Hears the raw bytes of each chunk as it is verified, good during the call, and the
+            scheme they were packed by.
     """
 
     def __init__(
         self,
         source: ByteSource,
         expected: bytes | None,
-        on_raw: Callable[[Bytes], object] | None = None,
+        on_raw: Callable[[Bytes, int], object] | None = None,
     ) -> None:
         self._window = Window(source, _READ_BYTES, MAX_BODY_BYTES)
         self._expected = expected
@@ -204,7 +205,10 @@ class XorbReader:
         if window.held < record_bytes:
             raise XetFormatError("The xorb ends in the middle of a chunk. Send it again.")
         payload = window.take(record_bytes)[HEADER_BYTES:]
-        self._note(record_bytes, self._unpacker.unpack(scheme, payload, size_bytes))
+        raw = self._unpacker.unpack(scheme, payload, size_bytes)
+        self._note(record_bytes, raw)
+        if self._on_raw is not None:
+            self._on_raw(raw, scheme)
         return True
 
     def _note(self, record_bytes: int, raw: Bytes) -> None:
@@ -215,8 +219,6 @@ class XorbReader:
                 f"A xorb holds at most {MAX_CHUNKS} chunks and {MAX_RAW_BYTES} raw bytes."
             )
         self._chunks.append(XorbChunk(chunk_hash(raw), self._stored, len(raw)))
-        if self._on_raw is not None:
-            self._on_raw(raw)
 
     def _end(self) -> None:
         self._window.drain()  # a footer: bounded like everything else, and not kept
