@@ -50,10 +50,6 @@ class Window:
         """How many bytes lie at ``start``."""
         return self._end - self.start
 
-    def peek(self, count: int) -> memoryview:
-        """Return the next ``count`` bytes, or as many as are there."""
-        return self.view[self.start : min(self.start + count, self._end)]
-
     def take(self, count: int) -> memoryview:
         """Return the next ``count`` bytes, which are there, as they lie in the buffer."""
         piece = self.view[self.start : self.start + count]

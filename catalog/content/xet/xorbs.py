@@ -194,15 +194,16 @@ class XorbReader:
     def _check_one(self, most: int) -> bool:
         """Verify the next record; ``False``: there is none, or it ends behind ``most``."""
         window = self._window
-        header = bytes(window.peek(HEADER_BYTES))
-        is_cut = window.is_full and len(header) < HEADER_BYTES
-        if is_cut or not header or header.startswith(_FOOTER_MARK):
+        view, start, held = window.view, window.start, window.held
+        if held < HEADER_BYTES and (window.is_full or not held):
             return False
-        packed_bytes, scheme, size_bytes = read_header(header)
+        if view[start] and view[start : start + len(_FOOTER_MARK)] == _FOOTER_MARK:
+            return False
+        packed_bytes, scheme, size_bytes = read_header(view[: start + held], start)
         record_bytes = HEADER_BYTES + packed_bytes
-        if window.start + record_bytes > most:
+        if start + record_bytes > most:
             return False
-        if window.held < record_bytes:
+        if held < record_bytes:
             raise XetFormatError("The xorb ends in the middle of a chunk. Send it again.")
         payload = window.take(record_bytes)[HEADER_BYTES:]
         raw = self._unpacker.unpack(scheme, payload, size_bytes)
