@@ -7,7 +7,7 @@ made for must still exist, be active and see the repository whenever it is used.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
+from functools import cached_property, wraps
 from typing import Any, Literal
 
 from django.conf import settings
@@ -38,7 +38,7 @@ class XetScopeError(ForbiddenError):
     code = "missing_scope"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class XetCaller:
     """The caller of the Xet service."""
 
@@ -51,7 +51,7 @@ class XetCaller:
         """The person. Tokens that write always have one."""
         return self.viewer.identified()
 
-    @property
+    @cached_property
     def charged_to(self) -> Namespace:
         """Whose room an upload takes."""
         return charged_for(self.repo, self.user)

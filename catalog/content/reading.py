@@ -8,7 +8,7 @@ from typing import BinaryIO
 from catalog.content.recipes import Recipe, chunk_span
 from catalog.content.stores import storage
 from catalog.content.tables import KnownXorb, forget, known_xorbs
-from catalog.content.unpacked import open_raw
+from catalog.content.unpacked import kept_raw
 from catalog.content.xet.errors import XetFormatError
 from catalog.content.xet.packing import HEADER_BYTES, Unpacker, read_header
 from catalog.content.xet.shards import Term
@@ -126,29 +126,30 @@ def _of_file(sha256: str, file: XetFile, *, is_whole: bool) -> Content:
     return Content(sha256, file.size_bytes, is_whole, recipe, bytes(file.hash))
 
 
-def cooked(recipe: Recipe, offset: int, length: int, *, use_raw: bool = False) -> Iterator[bytes]:
+def cooked(recipe: Recipe, offset: int, length: int) -> Iterator[bytes]:
     """Yield ``length`` bytes of a file from ``offset`` on, chunk by chunk.
 
     Only the records of chunks that are wanted are read, those of one term in one go, and no more
     than one is in memory.
-
-    Args:
-        recipe: The file.
-        offset: Where to begin.
-        length: How many bytes.
-        use_raw: Take what ``unpacked`` keeps, where it does. Only for a caller that checks the
-            digest of the whole.
     """
     for term, first, last in recipe.covering(offset, length):
+        yield from _term_bytes(_known(term.xorb), term, first, last)
+
+
+def warmed(recipe: Recipe) -> Iterator[bytes | memoryview]:
+    """Yield a whole file, at most 1 MiB a time, out of what ``unpacked`` keeps, where it does.
+
+    Only for a caller that checks the digest of the whole.
+    """
+    for term, first, last in recipe.covering(0, recipe.size_bytes):
         known = _known(term.xorb)
-        raw = _raw_bytes(known, term, first, last) if use_raw else None
-        yield from _term_bytes(known, term, first, last) if raw is None else raw
-
-
-def _raw_bytes(known: KnownXorb, term: Term, first: int, last: int) -> Iterator[bytes] | None:
-    start = known.table.raw_start(term.start) + first
-    file = open_raw(term.xorb, start, known.table.raw_ends[-1])
-    return None if file is None else read_blocks(file, last - first)
+        raw = kept_raw(term.xorb, known.table.raw_ends[-1])
+        if raw is None:
+            yield from _term_bytes(known, term, first, last)
+        else:
+            begin = known.table.raw_start(term.start)
+            for start in range(begin + first, begin + last, _BLOCK_BYTES):
+                yield raw[start : min(start + _BLOCK_BYTES, begin + last)]
 
 
 def _known(name: bytes) -> KnownXorb:
@@ -197,5 +198,6 @@ __all__ = [
     "of_object",
     "read_blocks",
     "recipe_of",
+    "warmed",
     "xet_hashes",
 ]

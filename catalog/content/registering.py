@@ -7,8 +7,9 @@ above it. Until then such a file is a claim, good in its own repository alone.
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from django.conf import settings
 from django.db import transaction
@@ -19,7 +20,7 @@ from accounts.viewer import Viewer
 from catalog.content.ownership import grant, owned_size, owned_sizes
 from catalog.content.proving import ProvenFile, ProvenShard, UnknownXorbError
 from catalog.content.quotas import charged_for, check_room, expect_room
-from catalog.content.reading import cooked
+from catalog.content.reading import cooked, warmed
 from catalog.content.recipes import Recipe, merged
 from catalog.content.tables import forget
 from catalog.content.unpacked import forget_raw
@@ -53,7 +54,7 @@ class Registration:
     _new: list[Recipe] = field(default_factory=list)
     """The recipes that were not here before."""
 
-    @property
+    @cached_property
     def charged_to(self) -> Namespace:
         """Whose room the files take."""
         return charged_for(self.repo, self.user)
@@ -80,10 +81,10 @@ class Registration:
         total = sum(file.recipe.size_bytes for file in due)
         done = 0
         for file in due:
-            for read in self._hash(file, use_raw=True):
+            for read in self._hash(file, warmed(file.recipe)):
                 yield done + read, total
-            if file.sha256 not in {None, self._digests[file.hash]}:
-                for _ in self._hash(file, use_raw=False):  # before anybody is called a liar
+            if file.sha256 not in {None, self._digests[file.hash]}:  # is somebody called a liar?
+                for _ in self._hash(file, cooked(file.recipe, 0, file.recipe.size_bytes)):
                     yield done, total
             self._check(file)
             done += file.recipe.size_bytes
@@ -91,10 +92,10 @@ class Registration:
         for name in {name for file in due for name in file.recipe.xorbs}:
             forget_raw(name)
 
-    def _hash(self, file: ProvenFile, *, use_raw: bool) -> Iterator[int]:
+    def _hash(self, file: ProvenFile, pieces: Iterable[bytes | memoryview]) -> Iterator[int]:
         """Work out the sha256 of a file; yield now and then how many bytes were read."""
         digest, done, told = hashlib.sha256(), 0, 0
-        for piece in cooked(file.recipe, 0, file.recipe.size_bytes, use_raw=use_raw):
+        for piece in pieces:
             digest.update(piece)
             done += len(piece)
             if done - told >= _TOLD_EVERY_BYTES:

@@ -12,6 +12,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import BinaryIO
 
@@ -82,17 +83,18 @@ def raw_copy(name: str) -> Iterator[RawCopy]:
         copy.drop()
 
 
-def open_raw(xorb: bytes, offset: int, size_bytes: int) -> BinaryIO | None:
-    """Return the raw content of a xorb from ``offset`` on; ``None``: it is not kept whole."""
+def kept_raw(xorb: bytes, size_bytes: int) -> memoryview | None:
+    """Return the raw content of a xorb that has ``size_bytes``; ``None``: it is not kept whole.
+
+    It lies in the file, which nobody shortens: reading copies nothing.
+    """
     try:
-        file = (_folder() / to_hex(xorb)).open("rb")
+        with (_folder() / to_hex(xorb)).open("rb") as file:
+            if os.fstat(file.fileno()).st_size != size_bytes:
+                return None
+            return memoryview(mmap(file.fileno(), size_bytes, access=ACCESS_READ))
     except OSError:
         return None
-    if os.fstat(file.fileno()).st_size != size_bytes:
-        file.close()
-        return None
-    file.seek(offset)
-    return file
 
 
 def forget_raw(xorb: bytes) -> None:

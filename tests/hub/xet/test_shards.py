@@ -254,11 +254,11 @@ def counted_reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     reads: list[int] = []
 
-    def cooked(recipe, offset, length, **_):
-        reads.append(length)
+    def warmed(recipe):
+        reads.append(recipe.size_bytes)
         yield b""
 
-    monkeypatch.setattr(registering, "cooked", cooked)
+    monkeypatch.setattr(registering, "warmed", warmed)
     return reads
 
 
