@@ -1,6 +1,7 @@
 """Runs every check of ``make test`` in order and stops at the first that fails."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -23,6 +24,8 @@ STEPS: list[tuple[str, list[str]]] = [
 
 def main() -> int:
     """Run the steps; return the first bad exit status."""
+    for number in (signal.SIGHUP, signal.SIGINT):  # what a shell starts with & ignores them
+        signal.signal(number, signal.SIG_DFL)
     env = os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
     for name, command in STEPS:
         print(f"── {name}: {' '.join(command)}", flush=True)

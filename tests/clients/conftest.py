@@ -19,7 +19,7 @@ def publisher(store: live.LiveStore) -> HfApi:
     return api
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def s3_address() -> Iterator[str]:
     """An object store of its own, with the bucket ``weights``."""
     with moto_server() as address:
@@ -34,7 +34,7 @@ def s3_address() -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def s3_store(s3_address: str) -> Iterator[live.LiveStore]:
     """A second store: its weights lie in the object store, and clients fetch them there."""
     running = live.start(

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from store.supervise import ready
+from tests import live
 from tests.store.engines_lab import REPO, engine_processes, eventually, short_folder
 from tests.store.supervise_lab import Run, free_port, supervised
 
@@ -30,11 +31,7 @@ def data_dir() -> Iterator[Path]:
 
 def test_the_whole_store_starts_heals_and_stops(data_dir: Path) -> None:
     port = free_port()
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in {"DATABASE_URL", "REDIS_URL"} and not name.startswith("STORE_")
-    } | {"PORT": str(port), "STORE_DATA_DIR": str(data_dir)}
+    environment = live.environment(data_dir, PORT=str(port))
     command = [sys.executable, "-m", "store.supervise"]
 
     with supervised(command, env=environment) as first:
