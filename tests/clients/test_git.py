@@ -212,8 +212,10 @@ def test_a_long_talk_about_what_both_have(hub: Hub, version: str) -> None:
     folder, strangers = cloned(hub), hub.folder / "strangers"
     tree = run("rev-parse", "HEAD^{tree}", cwd=folder).stdout.strip()
     oid = run("rev-parse", "HEAD", cwd=folder).stdout.strip()
-    for number in range(150):
-        done = run("commit-tree", tree, "-p", oid, "-m", f"{number}", cwd=folder)
+    made_s = int(run("log", "-1", "--format=%ct", cwd=folder).stdout)
+    for number in range(150):  # git tells of the newest first: none is as old as what both have
+        when = {"GIT_COMMITTER_DATE": f"{made_s + 60 + number} +0000"}
+        done = run("commit-tree", tree, "-p", oid, "-m", f"{number}", cwd=folder, env=when)
         oid = done.stdout.strip()
     run("reset", "-q", "--hard", oid, cwd=folder, env={"GIT_LFS_SKIP_SMUDGE": "1"})
     hub.api.upload_file(path_or_fileobj=b"by hub\n", path_in_repo="hub.txt", repo_id=hub.repo)
