@@ -55,10 +55,13 @@ class CollectForm(forms.Form):
         super().__init__(*args, **more)  # type: ignore[arg-type]
         choices = [(row.public_id, f"{row.namespace.name} / {row.title}") for row in collections]
         self.fields["collection"].choices = [("", _("Choose one")), *choices]  # type: ignore[attr-defined]
+        if not choices:  # nothing to choose from: it can only be a new one
+            self.fields["title"].label, self.fields["title"].required = _("New collection"), True
 
     def clean(self) -> dict[str, str]:
         values: dict[str, str] = super().clean() or {}
-        if bool(values.get("collection")) == bool(values.get("title")):
+        is_told = "title" in self.errors
+        if not is_told and bool(values.get("collection")) == bool(values.get("title")):
             raise forms.ValidationError(_("Choose a collection, or write the title of a new one."))
         return values
 

@@ -227,6 +227,24 @@ def test_collecting_from_a_listing(
     assert client.get("/alice/none/collect").status_code == 404
 
 
+def test_who_has_no_collection_is_asked_for_a_new_one_alone(
+    alice: User, repo: ModelRepo, browser_of
+) -> None:
+    browser = browser_of(alice)
+
+    asked = text(browser, "/alice/tiny/collect")
+    untold = browser.post("/alice/tiny/collect", {"note": "Good."})
+
+    assert "New collection" in asked
+    assert "Or a new collection" not in asked
+    assert 'name="collection"' not in asked
+    assert untold.status_code == 400
+    assert untold.content.decode().count("This field is required.") == 1
+    assert "Choose a collection" not in untold.content.decode()
+    assert not Collection.objects.exists()
+    assert browser.post("/alice/tiny/collect", {"title": "First"}).status_code == 302
+
+
 def test_a_new_collection_is_not_left_behind_empty(
     alice: User, repo: ModelRepo, browser_of, monkeypatch: pytest.MonkeyPatch
 ) -> None:
