@@ -55,9 +55,10 @@ class Unpacker:
         self._frames: Any = lz4.frame.create_decompression_context()
 
     def unpack(self, scheme: int, payload: Bytes, size_bytes: int) -> Bytes:
-        """Return the raw bytes of a chunk, good until the next call; never more than it promised.
+        """Return the raw bytes of a chunk, good until the next call.
 
-        What was not packed is returned as it is, wherever it lies.
+        What was not packed is returned as it is, wherever it lies. What says to be less than it
+        is fills no memory: ``_ROOM_BYTES`` are unpacked at most.
 
         Args:
             scheme: ``STORED``, ``LZ4`` or ``GROUPED_LZ4``.
