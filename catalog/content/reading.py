@@ -14,6 +14,7 @@ from catalog.content.xet.packing import HEADER_BYTES, Unpacker, read_header
 from catalog.content.xet.shards import Term
 from catalog.models import LfsObject, ModelRepo, RepoLfsObject, XetClaim, XetFile
 from store.core.errors import StoreError
+from store.core.pieces import gathered
 from store.storage import BlobNotFoundError, Digest
 
 _BLOCK_BYTES = 1024 * 1024
@@ -67,7 +68,7 @@ class Content:
         if self.is_whole:
             yield from read_blocks(storage().open(Digest(self.sha256), offset=offset), length)
         elif self.recipe is not None:
-            yield from _gathered(cooked(self.recipe, offset, length))
+            yield from gathered(cooked(self.recipe, offset, length), _SENT_BYTES)
 
 
 def recipe_of(found: LfsObject) -> Recipe:
@@ -135,22 +136,9 @@ def cooked(recipe: Recipe, offset: int, length: int) -> Iterator[bytes]:
     Only the records of chunks that are wanted are read, those of one term in one go, and no more
     than one is in memory.
     """
+    unpacker = Unpacker()
     for term, first, last in recipe.covering(offset, length):
-        yield from _term_bytes(_known(term.xorb), term, first, last)
-
-
-def _gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the same bytes in pieces of 256 KiB to 384 KiB: each piece sent costs as much."""
-    held: list[bytes] = []
-    held_bytes = 0
-    for piece in pieces:
-        held.append(piece)
-        held_bytes += len(piece)
-        if held_bytes >= _SENT_BYTES:
-            yield b"".join(held)
-            held, held_bytes = [], 0
-    if held:
-        yield b"".join(held)
+        yield from _term_bytes(_known(term.xorb), term, first, last, unpacker)
 
 
 def warmed(recipe: Recipe) -> Iterator[bytes | memoryview]:
@@ -158,11 +146,12 @@ def warmed(recipe: Recipe) -> Iterator[bytes | memoryview]:
 
     Only for a caller that checks the digest of the whole.
     """
+    unpacker = Unpacker()
     for term, first, last in recipe.covering(0, recipe.size_bytes):
         known = _known(term.xorb)
         raw = kept_raw(term.xorb, known.table.raw_ends[-1])
         if raw is None:
-            yield from _term_bytes(known, term, first, last)
+            yield from _term_bytes(known, term, first, last, unpacker)
         else:
             begin = known.table.raw_start(term.start)
             for start in range(begin + first, begin + last, _BLOCK_BYTES):
@@ -179,11 +168,12 @@ def _known(name: bytes) -> KnownXorb:
     raise DamagedContentError("A part of this file is missing in the store.")
 
 
-def _term_bytes(known: KnownXorb, term: Term, first: int, last: int) -> Iterator[bytes]:
+def _term_bytes(
+    known: KnownXorb, term: Term, first: int, last: int, unpacker: Unpacker
+) -> Iterator[bytes]:
     span = chunk_span(term, known.table, first, last)
     begin, _ = known.table.stored_span(span.start, span.end)
     skip, left = span.skip_bytes, last - first
-    unpacker = Unpacker()
     with storage().open(known.blob, offset=begin) as source:
         for place in range(span.start, span.end):
             end = known.table.chunks[place].end

@@ -20,6 +20,7 @@ from catalog.history.graph import Graph, Oid
 from catalog.history.objects import TREE_MODE, MissingObjectError, kinds_of, read_many
 from catalog.models import GitObject
 from store.core.errors import InvalidError
+from store.core.pieces import gathered
 
 Kind = GitObject.Kind
 BlobCheck = Callable[[Mapping[Oid, int]], None]
@@ -216,7 +217,7 @@ def pack(repo_id: int, oids: list[Oid]) -> Iterator[bytes]:
     No database connection is held while a piece travels: a slow reader costs a thread, no more.
     """
     digest = hashlib.sha1()  # noqa: S324 - git's
-    for piece in _gathered(_entries(repo_id, oids)):
+    for piece in gathered(_entries(repo_id, oids), _SEND_BYTES):
         digest.update(piece)
         hand_back_connection()
         yield piece
@@ -232,18 +233,6 @@ def _entries(repo_id: int, oids: list[Oid]) -> Iterator[bytes]:
         yield zlib.compress(data, _LEVEL)
     if count != len(oids):  # the repository was deleted meanwhile
         raise MissingObjectError(f"{len(oids) - count} objects")
-
-
-def _gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    waiting, size = [], 0
-    for piece in pieces:
-        waiting.append(piece)
-        size += len(piece)
-        if size >= _SEND_BYTES:
-            yield b"".join(waiting)
-            waiting, size = [], 0
-    if waiting:
-        yield b"".join(waiting)
 
 
 def hand_back_connection() -> None:
