@@ -194,12 +194,13 @@ class XorbReader:
     def _check_one(self, most: int) -> bool:
         """Verify the next record; ``False``: there is none, or it ends behind ``most``."""
         window = self._window
-        view, start, held = window.view, window.start, window.held
+        start, held = window.start, window.held
         if held < HEADER_BYTES and (window.is_full or not held):
             return False
-        if view[start] and view[start : start + len(_FOOTER_MARK)] == _FOOTER_MARK:
+        seen = window.view[: start + held]  # behind it lies what came before
+        if seen[start] and seen[start : start + len(_FOOTER_MARK)] == _FOOTER_MARK:
             return False
-        packed_bytes, scheme, size_bytes = read_header(view[: start + held], start)
+        packed_bytes, scheme, size_bytes = read_header(seen, start)
         record_bytes = HEADER_BYTES + packed_bytes
         if start + record_bytes > most:
             return False

@@ -166,6 +166,14 @@ def test_malformed_xorbs_are_refused(name: str) -> None:
         kept(MALFORMED[name])
 
 
+def test_what_lay_in_the_buffer_before_is_no_part_of_a_footer() -> None:
+    chunks = record(b"B" * MAX_CHUNK_BYTES, raw=MAX_CHUNK_BYTES) * 20 + record(b"end", raw=3)
+
+    assert kept(chunks + b"XETBLOB") == chunks
+    with pytest.raises(XetFormatError, match="middle of a chunk header"):
+        kept(chunks + b"XETBLO")
+
+
 @pytest.mark.parametrize("name", [each for each in MALFORMED if "frame" in each])
 def test_after_a_broken_chunk_the_next_is_read_as_ever(name: str) -> None:
     unpacker = Unpacker()
