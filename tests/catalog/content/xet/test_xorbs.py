@@ -167,7 +167,11 @@ def test_malformed_xorbs_are_refused(name: str) -> None:
 
 
 def test_what_lay_in_the_buffer_before_is_no_part_of_a_footer() -> None:
-    chunks = record(b"B" * MAX_CHUNK_BYTES, raw=MAX_CHUNK_BYTES) * 20 + record(b"end", raw=3)
+    large = record(b"B" * MAX_CHUNK_BYTES, raw=MAX_CHUNK_BYTES)
+    # The last buffer begins with a header whose seventh byte is a B: a footer is read at its front.
+    odd = record(bytes(0x14200), raw=0x14200)
+    filler, end = record(bytes(100_000), raw=100_000), record(b"end", raw=3)
+    chunks = large * 14 + filler + odd + large * 4 + end
 
     assert kept(chunks + b"XETBLOB") == chunks
     with pytest.raises(XetFormatError, match="middle of a chunk header"):
