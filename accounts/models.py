@@ -176,6 +176,10 @@ class AccessToken(models.Model):
     """Fine-grained: what it may do at every repository its owner sees."""
     reaches_gated = models.BooleanField(default=False)
     """Fine-grained: reads public gated models that are open to its owner."""
+    spend_limit_minor = models.BigIntegerField(null=True, blank=True)
+    """The most it may order in a calendar month (UTC), in minor units of ``spend_currency``;
+    ``None``: without limit."""
+    spend_currency = models.CharField(max_length=3, blank=True)
     session = models.ForeignKey(
         OAuthSession, models.CASCADE, null=True, blank=True, related_name="tokens"
     )

@@ -3,10 +3,11 @@
 from typing import Literal
 
 from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
 
 from accounts.models import Namespace, Permission, Scope
 from accounts.viewer import Viewer
-from catalog.models import AccessRequest, ModelRepo, RepoAlias, RepoRedirect
+from catalog.models import AccessRequest, Grant, ModelRepo, RepoAlias, RepoRedirect
 from catalog.models.repo import RepoQuerySet
 from store.core.errors import ForbiddenError, NotFoundError, StoreError
 
@@ -55,6 +56,21 @@ class GatedRepoError(ForbiddenError):
             full_name=repo.full_name,
             gate=repo.gate,
         )
+
+
+class PurchaseRequiredError(GatedRepoError):
+    """The repository's contents are for those who hold a license; the viewer holds none.
+
+    ``licensing`` adds the offers before it reaches anybody.
+    """
+
+    code = "purchase_required"
+
+    def __init__(self, repo: ModelRepo, message: str = "", **extra: object) -> None:
+        super().__init__(repo)
+        self.message = message or f"{self.message} It needs a license."
+        self.extra |= extra
+        self.repo = repo
 
 
 Action = Literal["read", "write", "admin", "discuss"]
@@ -124,23 +140,48 @@ def can(viewer: Viewer, repo: ModelRepo, *, to: Action) -> bool:
 def check_contents(viewer: Viewer, repo: ModelRepo) -> None:
     """Refuse the contents of a visible repository: its files, and what a model makes of them.
 
-    Names, sizes, digests, history and the card are not contents.
+    Names, sizes, digests, history and the card are not contents. Members of the owner pass, and
+    holders of a grant: what they bought survives a gate that closes and a takedown (staff who
+    want to end it refund the orders).
 
     Raises:
         RepoDisabledError: it is taken down and the viewer is not staff.
+        PurchaseRequiredError: it is sold and the viewer holds no grant.
         GatedRepoError: the viewer has not been let in.
     """
-    if repo.disabled_reason and not viewer.is_staff:
+    is_down = bool(repo.disabled_reason) and not viewer.is_staff
+    if not is_down:
+        if not repo.is_sold and passes_gate(viewer, repo):
+            return
+        if viewer.role_at(repo.namespace_id, repo.public_id) is not None:
+            return
+    if holds_grant(viewer, repo):
+        return
+    if is_down:
         raise RepoDisabledError(
             "This repository is disabled. Its page says why.", reason=repo.disabled_reason
         )
-    if not passes_gate(viewer, repo):
-        raise GatedRepoError(repo)
+    raise PurchaseRequiredError(repo) if repo.is_sold else GatedRepoError(repo)
 
 
 def may_see_contents(viewer: Viewer, repo: ModelRepo) -> bool:
     """Whether ``check_contents`` would let it pass; for pages that show less without."""
-    return not (repo.disabled_reason and not viewer.is_staff) and passes_gate(viewer, repo)
+    try:
+        check_contents(viewer, repo)
+    except StoreError:
+        return False
+    return True
+
+
+def holds_grant(viewer: Viewer, repo: ModelRepo) -> bool:
+    """Whether a grant in force opens ``repo`` to ``viewer``: their own, or a team's they are in.
+
+    A fine-grained token uses a grant where it lists the model, or reaches gated ones at all.
+    """
+    if viewer.user is None or not _reaches(viewer, repo):
+        return False
+    grants = Grant.objects.in_force().held_by(viewer.person_roles)
+    return grants.filter(granted__repo=repo).exists()
 
 
 def passes_gate(viewer: Viewer, repo: ModelRepo) -> bool:
@@ -154,12 +195,18 @@ def passes_gate(viewer: Viewer, repo: ModelRepo) -> bool:
     if viewer.role_at(repo.namespace_id, repo.public_id) is not None:
         return True
     reach = viewer.reach
-    if viewer.user is None or not (reach is None or reach.has_gated or _lists(viewer, repo)):
+    if viewer.user is None or not _reaches(viewer, repo):
         return False
     if reach is not None and reach.has_gated and repo.namespace_id in viewer.person_roles:
         return True
     accepted = AccessRequest.objects.filter(status=AccessRequest.Status.ACCEPTED)
     return accepted.filter(repo=repo, user=viewer.user).exists()
+
+
+def _reaches(viewer: Viewer, repo: ModelRepo) -> bool:
+    """Whether the token, if it is fine-grained, is good for what its owner was let into."""
+    reach = viewer.reach
+    return reach is None or reach.has_gated or _lists(viewer, repo)
 
 
 def _lists(viewer: Viewer, repo: ModelRepo) -> bool:
@@ -169,23 +216,24 @@ def _lists(viewer: Viewer, repo: ModelRepo) -> bool:
 def open_repos(viewer: Viewer) -> RepoQuerySet:
     """Return the repositories whose contents ``viewer`` may have: ``check_contents`` as a query."""
     rows = ModelRepo.objects.visible_to(viewer)
-    if not viewer.is_staff:
-        rows = rows.filter(disabled_reason="")
-    is_open = Q(gate=ModelRepo.Gate.NONE)
+    is_up = Q() if viewer.is_staff else Q(disabled_reason="")
+    is_free = Q(is_for_sale=False) | Q(opens_at__lte=timezone.now())
+    no_gate = Q(gate=ModelRepo.Gate.NONE)
     if viewer.user is None:
-        return rows.filter(is_open)
+        return rows.filter(is_up & is_free & no_gate)
     reach, members = viewer.reach, list(viewer.person_roles)
     listed = Q(public_id__in=viewer.listed_repos)
-    is_open |= Q(namespace_id__in=list(viewer.roles)) | (Q(namespace_id__in=members) & listed)
+    is_mine = Q(namespace_id__in=list(viewer.roles)) | (Q(namespace_id__in=members) & listed)
     asked = AccessRequest.objects.filter(repo=OuterRef("pk"), user=viewer.user)
     was_let_in = Q(Exists(asked.filter(status=AccessRequest.Status.ACCEPTED)))
-    if reach is None:
-        is_open |= was_let_in
-    elif reach.has_gated:
-        is_open |= was_let_in | Q(namespace_id__in=members)
-    else:
-        is_open |= was_let_in & listed
-    return rows.filter(is_open)
+    held = Grant.objects.in_force().held_by(members).filter(granted__repo=OuterRef("pk"))
+    is_bought = Q(Exists(held))
+    if reach is not None and reach.has_gated:
+        was_let_in |= Q(namespace_id__in=members)
+    elif reach is not None:
+        was_let_in, is_bought = was_let_in & listed, is_bought & listed
+    is_open = is_mine | (is_free & (no_gate | was_let_in))
+    return rows.filter((is_up & is_open) | is_bought)
 
 
 def namespace_for(viewer: Viewer, name: str) -> Namespace:

@@ -1,10 +1,16 @@
-"""Delivery of bytes today; offers, orders and licenses join it."""
+"""The shop and the one door through which bytes leave."""
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class LicensingConfig(AppConfig):
-    """Owns the one door through which bytes leave, and the honest counters behind it."""
+    """Owns offers, orders, licenses and the ledger, delivery, and the honest counters behind it."""
 
     name = "licensing"
     verbose_name = "Licensing and delivery"
+
+    def ready(self) -> None:
+        from licensing.furniture import create_triggers
+
+        post_migrate.connect(create_triggers, sender=self)

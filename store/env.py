@@ -185,6 +185,16 @@ class Env(BaseSettings):
     allow_unprotected_box: bool = False
     """Run models even where the system offers no way to cut them off the network."""
 
+    gateways: Annotated[tuple[Literal["sandbox", "invoice", "stripe"], ...], *_CommaSeparated] = (
+        "sandbox",
+    )
+    """Ways to pay, comma-separated, the usual one first: ``sandbox`` (pretended money, for trying
+    things out), ``invoice`` (bank transfer, confirmed by staff), ``stripe``."""
+    payout_hold_days: Annotated[int, Ge(0), Le(180)] = 14
+    """How long a seller's part of a sale is held before it can be paid out, in days."""
+    refund_days: Annotated[int, Ge(0), Le(365)] = 14
+    """How long a buyer may ask for a refund, in days."""
+
     outgoing_http: bool = False
     """Webhooks may have plain http addresses. Only for development and closed networks."""
     outgoing_ports: Annotated[tuple[Annotated[int, Ge(0), Le(65535)], ...], *_CommaSeparated] = (

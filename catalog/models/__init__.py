@@ -11,6 +11,7 @@ from catalog.models.discussions import (
 )
 from catalog.models.events import RepoEvent
 from catalog.models.git import Commit, CommitPath, GitObject, Ref
+from catalog.models.grants import Grant, GrantedRepo, GrantQuerySet
 from catalog.models.listing import (
     BaseModelLink,
     Listing,
@@ -51,6 +52,9 @@ __all__ = [
     "FileScan",
     "Follow",
     "GitObject",
+    "Grant",
+    "GrantQuerySet",
+    "GrantedRepo",
     "LfsObject",
     "Like",
     "Listing",

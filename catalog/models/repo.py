@@ -1,6 +1,6 @@
 """A model repository and the names that lead to it."""
 
-from typing import Self
+from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
@@ -17,13 +17,15 @@ class RepoQuerySet(models.QuerySet["ModelRepo"]):
     """Questions other rooms may ask; chainable, read-only, no side effects."""
 
     def visible_to(self, viewer: Viewer) -> Self:
-        """Keep what ``viewer`` may know about: public repositories and their own namespaces'.
+        """Keep what ``viewer`` may know about: public repositories, their own and bought ones.
 
         A fine-grained token knows of the private ones it lists, and of no other.
         """
         known = Q(is_private=False)
         if viewer.is_visitor:
             return self.filter(known)
+        if viewer.reach is None:
+            known |= Q(is_private=True) & Q(pk__in=_bought_by(viewer))
         if viewer.roles:
             known |= Q(namespace_id__in=list(viewer.roles))
         if viewer.listed_repos:
@@ -36,6 +38,13 @@ class RepoQuerySet(models.QuerySet["ModelRepo"]):
         return self.annotate(_ns=Lower("namespace__name"), _name=Lower("name")).filter(
             _ns=namespace.lower(), _name=name.lower()
         )
+
+
+def _bought_by(viewer: Viewer) -> models.QuerySet[Any, Any]:
+    """Return the ids of what grants in force open to ``viewer``, as a subquery."""
+    from catalog.models.grants import Grant
+
+    return Grant.objects.in_force().held_by(viewer.person_roles).values("granted__repo")
 
 
 class ModelRepo(models.Model):
@@ -53,6 +62,10 @@ class ModelRepo(models.Model):
     name = models.CharField(max_length=96)
     is_private = models.BooleanField(default=False)
     gate = models.CharField(max_length=8, choices=Gate.choices, default=Gate.NONE)
+    is_for_sale = models.BooleanField(default=False)
+    """Its contents are for holders of a grant. Written by ``licensing`` from its offers."""
+    opens_at = models.DateTimeField(null=True, blank=True)
+    """When what is for sale becomes free for all; ``None``: never."""
     git_bytes = models.BigIntegerField(default=0)
     """Size of its git objects: small files, folders, commits, of all revisions."""
     disabled_reason = models.TextField(blank=True)
@@ -82,6 +95,11 @@ class ModelRepo(models.Model):
     def full_name(self) -> str:
         """The id people and clients use: ``namespace/name``. Needs ``namespace`` loaded."""
         return f"{self.namespace.name}/{self.name}"
+
+    @property
+    def is_sold(self) -> bool:
+        """Whether strangers need a grant now: the one place that knows."""
+        return self.is_for_sale and (self.opens_at is None or self.opens_at > timezone.now())
 
 
 class RepoRedirect(models.Model):

@@ -47,6 +47,12 @@ class NotConfirmedError(InvalidError):
     code = "not_confirmed"
 
 
+class LicensedRepoError(ConflictError):
+    """Somebody bought a license for the repository; what they bought is not taken away."""
+
+    code = "licensed_repo"
+
+
 @dataclass(frozen=True, slots=True)
 class NewRepo:
     """What a new repository starts as."""
@@ -225,6 +231,7 @@ def delete_repo(viewer: Viewer, repo: ModelRepo, *, confirmation: str | None = N
     Raises:
         NotConfirmedError: the typed name is another.
         ForbiddenError: not the viewer's to delete.
+        LicensedRepoError: somebody bought a license for it.
     """
     check_may(viewer, repo, to="admin")
     if confirmation is not None and confirmation != repo.full_name:
@@ -232,6 +239,12 @@ def delete_repo(viewer: Viewer, repo: ModelRepo, *, confirmation: str | None = N
     namespace: Namespace = repo.namespace
     full_name = repo.full_name
     ModelRepo.objects.select_for_update().get(pk=repo.pk)
+    if repo.granted.exists():
+        raise LicensedRepoError(
+            f"People hold licenses for {full_name}: it cannot be deleted. Make it private or stop"
+            " selling it; buyers keep what they bought.",
+            full_name=full_name,
+        )
     emit(RepoEvent.Scope.REPO, RepoEvent.Action.DELETE, repo=repo, actor=viewer.user)
     repo.delete()
     record(

@@ -74,6 +74,14 @@ class JobName(StrEnum):
     REFRESH_TRENDS = "catalog.refresh_trends"
     FLUSH_DOWNLOADS = "licensing.flush_downloads"
     REFRESH_DOWNLOADS = "licensing.refresh_downloads"
+    APPLY_PAYMENT = "licensing.apply_payment"
+    FULFIL_ORDER = "licensing.fulfil_order"
+    TELL_SALE = "licensing.tell_sale"
+    SEND_REFUND = "licensing.send_refund"
+    RENEW_SUBSCRIPTIONS = "licensing.renew_subscriptions"
+    SUBSCRIPTION_UNPAID = "licensing.subscription_unpaid"
+    CLOSE_ORDERS = "licensing.close_orders"
+    RECONCILE = "licensing.reconcile"
     GENERATE = "inference.generate"
 
 
@@ -106,6 +114,14 @@ POLICIES: Mapping[JobName, Policy] = {
     JobName.REFRESH_TRENDS: Policy(Queue.DEFAULT),
     JobName.FLUSH_DOWNLOADS: Policy(Queue.DEFAULT),
     JobName.REFRESH_DOWNLOADS: Policy(Queue.DEFAULT),
+    JobName.APPLY_PAYMENT: Policy(Queue.DEFAULT, max_attempts=12),
+    JobName.FULFIL_ORDER: Policy(Queue.DEFAULT, max_attempts=12),
+    JobName.TELL_SALE: Policy(Queue.DEFAULT, max_attempts=8),
+    JobName.SEND_REFUND: Policy(Queue.DEFAULT, max_attempts=12),
+    JobName.RENEW_SUBSCRIPTIONS: Policy(Queue.DEFAULT),
+    JobName.SUBSCRIPTION_UNPAID: Policy(Queue.DEFAULT),
+    JobName.CLOSE_ORDERS: Policy(Queue.DEFAULT),
+    JobName.RECONCILE: Policy(Queue.DEFAULT, time_limit_s=3600),
     JobName.GENERATE: Policy(Queue.INFERENCE, max_attempts=3, lease_s=30, time_limit_s=3600),
 }
 

@@ -1,0 +1,189 @@
+"""What every payment gateway can do, and the facts it tells.
+
+A gateway is the outside world: it is called outside of transactions, may be slow or away, and is
+believed only through facts it signed or answers when it is asked. Amounts are minor units.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from store.core.errors import StoreError, TransientError
+
+
+class FactKind(StrEnum):
+    """What a gateway can tell. Each is true once and for all, whenever it is heard of."""
+
+    PAID = "paid"
+    PAYMENT_FAILED = "payment_failed"
+    REFUNDED = "refunded"
+    REFUND_FAILED = "refund_failed"
+    DISPUTE_OPENED = "dispute_opened"
+    DISPUTE_WON = "dispute_won"
+    DISPUTE_LOST = "dispute_lost"
+    SUBSCRIPTION_ENDED = "subscription_ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing that happened at a gateway.
+
+    Args:
+        event_id: Unique among the gateway's facts; the same fact told again has the same one.
+        kind: What happened.
+        order_ref: Public id of our order.
+        payment_id: The gateway's id of the payment.
+        amount_minor: Of the payment, the refund or the disputed sum.
+        currency: Three capitals.
+        at: When it happened, by the gateway's clock.
+        subject_id: The gateway's id of the refund, the dispute or the subscription.
+        key: Our id of the refund, if we asked for it.
+        note: What a person should read: why a payment failed.
+    """
+
+    event_id: str
+    kind: FactKind
+    order_ref: str
+    payment_id: str
+    amount_minor: int
+    currency: str
+    at: datetime
+    subject_id: str = ""
+    key: str = ""
+    note: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the inbox keeps."""
+        return asdict(self) | {"kind": self.kind.value, "at": self.at.isoformat()}
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> "Fact":
+        """Return the fact the inbox kept."""
+        values = dict(kept)
+        values["kind"] = FactKind(values["kind"])
+        values["at"] = datetime.fromisoformat(values["at"])
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What a gateway is asked to collect.
+
+    Args:
+        order_ref: Public id of the order.
+        amount_minor: To be paid, at least 1.
+        currency: Three capitals.
+        title: One line for the buyer's statement.
+        buyer_email: Where the gateway may write to.
+        success_url: Where a browser goes after paying.
+        cancel_url: Where it goes otherwise.
+        method: How to pay without a browser: a name the gateway knows; empty: in a browser.
+        interval: ``month`` or ``year`` for a subscription, else empty.
+    """
+
+    order_ref: str
+    amount_minor: int
+    currency: str
+    title: str
+    buyer_email: str
+    success_url: str
+    cancel_url: str
+    method: str = ""
+    interval: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """How a buyer goes on.
+
+    Args:
+        url: Page to pay on; empty: nothing to open.
+        instructions: What to do instead, in sentences (a bank transfer).
+        facts: What is known at once, when it was paid without a browser.
+        needs_browser: The bank wants its customer to confirm on ``url``.
+    """
+
+    url: str = ""
+    instructions: str = ""
+    facts: Sequence[Fact] = field(default_factory=tuple)
+    needs_browser: bool = False
+
+
+class PaymentDeclinedError(StoreError):
+    """The gateway refused the payment; nothing was charged. ``extra.reason`` is its word."""
+
+    code = "payment_declined"
+    status = 402
+
+
+class GatewayError(TransientError):
+    """The gateway could not be reached, or failed by its own fault."""
+
+    code = "gateway_unreachable"
+
+
+class GatewayRefusedError(StoreError):
+    """The gateway will not do what it was asked; trying again does not help."""
+
+    code = "gateway_refused"
+    status = 409
+
+
+class BadEventError(StoreError):
+    """A message that claims to come from a gateway is not signed by it, too old, or broken."""
+
+    code = "bad_event"
+    status = 400
+
+
+class Gateway(Protocol):
+    """One way to be paid."""
+
+    name: str
+    is_test: bool
+    """No real money moves."""
+
+    def start(self, charge: Charge) -> Checkout:
+        """Begin to collect. Safe to repeat: one order has one checkout.
+
+        Raises:
+            PaymentDeclinedError: paying without a browser was refused.
+            GatewayError: try again.
+        """
+
+    def refund(self, *, payment_id: str, amount_minor: int, currency: str, key: str) -> list[Fact]:
+        """Send money back. Safe to repeat with the same ``key``.
+
+        Returns:
+            What is known at once; more may come later by an event.
+
+        Raises:
+            GatewayRefusedError: it cannot be sent back.
+            GatewayError: try again.
+        """
+
+    def read_event(self, body: bytes, headers: Mapping[str, str]) -> list[Fact]:
+        """Return the facts in a message, after checking who signed it and when.
+
+        Raises:
+            BadEventError: not signed by the gateway, too old, or no message of its.
+        """
+
+    def facts_of(self, order_ref: str) -> list[Fact]:
+        """Ask for everything that happened to an order; for what no message told.
+
+        Raises:
+            GatewayError: try again.
+        """
+
+    def pay_out(
+        self, *, account: str, amount_minor: int, currency: str, key: str
+    ) -> str:
+        """Send a seller their money; return the gateway's id of it. Safe to repeat with ``key``.
+
+        Raises:
+            GatewayRefusedError: the seller has no account there, or it cannot be paid.
+            GatewayError: try again.
+        """

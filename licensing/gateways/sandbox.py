@@ -1,0 +1,232 @@
+"""The sandbox: a pretended bank inside the store, for trying things out and for tests.
+
+It behaves like a gateway does: charges live apart from orders, a page takes a card, facts are
+told once or more, refunds are asked for by key. Everything it touches is marked as a test.
+"""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+from django.utils.encoding import force_bytes
+from django.utils.translation import gettext as _
+
+from licensing.gateways.base import (
+    BadEventError,
+    Charge,
+    Checkout,
+    Fact,
+    FactKind,
+    GatewayRefusedError,
+    PaymentDeclinedError,
+)
+from licensing.models import SandboxCharge
+from store.core.errors import NotFoundError
+
+SIGNATURE_HEADER = "X-Sandbox-Signature"
+TOLERANCE = timedelta(minutes=5)
+"""A signed message older, or younger, than this is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A card that exists in tests only; the numbers are the ones card networks keep for that.
+
+    Args:
+        name: What scripts call it (``payment_method``).
+        number: Sixteen digits for the page.
+        title: What it does, for people.
+        decline: Why it is refused; empty: it is not.
+        is_challenged: The bank asks its customer to confirm first (3-D Secure).
+        is_disputed: The payment is disputed as soon as it is made.
+    """
+
+    name: str
+    number: str
+    title: str
+    decline: str = ""
+    is_challenged: bool = False
+    is_disputed: bool = False
+
+
+CARDS = (
+    Card("test_success", "4242424242424242", "Pays"),
+    Card("test_decline", "4000000000000002", "Is declined", decline="card_declined"),
+    Card(
+        "test_no_funds", "4000000000009995", "Has no money left", decline="insufficient_funds"
+    ),
+    Card("test_3ds", "4000002760003184", "Asks for a confirmation first", is_challenged=True),
+    Card("test_dispute", "4000000000000259", "Pays, then disputes", is_disputed=True),
+)
+_BY_NAME = {card.name: card for card in CARDS}
+_BY_NUMBER = {card.number: card for card in CARDS}
+
+
+class Sandbox:
+    """See ``licensing.gateways.base.Gateway`` for what each method promises."""
+
+    name = "sandbox"
+    is_test = True
+
+    def start(self, charge: Charge) -> Checkout:
+        row = _charge_for(charge)
+        if charge.method:
+            card = _BY_NAME.get(charge.method)
+            if card is None:
+                raise PaymentDeclinedError(
+                    _("The sandbox knows no payment method '%(name)s'. It has: %(known)s.")
+                    % {"name": charge.method[:40], "known": ", ".join(_BY_NAME)},
+                    reason="unknown_method",
+                )
+            row = self.pay(row.public_id, card)
+        page = f"{settings.PUBLIC_URL}/sandbox/{row.public_id}"
+        return Checkout(
+            url=page,
+            facts=self.facts_of(charge.order_ref),
+            needs_browser=row.state == SandboxCharge.State.CHALLENGED,
+        )
+
+    def pay(self, charge_id: str, card: Card, *, is_confirmed: bool = False) -> SandboxCharge:
+        """Use a card on a charge. Paying what is paid changes nothing.
+
+        Raises:
+            NotFoundError: no such charge.
+            PaymentDeclinedError: the card is one that is declined.
+        """
+        with transaction.atomic():
+            row = SandboxCharge.objects.select_for_update().filter(public_id=charge_id).first()
+            if row is None:
+                raise NotFoundError(_("There is no such payment."))
+            if row.state == SandboxCharge.State.PAID:
+                return row
+            row.card = card.name
+            if card.decline:
+                row.state = SandboxCharge.State.DECLINED
+            elif card.is_challenged and not is_confirmed:
+                row.state = SandboxCharge.State.CHALLENGED
+            else:
+                row.state = SandboxCharge.State.PAID
+                row.dispute = "open" if card.is_disputed else ""
+            row.save()
+        if card.decline:
+            raise PaymentDeclinedError(
+                _("The card was declined. Nothing was charged. Try another one."),
+                reason=card.decline,
+            )
+        return row
+
+    def refund(self, *, payment_id: str, amount_minor: int, currency: str, key: str) -> list[Fact]:
+        with transaction.atomic():
+            row = SandboxCharge.objects.select_for_update().filter(public_id=payment_id).first()
+            if row is None or row.state != SandboxCharge.State.PAID or row.currency != currency:
+                raise GatewayRefusedError(_("There is no such payment."))
+            if key not in row.refunds:
+                left = row.amount_minor - sum(row.refunds.values())
+                if not 1 <= amount_minor <= left:
+                    raise GatewayRefusedError(_("More than was paid cannot be sent back."))
+                row.refunds[key] = amount_minor
+                row.save(update_fields=["refunds"])
+        return [fact for fact in _facts(row) if fact.key == key]
+
+    def settle_dispute(self, charge_id: str, *, is_won: bool) -> None:
+        """End a dispute the way a bank does; for tests and for people who try things out."""
+        SandboxCharge.objects.filter(public_id=charge_id, dispute="open").update(
+            dispute="won" if is_won else "lost"
+        )
+
+    def facts_of(self, order_ref: str) -> list[Fact]:
+        rows = SandboxCharge.objects.filter(order_ref=order_ref).order_by("id")
+        return [fact for row in rows for fact in _facts(row)]
+
+    def read_event(self, body: bytes, headers: Mapping[str, str]) -> list[Fact]:
+        given = headers.get(SIGNATURE_HEADER, "")
+        stamp, _sep, mac = given.partition(".")
+        if not hmac.compare_digest(mac.encode(), _mac(stamp, body).encode()):
+            raise BadEventError(_("This message is not signed by the sandbox."))
+        sent = datetime.fromtimestamp(int(stamp), UTC)
+        if abs(timezone.now() - sent) > TOLERANCE:
+            raise BadEventError(_("This message is too old."))
+        try:
+            return [Fact.from_json(json.loads(body))]
+        except (ValueError, TypeError, KeyError) as error:
+            raise BadEventError(_("This is no message of the sandbox.")) from error
+
+    def pay_out(self, *, account: str, amount_minor: int, currency: str, key: str) -> str:
+        return f"po_{key}"
+
+
+def card_of(number: str) -> Card | None:
+    """Return the test card with this number, spaces or not; ``None``: there is none."""
+    return _BY_NUMBER.get("".join(number.split()))
+
+
+def charge_named(charge_id: str) -> SandboxCharge:
+    """Return a charge for its page.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    found = SandboxCharge.objects.filter(public_id=charge_id).first()
+    if found is None:
+        raise NotFoundError(_("There is no such payment."))
+    return found
+
+
+def signed(fact: Fact, *, at: datetime | None = None) -> tuple[bytes, dict[str, str]]:
+    """Return a message and its headers, as the sandbox would send them."""
+    body = json.dumps(fact.to_json()).encode()
+    stamp = str(int((at or timezone.now()).timestamp()))
+    return body, {SIGNATURE_HEADER: f"{stamp}.{_mac(stamp, body)}"}
+
+
+def _mac(stamp: str, body: bytes) -> str:
+    key = hashlib.sha256(b"licensing.sandbox:" + force_bytes(settings.SECRET_KEY)).digest()
+    return hmac.new(key, stamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+
+
+def _charge_for(charge: Charge) -> SandboxCharge:
+    """Return the one charge of an order, made on first asking."""
+    found, _made = SandboxCharge.objects.get_or_create(
+        order_ref=charge.order_ref,
+        defaults={"amount_minor": charge.amount_minor, "currency": charge.currency},
+    )
+    return found
+
+
+def _facts(row: SandboxCharge) -> list[Fact]:
+    """Return what the pretended bank knows of a charge, each fact always under the same id."""
+
+    def fact(kind: FactKind, ident: str, amount: int, **more: str) -> Fact:
+        return Fact(
+            event_id=f"{row.public_id}:{ident}",
+            kind=kind,
+            order_ref=row.order_ref,
+            payment_id=row.public_id,
+            amount_minor=amount,
+            currency=row.currency,
+            at=row.created_at,
+            **more,
+        )
+
+    facts = []
+    if row.state == SandboxCharge.State.PAID:
+        facts.append(fact(FactKind.PAID, "paid", row.amount_minor))
+    if row.state == SandboxCharge.State.DECLINED:
+        facts.append(fact(FactKind.PAYMENT_FAILED, "failed", row.amount_minor, note=row.card))
+    facts += [
+        fact(FactKind.REFUNDED, f"refund:{key}", amount, subject_id=f"re_{key}", key=key)
+        for key, amount in row.refunds.items()
+    ]
+    disputed = {"subject_id": f"dp_{row.public_id}"}
+    if row.dispute:
+        facts.append(fact(FactKind.DISPUTE_OPENED, "dispute", row.amount_minor, **disputed))
+    if row.dispute in {"won", "lost"}:
+        kind = FactKind.DISPUTE_WON if row.dispute == "won" else FactKind.DISPUTE_LOST
+        facts.append(fact(kind, f"dispute-{row.dispute}", row.amount_minor, **disputed))
+    return facts

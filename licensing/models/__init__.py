@@ -1,0 +1,50 @@
+"""Tables of the licensing room, one module a subject."""
+
+from licensing.models.counting import CounterBatch, DownloadCount
+from licensing.models.ledger import LedgerAccount, LedgerEntry, LedgerMovement, Payout
+from licensing.models.licenses import Activation, License, LicensedFile
+from licensing.models.offers import (
+    Coupon,
+    FeeRule,
+    Offer,
+    OfferedRepo,
+    OfferQuerySet,
+    Price,
+    RevenueAsk,
+    SeatKind,
+)
+from licensing.models.orders import LineShare, Order, OrderLine, Quote, Subscription
+from licensing.models.payments import Dispute, Payment, PaymentEvent, Refund
+from licensing.models.sandbox import SandboxCharge
+from licensing.models.terms import Terms
+
+__all__ = [
+    "Activation",
+    "CounterBatch",
+    "Coupon",
+    "Dispute",
+    "DownloadCount",
+    "FeeRule",
+    "LedgerAccount",
+    "LedgerEntry",
+    "LedgerMovement",
+    "License",
+    "LicensedFile",
+    "LineShare",
+    "Offer",
+    "OfferQuerySet",
+    "OfferedRepo",
+    "Order",
+    "OrderLine",
+    "Payment",
+    "PaymentEvent",
+    "Payout",
+    "Price",
+    "Quote",
+    "Refund",
+    "RevenueAsk",
+    "SandboxCharge",
+    "SeatKind",
+    "Subscription",
+    "Terms",
+]

@@ -1,0 +1,210 @@
+"""Quotes and orders: what somebody wants to buy, frozen as it was shown."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import AccessToken, Namespace
+from catalog.models import Grant, ModelRepo
+from licensing.models.offers import Coupon, Offer, SeatKind
+from licensing.models.terms import Terms
+from store.core.ids import new_public_id
+
+
+class Quote(models.Model):
+    """Prices and terms as they were shown to one person, good for a while."""
+
+    public_id = models.CharField(max_length=24, default=new_public_id, unique=True)
+    buyer = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="quotes")
+    wish = models.JSONField()
+    """What was asked for: ``licensing.services.pricing.Wish`` as JSON."""
+    digest = models.CharField(max_length=64)
+    """SHA-256 of all a buyer agrees to; priced again it must come out the same."""
+    priced = models.JSONField()
+    """The prices as shown."""
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"quote {self.public_id}"
+
+
+class Order(models.Model):
+    """A purchase. ``licensing.services.settling`` alone changes its state and its sums.
+
+    The state follows from facts that only grow: what was paid, what was refunded, whether a
+    dispute is open. Lock the order's row before anything that belongs to it.
+    """
+
+    class State(models.TextChoices):
+        """Where it stands."""
+
+        OPEN = "open", _("Waiting for payment")
+        PAID = "paid", _("Paid")
+        """The money came; grants are being made."""
+        FULFILLED = "fulfilled", _("Complete")
+        DISPUTED = "disputed", _("Disputed")
+        REFUNDED = "refunded", _("Refunded")
+        CANCELLED = "cancelled", _("Cancelled")
+
+    public_id = models.CharField(max_length=24, default=new_public_id, unique=True)
+    buyer = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="orders"
+    )
+    holder = models.ForeignKey(Namespace, models.PROTECT, related_name="orders_held")
+    """Who gets the licenses: the buyer's own name space, or an organization's."""
+    token = models.ForeignKey(
+        AccessToken, models.SET_NULL, null=True, blank=True, related_name="orders"
+    )
+    """The token it was made with; its spend limit counts it."""
+    idempotency_key = models.CharField(max_length=128)
+    request_digest = models.CharField(max_length=64)
+    """SHA-256 of what was asked under the key."""
+    state = models.CharField(max_length=10, choices=State.choices, default=State.OPEN)
+    gateway = models.CharField(max_length=12)
+    is_test = models.BooleanField()
+    """No real money: the gateway is the sandbox."""
+    currency = models.CharField(max_length=3)
+    net_minor = models.BigIntegerField()
+    tax_minor = models.BigIntegerField()
+    gross_minor = models.BigIntegerField()
+    paid_minor = models.BigIntegerField(default=0)
+    refunded_minor = models.BigIntegerField(default=0)
+    billing = models.JSONField(default=dict)
+    """Name and address as given at checkout."""
+    terms_accepted_at = models.DateTimeField()
+    coupon = models.ForeignKey(
+        Coupon, models.SET_NULL, null=True, blank=True, related_name="orders"
+    )
+    renews = models.ForeignKey(
+        "Subscription", models.PROTECT, null=True, blank=True, related_name="renewals"
+    )
+    """The subscription whose next period it pays."""
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField()
+    """An open order that nothing was paid of is cancelled after it."""
+    paid_at = models.DateTimeField(null=True, blank=True)
+    fulfilled_at = models.DateTimeField(null=True, blank=True)
+    closed_at = models.DateTimeField(null=True, blank=True)
+    """When it was refunded or cancelled."""
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["buyer", "idempotency_key"], name="order_once_per_key"),
+            models.CheckConstraint(
+                condition=Q(net_minor__gte=0, tax_minor__gte=0, paid_minor__gte=0)
+                & Q(gross_minor=models.F("net_minor") + models.F("tax_minor"))
+                & Q(refunded_minor__gte=0, refunded_minor__lte=models.F("paid_minor")),
+                name="order_adds_up",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["buyer", "-id"], name="order_of_buyer"),
+            models.Index(fields=["holder", "-id"], name="order_of_holder"),
+            models.Index(fields=["state", "expires_at"], name="order_by_state"),
+        ]
+
+    def __str__(self) -> str:
+        return f"order {self.public_id} ({self.state})"
+
+    def get_absolute_url(self) -> str:
+        return f"/orders/{self.public_id}"
+
+    @property
+    def due_minor(self) -> int:
+        """What is still to be paid, in minor units, from 0."""
+        return max(0, self.gross_minor - self.paid_minor)
+
+
+class OrderLine(models.Model):
+    """One offer in an order, with everything the buyer agreed to."""
+
+    public_id = models.CharField(max_length=24, default=new_public_id, unique=True)
+    order = models.ForeignKey(Order, models.CASCADE, related_name="lines")
+    position = models.PositiveSmallIntegerField()
+    seller = models.ForeignKey(Namespace, models.PROTECT, related_name="sales")
+    offer = models.ForeignKey(Offer, models.SET_NULL, null=True, related_name="lines")
+    repos = models.ManyToManyField(ModelRepo, related_name="+")
+    title = models.CharField(max_length=120)
+    detail = models.CharField(max_length=500, blank=True)
+    """The models by name, as they were called then."""
+    kind = models.CharField(max_length=12, choices=Offer.Kind.choices)
+    interval = models.CharField(max_length=8, choices=Offer.Interval.choices, blank=True)
+    quantity = models.PositiveIntegerField()
+    unit_minor = models.BigIntegerField()
+    """As the offer shows it, with or without the tax."""
+    discount_minor = models.BigIntegerField(default=0)
+    net_minor = models.BigIntegerField()
+    tax_minor = models.BigIntegerField()
+    gross_minor = models.BigIntegerField()
+    tax = models.JSONField(default=dict)
+    """Kind, country, rate and note, as assessed."""
+    fee_minor = models.BigIntegerField()
+    """What the store keeps of the net price."""
+    terms = models.ForeignKey(Terms, models.PROTECT, related_name="+")
+    rights = models.JSONField()
+    seats = models.PositiveIntegerField()
+    """Of all units together; 0: any number."""
+    seat_kind = models.CharField(max_length=8, choices=SeatKind.choices)
+    term_days = models.PositiveIntegerField(null=True)
+    updates = models.CharField(max_length=8, choices=Grant.Updates.choices)
+    refunded_minor = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["order", "position"], name="order_line_once"),
+            models.CheckConstraint(
+                condition=Q(gross_minor=models.F("net_minor") + models.F("tax_minor"))
+                & Q(refunded_minor__gte=0, refunded_minor__lte=models.F("gross_minor")),
+                name="order_line_adds_up",
+            ),
+        ]
+        indexes = [models.Index(fields=["seller", "-id"], name="sale_of_seller")]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} x {self.title}"
+
+
+class LineShare(models.Model):
+    """What an upstream owner gets of one line."""
+
+    line = models.ForeignKey(OrderLine, models.CASCADE, related_name="shares")
+    namespace = models.ForeignKey(Namespace, models.PROTECT, related_name="+")
+    repo = models.ForeignKey(ModelRepo, models.SET_NULL, null=True, related_name="+")
+    basis_points = models.PositiveIntegerField()
+    amount_minor = models.BigIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["line", "repo"], name="share_once_per_line")]
+
+    def __str__(self) -> str:
+        return f"{self.amount_minor} to {self.namespace_id}"
+
+
+class Subscription(models.Model):
+    """A line that is paid again and again."""
+
+    class State(models.TextChoices):
+        """Whether it goes on."""
+
+        ACTIVE = "active", _("Active")
+        ENDING = "ending", _("Ends with the paid period")
+        OVERDUE = "overdue", _("Payment overdue")
+        ENDED = "ended", _("Ended")
+
+    public_id = models.CharField(max_length=24, default=new_public_id, unique=True)
+    line = models.OneToOneField(OrderLine, models.PROTECT, related_name="subscription")
+    state = models.CharField(max_length=8, choices=State.choices, default=State.ACTIVE)
+    external_id = models.CharField(max_length=128, blank=True)
+    """What the gateway calls it."""
+    paid_until = models.DateTimeField(db_index=True)
+    periods = models.PositiveIntegerField(default=1)
+    """How many were paid."""
+    attempts = models.PositiveSmallIntegerField(default=0)
+    """Failed attempts at the period that is due."""
+    next_try_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"subscription {self.public_id} ({self.state})"

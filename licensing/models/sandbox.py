@@ -1,0 +1,41 @@
+"""The pretended bank of the sandbox gateway: the outside world, as far as the store knows."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from store.core.ids import new_public_id
+
+
+class SandboxCharge(models.Model):
+    """A payment at the pretended bank. Only ``licensing.gateways.sandbox`` touches it."""
+
+    class State(models.TextChoices):
+        """Where it stands."""
+
+        OPEN = "open"
+        CHALLENGED = "challenged"
+        """The pretended bank asks its customer to confirm (3-D Secure)."""
+        PAID = "paid"
+        DECLINED = "declined"
+
+    public_id = models.CharField(max_length=24, default=new_public_id, unique=True)
+    order_ref = models.CharField(max_length=64, unique=True)
+    amount_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.OPEN)
+    card = models.CharField(max_length=24, blank=True)
+    """Name of the test card that was used."""
+    dispute = models.CharField(max_length=4, blank=True)
+    """``open``, ``won`` or ``lost``; empty: none."""
+    refunds = models.JSONField(default=dict)
+    """Amounts by the key each was asked for with."""
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(amount_minor__gte=1), name="sandbox_charge_is_sane")
+        ]
+
+    def __str__(self) -> str:
+        return f"sandbox charge {self.public_id} ({self.state})"

@@ -1,0 +1,58 @@
+"""Paying an order: the gateway is asked outside of transactions, its facts go to the inbox."""
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from licensing.gateways.base import Charge, Checkout
+from licensing.gateways.registry import gateway_named
+from licensing.models import Order
+from licensing.services import inbox, settling
+from store.core.errors import ConflictError
+
+
+class OrderClosedError(ConflictError):
+    """The order is paid, cancelled or refunded: there is nothing to pay."""
+
+    code = "order_closed"
+
+
+def start(order: Order, *, method: str = "") -> Checkout:
+    """Begin to collect an open order, or pay it at once. Safe to repeat.
+
+    Args:
+        order: What to pay. Refreshed from the database afterwards.
+        method: How to pay without a browser, a name the gateway knows; empty: in a browser.
+
+    Raises:
+        OrderClosedError: nothing is to be paid any more.
+        PaymentDeclinedError: it was refused; the order stays open.
+        GatewayError: try again.
+    """
+    if order.gross_minor == 0:
+        settling.take_free(order.pk)
+        order.refresh_from_db()
+        return Checkout()
+    if order.state != Order.State.OPEN:
+        raise OrderClosedError(
+            _("There is nothing to pay for this order any more."), state=order.state
+        )
+    checkout = gateway_named(order.gateway).start(_charge(order, method))
+    inbox.receive(order.gateway, checkout.facts)
+    order.refresh_from_db()
+    return checkout
+
+
+def _charge(order: Order, method: str) -> Charge:
+    here = f"{settings.PUBLIC_URL}/orders/{order.public_id}"
+    first = order.lines.order_by("position").first()
+    return Charge(
+        order_ref=order.public_id,
+        amount_minor=order.due_minor,
+        currency=order.currency,
+        title=first.title if first is not None else settings.SITE_NAME,
+        buyer_email=order.buyer.email if order.buyer else "",
+        success_url=here,
+        cancel_url=f"{here}?paid=no",
+        method=method,
+        interval=first.interval if first is not None else "",
+    )

@@ -1,0 +1,86 @@
+"""Coupons: found by code, checked, counted under a lock."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from django.utils.translation import gettext as _
+
+from licensing.models import Coupon, Offer, Order
+from store.core.errors import ConflictError
+from store.core.money import share_of
+
+
+class CouponError(ConflictError):
+    """The coupon does not lower this price; ``extra.reason`` says why, stable.
+
+    One of ``unknown``, ``not_yet``, ``expired``, ``used_up``, ``used_by_you``, ``not_for_these``,
+    ``other_currency``.
+    """
+
+    code = "coupon_refused"
+
+
+def find(code: str, offers: Sequence[Offer]) -> Coupon:
+    """Return the coupon of this code that fits any of ``offers``.
+
+    Raises:
+        CouponError: there is none, or not for these.
+    """
+    sellers = {offer.namespace_id for offer in offers}
+    rows = Coupon.objects.filter(
+        namespace_id__in=sellers, code__iexact=code.strip()[:40], is_active=True
+    )
+    found = list(rows)
+    if not found:
+        raise CouponError(_("There is no such coupon."), reason="unknown")
+    for coupon in found:
+        if fitting(coupon, offers):
+            return coupon
+    raise CouponError(_("This coupon is not for what you chose."), reason="not_for_these")
+
+
+def fitting(coupon: Coupon, offers: Sequence[Offer]) -> Collection[int]:
+    """Return the ids of the offers a coupon lowers."""
+    named = set(coupon.offers.values_list("pk", flat=True))
+    return {
+        offer.pk
+        for offer in offers
+        if offer.namespace_id == coupon.namespace_id and (not named or offer.pk in named)
+    }
+
+
+def check(coupon: Coupon, *, buyer_id: int, currency: str, at: datetime) -> None:
+    """Refuse a coupon that is out of its time, of another currency, or used up.
+
+    Exact only while the coupon's row is locked.
+
+    Raises:
+        CouponError: with the reason.
+    """
+    if coupon.starts_at is not None and at < coupon.starts_at:
+        raise CouponError(_("This coupon is not good yet."), reason="not_yet")
+    if coupon.ends_at is not None and at >= coupon.ends_at:
+        raise CouponError(_("This coupon has expired."), reason="expired")
+    if coupon.amount_minor is not None and coupon.currency != currency:
+        raise CouponError(
+            _("This coupon is for prices in %(currency)s.") % {"currency": coupon.currency},
+            reason="other_currency",
+        )
+    used = Order.objects.filter(coupon=coupon).exclude(state=Order.State.CANCELLED)
+    if coupon.most_uses_each is not None:
+        if used.filter(buyer_id=buyer_id).count() >= coupon.most_uses_each:
+            raise CouponError(_("You have used this coupon already."), reason="used_by_you")
+    if coupon.most_uses is not None and used.count() >= coupon.most_uses:
+        raise CouponError(_("This coupon is used up."), reason="used_up")
+
+
+def amount_off(coupon: Coupon, cost_minor: int) -> int:
+    """Return what a coupon takes off lines that cost so much, never more than they do."""
+    if coupon.basis_points is not None:
+        return share_of(cost_minor, coupon.basis_points)
+    return min(coupon.amount_minor or 0, cost_minor)
+
+
+def lock(coupon: Coupon) -> Coupon:
+    """Lock a coupon until the transaction ends, so that its uses can be counted exactly."""
+    return Coupon.objects.select_for_update().get(pk=coupon.pk)

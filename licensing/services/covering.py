@@ -1,0 +1,141 @@
+"""Which files and which revisions a license covers."""
+
+import hashlib
+import re
+from collections.abc import Iterable
+
+from accounts.viewer import Viewer
+from catalog.access import PurchaseRequiredError
+from catalog.history.graph import Graph, load_graph
+from catalog.history.refs import DEFAULT_BRANCH, TAGS, resolve
+from catalog.history.trees import list_entries, read_blob
+from catalog.models import Grant, GrantedRepo, ModelRepo, Ref
+from licensing.models import LicensedFile
+
+_VERSION = re.compile(r"v?(\d{1,9})(?:\.\d{1,9}){0,3}(?:[-+][0-9A-Za-z.+-]{1,64})?")
+"""Tags that name a version: ``v2``, ``2.1``, ``v2.1.0-rc.1``."""
+
+
+def covered_files(repo: ModelRepo, commit_oid: str) -> list[tuple[str, str, int]]:
+    """Return (path, sha256, size in bytes) of every file of a commit, in order of path."""
+    found = []
+    for entry in list_entries(repo, commit_oid, recursive=True):
+        if entry.is_folder or entry.is_link:
+            continue
+        if entry.lfs is not None:
+            found.append((entry.path, entry.lfs.sha256, entry.lfs.size_bytes))
+        else:
+            data = read_blob(repo, entry)
+            found.append((entry.path, hashlib.sha256(data).hexdigest(), len(data)))
+    return sorted(found)
+
+
+def head_of(repo: ModelRepo) -> str:
+    """Return the newest commit of ``main``."""
+    return resolve(repo, DEFAULT_BRANCH).commit_oid
+
+
+class UpdateNotIncludedError(PurchaseRequiredError):
+    """The viewer's license is for earlier revisions; ``extra.covered`` is the newest of them."""
+
+    code = "update_not_included"
+
+
+def check_revision(viewer: Viewer, repo: ModelRepo, commit_oid: str) -> None:
+    """Refuse a revision that the viewer's grants do not reach. Free and own models pass.
+
+    ``repo`` passed ``catalog.access.check_contents`` for this viewer.
+
+    Raises:
+        UpdateNotIncludedError: the license is for earlier revisions.
+    """
+    held = _limited(viewer, repo)
+    if held is None or any(row.commit_oid == commit_oid for row in held):
+        return
+    graph = load_graph(repo.pk)
+    if not any(_reaches(graph, repo, row, commit_oid) for row in held):
+        raise _not_included(repo, held)
+
+
+def check_object(viewer: Viewer, repo: ModelRepo, sha256: str) -> None:
+    """Refuse a large file by its digest that no revision the viewer's grants reach has.
+
+    Raises:
+        UpdateNotIncludedError: the license is for earlier revisions.
+    """
+    held = _limited(viewer, repo)
+    if held is None:
+        return
+    bought = LicensedFile.objects.filter(repo=repo, sha256=sha256)
+    if bought.filter(license__grant__in=[row.grant_id for row in held]).exists():
+        return
+    graph = load_graph(repo.pk)
+    for row in held:
+        newest = newest_covered(graph, repo, row)
+        if any(sha256 == digest for _path, digest, _size in covered_files(repo, newest)):
+            return
+    raise _not_included(repo, held)
+
+
+def newest_covered(graph: Graph, repo: ModelRepo, row: GrantedRepo) -> str:
+    """Return the newest commit of ``main`` a grant reaches."""
+    oid = bytes.fromhex(head_of(repo))
+    while not _reaches(graph, repo, row, oid.hex()):
+        parents = graph.parents.get(oid, ())
+        if not parents:
+            return row.commit_oid
+        oid = parents[0]
+    return oid.hex()
+
+
+def _limited(viewer: Viewer, repo: ModelRepo) -> list[GrantedRepo] | None:
+    """Return the viewer's grants of a sold model; ``None``: they reach every revision."""
+    if not repo.is_sold and not repo.disabled_reason:
+        return None
+    if viewer.role_at(repo.namespace_id, repo.public_id) is not None:
+        return None
+    grants = Grant.objects.in_force().held_by(viewer.person_roles)
+    rows = GrantedRepo.objects.filter(repo=repo, grant__in=grants).select_related("grant")
+    held = list(rows.order_by("id"))
+    if any(row.grant.updates == Grant.Updates.ALL for row in held):
+        return None
+    return held
+
+
+def _reaches(graph: Graph, repo: ModelRepo, row: GrantedRepo, commit_oid: str) -> bool:
+    """Whether a grant covers a commit: what was there when it was bought, or its major line."""
+    oid, bought = bytes.fromhex(commit_oid), bytes.fromhex(row.commit_oid)
+    if graph.is_ancestor(oid, bought):
+        return True
+    if row.grant.updates != Grant.Updates.MAJOR:
+        return False
+    return not graph.reaches(oid, _later_majors(graph, repo, bought))
+
+
+def _later_majors(graph: Graph, repo: ModelRepo, bought: bytes) -> set[bytes]:
+    """Return the commits that begin a later major version than the one that was bought.
+
+    That is the highest version tagged at or before the bought commit, 0 without any.
+    """
+    before = graph.ancestors([bought])
+    tagged = dict(_majors(repo))
+    mine = max((major for oid, major in tagged.items() if oid in before), default=0)
+    return {oid for oid, major in tagged.items() if major > mine}
+
+
+def _majors(repo: ModelRepo) -> Iterable[tuple[bytes, int]]:
+    """Return (commit, major version) of every tag that names a version."""
+    for ref in Ref.objects.filter(repo=repo, name__startswith=TAGS).order_by("name"):
+        match = _VERSION.fullmatch(ref.name.removeprefix(TAGS))
+        if match:
+            yield bytes.fromhex(ref.commit_oid), int(match[1])
+
+
+def _not_included(repo: ModelRepo, held: list[GrantedRepo]) -> UpdateNotIncludedError:
+    covered = held[-1].commit_oid if held else ""
+    return UpdateNotIncludedError(
+        repo,
+        f"Your license of {repo.full_name} is for earlier revisions, up to {covered[:12]}. Ask for"
+        " that revision, or buy the update.",
+        covered=covered,
+    )

@@ -1,0 +1,165 @@
+"""What a paid order gives its buyer, and takes back. Every function runs under the order's lock."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from catalog.models import Grant, GrantedRepo, ModelRepo
+from licensing.configured import new_license_key
+from licensing.documents.keys import digest_of_key
+from licensing.models import (
+    Dispute,
+    License,
+    LicensedFile,
+    Offer,
+    Order,
+    OrderLine,
+    Refund,
+    Subscription,
+)
+from licensing.services import paperwork, periods
+from licensing.services.covering import covered_files, head_of
+from store.core.ids import new_public_id
+
+State = Grant.State
+
+
+def fulfil(order: Order) -> None:
+    """Give every line its license, grant and paper. Safe to repeat: a line has at most one."""
+    if order.renews is not None:
+        _renew(order.renews)
+    else:
+        for line in order.lines.select_related("seller").order_by("position"):
+            if not License.objects.filter(line=line).exists():
+                _license(order, line)
+    paperwork.invoice(order)
+
+
+def _license(order: Order, line: OrderLine) -> License:
+    now = timezone.now()
+    grant = Grant.objects.create(
+        holder=order.holder,
+        updates=line.updates,
+        starts_at=now,
+        ends_at=_end(line, now),
+        state=State.FROZEN if _is_disputed(order) else State.ACTIVE,
+    )
+    public_id = new_public_id()
+    row = License.objects.create(
+        public_id=public_id,
+        line=line,
+        grant=grant,
+        seller=line.seller,
+        holder=order.holder,
+        licensee=paperwork.licensee_name(order),
+        title=line.title,
+        key_digest=digest_of_key(new_license_key(public_id, rotation=0)),
+        terms_id=line.terms_id,
+        rights=line.rights,
+        seats=line.seats,
+        seat_kind=line.seat_kind,
+        is_test=order.is_test,
+        created_at=now,
+    )
+    for repo in line.repos.select_related("namespace"):
+        commit_oid = head_of(repo)
+        GrantedRepo.objects.create(grant=grant, repo=repo, commit_oid=commit_oid)
+        bind_files(row, repo, commit_oid)
+    if line.kind == Offer.Kind.SUBSCRIPTION:
+        Subscription.objects.create(line=line, paid_until=grant.ends_at or now)
+    return row
+
+
+def bind_files(row: License, repo: ModelRepo, commit_oid: str) -> None:
+    """Write down which bytes of a model a license is for."""
+    LicensedFile.objects.bulk_create(
+        (
+            LicensedFile(license=row, repo=repo, path=path, sha256=sha256, size_bytes=size_bytes)
+            for path, sha256, size_bytes in covered_files(repo, commit_oid)
+        ),
+        batch_size=1000,
+    )
+
+
+def _end(line: OrderLine, start: datetime) -> datetime | None:
+    if line.kind == Offer.Kind.SUBSCRIPTION:
+        return periods.after(start, line.interval, 1)
+    return start + timedelta(days=line.term_days) if line.term_days else None
+
+
+def _renew(subscription: Subscription) -> None:
+    """Carry a license on for another period, counted from its start."""
+    grant = Grant.objects.select_for_update().get(license__line=subscription.line)
+    subscription.periods += 1
+    subscription.paid_until = periods.after(
+        grant.starts_at, subscription.line.interval, subscription.periods
+    )
+    subscription.attempts, subscription.next_try_at = 0, None
+    if subscription.state == Subscription.State.OVERDUE:
+        subscription.state = Subscription.State.ACTIVE
+    subscription.save()
+    grant.ends_at = subscription.paid_until
+    grant.save(update_fields=["ends_at"])
+
+
+def revoke(line: OrderLine) -> None:
+    """End what a line gave, at once. What a renewal gave is its period; the rest ends for good."""
+    subscription = line.order.renews
+    if subscription is not None:
+        return _shorten(subscription)
+    Grant.objects.filter(license__line=line).update(state=State.REVOKED)
+    Subscription.objects.filter(line=line).update(state=Subscription.State.ENDED)
+    return None
+
+
+def _shorten(subscription: Subscription) -> None:
+    """Take one paid period back, and collect no more."""
+    grant = Grant.objects.select_for_update().get(license__line=subscription.line)
+    subscription.periods = max(0, subscription.periods - 1)
+    subscription.paid_until = periods.after(
+        grant.starts_at, subscription.line.interval, subscription.periods
+    )
+    subscription.state = Subscription.State.ENDING
+    subscription.save()
+    grant.ends_at = subscription.paid_until
+    grant.save(update_fields=["ends_at"])
+
+
+def freeze(order: Order) -> None:
+    """Keep what an order gave from opening anything, until ``thaw``."""
+    _grants_of(order).filter(state=State.ACTIVE).update(state=State.FROZEN)
+
+
+def thaw(order: Order) -> None:
+    """Let grants open again what they did, unless the license itself is suspended."""
+    _grants_of(order).filter(state=State.FROZEN, license__suspended_at=None).update(
+        state=State.ACTIVE
+    )
+
+
+def _grants_of(order: Order) -> models.QuerySet[Grant]:
+    """Return the grants of an order; of a renewal, the one it renews."""
+    mine = Q(license__line__order=order)
+    if order.renews is not None:
+        mine |= Q(license__line=order.renews.line)
+    return Grant.objects.filter(mine)
+
+
+def _is_disputed(order: Order) -> bool:
+    return order.disputes.filter(state=Dispute.State.OPEN).exists()
+
+
+def credit(order: Order, refund: Refund, parts: Mapping[OrderLine, int]) -> None:
+    """Write the credit note of a refund."""
+    paperwork.credit_note(order, refund, parts)
+
+
+def end_subscription(order: Order) -> bool:
+    """Let the order's subscription end with what is paid; ``False``: it was ending already."""
+    line = order.renews.line if order.renews is not None else order.lines.first()
+    going = [Subscription.State.ACTIVE, Subscription.State.OVERDUE]
+    rows = Subscription.objects.filter(line=line, state__in=going)
+    return bool(rows.update(state=Subscription.State.ENDING))

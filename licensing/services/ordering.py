@@ -1,0 +1,296 @@
+"""Opening an order: what was quoted becomes a promise, once for each idempotency key."""
+
+import hashlib
+import json
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from django.db import IntegrityError, transaction
+from django.db.models import Sum
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from accounts.models import AccessToken, User
+from accounts.services.audit import record
+from accounts.viewer import Viewer
+from licensing.gateways.base import Gateway
+from licensing.gateways.registry import default_gateway, gateway_named
+from licensing.models import LineShare, Order, OrderLine, Quote
+from licensing.services import coupons
+from licensing.services.pricing import Priced, PricedLine
+from licensing.services.quotes import buying_namespace, quote_of, reprice
+from store.core.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
+from store.core.money import Money, show
+
+OPEN_FOR = timedelta(hours=24)
+"""An open order nobody paid is cancelled after it; bank transfers get longer."""
+_TRANSFER_FOR = timedelta(days=30)
+MAX_KEY_CHARS = 128
+
+
+class BadIdempotencyKeyError(InvalidError):
+    """An order needs a key of 1 to 128 printable ASCII characters, new for each purchase."""
+
+    code = "bad_idempotency_key"
+
+
+class IdempotencyKeyReusedError(ConflictError):
+    """The key was used for something else before; ``extra.order`` is that order."""
+
+    code = "idempotency_key_reused"
+
+
+class TermsRequiredError(ConflictError):
+    """Terms must be accepted by their hash; ``extra.terms`` has those that were not."""
+
+    code = "terms_required"
+
+
+class BillingRequiredError(InvalidError):
+    """A name and a country are needed for the invoice."""
+
+    code = "billing_required"
+
+
+class SpendLimitError(ForbiddenError):
+    """The token may not spend so much this month; ``extra`` has limit and rest."""
+
+    code = "spend_limit"
+
+
+class OrderNotFoundError(NotFoundError):
+    """The person has no such order."""
+
+    code = "order_not_found"
+
+
+def open_order(
+    viewer: Viewer,
+    quote_id: str,
+    *,
+    key: str,
+    accepted_terms: Collection[str],
+    gateway: str = "",
+) -> tuple[Order, bool]:
+    """Make an order of a quote. Safe to repeat with the same key.
+
+    Args:
+        viewer: Who buys; a token needs the scope ``buy``.
+        quote_id: What was shown to them.
+        key: The ``Idempotency-Key``.
+        accepted_terms: Hashes of the terms they accept.
+        gateway: How they want to pay; empty: the site's first way.
+
+    Returns:
+        The order, and whether it is new.
+
+    Raises:
+        QuoteNotFoundError, QuoteExpiredError, PriceChangedError, TermsChangedError,
+        IdempotencyKeyReusedError, TermsRequiredError, BillingRequiredError, SpendLimitError,
+        CouponError: see there. Nothing is ordered.
+    """
+    user = buying_namespace(viewer)[0]
+    asked = _digest(key, quote_id, accepted_terms, gateway)
+    if found := _before(user, key, asked):
+        return found, False
+    quote = quote_of(user, quote_id)
+    chosen = gateway_named(gateway) if gateway else default_gateway()
+    try:
+        with transaction.atomic():
+            return _make(viewer, user, quote, key, asked, accepted_terms, chosen), True
+    except IntegrityError:  # the same request came twice at once
+        if found := _before(user, key, asked):
+            return found, False
+        raise
+
+
+def order_of(viewer: Viewer, public_id: str) -> Order:
+    """Return an order its buyer, or a member of the team it was for, may see.
+
+    Raises:
+        OrderNotFoundError: there is none, or not for them.
+    """
+    user = viewer.signed_in()
+    found = Order.objects.select_related("holder").filter(public_id=public_id).first()
+    if found is None or (
+        found.buyer_id != user.pk and viewer.role_in(found.holder_id) is None
+    ):
+        raise OrderNotFoundError(_("You have no such order."))
+    return found
+
+
+def _digest(key: str, quote_id: str, terms: Collection[str], gateway: str) -> str:
+    if not (1 <= len(key) <= MAX_KEY_CHARS and key.isascii() and key.isprintable()):
+        raise BadIdempotencyKeyError(
+            _("Send a header Idempotency-Key of 1 to 128 characters, new for each purchase.")
+        )
+    text = json.dumps([quote_id, sorted(terms), gateway])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _before(user: User, key: str, asked: str) -> Order | None:
+    """Return the order made under this key for the same request.
+
+    Raises:
+        IdempotencyKeyReusedError: the request was another.
+    """
+    found = Order.objects.filter(buyer=user, idempotency_key=key).first()
+    if found is not None and found.request_digest != asked:
+        raise IdempotencyKeyReusedError(
+            _("This Idempotency-Key was used for another request. Use a new one."),
+            order=found.public_id,
+        )
+    return found
+
+
+def _make(
+    viewer: Viewer,
+    user: User,
+    quote: Quote,
+    key: str,
+    asked: str,
+    accepted: Collection[str],
+    gateway: Gateway,
+) -> Order:
+    """Write an order with its lines, inside the caller's transaction."""
+    priced = reprice(quote)
+    buying_namespace(viewer, _holder_name(user, priced))  # the role may have gone meanwhile
+    if missing := priced.terms - set(accepted):
+        raise TermsRequiredError(
+            _("Accept the terms first."),
+            terms=[_terms_of(line) for line in priced.lines if line.offer.terms_id in missing],
+        )
+    if priced.gross_minor and not priced.wish.billing.get("country"):
+        raise BillingRequiredError(_("Give a name and a country for the invoice."))
+    if viewer.token is not None:
+        _check_spending(viewer.token, priced)
+    if priced.coupon is not None:
+        locked = coupons.lock(priced.coupon)
+        coupons.check(
+            locked, buyer_id=user.pk, currency=priced.wish.currency, at=timezone.now()
+        )
+    now = timezone.now()
+    order = Order.objects.create(
+        buyer=user,
+        holder_id=priced.wish.holder_id,
+        token=viewer.token,
+        idempotency_key=key,
+        request_digest=asked,
+        gateway=gateway.name,
+        is_test=gateway.is_test,
+        currency=priced.wish.currency,
+        net_minor=priced.net_minor,
+        tax_minor=priced.tax_minor,
+        gross_minor=priced.gross_minor,
+        billing=dict(priced.wish.billing),
+        terms_accepted_at=now,
+        coupon=priced.coupon,
+        created_at=now,
+        expires_at=now + (_TRANSFER_FOR if gateway.name == "invoice" else OPEN_FOR),
+    )
+    for position, line in enumerate(priced.lines):
+        add_line(order, position, line)
+    record(
+        "order.open",
+        actor=user,
+        subject=order.public_id,
+        namespace=order.holder,
+        address=viewer.address,
+        gross_minor=order.gross_minor,
+        currency=order.currency,
+        terms=sorted(priced.terms),
+    )
+    return order
+
+
+def _holder_name(user: User, priced: Priced) -> str:
+    from accounts.models import Namespace
+
+    return Namespace.objects.get(pk=priced.wish.holder_id).name
+
+
+def _terms_of(line: PricedLine) -> dict[str, str]:
+    terms = line.offer.terms
+    return {"sha256": terms.sha256, "title": terms.title, "url": f"/terms/{terms.sha256}"}
+
+
+def add_line(order: Order, position: int, line: PricedLine) -> OrderLine:
+    """Write one line of an order: everything the buyer agreed to, copied."""
+    offer = line.offer
+    row = OrderLine.objects.create(
+        order=order,
+        position=position,
+        seller=offer.namespace,
+        offer=offer,
+        title=offer.title,
+        detail=line.detail[:500],
+        kind=offer.kind,
+        interval=offer.interval,
+        quantity=line.quantity,
+        unit_minor=line.unit_minor,
+        discount_minor=line.discount_minor,
+        net_minor=line.net_minor,
+        tax_minor=line.tax_minor,
+        gross_minor=line.gross_minor,
+        tax=dict(line.tax or {}),
+        fee_minor=line.fee_minor,
+        terms=offer.terms,
+        rights=offer.rights,
+        seats=offer.seats * line.quantity,
+        seat_kind=offer.seat_kind,
+        term_days=offer.term_days,
+        updates=offer.updates,
+    )
+    row.repos.set(line.repos)
+    LineShare.objects.bulk_create(
+        LineShare(
+            line=row,
+            namespace_id=share.namespace_id,
+            repo_id=share.repo_id,
+            basis_points=share.basis_points,
+            amount_minor=share.amount_minor,
+        )
+        for share in line.shares
+        if share.amount_minor
+    )
+    return row
+
+
+def _check_spending(token: AccessToken, priced: Priced) -> None:
+    """Refuse what goes over the token's monthly limit; its row is locked until the order is there.
+
+    Raises:
+        SpendLimitError: too much, or in a currency the limit does not speak of.
+    """
+    locked = AccessToken.objects.select_for_update().get(pk=token.pk)
+    limit = locked.spend_limit_minor
+    if limit is None or priced.gross_minor == 0:
+        return
+    if locked.spend_currency != priced.wish.currency:
+        raise SpendLimitError(
+            _("This token spends %(currency)s only.") % {"currency": locked.spend_currency},
+            currency=locked.spend_currency,
+        )
+    left = limit - spent_this_month(locked)
+    if priced.gross_minor > left:
+        raise SpendLimitError(
+            _("This token may spend %(left)s more this month.")
+            % {"left": show(Money(max(0, left), locked.spend_currency))},
+            limit_minor=limit,
+            left_minor=max(0, left),
+            currency=locked.spend_currency,
+        )
+
+
+def spent_this_month(token: AccessToken, at: datetime | None = None) -> int:
+    """Return what a token ordered in this calendar month (UTC), in minor units.
+
+    Cancelled orders do not count, refunded ones do: a limit is not to be gone around by refunds.
+    """
+    now = at or timezone.now()
+    start = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    rows = Order.objects.filter(token=token, created_at__gte=start)
+    rows = rows.exclude(state=Order.State.CANCELLED)
+    total: int = rows.aggregate(total=Coalesce(Sum("gross_minor"), 0))["total"]
+    return total

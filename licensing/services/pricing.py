@@ -1,0 +1,363 @@
+"""What a wish costs: the one place that computes prices, discounts, tax, fees and shares.
+
+Everything a buyer agrees to is in the digest of the result, so a quote that is priced again later
+either comes out the same or is known to be stale.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from accounts.models import Namespace
+from catalog.models import ModelRepo
+from licensing.models import Coupon, Offer, Price
+from licensing.services import coupons, fees, taxing
+from licensing.services.upstream import asks_of
+from licensing.terms.shares import divide
+from store.core.errors import ConflictError, InvalidError, NotFoundError
+from store.core.money import MAX_MINOR, Money, check_currency, show, spread
+
+MAX_LINES = 20
+"""Offers in one order."""
+MAX_QUANTITY = 10_000
+"""Units of one offer in one order."""
+
+
+class OfferNotFoundError(NotFoundError):
+    """There is no such offer, or not for this person."""
+
+    code = "offer_not_found"
+
+
+class OfferClosedError(ConflictError):
+    """The offer is not for sale any more, or not now."""
+
+    code = "offer_closed"
+
+
+class NotOfferedInCurrencyError(InvalidError):
+    """The offer has no price in this currency; ``extra.currencies`` has those it has."""
+
+    code = "currency_not_offered"
+
+
+class BadQuantityError(InvalidError):
+    """Fewer than one unit, or more than an order takes."""
+
+    code = "bad_quantity"
+
+
+class AmountTooLowError(InvalidError):
+    """Less than the seller takes; ``extra.least_minor`` is that."""
+
+    code = "amount_too_low"
+
+
+class BadWishError(InvalidError):
+    """The offers cannot be bought together, or there are none."""
+
+    code = "bad_wish"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One offer somebody wants.
+
+    Args:
+        offer: Its public id.
+        quantity: Units, 1 to ``MAX_QUANTITY``.
+        amount_minor: Pay-what-you-want: what they give for one unit; ``None``: as suggested.
+    """
+
+    offer: str
+    quantity: int = 1
+    amount_minor: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What somebody wants to buy.
+
+    Args:
+        items: At least one, each offer once.
+        currency: In which to pay.
+        holder_id: The name space that gets the licenses.
+        billing: Name and address, ``BillingAddress.to_json()``; may be empty when nothing is due.
+        coupon: A code; empty: none.
+    """
+
+    items: tuple[Item, ...]
+    currency: str
+    holder_id: int
+    billing: Mapping[str, Any]
+    coupon: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what a quote keeps."""
+        return asdict(self) | {"items": [asdict(item) for item in self.items]}
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> "Wish":
+        """Return the wish a quote kept."""
+        items = tuple(Item(**item) for item in kept["items"])
+        return cls(**dict(kept) | {"items": items})
+
+
+@dataclass(frozen=True, slots=True)
+class PricedShare:
+    """What an upstream owner gets of one line."""
+
+    namespace_id: int
+    repo_id: int
+    basis_points: int
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class PricedLine:
+    """One offer with everything it comes to. Amounts are minor units of the wish's currency."""
+
+    offer: Offer
+    repos: tuple[ModelRepo, ...]
+    quantity: int
+    unit_minor: int
+    discount_minor: int = 0
+    net_minor: int = 0
+    tax_minor: int = 0
+    gross_minor: int = 0
+    fee_minor: int = 0
+    tax: Mapping[str, Any] | None = None
+    shares: tuple[PricedShare, ...] = ()
+
+    @property
+    def listed_minor(self) -> int:
+        """What the seller's page says it costs, before a coupon."""
+        return self.unit_minor * self.quantity
+
+    @property
+    def detail(self) -> str:
+        """The models by name."""
+        return ", ".join(repo.full_name for repo in self.repos)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the buyer sees and agrees to."""
+        offer = self.offer
+        return {
+            "offer": offer.public_id,
+            "version": offer.version,
+            "title": offer.title,
+            "models": [repo.full_name for repo in self.repos],
+            "kind": offer.kind,
+            "interval": offer.interval,
+            "quantity": self.quantity,
+            "unit_minor": self.unit_minor,
+            "discount_minor": self.discount_minor,
+            "net_minor": self.net_minor,
+            "tax_minor": self.tax_minor,
+            "gross_minor": self.gross_minor,
+            "tax": dict(self.tax or {}),
+            "terms": {"sha256": offer.terms_id, "title": offer.terms.title},
+            "rights": offer.rights,
+            "seats": offer.seats * self.quantity,
+            "seat_kind": offer.seat_kind,
+            "term_days": offer.term_days,
+            "updates": offer.updates,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """A wish with everything it comes to."""
+
+    wish: Wish
+    lines: tuple[PricedLine, ...]
+    coupon: Coupon | None
+    at: datetime
+
+    @property
+    def net_minor(self) -> int:
+        """Without tax."""
+        return sum(line.net_minor for line in self.lines)
+
+    @property
+    def tax_minor(self) -> int:
+        """The tax on all lines."""
+        return sum(line.tax_minor for line in self.lines)
+
+    @property
+    def gross_minor(self) -> int:
+        """What is to be paid."""
+        return sum(line.gross_minor for line in self.lines)
+
+    @property
+    def terms(self) -> frozenset[str]:
+        """Hashes of all terms to be accepted."""
+        return frozenset(line.offer.terms_id for line in self.lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the buyer sees and agrees to."""
+        return {
+            "currency": self.wish.currency,
+            "lines": [line.to_json() for line in self.lines],
+            "net_minor": self.net_minor,
+            "tax_minor": self.tax_minor,
+            "gross_minor": self.gross_minor,
+            "coupon": self.coupon.code if self.coupon else "",
+        }
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all the buyer agrees to."""
+        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def price(wish: Wish, *, buyer_id: int, at: datetime | None = None) -> Priced:
+    """Work out what ``wish`` costs ``buyer_id`` at a moment (now).
+
+    Raises:
+        BadWishError, OfferNotFoundError, OfferClosedError, NotOfferedInCurrencyError,
+        BadQuantityError, AmountTooLowError, CouponError: see there.
+    """
+    at = at or timezone.now()
+    currency = check_currency(wish.currency)
+    wish = replace(wish, currency=currency)
+    offers = _offers(wish)
+    lines = [_listed(item, offers[item.offer], currency, at) for item in wish.items]
+    coupon = None
+    if wish.coupon:
+        coupon = coupons.find(wish.coupon, [line.offer for line in lines])
+        coupons.check(coupon, buyer_id=buyer_id, currency=currency, at=at)
+        lines = _discounted(lines, coupon)
+    lines = taxing.taxed(lines, wish.billing, on=at.date())
+    lines = [_divided(line, at) for line in lines]
+    if sum(line.gross_minor for line in lines) > MAX_MINOR:
+        raise BadQuantityError(
+            _("An order comes to at most %(most)s.") % {"most": show(Money(MAX_MINOR, currency))}
+        )
+    return Priced(wish, tuple(lines), coupon, at)
+
+
+def _offers(wish: Wish) -> dict[str, Offer]:
+    """Return the offers of a wish by public id, checked to be sold together."""
+    names = Counter(item.offer for item in wish.items)
+    if not names:
+        raise BadWishError(_("Choose at least one offer."))
+    if len(names) > MAX_LINES:
+        raise BadWishError(_("An order has at most %(n)d offers.") % {"n": MAX_LINES})
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise BadWishError(_("Ask for each offer once, with a quantity."), offers=twice)
+    rows = Offer.objects.filter(public_id__in=names).select_related("terms", "namespace")
+    found = {row.public_id: row for row in rows.prefetch_related("repos__namespace")}
+    for item in wish.items:
+        _check_for_sale(found.get(item.offer), wish.holder_id)
+    periodic = {o.interval for o in found.values() if o.kind == Offer.Kind.SUBSCRIPTION}
+    if periodic and len(found) > 1:
+        raise BadWishError(_("A subscription is ordered alone."))
+    return found
+
+
+def _check_for_sale(offer: Offer | None, holder_id: int) -> None:
+    if offer is None:
+        raise OfferNotFoundError(_("There is no such offer."))
+    if offer.namespace_id == holder_id:
+        raise BadWishError(_("You need no license for your own models."), offer=offer.public_id)
+    repos = list(offer.repos.all())
+    if not offer.is_active or not repos or any(repo.disabled_reason for repo in repos):
+        raise OfferClosedError(
+            _("“%(title)s” is not for sale now.") % {"title": offer.title}, offer=offer.public_id
+        )
+    if any(repo.is_private for repo in repos):
+        raise OfferNotFoundError(_("There is no such offer."))
+
+
+def _listed(item: Item, offer: Offer, currency: str, at: datetime) -> PricedLine:
+    """Return a line at the offer's price, or at what the buyer gives."""
+    if not 1 <= item.quantity <= MAX_QUANTITY:
+        raise BadQuantityError(
+            _("A quantity is between 1 and %(most)d.") % {"most": MAX_QUANTITY},
+            offer=offer.public_id,
+        )
+    unit = 0
+    if offer.kind != Offer.Kind.FREE:
+        unit = _unit(item, offer, _price_in(offer, currency), at)
+    elif item.amount_minor:
+        raise BadWishError(_("“%(title)s” is free.") % {"title": offer.title})
+    if unit * item.quantity > MAX_MINOR:
+        raise BadQuantityError(_("That is more than one order takes."), offer=offer.public_id)
+    return PricedLine(offer, tuple(offer.repos.all()), item.quantity, unit)
+
+
+def _price_in(offer: Offer, currency: str) -> Price:
+    prices = {row.currency: row for row in offer.prices.all()}
+    if currency not in prices:
+        known = sorted(prices)
+        raise NotOfferedInCurrencyError(
+            _("“%(title)s” is not sold in %(currency)s, but in %(known)s.")
+            % {"title": offer.title, "currency": currency, "known": ", ".join(known)},
+            currencies=known,
+        )
+    return prices[currency]
+
+
+def _unit(item: Item, offer: Offer, found: Price, at: datetime) -> int:
+    """Return the price of one unit in minor units."""
+    least = found.at(at)
+    if offer.kind != Offer.Kind.PAY_WHAT_YOU_WANT:
+        if item.amount_minor not in {None, least}:
+            raise BadWishError(_("The price of “%(title)s” is fixed.") % {"title": offer.title})
+        return least
+    given = item.amount_minor
+    if given is None:
+        given = max(least, found.suggested_minor or 0)
+    if given < least:
+        raise AmountTooLowError(
+            _("The least for “%(title)s” is %(least)s.")
+            % {"title": offer.title, "least": show(Money(least, found.currency))},
+            least_minor=least,
+        )
+    if given > MAX_MINOR:
+        raise BadQuantityError(_("That is more than one order takes."), offer=offer.public_id)
+    return given
+
+
+def _discounted(lines: Sequence[PricedLine], coupon: Coupon) -> list[PricedLine]:
+    """Take a coupon off the lines it fits, spread over them by what they cost."""
+    fits = coupons.fitting(coupon, [line.offer for line in lines])
+    costs = [line.listed_minor if line.offer.pk in fits else 0 for line in lines]
+    off = coupons.amount_off(coupon, sum(costs))
+    return [
+        replace(line, discount_minor=part)
+        for line, part in zip(lines, spread(off, costs), strict=True)
+    ]
+
+
+def _divided(line: PricedLine, at: datetime) -> PricedLine:
+    """Work out what the store and the upstream owners get of a line's net price."""
+    seller: Namespace = line.offer.namespace
+    fee = fees.fee_on(line.net_minor, seller, at)
+    shares: list[PricedShare] = []
+    parts = spread(line.net_minor - fee, [1] * len(line.repos))
+    for repo, part in zip(line.repos, parts, strict=True):
+        for share in divide(part, asks_of(repo)) if part else ():
+            shares.append(
+                PricedShare(share.owner_id, share.repo_id, share.basis_points, share.amount_minor)
+            )
+    return replace(line, fee_minor=fee, shares=tuple(_joined(shares)))
+
+
+def _joined(shares: Sequence[PricedShare]) -> list[PricedShare]:
+    """Return one share for each upstream model, in order."""
+    joined: dict[int, PricedShare] = {}
+    for share in shares:
+        before = joined.get(share.repo_id)
+        amount = share.amount_minor + (before.amount_minor if before else 0)
+        joined[share.repo_id] = replace(share, amount_minor=amount)
+    return [joined[repo_id] for repo_id in sorted(joined)]

@@ -1,0 +1,266 @@
+"""Refunds: asked for by the buyer, decided by the seller or staff, sent by the gateway.
+
+Deciding ends access and books the money back to the buyer in one transaction; sending it comes
+after, and is tried until the gateway has said yes or no.
+"""
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Sum
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from accounts.models import Role
+from accounts.services.audit import record
+from accounts.viewer import Viewer
+from licensing.gateways.base import GatewayRefusedError
+from licensing.gateways.registry import gateway_named
+from licensing.models import Order, OrderLine, Payment, Refund
+from licensing.services import inbox, settling
+from store.core.errors import ConflictError, ForbiddenError, NotFoundError
+from store.core.jobs import JobName, enqueue
+
+State = Refund.State
+REFUNDABLE = (Order.State.PAID, Order.State.FULFILLED)
+MAX_REASON_CHARS = 500
+_DECIDERS = {Role.ADMIN}
+
+
+class NotRefundableError(ConflictError):
+    """There is nothing to give back, or it is too late; ``extra.reason`` says which, stable."""
+
+    code = "not_refundable"
+
+
+class RefundNotFoundError(NotFoundError):
+    """There is no such refund, or it is not this person's to answer."""
+
+    code = "refund_not_found"
+
+
+class RefundAnsweredError(ConflictError):
+    """The refund was answered before."""
+
+    code = "refund_answered"
+
+
+@transaction.atomic
+def ask(viewer: Viewer, order: Order, line: OrderLine | None, reason: str) -> Refund:
+    """Ask for the price of a line, or of all lines, within the refund window.
+
+    Returns:
+        The request; the open one if there is one.
+
+    Raises:
+        NotRefundableError: ``too_late``, ``nothing_left``, ``wrong_state``.
+    """
+    user = viewer.signed_in()
+    locked = Order.objects.select_for_update().get(pk=order.pk)
+    parts = _parts(locked, line)
+    paid_at = locked.paid_at or timezone.now()
+    if timezone.now() > paid_at + timedelta(days=settings.ENV.refund_days):
+        raise NotRefundableError(
+            _("Refunds can be asked for within %(n)d days. Write to the seller instead.")
+            % {"n": settings.ENV.refund_days},
+            reason="too_late",
+        )
+    waiting = locked.refunds.filter(state=State.ASKED, line=line).first()
+    if waiting is not None:
+        return waiting
+    refund = Refund.objects.create(
+        order=locked,
+        line=line,
+        state=State.ASKED,
+        amount_minor=sum(parts.values()),
+        reason=reason.strip()[:MAX_REASON_CHARS],
+        asked_by=user,
+    )
+    record(
+        "refund.ask",
+        actor=user,
+        subject=locked.public_id,
+        namespace=locked.holder,
+        address=viewer.address,
+    )
+    return refund
+
+
+def refund_for(viewer: Viewer, public_id: str) -> Refund:
+    """Return a refund the viewer may answer: of their own sales, or any as staff.
+
+    Raises:
+        RefundNotFoundError: there is none, or not for them.
+    """
+    viewer.signed_in()
+    found = Refund.objects.select_related("order", "line").filter(public_id=public_id).first()
+    if found is None or not may_decide(viewer, found.order, found.line):
+        raise RefundNotFoundError(_("There is no such refund."))
+    return found
+
+
+def may_decide(viewer: Viewer, order: Order, line: OrderLine | None) -> bool:
+    """Whether the viewer may give this money back: staff, or admins of every seller of it."""
+    if viewer.is_staff:
+        return True
+    lines = [line] if line is not None else list(order.lines.all())
+    return all(viewer.role_in(row.seller_id) in _DECIDERS for row in lines)
+
+
+def decline(viewer: Viewer, refund: Refund, answer: str) -> Refund:
+    """Refuse a request, with a reason the buyer reads.
+
+    Raises:
+        RefundAnsweredError: it was answered before.
+    """
+    with transaction.atomic():
+        Order.objects.select_for_update().get(pk=refund.order_id)
+        locked = _waiting(refund)
+        locked.state, locked.answer = State.DECLINED, answer.strip()[:MAX_REASON_CHARS]
+        locked.decided_by, locked.decided_at = viewer.user, timezone.now()
+        locked.save()
+        _note(viewer, locked, "refund.decline")
+    return locked
+
+
+def accept(viewer: Viewer, refund: Refund) -> Refund:
+    """Grant a request: access ends now, the money is sent.
+
+    Raises:
+        RefundAnsweredError, NotRefundableError: see there; nothing changes.
+    """
+    with transaction.atomic():
+        order = Order.objects.select_for_update().get(pk=refund.order_id)
+        locked = _waiting(refund)
+        _decide(viewer, order, locked, _parts(order, locked.line))
+    return send_now(locked)
+
+
+def give_back(viewer: Viewer, order: Order, line: OrderLine | None, reason: str) -> Refund:
+    """Refund without being asked: all that is left of a line, or of the order.
+
+    Raises:
+        ForbiddenError: not theirs to give back.
+        NotRefundableError: nothing is left.
+    """
+    if not may_decide(viewer, order, line):
+        raise ForbiddenError(_("Only the seller and staff can refund this."))
+    with transaction.atomic():
+        locked = Order.objects.select_for_update().get(pk=order.pk)
+        refund = Refund.objects.create(
+            order=locked,
+            line=line,
+            state=State.ASKED,
+            amount_minor=0,
+            reason=reason.strip()[:MAX_REASON_CHARS],
+        )
+        _decide(viewer, locked, refund, _parts(locked, line))
+    return send_now(refund)
+
+
+def _parts(order: Order, line: OrderLine | None) -> dict[OrderLine, int]:
+    """Return what is left to give back, by line. Lines of a free order count with 0."""
+    if order.state not in REFUNDABLE:
+        raise NotRefundableError(
+            _("This order cannot be refunded now: it is %(state)s.")
+            % {"state": order.get_state_display()},
+            reason="wrong_state",
+        )
+    lines = [line] if line is not None else list(order.lines.order_by("position"))
+    left = {row: row.gross_minor - row.refunded_minor for row in lines}
+    parts = {row: amount for row, amount in left.items() if amount or not row.gross_minor}
+    if not parts:
+        raise NotRefundableError(_("It was refunded already."), reason="nothing_left")
+    return parts
+
+
+def _waiting(refund: Refund) -> Refund:
+    locked = Refund.objects.select_for_update().get(pk=refund.pk)
+    if locked.state != State.ASKED:
+        raise RefundAnsweredError(_("This request was answered already."), state=locked.state)
+    return locked
+
+
+def _decide(viewer: Viewer, order: Order, refund: Refund, parts: dict[OrderLine, int]) -> None:
+    refund.amount_minor = sum(parts.values())
+    refund.state = State.SENDING if refund.amount_minor else State.DONE
+    refund.decided_by, refund.decided_at = viewer.user, timezone.now()
+    refund.save()
+    settling.take_back(order, refund, parts)
+    _note(viewer, refund, "refund.accept")
+    if refund.amount_minor:
+        enqueue(JobName.SEND_REFUND, key=f"refund-{refund.pk}", refund_id=refund.pk)
+
+
+def _note(viewer: Viewer, refund: Refund, action: str) -> None:
+    record(
+        action,
+        actor=viewer.user,
+        subject=refund.order.public_id,
+        namespace=refund.order.holder,
+        address=viewer.address,
+        amount_minor=refund.amount_minor,
+        currency=refund.order.currency,
+    )
+
+
+def send_now(refund: Refund) -> Refund:
+    """Try to send a decided refund in this request; the job goes on where it fails."""
+    from store.core.errors import TransientError
+
+    try:
+        send(refund.pk)
+    except TransientError:
+        pass
+    refund.refresh_from_db()
+    return refund
+
+
+def send(refund_id: int) -> str:
+    """Ask the gateway to send a refund back. Safe to repeat: its key is the refund's id.
+
+    Returns:
+        The state afterwards.
+
+    Raises:
+        GatewayError: try again.
+    """
+    refund = Refund.objects.select_related("order").get(pk=refund_id)
+    if refund.state != State.SENDING:
+        return refund.state
+    payment = refund.payment or _payment_for(refund)
+    if payment is None:
+        return _failed(refund, _("No single payment is large enough. Send it by hand."))
+    try:
+        facts = gateway_named(refund.order.gateway).refund(
+            payment_id=payment.external_id,
+            amount_minor=refund.amount_minor,
+            currency=refund.order.currency,
+            key=refund.public_id,
+        )
+    except GatewayRefusedError as error:
+        return _failed(refund, error.message)
+    inbox.receive(refund.order.gateway, facts)
+    refund.refresh_from_db()
+    return refund.state
+
+
+def _payment_for(refund: Refund) -> Payment | None:
+    """Return a payment of the order that has enough left, less what other refunds take of it."""
+    for payment in refund.order.payments.order_by("id"):
+        others = payment.refunds.filter(state=State.SENDING).exclude(pk=refund.pk)
+        planned = others.aggregate(total=Coalesce(Sum("amount_minor"), 0))["total"]
+        left = payment.amount_minor - payment.refunded_minor - int(planned)
+        if left >= refund.amount_minor:
+            Refund.objects.filter(pk=refund.pk).update(payment=payment)
+            return payment
+    return None
+
+
+def _failed(refund: Refund, why: str) -> str:
+    """Note that the gateway will not do it: access stays ended, staff must send the money."""
+    rows = Refund.objects.filter(pk=refund.pk, state=State.SENDING)
+    rows.update(state=State.FAILED, answer=why[:MAX_REASON_CHARS])
+    return str(State.FAILED)

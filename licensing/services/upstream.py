@@ -1,0 +1,69 @@
+"""What owners of models others build on ask of each sale."""
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from accounts.services.audit import record
+from accounts.viewer import VISITOR, Viewer
+from catalog.access import check_may
+from catalog.models import ModelRepo
+from licensing.models import RevenueAsk
+from licensing.services.lineage import ancestry_of
+from licensing.terms.shares import MOST_BASIS_POINTS, UpstreamAsk
+from store.core.errors import InvalidError
+
+
+class BadAskError(InvalidError):
+    """Less than nothing, or more than half of a sale."""
+
+    code = "bad_ask"
+
+
+def asks_of(repo: ModelRepo) -> list[UpstreamAsk]:
+    """Return what is asked of a sale of ``repo`` by owners of the public models it was made from.
+
+    Private ancestors ask nothing: their share would tell that they exist. A seller asks nothing
+    of themselves.
+    """
+    ancestors = {
+        found.repo_id: found
+        for found in ancestry_of(VISITOR, repo).ancestors
+        if found.repo_id is not None and found.namespace_id != repo.namespace_id
+    }
+    rows = RevenueAsk.objects.filter(repo_id__in=list(ancestors)).select_related("repo")
+    return [
+        UpstreamAsk(
+            owner_id=row.repo.namespace_id,
+            repo_id=row.repo_id,
+            basis_points=row.basis_points,
+            distance=ancestors[row.repo_id].distance,
+        )
+        for row in rows.order_by("repo_id")
+    ]
+
+
+@transaction.atomic
+def set_ask(viewer: Viewer, repo: ModelRepo, basis_points: int) -> None:
+    """Say what part of each sale of models made from ``repo`` its owner wants; 0: nothing.
+
+    Sales that were made keep what they had.
+
+    Raises:
+        ForbiddenError: not theirs.
+        BadAskError: more than half, or negative.
+    """
+    check_may(viewer, repo, to="admin")
+    if not 0 <= basis_points <= MOST_BASIS_POINTS:
+        raise BadAskError(_("A share is between 0 and 50 percent."))
+    if basis_points:
+        RevenueAsk.objects.update_or_create(repo=repo, defaults={"basis_points": basis_points})
+    else:
+        RevenueAsk.objects.filter(repo=repo).delete()
+    record(
+        "revenue_ask.change",
+        actor=viewer.user,
+        subject=repo.full_name,
+        namespace=repo.namespace,
+        address=viewer.address,
+        basis_points=basis_points,
+    )
