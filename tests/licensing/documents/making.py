@@ -13,7 +13,7 @@ from licensing.documents.document import (
     Terms,
 )
 
-NOW_S = 1_800_000_000
+NOW_S = 1_700_000_000
 DAY_S = 86_400
 
 

@@ -114,7 +114,8 @@ def test_refuses_everything_else_in_the_same_words(text) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "GPTS-", "GPTS" + "0" * 27, "ıPTS-AAAAA", " " * 201, "\ud800", "GPTU" + "1" * 27]
+    "text",
+    ["", "GPTS-", "GPTS" + "0" * 27, "\u0131PTS-AAAAA", " " * 201, "\ud800", "GPTU" + "1" * 27],
 )
 def test_what_is_no_key_is_looked_up_like_an_unknown_one(text) -> None:
     with pytest.raises(BadKeyError):
