@@ -208,6 +208,14 @@ class Env(BaseSettings):
     webhook_events_per_day: Annotated[int, Ge(0)] = 1_000
     """Events one webhook is told of in a day; more are not sent. 0: any."""
 
+    license_key_dir: Path | None = None
+    """Folder of the private keys that sign licenses, for its owner only; the first key is made on
+    first use. Empty: ``license-keys`` in the data folder. Keep a copy in a safe place."""
+    license_key: SecretStr = SecretStr("")
+    """The private keys themselves, for sites of several machines: Ed25519, as PEM or as base64 of
+    32 bytes, several with spaces or commas between. The first signs, the others go on verifying.
+    Empty: the folder's."""
+
     email_url: str = ""
     """Outgoing mail as ``smtp://user:password@host:587/?tls=true``. Empty: printed to the log."""
     email_from: str = "GPT Store <store@localhost>"

@@ -216,6 +216,8 @@ SPOOL_DIR = DATA_DIR / "spool"
 """Request bodies on their way in."""
 MODEL_DIR = DATA_DIR / "models"
 """Model files that inference workers keep ready."""
+LICENSE_KEY_DIR = ENV.license_key_dir or DATA_DIR / "license-keys"
+"""Private keys that sign licenses."""
 
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"

@@ -53,6 +53,7 @@ def own_folders(settings: Any, tmp_path: Path) -> None:
     settings.BLOB_DIR = tmp_path / "blobs"
     settings.SPOOL_DIR = tmp_path / "spool"
     settings.MODEL_DIR = tmp_path / "models"
+    settings.LICENSE_KEY_DIR = tmp_path / "license-keys"
     forget_all()
 
 

@@ -1,0 +1,68 @@
+"""What can be wrong with a license key, a license file or the keys that sign them.
+
+The package speaks without Django's translations: the offline command prints these messages on
+machines that have only Python and ``cryptography``. Pages translate by ``code``.
+"""
+
+from store.core.errors import InvalidError, StoreError, UnprocessableError
+
+
+class BadKeyError(InvalidError):
+    """The text is no license key. It never says whether a key like it exists."""
+
+    code = "bad_license_key"
+
+
+class LicenseFileError(UnprocessableError):
+    """Base of everything that makes a license file worthless."""
+
+    code = "bad_license_file"
+
+
+class MalformedLicenseError(LicenseFileError):
+    """The text is not what the store writes: cut, edited, too large, or something else."""
+
+    code = "license_malformed"
+
+
+class BadSignatureError(LicenseFileError):
+    """The signature is not that of the named key over these bytes."""
+
+    code = "license_signature"
+
+
+class UnknownKeyError(LicenseFileError):
+    """No trusted key has the id that the license names."""
+
+    code = "license_unknown_key"
+
+
+class WrongPurposeError(LicenseFileError):
+    """A genuine signature of the store's, over something that is no license."""
+
+    code = "license_wrong_purpose"
+
+
+class LicenseExpiredError(LicenseFileError):
+    """The license has ended, or the file is too old to prove anything."""
+
+    code = "license_expired"
+
+
+class LicenseNotYetValidError(LicenseFileError):
+    """The license begins later, or was issued after what the clock says."""
+
+    code = "license_not_yet_valid"
+
+
+class BadKeySetError(InvalidError):
+    """The text is no set of public keys for licenses (RFC 7517)."""
+
+    code = "bad_key_set"
+
+
+class KeyFolderError(StoreError):
+    """The private keys cannot be read, or must not be used as they lie there."""
+
+    code = "license_key_folder"
+    status = 500

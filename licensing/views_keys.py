@@ -1,0 +1,29 @@
+"""The public keys of the store, for whoever verifies a license."""
+
+import hashlib
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.utils.cache import get_conditional_response
+from django.utils.http import quote_etag
+from django.views.decorators.http import require_safe
+
+from licensing.configured import signer
+from licensing.documents.strict import canonical
+
+MAX_AGE_S = 3600
+"""How long anybody may keep the set, in seconds. Earlier keys stay in it, so an old set fails only
+for licenses that a newer key signed."""
+
+
+@require_safe
+def jwks(request: HttpRequest) -> HttpResponseBase:
+    """Send the key set (RFC 7517); the same bytes until a key is made, retired or removed."""
+    body = canonical(signer().jwks())
+    etag = quote_etag(hashlib.sha256(body).hexdigest()[:32])
+    answer = get_conditional_response(request, etag=etag) or HttpResponse(
+        body, content_type="application/jwk-set+json"
+    )
+    answer["ETag"] = etag
+    answer["Cache-Control"] = f"public, max-age={MAX_AGE_S}"
+    answer["Access-Control-Allow-Origin"] = "*"
+    return answer
