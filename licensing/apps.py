@@ -8,3 +8,9 @@ class LicensingConfig(AppConfig):
 
     name = "licensing"
     verbose_name = "Licensing and delivery"
+
+    def ready(self) -> None:
+        """Read the tables of tax rates: a bad one stops the start, not the first sale."""
+        from licensing.tax.rates import rates_from_settings
+
+        rates_from_settings()

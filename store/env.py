@@ -198,6 +198,10 @@ class Env(BaseSettings):
     webhook_events_per_day: Annotated[int, Ge(0)] = 1_000
     """Events one webhook is told of in a day; more are not sent. 0: any."""
 
+    tax_table: str = ""
+    """Path of a CSV file of tax rates that go before the store's own (docs/tax.md). Empty: none.
+    A table that cannot be read stops the start."""
+
     email_url: str = ""
     """Outgoing mail as ``smtp://user:password@host:587/?tls=true``. Empty: printed to the log."""
     email_from: str = "GPT Store <store@localhost>"

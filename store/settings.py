@@ -217,6 +217,8 @@ SPOOL_DIR = DATA_DIR / "spool"
 MODEL_DIR = DATA_DIR / "models"
 """Model files that inference workers keep ready."""
 
+TAX_TABLE = ENV.tax_table
+
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
