@@ -56,6 +56,9 @@ NEEDS_REGION = frozenset({"US", "CA"})
 TREATED_AS = {"MC": "FR", "IM": "GB"}
 """Countries that share the tax of another: sales there are sales in the other."""
 
+AREAS_APART = frozenset({"ES-CN", "ES-CE", "ES-ML", "GR-69"})
+"""Regions with a tax of their own: sales there are none in the country around them."""
+
 
 def _locale() -> Locale:
     """Return Babel's data for the language of the page, or English."""

@@ -5,6 +5,7 @@ in use only its tax office knows (for the EU: VIES); ``Buyer.vat_checked`` says 
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -14,7 +15,7 @@ from stdnum import get_cc_module
 from stdnum.exceptions import InvalidChecksum, InvalidLength, ValidationError
 
 from catalog.cards.countries import COUNTRIES
-from licensing.tax.countries import NEEDS_REGION, REGIONS, TREATED_AS, country_name
+from licensing.tax.countries import AREAS_APART, NEEDS_REGION, REGIONS, TREATED_AS, country_name
 from store.core.errors import InvalidError
 
 MAX_TAX_NUMBER_CHARS = 32
@@ -183,15 +184,15 @@ def _check_registration(code: str) -> None:
                 "code": TREATED_AS[country],
             }
         )
-    if country == _STATE_TAX and not dash:
-        raise BadRegionError(_("In the United States name each state, as US-NY."))
-    if dash and country in NEEDS_REGION and country != _STATE_TAX:
+    if country == _STATE_TAX:
+        if not dash:
+            raise BadRegionError(_("In the United States name each state, as US-NY."))
+        _check_region(country, region)
+    elif dash and code not in AREAS_APART:
         raise BadRegionError(
             _("A registration in %(country)s holds for all of it: write %(code)s.")
             % {"country": country_name(country), "code": country}
         )
-    if dash:
-        _check_region(country, region)
 
 
 def _check_country(code: str) -> None:
@@ -241,16 +242,17 @@ def read_vat_number(text: str, country: str) -> str:
         )
     prefix = TAX_NUMBER_PREFIX.get(country, country)
     bare = _SEPARATORS.sub("", text).upper()
-    try:
-        number = module.validate(bare)
-    except ValidationError as exc:
-        without = bare.removeprefix(prefix)
-        if without == bare:
-            _refuse_other_country(bare, country)
-        if without == bare or not module.is_valid(without):
-            raise BadTaxNumberError(_what_is_wrong(exc, country)) from exc
-        number = module.validate(without)
-    return number if country in _PREFIX_IS_PART else prefix + number
+    problems = []
+    for candidate in dict.fromkeys((bare.removeprefix(prefix), bare)):
+        try:
+            number = module.validate(candidate)
+        except ValidationError as exc:
+            problems.append(exc)
+        else:
+            return number if country in _PREFIX_IS_PART else prefix + number
+    if not bare.startswith(prefix):
+        _refuse_other_country(bare, country)
+    raise BadTaxNumberError(_what_is_wrong(problems, country))
 
 
 def _refuse_other_country(bare: str, country: str) -> None:
@@ -265,13 +267,13 @@ def _refuse_other_country(bare: str, country: str) -> None:
         )
 
 
-def _what_is_wrong(exc: ValidationError, country: str) -> str:
+def _what_is_wrong(problems: Sequence[ValidationError], country: str) -> str:
     facts = {"country": country_name(country)}
-    if isinstance(exc, InvalidChecksum):
-        return _("The check digit does not fit a tax number of %(country)s: a typing error?") % (
-            facts
+    if any(isinstance(problem, InvalidChecksum) for problem in problems):
+        return (
+            _("The check digit does not fit a tax number of %(country)s: a typing error?") % facts
         )
-    if isinstance(exc, InvalidLength):
+    if isinstance(problems[-1], InvalidLength):
         wrong = _("A tax number of %(country)s has another length.") % facts
     else:
         wrong = _("A tax number of %(country)s has another shape.") % facts

@@ -41,7 +41,7 @@ from enum import StrEnum
 from django.utils.translation import gettext as _
 from eu_vat_rates_data import is_eu_member
 
-from licensing.tax.countries import TREATED_AS, country_name
+from licensing.tax.countries import AREAS_APART, TREATED_AS, country_name
 from licensing.tax.parties import Buyer, BuyerKind, Place, Seller
 from licensing.tax.rates import RateTable, TaxKind
 
@@ -49,7 +49,6 @@ BUSINESSES_ACCOUNT = frozenset({"AU", "CA", "GB", "IN", "IS", "JP", "KR", "NO", 
 """Countries outside the EU where a registered business accounts for the tax on online services
 from abroad, even if the seller is registered there. (Registered in Switzerland, a seller charges
 them too.)"""
-_OUTSIDE_EU = frozenset({"ES-CN", "ES-CE", "ES-ML", "GR-69"})
 _REVERSE_CHARGE = "Reverse charge"
 """The mention Article 226 (11a) asks for, word for word; so it is never translated."""
 
@@ -126,7 +125,7 @@ def _area(place: Place) -> _Area:
     country = TREATED_AS.get(place.country, place.country)
     if country != place.country:
         place = Place(country)
-    is_apart = place.code in _OUTSIDE_EU
+    is_apart = place.code in AREAS_APART
     return _Area(
         place=place,
         code=place.code if is_apart else country,
@@ -217,7 +216,7 @@ def _abroad(home: _Area, buyer: Buyer) -> Assessment:
             " Directive 2006/112/EC)."
         ) % {"article": article}
         return _uncharged(Treatment.OUT_OF_SCOPE, Reason.BUYER_OUTSIDE_EU, note)
-    note = _("No tax of %(country)s is charged: the buyer is in another country.") % {
+    note = _("No tax of the seller's country (%(country)s): the buyer is in another.") % {
         "country": country_name(home.place.country)
     }
     return _uncharged(Treatment.OUT_OF_SCOPE, Reason.BUYER_ABROAD, note)

@@ -45,6 +45,8 @@ NUMBERS = [
     ("IE 6433435F", "IE", "IE6433435F"),
     ("ES B-58378431", "ES", "ESB58378431"),
     ("SE 556188840401", "SE", "SE556188840401"),
+    ("18547290", "RO", "RO18547290"),
+    ("RO 185 472 90", "RO", "RO18547290"),
 ]
 """What people write, the country, what the store keeps. Examples of python-stdnum's own pages."""
 
@@ -127,6 +129,8 @@ def test_keeps_tax_numbers_in_one_shape(text, country, kept) -> None:
         ("EL094259216", "DE", "tax number of Greece"),
         ("DE136695977", "FR", "France"),
         ("51824753557", "AU", "check digit"),
+        ("AU51824753557", "AU", "check digit"),
+        ("5182475355", "AU", "another length."),
         ("123456", "US", "cannot check"),
         ("", "DE", "plain letters"),
         ("DE" + "1" * 40, "DE", "at most 32"),
@@ -189,8 +193,9 @@ def test_reads_where_a_seller_is_registered() -> None:
         ("US", BadRegionError, "US-NY"),
         ("US-ZZ", BadRegionError, "ZZ"),
         ("CA-ON", BadRegionError, "write CA"),
-        ("DE-BY", BadRegionError, "BY"),
-        ("DE-", BadRegionError, "no region"),
+        ("DE-BY", BadRegionError, "write DE"),
+        ("DE-", BadRegionError, "write DE"),
+        ("PT-20", BadRegionError, "write PT"),
         ("MC", BadRegionError, "write FR"),
         ("IM", BadRegionError, "write GB"),
     ],
