@@ -11,6 +11,9 @@ class LicensingConfig(AppConfig):
     verbose_name = "Licensing and delivery"
 
     def ready(self) -> None:
+        """Read the tables of tax rates: a bad one stops the start, not the first sale."""
         from licensing.furniture import create_triggers
+        from licensing.tax.rates import rates_from_settings
 
         post_migrate.connect(create_triggers, sender=self)
+        rates_from_settings()

@@ -215,6 +215,9 @@ class Env(BaseSettings):
     """The private keys themselves, for sites of several machines: Ed25519, as PEM or as base64 of
     32 bytes, several with spaces or commas between. The first signs, the others go on verifying.
     Empty: the folder's."""
+    tax_table: str = ""
+    """Path of a CSV file of tax rates that go before the store's own (docs/tax.md). Empty: none.
+    A table that cannot be read stops the start."""
 
     email_url: str = ""
     """Outgoing mail as ``smtp://user:password@host:587/?tls=true``. Empty: printed to the log."""

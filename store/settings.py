@@ -219,6 +219,8 @@ MODEL_DIR = DATA_DIR / "models"
 LICENSE_KEY_DIR = ENV.license_key_dir or DATA_DIR / "license-keys"
 """Private keys that sign licenses."""
 
+TAX_TABLE = ENV.tax_table
+
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]

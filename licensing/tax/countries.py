@@ -1,0 +1,118 @@
+"""Countries and the regions that matter for tax, with names for people.
+
+A place is a country of ISO 3166-1 and, where tax needs it, a region: the second half of its
+ISO 3166-2 code. Regions stand here for two reasons: the tax is the region's (states of the US,
+provinces of Canada), or the region has rules of its own (islands of Spain and Portugal, Mount
+Athos). The two halves of ``US-NY`` are ``US`` and ``NY``.
+
+Special areas with a country code of their own (Åland ``AX``, Réunion ``RE``, Monaco ``MC``, the
+Isle of Man ``IM``) need no region. ``XI``, which stands before tax numbers of Northern Ireland, is
+no country: people there choose the United Kingdom, whose rules hold for services. Areas without
+any ISO code (Livigno, Campione d'Italia, Heligoland, Büsingen) cannot be told from the country
+around them.
+"""
+
+import unicodedata
+from collections.abc import Iterable
+
+from babel import Locale
+from babel.core import UnknownLocaleError
+from django.utils.translation import get_language
+from django.utils.translation import gettext_noop as _n
+
+from catalog.cards.countries import COUNTRIES
+
+_US = """\
+AL Alabama|AK Alaska|AZ Arizona|AR Arkansas|CA California|CO Colorado|CT Connecticut|DE Delaware
+DC District of Columbia|FL Florida|GA Georgia|HI Hawaii|ID Idaho|IL Illinois|IN Indiana|IA Iowa
+KS Kansas|KY Kentucky|LA Louisiana|ME Maine|MD Maryland|MA Massachusetts|MI Michigan|MN Minnesota
+MS Mississippi|MO Missouri|MT Montana|NE Nebraska|NV Nevada|NH New Hampshire|NJ New Jersey
+NM New Mexico|NY New York|NC North Carolina|ND North Dakota|OH Ohio|OK Oklahoma|OR Oregon
+PA Pennsylvania|RI Rhode Island|SC South Carolina|SD South Dakota|TN Tennessee|TX Texas|UT Utah
+VT Vermont|VA Virginia|WA Washington|WV West Virginia|WI Wisconsin|WY Wyoming"""
+_CA = """\
+AB Alberta|BC British Columbia|MB Manitoba|NB New Brunswick|NL Newfoundland and Labrador
+NS Nova Scotia|NT Northwest Territories|NU Nunavut|ON Ontario|PE Prince Edward Island|QC Quebec
+SK Saskatchewan|YT Yukon"""
+
+
+def _parsed(rows: str) -> dict[str, str]:
+    items = (item for row in rows.splitlines() for item in row.split("|"))
+    return {code: name for code, _space, name in (item.partition(" ") for item in items)}
+
+
+REGIONS: dict[str, dict[str, str]] = {
+    "US": _parsed(_US),
+    "CA": _parsed(_CA),
+    "ES": {"CN": _n("Canary Islands"), "CE": _n("Ceuta"), "ML": _n("Melilla")},
+    "GR": {"69": _n("Mount Athos")},
+    "PT": {"20": _n("Azores"), "30": _n("Madeira")},
+}
+"""Regions that make a difference, by country: name by the second half of the ISO 3166-2 code."""
+
+NEEDS_REGION = frozenset({"US", "CA"})
+"""Countries whose tax cannot be told without the state or province."""
+
+TREATED_AS = {"MC": "FR", "IM": "GB"}
+"""Countries that share the tax of another: sales there are sales in the other."""
+
+AREAS_APART = frozenset({"ES-CN", "ES-CE", "ES-ML", "GR-69"})
+"""Regions with a tax of their own: sales there are none in the country around them."""
+
+
+def _locale() -> Locale:
+    """Return Babel's data for the language of the page, or English."""
+    language = (get_language() or "en").replace("-", "_")
+    try:
+        return Locale.parse(language)
+    except (UnknownLocaleError, ValueError):
+        return Locale("en")
+
+
+def country_name(code: str) -> str:
+    """Return how people call a country, in the language of the page.
+
+    Args:
+        code: Two letters of ISO 3166-1; what is none comes back as it is.
+    """
+    return str(_locale().territories.get(code) or COUNTRIES.get(code, code))
+
+
+def countries_for_forms() -> list[tuple[str, str]]:
+    """Return every country as (code, name in the language of the page), sorted by name."""
+    return _sorted((code, country_name(code)) for code in COUNTRIES)
+
+
+def region_name(country: str, region: str) -> str:
+    """Return the name of a region, as it is written there; of an unknown one its code."""
+    return REGIONS.get(country, {}).get(region, region)
+
+
+def regions_for_forms() -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return the regions of each country that has some, as groups for one select.
+
+    A value is the whole code, as ``US-NY``, since two countries share codes of regions.
+    """
+    groups = sorted(REGIONS, key=lambda code: (code not in NEEDS_REGION, _key(country_name(code))))
+    return [
+        (
+            country_name(country),
+            _sorted((f"{country}-{code}", name) for code, name in REGIONS[country].items()),
+        )
+        for country in groups
+    ]
+
+
+def _sorted(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    return sorted(pairs, key=lambda pair: _key(pair[1]))
+
+
+def _key(name: str) -> tuple[str, bytes]:
+    """Sort a name as people look for it.
+
+    Latin letters without their marks and case, so that Åland stands beside Albania. Chinese names
+    follow GB 18030, whose common characters are in the order of their pinyin.
+    """
+    bare = "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
+    folded = bare.casefold()
+    return ("" if ord(folded[0]) > 0x2E7F else folded, folded.encode("gb18030"))
