@@ -192,6 +192,10 @@ class Env(BaseSettings):
     things out), ``invoice`` (bank transfer, confirmed by staff), ``stripe``."""
     payout_hold_days: Annotated[int, Ge(0), Le(180)] = 14
     """How long a seller's part of a sale is held before it can be paid out, in days."""
+    trust_vat_numbers: bool = False
+    """Take a buyer's VAT number for confirmed once its check digits are right: businesses in other
+    EU states then pay no VAT (reverse charge). Off, it is charged until staff confirmed the
+    number; only a tax office knows whether a number is in use."""
     refund_days: Annotated[int, Ge(0), Le(365)] = 14
     """How long a buyer may ask for a refund, in days."""
 

@@ -1,0 +1,97 @@
+"""The tax on the lines of an order: who sells, who buys, and what that comes to."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+
+from accounts.models import Namespace
+from licensing.models import SellerProfile
+from licensing.services.seller_profiles import profile_of
+from licensing.tax.amounts import Line, tax_lines
+from licensing.tax.parties import Buyer, BuyerKind, Seller, read_place
+from licensing.tax.rates import rates_from_settings
+from licensing.tax.rules import Assessment, assess
+
+if TYPE_CHECKING:
+    from licensing.services.pricing import PricedLine
+
+
+def taxed(
+    lines: Sequence["PricedLine"], billing: Mapping[str, Any], *, on: date
+) -> list["PricedLine"]:
+    """Return the lines with net, tax and gross, reckoned for each seller's document on its own.
+
+    Without an address nothing is known of tax: prices are shown as the seller lists them, and an
+    order for money demands the address.
+
+    Args:
+        lines: With unit prices and discounts.
+        billing: ``BillingAddress.to_json()``, or empty.
+        on: Day of the sale.
+
+    Raises:
+        BadCountryError, BadRegionError, RateMissingError: see there.
+    """
+    found = list(lines)
+    groups: dict[tuple[int, bool], list[int]] = {}
+    for index, line in enumerate(lines):
+        groups.setdefault((line.offer.namespace_id, line.offer.is_tax_included), []).append(index)
+    for (_seller, is_included), places in groups.items():
+        tax = _assessment(lines[places[0]].offer.namespace, billing, on)
+        rate = tax.rate_basis_points if tax is not None else 0
+        amounts = [Line(lines[i].listed_minor - lines[i].discount_minor, rate) for i in places]
+        document = tax_lines(amounts, included=is_included)
+        for index, part in zip(places, document.lines, strict=True):
+            found[index] = replace(
+                lines[index],
+                net_minor=part.net_minor,
+                tax_minor=part.tax_minor,
+                gross_minor=part.gross_minor,
+                tax=_facts(tax),
+            )
+    return found
+
+
+def seller_of(profile: SellerProfile) -> Seller | None:
+    """Return a seller as tax sees them; ``None``: they have not said where they are."""
+    if not profile.country:
+        return None
+    return Seller(
+        read_place(profile.country, profile.region),
+        is_registered=profile.is_registered,
+        vat_number=profile.vat_number,
+        oss=profile.uses_oss,
+        registrations=frozenset(profile.registrations),
+    )
+
+
+def _assessment(
+    namespace: Namespace, billing: Mapping[str, Any], on: date
+) -> Assessment | None:
+    seller = seller_of(profile_of(namespace))
+    if seller is None or not billing.get("country"):
+        return None
+    buyer = Buyer(
+        read_place(billing["country"], billing.get("region", "")),
+        BuyerKind(billing.get("kind", BuyerKind.PERSON)),
+        billing.get("vat_number", ""),
+        vat_checked=bool(billing.get("vat_number")) and settings.ENV.trust_vat_numbers,
+    )
+    return assess(seller, buyer, on, rates_from_settings())
+
+
+def _facts(tax: Assessment | None) -> dict[str, Any]:
+    """Return what an order keeps of an assessment."""
+    if tax is None:
+        return {}
+    return {
+        "kind": tax.kind.value,
+        "country": tax.country,
+        "region": tax.region,
+        "rate_basis_points": tax.rate_basis_points,
+        "reason": tax.reason.value,
+        "note": tax.note,
+    }
