@@ -120,9 +120,14 @@ def _reasons(ancestor: AncestorLicense) -> list[Reason]:
         if rule is None:
             sentence = _("The store does not know this license: read its text before you sell.")
             found.append(_reason(ancestor, item, item, Sale.UNKNOWN, sentence))
-        elif ancestor.is_own and not rule.is_makers_own and rule.sale is not Sale.UNKNOWN:
+        elif ancestor.is_own and rule.sale is not Sale.UNKNOWN and not rule.is_makers_own:
             sentence = _("Your own model: its license binds others, not you.")
             found.append(_reason(ancestor, item, rule.name, Sale.ALLOWED, sentence))
+        elif ancestor.is_own and rule.sale is Sale.FORBIDDEN:
+            sentence = _(
+                "This license forbids it to all but its maker: only if that is you may you sell."
+            )
+            found.append(_reason(ancestor, item, rule.name, Sale.UNKNOWN, sentence))
         else:
             found.append(_ruled(ancestor, rule))
     return found
