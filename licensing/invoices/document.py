@@ -264,7 +264,8 @@ def from_json(content: object) -> InvoiceDocument:
 
 
 def _numbers(document: InvoiceDocument) -> Iterator[Any]:
-    for part in (*document.lines, *document.tax_sums, document.totals):
+    parts: list[InvoiceLine | TaxSum | Totals] = [*document.lines, *document.tax_sums]
+    for part in (*parts, document.totals):
         for item in fields(part):
             if item.name not in {"title", "detail", "label"}:
                 yield getattr(part, item.name)

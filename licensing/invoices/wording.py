@@ -54,7 +54,7 @@ class Wording:
     @property
     def test_mark(self) -> str:
         """What stands across every page of a test document."""
-        return _("TEST – no real payment")
+        return _("TEST – no real payment")  # noqa: RUF001 - typeset, and not to be typed
 
     def roles(self) -> tuple[str, str]:
         """Return what seller and buyer are called."""
