@@ -1,6 +1,7 @@
 """Delivery of bytes today; offers, orders and licenses join it."""
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class LicensingConfig(AppConfig):
@@ -8,3 +9,8 @@ class LicensingConfig(AppConfig):
 
     name = "licensing"
     verbose_name = "Licensing and delivery"
+
+    def ready(self) -> None:
+        from licensing import invoice_triggers
+
+        post_migrate.connect(invoice_triggers.create_triggers, sender=self)

@@ -1,0 +1,206 @@
+"""Who a seller is on documents: legal name, address, tax numbers, bank."""
+
+import re
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from babel.core import Locale
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from accounts.models import Namespace, User
+from accounts.services.audit import record
+from licensing.invoices.document import MAX_ADDRESS_CHARS, MAX_ADDRESS_LINES, Party
+from licensing.invoices.names import BadNameError, clean_name, name_of
+from licensing.models import SellerProfile
+from store.core.errors import InvalidError
+
+MAX_BANK_LINES = 8
+MAX_PREFIX_CHARS = 16
+_PREFIX = re.compile(r"[A-Z][A-Z0-9]{1,15}", re.ASCII)
+_VAT_NUMBER = re.compile(r"[A-Z0-9]{4,20}", re.ASCII)
+_NO_COUNTRIES = frozenset({"EU", "EZ", "QO", "UN", "XA", "XB", "ZZ"})
+"""In the locale data, but nobody lives there."""
+_STATES = frozenset(
+    "AL AK AZ AR CA CO CT DC DE FL GA HI IA ID IL IN KS KY LA MA MD ME MI MN MO MS MT NC ND NE NH"
+    " NJ NM NV NY OH OK OR PA PR RI SC SD TN TX UT VA VT WA WI WV WY".split()
+)
+
+
+class BadSellerProfileError(InvalidError):
+    """A field cannot be so; ``extra`` names it."""
+
+    code = "bad_seller_profile"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileChange:
+    """The whole profile as it shall be; see ``SellerProfile`` for the fields.
+
+    Args:
+        bank_details: Lines, parted by line ends.
+    """
+
+    legal_name: str = ""
+    address: tuple[str, ...] = ()
+    country: str = ""
+    vat_number: str = ""
+    is_registered: bool = False
+    uses_oss: bool = False
+    nexus_states: tuple[str, ...] = ()
+    invoice_prefix: str = ""
+    bank_details: str = ""
+
+
+def profile_of(namespace: Namespace) -> SellerProfile:
+    """Return the profile; an empty one, not saved, of a seller who never filled it in."""
+    there = SellerProfile.objects.filter(namespace=namespace).first()
+    return there or SellerProfile(namespace=namespace)
+
+
+def name_on_documents(profile: SellerProfile) -> str:
+    """Return the legal name; else the name that the store shows, if it may stand on paper."""
+    if profile.legal_name:
+        return profile.legal_name
+    owner = profile.namespace.owner
+    try:
+        return clean_name(owner.display_name if owner else "")
+    except BadNameError:
+        return profile.namespace.name
+
+
+def party_of(profile: SellerProfile) -> Party:
+    """Return the seller as documents name them. What is not known stays empty."""
+    return Party(
+        name=name_on_documents(profile),
+        address=tuple(profile.address),
+        country=profile.country,
+        vat_number=profile.vat_number,
+    )
+
+
+def prefix_of(profile: SellerProfile) -> str:
+    """Return what begins the seller's numbers: letters and digits, no hyphen.
+
+    A namespace whose name leaves nothing, or the word of test documents, gets its id.
+    """
+    if profile.invoice_prefix:
+        return profile.invoice_prefix
+    made = re.sub(r"[^A-Z0-9]", "", profile.namespace.name.upper())[:MAX_PREFIX_CHARS]
+    return made if made not in {"", "TEST"} else f"N{profile.namespace_id}"
+
+
+@transaction.atomic
+def change(
+    namespace: Namespace, new: ProfileChange, *, actor: User, address: str = ""
+) -> SellerProfile:
+    """Replace a seller's profile. Documents that were issued stay as they are.
+
+    Args:
+        namespace: The seller; the caller has checked that ``actor`` runs it.
+        new: Every field.
+        actor: Who changes it.
+        address: Their IP address, for the audit trail.
+
+    Raises:
+        BadSellerProfileError: a field cannot be so.
+        BadNameError, LookalikeNameError: of the legal name.
+    """
+    values = _checked(new)
+    Namespace.objects.select_for_update().get(pk=namespace.pk)  # two changes at once: one by one
+    before = _values(profile_of(namespace))
+    profile, _is_new = SellerProfile.objects.update_or_create(namespace=namespace, defaults=values)
+    changed = sorted(name for name, value in values.items() if value != before[name])
+    record(
+        "seller.profile",
+        actor=actor,
+        subject=namespace.name,
+        namespace=namespace,
+        address=address,
+        changed=changed,
+    )
+    return profile
+
+
+def _values(profile: SellerProfile) -> dict[str, Any]:
+    return {name: getattr(profile, name) for name in asdict(ProfileChange())}
+
+
+def _checked(new: ProfileChange) -> dict[str, Any]:
+    """Return the fields as they are stored."""
+    values = {
+        "legal_name": clean_name(new.legal_name) if new.legal_name.strip() else "",
+        "address": _lines("address", new.address, MAX_ADDRESS_LINES),
+        "country": _country(new.country),
+        "vat_number": _vat_number(new.vat_number),
+        "is_registered": new.is_registered,
+        "uses_oss": new.uses_oss,
+        "nexus_states": _states(new.nexus_states),
+        "invoice_prefix": _prefix(new.invoice_prefix),
+        "bank_details": "\n".join(
+            _lines("bank_details", new.bank_details.splitlines(), MAX_BANK_LINES)
+        ),
+    }
+    if new.is_registered and not (values["country"] and values["vat_number"]):
+        raise _bad("vat_number", _("Who is registered for VAT has a country and a VAT number."))
+    if new.uses_oss and not new.is_registered:
+        raise _bad("uses_oss", _("Only who is registered for VAT can use the One Stop Shop."))
+    return values
+
+
+def _lines(field: str, texts: Any, most: int) -> list[str]:
+    lines = [" ".join(text.split(" ")).strip() for text in texts]
+    lines = [line for line in lines if line]
+    if len(lines) > most or any(len(line) > MAX_ADDRESS_CHARS for line in lines):
+        raise _bad(
+            field,
+            _("At most %(lines)d lines of %(chars)d characters each.")
+            % {"lines": most, "chars": MAX_ADDRESS_CHARS},
+        )
+    for char in "".join(lines):
+        if not char.isprintable():
+            raise _bad(field, _("%(char)s cannot be printed.") % {"char": name_of(char)})
+    return lines
+
+
+def _country(code: str) -> str:
+    code = code.strip().upper()
+    known = len(code) == 2 and code.isalpha() and code in Locale("en").territories
+    if code and (not known or code in _NO_COUNTRIES):
+        raise _bad("country", _("Give the country as two letters, such as DE or US."))
+    return code
+
+
+def _vat_number(text: str) -> str:
+    number = re.sub(r"[ .\-/]", "", text).upper()
+    if number and not _VAT_NUMBER.fullmatch(number):
+        raise _bad("vat_number", _("A VAT number has 4 to 20 letters and digits."))
+    return number
+
+
+def _states(codes: tuple[str, ...]) -> list[str]:
+    states = sorted({code.strip().upper() for code in codes})
+    if unknown := [code for code in states if code not in _STATES]:
+        raise _bad(
+            "nexus_states",
+            _("'%(code)s' is no state of the USA. Use two letters, such as NY.")
+            % {"code": unknown[0][:12]},
+        )
+    return states
+
+
+def _prefix(text: str) -> str:
+    prefix = text.strip().upper()
+    if prefix and (not _PREFIX.fullmatch(prefix) or prefix == "TEST"):
+        raise _bad(
+            "invoice_prefix",
+            _(
+                "A prefix has 2 to %(most)d letters and digits, begins with a letter, and is not TEST."
+            )
+            % {"most": MAX_PREFIX_CHARS},
+        )
+    return prefix
+
+
+def _bad(field: str, message: str) -> BadSellerProfileError:
+    return BadSellerProfileError(message, field=field)
