@@ -12,8 +12,9 @@ class LicensingConfig(AppConfig):
 
     def ready(self) -> None:
         """Read the tables of tax rates: a bad one stops the start, not the first sale."""
-        from licensing.furniture import create_triggers
+        from licensing import furniture, invoice_triggers
         from licensing.tax.rates import rates_from_settings
 
-        post_migrate.connect(create_triggers, sender=self)
+        post_migrate.connect(furniture.create_triggers, sender=self)
+        post_migrate.connect(invoice_triggers.create_triggers, sender=self)
         rates_from_settings()

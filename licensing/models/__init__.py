@@ -1,6 +1,7 @@
 """Tables of the licensing room, one module a subject."""
 
 from licensing.models.counting import CounterBatch, DownloadCount
+from licensing.models.invoicing import Invoice, InvoiceSeries, SellerProfile
 from licensing.models.ledger import LedgerAccount, LedgerEntry, LedgerMovement, Payout
 from licensing.models.licenses import Activation, License, LicensedFile
 from licensing.models.offers import (
@@ -25,6 +26,8 @@ __all__ = [
     "Dispute",
     "DownloadCount",
     "FeeRule",
+    "Invoice",
+    "InvoiceSeries",
     "LedgerAccount",
     "LedgerEntry",
     "LedgerMovement",
@@ -45,6 +48,7 @@ __all__ = [
     "RevenueAsk",
     "SandboxCharge",
     "SeatKind",
+    "SellerProfile",
     "Subscription",
     "Terms",
 ]

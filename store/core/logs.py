@@ -62,6 +62,8 @@ def configure(options: Mapping[str, str]) -> None:
                 "django.request": {"filters": ["news"]},
                 "botocore": {"level": "WARNING"},
                 "boto3": {"level": "WARNING"},
+                "fontTools": {"level": "WARNING"},  # tells every table of every font it cuts
+                "fpdf": {"level": "WARNING"},
             },
         }
     )
