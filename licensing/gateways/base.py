@@ -178,9 +178,7 @@ class Gateway(Protocol):
             GatewayError: try again.
         """
 
-    def pay_out(
-        self, *, account: str, amount_minor: int, currency: str, key: str
-    ) -> str:
+    def pay_out(self, *, account: str, amount_minor: int, currency: str, key: str) -> str:
         """Send a seller their money; return the gateway's id of it. Safe to repeat with ``key``.
 
         Raises:

@@ -58,9 +58,7 @@ class Card:
 CARDS = (
     Card("test_success", "4242424242424242", "Pays"),
     Card("test_decline", "4000000000000002", "Is declined", decline="card_declined"),
-    Card(
-        "test_no_funds", "4000000000009995", "Has no money left", decline="insufficient_funds"
-    ),
+    Card("test_no_funds", "4000000000009995", "Has no money left", decline="insufficient_funds"),
     Card("test_3ds", "4000002760003184", "Asks for a confirmation first", is_challenged=True),
     Card("test_dispute", "4000000000000259", "Pays, then disputes", is_disputed=True),
 )

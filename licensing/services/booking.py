@@ -1,11 +1,11 @@
 """What each step of an order is in the ledger. Amounts are the order's minor units.
 
-    payment       gateway +, deposits −            the buyer's money is here, and still theirs
-    sale          deposits +, payable −, fees −    it is the sellers', the upstream owners', ours
-    refund        the sale backwards, in part or whole: it is the buyer's again
-    refund sent   deposits +, gateway −            it has left
-    disputed      payable +, disputed −            held back until the bank decides
-    lost          disputed +, fees +, gateway −    the bank took it
+payment       gateway +, deposits -            the buyer's money is here, and still theirs
+sale          deposits +, payable -, fees -    it is the sellers', the upstream owners', ours
+refund        the sale backwards, in part or whole: it is the buyer's again
+refund sent   deposits +, gateway -            it has left
+disputed      payable +, disputed -            held back until the bank decides
+lost          disputed +, fees +, gateway -    the bank took it
 """
 
 from collections.abc import Iterable, Mapping
@@ -35,9 +35,7 @@ Purpose = LedgerEntry.Purpose
 
 def _book(order: Order, kind: LedgerMovement.Kind, ident: str, entries: list[Entry]) -> bool:
     key = f"{kind}:{ident}"
-    return book(
-        kind, key, entries, gateway=order.gateway, currency=order.currency, order=order
-    )
+    return book(kind, key, entries, gateway=order.gateway, currency=order.currency, order=order)
 
 
 def book_payment(order: Order, payment: Payment) -> None:
@@ -182,8 +180,8 @@ def book_dispute_lost(order: Order, dispute: Dispute) -> None:
             Entry(Account.PAYABLE, -rest, Purpose.PRICE, owner_id),
         ]
     for account in (Account.FEES, Account.DEPOSITS, Account.PAYABLE):
-        for owner_id, owed in _owed(order, [account]).items():
-            take(account, owner_id, owed)
+        for owner, owed in _owed(order, [account]).items():
+            take(account, owner, owed)
     if left:  # nothing of the order is left: the store bears it
         entries.append(Entry(Account.FEES, left, Purpose.FEE))
     entries.append(Entry(Account.GATEWAY, -dispute.amount_minor, Purpose.MONEY))

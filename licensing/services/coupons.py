@@ -67,9 +67,9 @@ def check(coupon: Coupon, *, buyer_id: int, currency: str, at: datetime) -> None
             reason="other_currency",
         )
     used = Order.objects.filter(coupon=coupon).exclude(state=Order.State.CANCELLED)
-    if coupon.most_uses_each is not None:
-        if used.filter(buyer_id=buyer_id).count() >= coupon.most_uses_each:
-            raise CouponError(_("You have used this coupon already."), reason="used_by_you")
+    mine, most_each = used.filter(buyer_id=buyer_id), coupon.most_uses_each
+    if most_each is not None and mine.count() >= most_each:
+        raise CouponError(_("You have used this coupon already."), reason="used_by_you")
     if coupon.most_uses is not None and used.count() >= coupon.most_uses:
         raise CouponError(_("This coupon is used up."), reason="used_up")
 

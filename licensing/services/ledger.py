@@ -96,7 +96,10 @@ def account(
 ) -> LedgerAccount:
     """Return the account, made on first use."""
     row, _made = LedgerAccount.objects.get_or_create(
-        kind=kind, gateway=gateway, currency=currency, namespace_id=namespace_id
+        kind=kind,
+        gateway=gateway,
+        currency=currency,
+        namespace_id=namespace_id,  # type: ignore[misc]
     )
     return row
 
@@ -122,7 +125,7 @@ def balance(
         account__kind=kind,
         account__gateway=gateway,
         account__currency=currency,
-        account__namespace_id=namespace_id,
+        account__namespace_id=namespace_id,  # type: ignore[misc]
     )
     if until is not None:
         rows = rows.filter(available_at__lte=until)

@@ -113,9 +113,7 @@ def order_of(viewer: Viewer, public_id: str) -> Order:
     """
     user = viewer.signed_in()
     found = Order.objects.select_related("holder").filter(public_id=public_id).first()
-    if found is None or (
-        found.buyer_id != user.pk and viewer.role_in(found.holder_id) is None
-    ):
+    if found is None or (found.buyer_id != user.pk and viewer.role_in(found.holder_id) is None):
         raise OrderNotFoundError(_("You have no such order."))
     return found
 
@@ -167,9 +165,7 @@ def _make(
         _check_spending(viewer.token, priced)
     if priced.coupon is not None:
         locked = coupons.lock(priced.coupon)
-        coupons.check(
-            locked, buyer_id=user.pk, currency=priced.wish.currency, at=timezone.now()
-        )
+        coupons.check(locked, buyer_id=user.pk, currency=priced.wish.currency, at=timezone.now())
     now = timezone.now()
     order = Order.objects.create(
         buyer=user,

@@ -177,8 +177,10 @@ def _tax_sums(lines: Sequence[OrderLine], rows: Sequence[InvoiceLine]) -> tuple[
             found = sums.setdefault((label, row.tax_basis_points), [0, 0])
             found[0] += row.net_minor
             found[1] += row.tax_minor
-    return tuple(TaxSum(label=k[0], tax_basis_points=k[1], net_minor=v[0], tax_minor=v[1])
-                 for k, v in sums.items())
+    return tuple(
+        TaxSum(label=k[0], tax_basis_points=k[1], net_minor=v[0], tax_minor=v[1])
+        for k, v in sums.items()
+    )
 
 
 def _label(tax: Mapping[str, Any]) -> str:

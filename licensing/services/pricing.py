@@ -343,13 +343,12 @@ def _divided(line: PricedLine, at: datetime) -> PricedLine:
     """Work out what the store and the upstream owners get of a line's net price."""
     seller: Namespace = line.offer.namespace
     fee = fees.fee_on(line.net_minor, seller, at)
-    shares: list[PricedShare] = []
     parts = spread(line.net_minor - fee, [1] * len(line.repos))
-    for repo, part in zip(line.repos, parts, strict=True):
-        for share in divide(part, asks_of(repo)) if part else ():
-            shares.append(
-                PricedShare(share.owner_id, share.repo_id, share.basis_points, share.amount_minor)
-            )
+    shares = [
+        PricedShare(share.owner_id, share.repo_id, share.basis_points, share.amount_minor)
+        for repo, part in zip(line.repos, parts, strict=True)
+        for share in (divide(part, asks_of(repo)) if part else ())
+    ]
     return replace(line, fee_minor=fee, shares=tuple(_joined(shares)))
 
 

@@ -4,6 +4,7 @@ Deciding ends access and books the money back to the buyer in one transaction; s
 after, and is tried until the gateway has said yes or no.
 """
 
+from contextlib import suppress
 from datetime import timedelta
 
 from django.conf import settings
@@ -20,7 +21,7 @@ from licensing.gateways.base import GatewayRefusedError
 from licensing.gateways.registry import gateway_named
 from licensing.models import Order, OrderLine, Payment, Refund
 from licensing.services import inbox, settling
-from store.core.errors import ConflictError, ForbiddenError, NotFoundError
+from store.core.errors import ConflictError, ForbiddenError, NotFoundError, TransientError
 from store.core.jobs import JobName, enqueue
 
 State = Refund.State
@@ -208,12 +209,8 @@ def _note(viewer: Viewer, refund: Refund, action: str) -> None:
 
 def send_now(refund: Refund) -> Refund:
     """Try to send a decided refund in this request; the job goes on where it fails."""
-    from store.core.errors import TransientError
-
-    try:
+    with suppress(TransientError):
         send(refund.pk)
-    except TransientError:
-        pass
     refund.refresh_from_db()
     return refund
 

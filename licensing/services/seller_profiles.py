@@ -131,7 +131,7 @@ def _checked(new: ProfileChange) -> dict[str, Any]:
         **_place(new),
         "is_registered": new.is_registered,
         "uses_oss": new.uses_oss,
-        "registrations": sorted(read_registrations(" ".join(new.registrations))),
+        "registrations": sorted(read_registrations(", ".join(new.registrations))),
         "invoice_prefix": _prefix(new.invoice_prefix),
         "bank_details": "\n".join(
             _lines("bank_details", new.bank_details.splitlines(), MAX_BANK_LINES)
@@ -181,7 +181,8 @@ def _prefix(text: str) -> str:
         raise _bad(
             "invoice_prefix",
             _(
-                "A prefix has 2 to %(most)d letters and digits, begins with a letter, and is not TEST."
+                "A prefix has 2 to %(most)d letters and digits, begins with a letter, and is not"
+                " TEST."
             )
             % {"most": MAX_PREFIX_CHARS},
         )

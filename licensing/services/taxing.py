@@ -68,9 +68,7 @@ def seller_of(profile: SellerProfile) -> Seller | None:
     )
 
 
-def _assessment(
-    namespace: Namespace, billing: Mapping[str, Any], on: date
-) -> Assessment | None:
+def _assessment(namespace: Namespace, billing: Mapping[str, Any], on: date) -> Assessment | None:
     seller = seller_of(profile_of(namespace))
     if seller is None or not billing.get("country"):
         return None
