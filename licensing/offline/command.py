@@ -59,9 +59,9 @@ def _verify(given: Namespace) -> int:
     _check_today(given, opened)
     reports = _compared(given, opened) if given.folder else []
     code = FILES_DIFFER if any(report.differences for report in reports) else VALID
-    if opened.document.is_test:
-        _say([TEST_NOTICE], to=sys.stderr)
     if given.json:
+        if opened.document.is_test:
+            _say([TEST_NOTICE], to=sys.stderr)
         _say_json(
             {
                 "exit": code,
@@ -75,7 +75,7 @@ def _verify(given: Namespace) -> int:
     _say(license_lines(opened))
     for report in reports:
         _say(folder_lines(report))
-    _say([_verdict(given, code)])
+    _say([_verdict(given, code, is_test=opened.document.is_test)])
     return code
 
 
@@ -100,12 +100,13 @@ def _compared(given: Namespace, opened: OpenedLicense) -> list[FolderReport]:
     return [compare(model, place, progress=progress) for model, place in places]
 
 
-def _verdict(given: Namespace, code: int) -> str:
+def _verdict(given: Namespace, code: int, *, is_test: bool) -> str:
+    which = "The TEST license" if is_test else "The license"
     when = f" at {moment(given.now)}" if given.now is not None else ""
     if code:
-        return f"The license is valid{when}, but the folder is not what it covers."
+        return f"{which} is valid{when}, but the folder is not what it covers."
     files = " and the files are those it covers" if given.folder else ""
-    return f"The license is valid{when}{files}."
+    return f"{which} is valid{when}{files}."
 
 
 def _show(given: Namespace) -> int:

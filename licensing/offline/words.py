@@ -62,7 +62,7 @@ def folder_lines(report: FolderReport) -> Iterator[str]:
     )
     for item in report.differences:
         detail = f" ({item.detail})" if item.detail else ""
-        yield (f"  {_KINDS[item.kind]}: {item.path}{detail}")
+        yield f"  {_KINDS[item.kind]}: {item.path}{detail}"
 
 
 def license_json(opened: OpenedLicense) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def _facts(document: LicenseDocument) -> Iterator[tuple[str, str]]:
     yield "Begins:", moment(document.valid_from)
     yield "Ends:", moment(document.license_expires_at)
     yield (
-        "File",
+        "File:",
         f"written {moment(document.issued_at)}, good until {moment(document.file_expires_at)}",
     )
     if document.machine:
