@@ -328,6 +328,19 @@ def test_the_key_set_is_public_and_cacheable(client) -> None:
     assert client.post("/.well-known/jwks.json").status_code == 405
 
 
+def test_strangers_do_not_read_where_the_keys_are(client, settings, caplog) -> None:
+    settings.LICENSE_KEY_DIR.parent.mkdir(exist_ok=True)
+    settings.LICENSE_KEY_DIR.write_text("a file in its place")
+
+    answer = client.get("/.well-known/jwks.json")
+
+    assert answer.status_code == 500
+    assert answer.json()["code"] == "license_key_folder"
+    assert str(settings.LICENSE_KEY_DIR) not in answer.text
+    assert answer["Cache-Control"] == "no-store"
+    assert str(settings.LICENSE_KEY_DIR) in caplog.text
+
+
 def test_a_new_key_shows_at_once(client) -> None:
     before = client.get("/.well-known/jwks.json")
 
