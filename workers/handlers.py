@@ -145,6 +145,48 @@ def refresh_trends(_context: JobContext) -> dict[str, Any]:
     return {"changed": trends.refresh_trends()}
 
 
+def apply_payment(context: JobContext) -> dict[str, Any]:
+    """Apply a fact of the payment inbox."""
+    from licensing.services import inbox
+
+    return {"outcome": inbox.apply(context.claim.job.args["event_id"])}
+
+
+def fulfil_order(context: JobContext) -> dict[str, Any]:
+    """Grant what a paid order promised."""
+    from licensing.services import settling
+
+    return {"fulfilled": settling.fulfil_if_paid(context.claim.job.args["order_id"])}
+
+
+def tell_sale(context: JobContext) -> dict[str, Any]:
+    """Write to buyer and sellers of an order, and tell the sellers' webhooks."""
+    from licensing.services import telling
+
+    return {"sent": telling.tell_sale(context.claim.job.args["order_id"])}
+
+
+def send_refund(context: JobContext) -> dict[str, Any]:
+    """Have a refund sent by its gateway."""
+    from licensing.services import refunds
+
+    return {"state": refunds.send(context.claim.job.args["refund_id"])}
+
+
+def close_orders(_context: JobContext) -> dict[str, Any]:
+    """Cancel orders nobody paid in time, and forget old quotes."""
+    from licensing.services import closing, quotes
+
+    return {"cancelled": closing.close_expired(), "quotes": quotes.forget_old()}
+
+
+def reconcile(context: JobContext) -> dict[str, Any]:
+    """Compare orders, grants, ledger and gateways."""
+    from licensing.services import reconciling
+
+    return reconciling.reconcile(check=context.check).to_json()
+
+
 def flush_downloads(_context: JobContext) -> dict[str, Any]:
     """Move the download counters from Valkey into the database."""
     from licensing.delivery import counting
@@ -191,6 +233,12 @@ HANDLERS: Mapping[JobName, Handler] = {
     JobName.REFRESH_TRENDS: refresh_trends,
     JobName.FLUSH_DOWNLOADS: flush_downloads,
     JobName.REFRESH_DOWNLOADS: refresh_downloads,
+    JobName.APPLY_PAYMENT: apply_payment,
+    JobName.FULFIL_ORDER: fulfil_order,
+    JobName.TELL_SALE: tell_sale,
+    JobName.SEND_REFUND: send_refund,
+    JobName.CLOSE_ORDERS: close_orders,
+    JobName.RECONCILE: reconcile,
     JobName.GENERATE: generate,
 }
 

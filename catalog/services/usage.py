@@ -49,7 +49,8 @@ class _Target(NamedTuple):
 
     @property
     def needs_token(self) -> bool:
-        return self.repo.is_private or self.repo.gate != ModelRepo.Gate.NONE
+        repo = self.repo
+        return repo.is_private or repo.is_sold or repo.gate != ModelRepo.Gate.NONE
 
 
 def snippets(origin: str, repo: ModelRepo, facts: Mapping[str, Any]) -> list[Snippet]:

@@ -57,6 +57,17 @@ def check_revision(viewer: Viewer, repo: ModelRepo, commit_oid: str) -> None:
         raise _not_included(repo, held)
 
 
+def check_all_revisions(viewer: Viewer, repo: ModelRepo) -> None:
+    """Refuse all revisions together to somebody whose licenses reach some of them only.
+
+    Raises:
+        UpdateNotIncludedError: the license is for earlier revisions; they can be had one by one.
+    """
+    held = _limited(viewer, repo)
+    if held is not None:
+        raise _not_included(repo, held)
+
+
 def check_object(viewer: Viewer, repo: ModelRepo, sha256: str) -> None:
     """Refuse a large file by its digest that no revision the viewer's grants reach has.
 

@@ -41,7 +41,7 @@ class BadOfferError(InvalidError):
 class NotSellableError(ConflictError):
     """The model cannot be sold as it is; ``extra.reason`` says why, stable.
 
-    ``empty``, ``format``, ``verdict``, ``private``, ``disabled``.
+    ``empty``, ``format``, ``verdict``, ``private``, ``disabled``, ``terms``.
     """
 
     code = "not_sellable"
@@ -257,7 +257,13 @@ def _check_lineage(viewer: Viewer, repos: Sequence[ModelRepo], draft: OfferDraft
     if draft.kind == Offer.Kind.FREE:
         return
     for repo in repos:
-        check_sale(viewer, repo, confirmed=draft.lineage_confirmed)
+        verdict = check_sale(viewer, repo, confirmed=draft.lineage_confirmed)
+        if not verdict.fits(draft.terms_id):
+            raise NotSellableError(
+                _("A model %(model)s was made from asks for the same license: %(known)s.")
+                % {"model": repo.full_name, "known": ", ".join(verdict.same_licenses)},
+                reason="terms",
+            )
 
 
 def _checked(draft: OfferDraft) -> TermsTemplate:
