@@ -22,9 +22,13 @@ _VAT_NUMBER = re.compile(r"[A-Z0-9]{4,20}", re.ASCII)
 _NO_COUNTRIES = frozenset({"EU", "EZ", "QO", "UN", "XA", "XB", "ZZ"})
 """In the locale data, but nobody lives there."""
 _STATES = frozenset(
-    "AL AK AZ AR CA CO CT DC DE FL GA HI IA ID IL IN KS KY LA MA MD ME MI MN MO MS MT NC ND NE NH"
-    " NJ NM NV NY OH OK OR PA PR RI SC SD TN TX UT VA VT WA WI WV WY".split()
+    re.findall(
+        "..",
+        "ALAKAZARCACOCTDCDEFLGAHIIAIDILINKSKYLAMAMDMEMIMNMOMSMTNCNDNENHNJNMNVNYOHOKORPAPRRISCSDTNTX"
+        "UTVAVTWAWIWVWY",
+    )
 )
+"""The 50 states, with the District of Columbia and Puerto Rico."""
 
 
 class BadSellerProfileError(InvalidError):
@@ -194,9 +198,7 @@ def _prefix(text: str) -> str:
     if prefix and (not _PREFIX.fullmatch(prefix) or prefix == "TEST"):
         raise _bad(
             "invoice_prefix",
-            _(
-                "A prefix has 2 to %(most)d letters and digits, begins with a letter, and is not TEST."
-            )
+            _("A prefix has 2 to %(most)d letters and digits, a letter first, and is not TEST.")
             % {"most": MAX_PREFIX_CHARS},
         )
     return prefix
