@@ -198,6 +198,13 @@ class Env(BaseSettings):
     webhook_events_per_day: Annotated[int, Ge(0)] = 1_000
     """Events one webhook is told of in a day; more are not sent. 0: any."""
 
+    recent_login_s: Annotated[int, Ge(60), Le(86400)] = 900
+    """How long after a log-in, or after a password or a code was given again, pages about money
+    and security open without asking once more, in seconds."""
+    staff_two_factor: Literal["on", "off"] = "on"
+    """Staff enter the administration only with two-factor authentication. Off only for closed
+    networks."""
+
     email_url: str = ""
     """Outgoing mail as ``smtp://user:password@host:587/?tls=true``. Empty: printed to the log."""
     email_from: str = "GPT Store <store@localhost>"
