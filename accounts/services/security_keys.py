@@ -7,16 +7,18 @@ session, where django-allauth looks for it; the second takes what the key signed
 import json
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from allauth.mfa.models import Authenticator
 from allauth.mfa.webauthn.internal import auth as webauthn
+from cryptography.exceptions import InvalidSignature
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from fido2.cose import CoseKey
 
 from accounts.models import User
 from accounts.services import limits
@@ -71,6 +73,7 @@ def add(user: User, *, name: str, answer: str, address: str = "") -> list[str]:
     with _answering():
         binding = webauthn.complete_registration(credential)
         identity = binding.credential_data.credential_id
+        _refuse_unusable(binding.credential_data.public_key)
     with transaction.atomic():
         lock(user)
         _refuse_too_many(user)
@@ -129,6 +132,17 @@ def remove(user: User, key_id: int, *, address: str = "") -> None:
 def _refuse_too_many(user: User) -> None:
     if Authenticator.objects.filter(user=user, type=Type.WEBAUTHN).count() >= MAX_KEYS:
         raise TooManyKeysError(_("You have ten security keys. Remove one first."))
+
+
+def _refuse_unusable(public_key: CoseKey) -> None:
+    """Refuse a key that could never sign in: nothing else reads it before it is needed.
+
+    Raises:
+        ValueError: it is no point of its curve, say.
+        NotImplementedError: it signs by an algorithm nobody here knows.
+    """
+    with suppress(InvalidSignature):
+        public_key.verify(b"", b"")
 
 
 def _read(answer: str) -> dict[str, Any]:
