@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import Role, Scope, User
 from accounts.services.passwords import reset_password
 from accounts.services.people import WeakPasswordError, check_password
+from accounts.services.security_keys import MAX_ANSWER_CHARS
 from store.core.errors import StoreError
 from store.core.ui.figures import days_text
 
@@ -29,6 +30,7 @@ _FIELDS_OF_ERRORS = {
     "email_taken": "email",
     "weak_password": "new",
     "wrong_password": "password",
+    "wrong_code": "code",
     "wrong_confirmation": "confirmation",
 }
 """Which field a refusal belongs to, where the form has it."""
@@ -100,6 +102,48 @@ class LoginForm(forms.Form):
         widget=_name_input(autocomplete="username", autofocus=True),
     )
     password = _password(_("Password"))
+
+
+class CodeForm(forms.Form):
+    """A code of an authenticator app, or a recovery code."""
+
+    code = _text(
+        _("Code"),
+        40,
+        help_text=_("Six digits from your authenticator app, or a recovery code."),
+        widget=_name_input(autocomplete="one-time-code", inputmode="numeric", autofocus=True),
+    )
+
+
+class ConfirmPasswordForm(forms.Form):
+    """The password again."""
+
+    password = _password(_("Your password"))
+
+
+class AuthenticatorForm(forms.Form):
+    """The first code of an authenticator app that is being set up."""
+
+    sealed = forms.CharField(max_length=500, widget=forms.HiddenInput)
+    code = _text(
+        _("Code"),
+        20,
+        help_text=_("The six digits the app shows now."),
+        widget=_name_input(autocomplete="one-time-code", inputmode="numeric"),
+    )
+
+
+class KeyForm(forms.Form):
+    """A security key; a script puts in what it answers."""
+
+    name = _text(
+        _("Name"),
+        60,
+        help_text=_("To tell your keys apart, as in: blue key."),
+        validators=[check_plain],
+        widget=forms.TextInput({"autocomplete": "off"}),
+    )
+    credential = forms.CharField(max_length=MAX_ANSWER_CHARS, widget=forms.HiddenInput)
 
 
 class ResetForm(forms.Form):

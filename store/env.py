@@ -222,6 +222,12 @@ class Env(BaseSettings):
     tax_table: str = ""
     """Path of a CSV file of tax rates that go before the store's own (docs/tax.md). Empty: none.
     A table that cannot be read stops the start."""
+    recent_login_s: Annotated[int, Ge(60), Le(86400)] = 900
+    """How long after a log-in, or after a password or a code was given again, pages about money
+    and security open without asking once more, in seconds."""
+    staff_two_factor: Literal["on", "off"] = "on"
+    """Staff enter the administration only with two-factor authentication. Off only for closed
+    networks."""
 
     email_url: str = ""
     """Outgoing mail as ``smtp://user:password@host:587/?tls=true``. Empty: printed to the log."""
