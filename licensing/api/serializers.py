@@ -25,7 +25,7 @@ class TermsOut(serializers.Serializer[Any]):
 
     sha256 = serializers.CharField(help_text="Of the text as UTF-8.")
     title = serializers.CharField()
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
     text = serializers.CharField()
 
 
