@@ -1,6 +1,13 @@
 """Tables of the licensing room, one module a subject."""
 
 from licensing.models.counting import CounterBatch, DownloadCount
+from licensing.models.gateways import (
+    BankTransfer,
+    SellerAccount,
+    StripeCustomer,
+    StripeObject,
+    TransferReminder,
+)
 from licensing.models.invoicing import Invoice, InvoiceSeries, SellerProfile
 from licensing.models.ledger import LedgerAccount, LedgerEntry, LedgerMovement, Payout
 from licensing.models.licenses import Activation, License, LicensedFile
@@ -21,6 +28,7 @@ from licensing.models.terms import Terms
 
 __all__ = [
     "Activation",
+    "BankTransfer",
     "CounterBatch",
     "Coupon",
     "Dispute",
@@ -48,7 +56,11 @@ __all__ = [
     "RevenueAsk",
     "SandboxCharge",
     "SeatKind",
+    "SellerAccount",
     "SellerProfile",
+    "StripeCustomer",
+    "StripeObject",
     "Subscription",
     "Terms",
+    "TransferReminder",
 ]

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from django.db import transaction
 from django.utils import timezone
 
-from licensing.gateways.base import Fact
-from licensing.models import Order, PaymentEvent
-from licensing.services import settling
+from licensing.gateways.base import Fact, FactKind
+from licensing.models import Order, Payment, PaymentEvent
+from licensing.services import renewals, settling
 from store.core.jobs import JobName, enqueue
 
 logger = logging.getLogger(__name__)
@@ -56,41 +56,57 @@ def apply(event_id: int) -> str:
     Returns:
         What came of it.
     """
-    order_id = None
+    order_id: int | None = None
     with transaction.atomic():
         event = PaymentEvent.objects.select_for_update().get(pk=event_id)
         if event.outcome != Outcome.WAITING:
             return event.outcome
         fact = Fact.from_json(event.fact)
-        rows = Order.objects.select_for_update().filter(gateway=event.gateway)
-        order = rows.filter(public_id=fact.order_ref).first()
+        order = _order_of(event, fact)
         if order is None:
             _park(event, "There is no such order.")
         elif order.currency != fact.currency:
             _park(event, f"The order is in {order.currency}, the fact in {fact.currency}.")
         else:
-            order_id = order.pk
-            _settle(event, order, fact)
+            order_id = _settle(event, order, fact)
     if event.outcome == Outcome.APPLIED and order_id is not None:
-        _apply_early(event)
         settling.fulfil_if_paid(order_id)
+        _apply_early(event)
     return event.outcome
 
 
-def _settle(event: PaymentEvent, order: Order, fact: Fact) -> None:
+def _order_of(event: PaymentEvent, fact: Fact) -> Order | None:
+    """Return the order a fact is about, locked.
+
+    What happened to a payment happened to the order that payment was for: the facts of a
+    subscription all name the order that began it, and its renewals are orders of their own.
+    """
+    rows = Order.objects.select_for_update().filter(gateway=event.gateway)
+    if fact.payment_id and fact.kind not in {FactKind.PAID, FactKind.RENEWED}:
+        payments = Payment.objects.filter(gateway=event.gateway, external_id=fact.payment_id)
+        if order_id := payments.values_list("order_id", flat=True).first():
+            return rows.get(pk=order_id)
+    return rows.filter(public_id=fact.order_ref).first()
+
+
+def _settle(event: PaymentEvent, order: Order, fact: Fact) -> int | None:
+    """Apply a fact to its order; return the id of the order it went to."""
     try:
         with transaction.atomic():
+            if fact.kind == FactKind.RENEWED:
+                order, fact = renewals.for_fact(order, fact)
             is_news = settling.settle(order, fact)
     except settling.TooEarlyError as error:
         event.note = error.message[:_MAX_NOTE_CHARS]
         event.save(update_fields=["note"])
-        return
-    except settling.DoesNotFitError as error:
+        return None
+    except (settling.DoesNotFitError, renewals.NotRenewableError) as error:
         _park(event, error.message)
-        return
+        return None
     event.outcome = Outcome.APPLIED if is_news else Outcome.NOTHING_NEW
     event.applied_at, event.note = timezone.now(), ""
     event.save(update_fields=["outcome", "applied_at", "note"])
+    return order.pk
 
 
 def _apply_early(event: PaymentEvent) -> None:
