@@ -202,7 +202,7 @@ def of_subscription(subscription: stripe.Subscription) -> list[Fact]:
     """Return that a subscription has ended, if it has."""
     order_ref = order_ref_in(subscription)
     remember(Kind.SUBSCRIPTION, subscription.id, order_ref)
-    if subscription.status not in {"canceled", "incomplete_expired"}:
+    if subscription.status != "canceled":
         return []
     return [
         _fact(
