@@ -95,7 +95,11 @@ class StripeFake:
     def save_card(self, customer_id: str, card: str = GOOD_CARD, *, decline: str = "") -> None:
         """A customer keeps a card; ``decline`` is what happens to it later."""
         method = made(
-            stripe.PaymentMethod, id=card, object="payment_method", customer=customer_id, type="card"
+            stripe.PaymentMethod,
+            id=card,
+            object="payment_method",
+            customer=customer_id,
+            type="card",
         )
         self.objects[card] = method
         self.cards[card] = decline
@@ -270,7 +274,10 @@ class StripeFake:
         back = [row["amount"] for row in self._of(intent, "refund") if row["status"] != "failed"]
         if sum(back) + int(given["amount"]) > intent["amount_received"]:
             raise StripeAnswerError(
-                400, type="invalid_request_error", code="charge_already_refunded", message="Too much"
+                400,
+                type="invalid_request_error",
+                code="charge_already_refunded",
+                message="Too much",
             )
         return self._refund(intent, int(given["amount"]), given["metadata"])
 

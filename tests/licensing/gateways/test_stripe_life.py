@@ -282,9 +282,7 @@ def test_what_was_never_told_is_found_by_the_reconciler(fake: StripeFake) -> Non
     assert reconciling.reconcile().facts_found == 0
 
 
-def test_facts_of_an_order_are_the_ones_its_events_told(
-    fake: StripeFake, deliver: Deliver
-) -> None:
+def test_facts_of_an_order_are_the_ones_its_events_told(fake: StripeFake, deliver: Deliver) -> None:
     order, intent = paid_order(open_shop(), fake, deliver)
     fake.refund_by_hand(intent, 500)
     for event in fake.take():
