@@ -35,6 +35,7 @@ RESERVED = frozenset(
         "explore",
         "favicon.ico",
         "feed",
+        "gateways",
         "healthz",
         "help",
         "home",

@@ -194,6 +194,17 @@ class Env(BaseSettings):
     )
     """Ways to pay, comma-separated, the usual one first: ``sandbox`` (pretended money, for trying
     things out), ``invoice`` (bank transfer, confirmed by staff), ``stripe``."""
+    bank_details: str = ""
+    """The store's bank account as buyers read it, with ``invoice`` among the gateways: name, IBAN,
+    BIC and bank, in several lines (``\\n`` between them)."""
+    stripe_secret_key: SecretStr = SecretStr("")
+    """Secret key of the Stripe account, with ``stripe`` among the gateways: ``sk_test_…`` for
+    test money, ``sk_live_…`` for real money, or a restricted key (``rk_…``)."""
+    stripe_webhook_secrets: Annotated[tuple[SecretStr, ...], *_CommaSeparated] = ()
+    """Signing secrets of the webhook endpoints at Stripe (``whsec_…``), comma-separated: one for
+    the account, one for connected accounts, and old ones while they are being replaced."""
+    stripe_api_base: str = ""
+    """Address of the Stripe API. Empty: Stripe's own. For tests."""
     payout_hold_days: Annotated[int, Ge(0), Le(180)] = 14
     """How long a seller's part of a sale is held before it can be paid out, in days."""
     trust_vat_numbers: bool = False

@@ -71,6 +71,7 @@ class Sandbox:
 
     name = "sandbox"
     is_test = True
+    renews_itself = False
 
     def start(self, charge: Charge) -> Checkout:
         row = _charge_for(charge)
@@ -145,7 +146,8 @@ class Sandbox:
     def read_event(self, body: bytes, headers: Mapping[str, str]) -> list[Fact]:
         given = headers.get(SIGNATURE_HEADER, "")
         stamp, _sep, mac = given.partition(".")
-        if not hmac.compare_digest(mac.encode(), _mac(stamp, body).encode()):
+        is_number = stamp.isascii() and stamp.isdigit()
+        if not is_number or not hmac.compare_digest(mac.encode(), _mac(stamp, body).encode()):
             raise BadEventError(_("This message is not signed by the sandbox."))
         sent = datetime.fromtimestamp(int(stamp), UTC)
         if abs(timezone.now() - sent) > TOLERANCE:
@@ -157,6 +159,13 @@ class Sandbox:
 
     def pay_out(self, *, account: str, amount_minor: int, currency: str, key: str) -> str:
         return f"po_{key}"
+
+    def saved_method(self, order_ref: str) -> str:
+        row = SandboxCharge.objects.filter(order_ref=order_ref).first()
+        return row.card if row is not None else ""
+
+    def end_subscription(self, order_ref: str, *, at_once: bool) -> None:
+        """Nothing is collected here without being asked."""
 
 
 def card_of(number: str) -> Card | None:
@@ -200,7 +209,9 @@ def _charge_for(charge: Charge) -> SandboxCharge:
 def _facts(row: SandboxCharge) -> list[Fact]:
     """Return what the pretended bank knows of a charge, each fact always under the same id."""
 
-    def fact(kind: FactKind, ident: str, amount: int, **more: str) -> Fact:
+    def fact(
+        kind: FactKind, ident: str, amount: int, *, subject: str = "", key: str = "", note: str = ""
+    ) -> Fact:
         return Fact(
             event_id=f"{row.public_id}:{ident}",
             kind=kind,
@@ -209,7 +220,9 @@ def _facts(row: SandboxCharge) -> list[Fact]:
             amount_minor=amount,
             currency=row.currency,
             at=row.created_at,
-            **more,
+            subject_id=subject,
+            key=key,
+            note=note,
         )
 
     facts = []
@@ -218,13 +231,13 @@ def _facts(row: SandboxCharge) -> list[Fact]:
     if row.state == SandboxCharge.State.DECLINED:
         facts.append(fact(FactKind.PAYMENT_FAILED, "failed", row.amount_minor, note=row.card))
     facts += [
-        fact(FactKind.REFUNDED, f"refund:{key}", amount, subject_id=f"re_{key}", key=key)
+        fact(FactKind.REFUNDED, f"refund:{key}", amount, subject=f"re_{key}", key=key)
         for key, amount in row.refunds.items()
     ]
-    disputed = {"subject_id": f"dp_{row.public_id}"}
+    dispute_id = f"dp_{row.public_id}"
     if row.dispute:
-        facts.append(fact(FactKind.DISPUTE_OPENED, "dispute", row.amount_minor, **disputed))
+        facts.append(fact(FactKind.DISPUTE_OPENED, "dispute", row.amount_minor, subject=dispute_id))
     if row.dispute in {"won", "lost"}:
         kind = FactKind.DISPUTE_WON if row.dispute == "won" else FactKind.DISPUTE_LOST
-        facts.append(fact(kind, f"dispute-{row.dispute}", row.amount_minor, **disputed))
+        facts.append(fact(kind, f"dispute-{row.dispute}", row.amount_minor, subject=dispute_id))
     return facts

@@ -1,6 +1,13 @@
 """Tables of the licensing room, one module a subject."""
 
 from licensing.models.counting import CounterBatch, DownloadCount
+from licensing.models.gateways import (
+    BankTransfer,
+    SellerAccount,
+    StripeCustomer,
+    StripeObject,
+    TransferReminder,
+)
 from licensing.models.invoicing import Invoice, InvoiceSeries, SellerProfile
 from licensing.models.ledger import LedgerAccount, LedgerEntry, LedgerMovement, Payout
 from licensing.models.licenses import Activation, ActivationQuerySet, License, LicensedFile
@@ -23,6 +30,7 @@ from licensing.models.trials import TrialUse
 __all__ = [
     "Activation",
     "ActivationQuerySet",
+    "BankTransfer",
     "CounterBatch",
     "Coupon",
     "Dispute",
@@ -50,8 +58,12 @@ __all__ = [
     "RevenueAsk",
     "SandboxCharge",
     "SeatKind",
+    "SellerAccount",
     "SellerProfile",
+    "StripeCustomer",
+    "StripeObject",
     "Subscription",
     "Terms",
+    "TransferReminder",
     "TrialUse",
 ]

@@ -4,6 +4,7 @@ payment       gateway +, deposits -            the buyer's money is here, and st
 sale          deposits +, payable -, fees -    it is the sellers', the upstream owners', ours
 refund        the sale backwards, in part or whole: it is the buyer's again
 refund sent   deposits +, gateway -            it has left
+returned      gateway +, deposits -            the buyer's bank did not take it
 disputed      payable +, disputed -            held back until the bank decides
 lost          disputed +, fees +, gateway -    the bank took it
 """
@@ -133,6 +134,20 @@ def book_refund_sent(order: Order, refund: Refund) -> None:
         [
             Entry(Account.DEPOSITS, amount, Purpose.MONEY),
             Entry(Account.GATEWAY, -amount, Purpose.MONEY),
+        ],
+    )
+
+
+def book_refund_returned(order: Order, refund: Refund) -> None:
+    """The money had left and came back: it is still the buyer's."""
+    amount = refund.amount_minor
+    _book(
+        order,
+        Kind.REFUND_RETURNED,
+        refund.public_id,
+        [
+            Entry(Account.GATEWAY, amount, Purpose.MONEY),
+            Entry(Account.DEPOSITS, -amount, Purpose.MONEY),
         ],
     )
 

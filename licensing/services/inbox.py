@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from django.db import transaction
 from django.utils import timezone
 
-from licensing.gateways.base import Fact
-from licensing.models import Order, PaymentEvent
-from licensing.services import settling
+from licensing.gateways.base import Fact, FactKind
+from licensing.models import Order, Payment, PaymentEvent
+from licensing.services import renewals, settling
 from store.core.jobs import JobName, enqueue
 
 logger = logging.getLogger(__name__)
@@ -56,40 +56,55 @@ def apply(event_id: int) -> str:
     Returns:
         What came of it.
     """
-    is_new = False
+    is_news = False
     with transaction.atomic():
         event = PaymentEvent.objects.select_for_update().get(pk=event_id)
-        rows = Order.objects.select_for_update().filter(gateway=event.gateway)
-        order = rows.filter(public_id=event.order_ref).first()
+        fact = Fact.from_json(event.fact)
+        order = _order_of(event, fact)
         if event.outcome == Outcome.WAITING:
-            is_new = _settle(event, order)
-    if is_new:
-        _apply_early(event)
+            order, is_news = _settle(event, order, fact)
     if order is not None:  # somebody else may have applied it, and stopped here
         settling.fulfil_if_paid(order.pk)
+    if is_news:
+        _apply_early(event)
     return event.outcome
 
 
-def _settle(event: PaymentEvent, order: Order | None) -> bool:
-    """Apply a waiting fact; return whether it was news."""
-    fact = Fact.from_json(event.fact)
+def _order_of(event: PaymentEvent, fact: Fact) -> Order | None:
+    """Return the order a fact is about, locked.
+
+    What happened to a payment happened to the order that payment was for: the facts of a
+    subscription all name the order that began it, and its renewals are orders of their own.
+    """
+    rows = Order.objects.select_for_update().filter(gateway=event.gateway)
+    if fact.payment_id and fact.kind not in {FactKind.PAID, FactKind.RENEWED}:
+        payments = Payment.objects.filter(gateway=event.gateway, external_id=fact.payment_id)
+        if order_id := payments.values_list("order_id", flat=True).first():
+            return rows.get(pk=order_id)
+    return rows.filter(public_id=fact.order_ref).first()
+
+
+def _settle(event: PaymentEvent, order: Order | None, fact: Fact) -> tuple[Order | None, bool]:
+    """Apply a waiting fact; return the order it went to, and whether it was news."""
     if order is None:
         return _park(event, "There is no such order.")
     if order.currency != fact.currency:
         return _park(event, f"The order is in {order.currency}, the fact in {fact.currency}.")
     try:
         with transaction.atomic():
+            if fact.kind == FactKind.RENEWED:
+                order, fact = renewals.for_fact(order, fact)
             is_news = settling.settle(order, fact)
     except settling.TooEarlyError as error:
         event.note = error.message[:_MAX_NOTE_CHARS]
         event.save(update_fields=["note"])
-        return False
-    except settling.DoesNotFitError as error:
+        return None, False
+    except (settling.DoesNotFitError, renewals.NotRenewableError) as error:
         return _park(event, error.message)
     event.outcome = Outcome.APPLIED if is_news else Outcome.NOTHING_NEW
     event.applied_at, event.note = timezone.now(), ""
     event.save(update_fields=["outcome", "applied_at", "note"])
-    return is_news
+    return order, is_news
 
 
 def _apply_early(event: PaymentEvent) -> None:
@@ -101,10 +116,10 @@ def _apply_early(event: PaymentEvent) -> None:
         apply(other)
 
 
-def _park(event: PaymentEvent, note: str) -> bool:
+def _park(event: PaymentEvent, note: str) -> tuple[None, bool]:
     """Set a fact aside for people; the gateway is not asked to send it again."""
     logger.error("payment event %s is parked: %s", event.pk, note)
     event.outcome, event.applied_at = Outcome.PARKED, timezone.now()
     event.note = note[:_MAX_NOTE_CHARS]
     event.save(update_fields=["outcome", "applied_at", "note"])
-    return False
+    return None, False

@@ -17,25 +17,14 @@ from django.utils import timezone
 
 from licensing.gateways.base import Fact, FactKind
 from licensing.models import Dispute, Order, OrderLine, Payment, Refund
-from licensing.services import booking, granting, telling
+from licensing.services import booking, granting, subscribing, telling
+from licensing.services.fact_errors import DoesNotFitError, TooEarlyError
 from store.core.errors import ConflictError
 from store.core.jobs import JobName, enqueue
 
 State = Order.State
 SPARE_S = 10
 """A job that only finishes what a crash interrupted starts so much later, in seconds."""
-
-
-class TooEarlyError(ConflictError):
-    """The fact follows from one that has not been heard of yet; it waits."""
-
-    code = "too_early"
-
-
-class DoesNotFitError(ConflictError):
-    """The fact contradicts what is known; people must look at it."""
-
-    code = "does_not_fit"
 
 
 class NotCancellableError(ConflictError):
@@ -59,7 +48,9 @@ def settle(order: Order, fact: Fact) -> bool:
         FactKind.DISPUTE_OPENED: _dispute_opened,
         FactKind.DISPUTE_WON: _dispute_won,
         FactKind.DISPUTE_LOST: _dispute_lost,
-        FactKind.SUBSCRIPTION_ENDED: _subscription_ended,
+        FactKind.SUBSCRIPTION_ENDED: subscribing.ended,
+        FactKind.RENEWED: _paid,
+        FactKind.RENEWAL_FAILED: subscribing.renewal_failed,
     }
     return steps[fact.kind](order, fact)
 
@@ -122,7 +113,13 @@ def cancel(order_id: int) -> Order:
 
 
 def _paid(order: Order, fact: Fact) -> bool:
-    """Count a payment, once by its id."""
+    """Count a payment, once by its id.
+
+    The price is the order's. A gateway that collects whole charges cannot have collected another
+    amount for it, so such a payment is no payment of this order, whatever it names.
+    """
+    if fact.is_exact and fact.amount_minor != order.gross_minor:
+        raise DoesNotFitError(f"{fact.amount_minor} was paid, the order is {order.gross_minor}.")
     payment, is_new = Payment.objects.get_or_create(
         gateway=order.gateway,
         external_id=fact.payment_id,
@@ -160,7 +157,7 @@ def _refunded(order: Order, fact: Fact) -> bool:
     """A refund arrived: one we asked for, or one made at the gateway by hand."""
     payment = _payment_of(order, fact)
     refund = _known_refund(order, fact)
-    if refund is not None and refund.state == Refund.State.DONE:
+    if refund is not None and _is_over(refund, fact):
         return False
     if refund is None:
         left = payment.amount_minor - payment.refunded_minor
@@ -172,10 +169,25 @@ def _refunded(order: Order, fact: Fact) -> bool:
     refund.state, refund.done_at = Refund.State.DONE, timezone.now()
     refund.payment, refund.external_id = payment, fact.subject_id or fact.event_id
     refund.save(update_fields=["state", "done_at", "payment", "external_id"])
-    payment.refunded_minor += fact.amount_minor
-    payment.save(update_fields=["refunded_minor"])
+    _count_back(order, payment, fact.amount_minor)
     booking.book_refund_sent(order, refund)
     return True
+
+
+def _is_over(refund: Refund, fact: Fact) -> bool:
+    """Whether a refund is done, or is known to have failed under the same id at the gateway."""
+    has_failed = refund.state == Refund.State.FAILED and refund.external_id == fact.subject_id
+    return refund.state == Refund.State.DONE or (bool(fact.subject_id) and has_failed)
+
+
+def _count_back(order: Order, first: Payment, amount_minor: int) -> None:
+    """Note on payments that so much of them went back: ``first``, then the order's others."""
+    left = amount_minor
+    for payment in [first, *order.payments.exclude(pk=first.pk).order_by("id")]:
+        part = min(left, payment.amount_minor - payment.refunded_minor)
+        payment.refunded_minor += part
+        payment.save(update_fields=["refunded_minor"])
+        left -= part
 
 
 def _known_refund(order: Order, fact: Fact) -> Refund | None:
@@ -242,14 +254,24 @@ def _count_refund(order: Order, amount_minor: int) -> None:
 
 
 def _refund_failed(order: Order, fact: Fact) -> bool:
-    """The money did not arrive: it is still owed; staff must find another way."""
+    """The money did not arrive: it is still owed; staff must find another way.
+
+    Banks may say so days after the gateway called it done.
+    """
     refund = _known_refund(order, fact)
     if refund is None:
         raise TooEarlyError("Its refund has not been heard of yet.")
-    if refund.state != Refund.State.SENDING:
+    was_done = refund.state == Refund.State.DONE and refund.external_id == fact.subject_id
+    if refund.state != Refund.State.SENDING and not was_done:
         return False
+    if was_done:
+        booking.book_refund_returned(order, refund)
+        if refund.payment is not None:
+            refund.payment.refunded_minor -= refund.amount_minor
+            refund.payment.save(update_fields=["refunded_minor"])
     refund.state, refund.answer = Refund.State.FAILED, fact.note[:500]
-    refund.save(update_fields=["state", "answer"])
+    refund.external_id, refund.done_at = fact.subject_id, None
+    refund.save(update_fields=["state", "answer", "external_id", "done_at"])
     return True
 
 
@@ -327,11 +349,6 @@ def _dispute_lost(order: Order, fact: Fact) -> bool:
 def _close(dispute: Dispute, state: Dispute.State) -> None:
     dispute.state, dispute.closed_at = state, timezone.now()
     dispute.save(update_fields=["state", "closed_at"])
-
-
-def _subscription_ended(order: Order, fact: Fact) -> bool:
-    """The gateway will not collect any more; what is paid stays paid."""
-    return granting.end_subscription(order)
 
 
 def _sold_minor(order: Order) -> int:
