@@ -18,9 +18,11 @@ from collections.abc import Iterable
 from babel import Locale
 from babel.core import UnknownLocaleError
 from django.utils.translation import get_language
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop as _n
 
 from catalog.cards.countries import COUNTRIES
+from store.core.errors import InvalidError
 
 _US = """\
 AL Alabama|AK Alaska|AZ Arizona|AR Arkansas|CA California|CO Colorado|CT Connecticut|DE Delaware
@@ -58,6 +60,52 @@ TREATED_AS = {"MC": "FR", "IM": "GB"}
 
 AREAS_APART = frozenset({"ES-CN", "ES-CE", "ES-ML", "GR-69"})
 """Regions with a tax of their own: sales there are none in the country around them."""
+
+
+class BadCountryError(InvalidError):
+    """No country of ISO 3166-1 that people can choose."""
+
+    code = "bad_country"
+
+
+class BadRegionError(InvalidError):
+    """The country has no such region, or needs one that was not named."""
+
+    code = "bad_region"
+
+
+def capitals(code: str) -> str:
+    """Return an ASCII code in capitals and trimmed, anything else as it is.
+
+    Capitals of other letters can be ASCII: those of one ligature are ``FI``, Finland.
+    """
+    return code.strip().upper() if code.isascii() else code
+
+
+def check_country(code: str) -> None:
+    """Pass a country of ISO 3166-1, in capitals.
+
+    Raises:
+        BadCountryError: it is none.
+    """
+    if code not in COUNTRIES:
+        raise BadCountryError(
+            _("There is no country '%(code)s'. Use two letters of ISO 3166, as DE.")
+            % {"code": ascii(code[:8])[1:-1]}
+        )
+
+
+def check_region(country: str, region: str) -> None:
+    """Pass a region of ``REGIONS``.
+
+    Raises:
+        BadRegionError: it is none of this country.
+    """
+    if region not in REGIONS.get(country, {}):
+        raise BadRegionError(
+            _("%(country)s has no region '%(region)s' that the store knows.")
+            % {"country": country_name(country), "region": ascii(region[:8])[1:-1]}
+        )
 
 
 def _locale() -> Locale:

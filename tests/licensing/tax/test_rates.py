@@ -212,3 +212,10 @@ def test_the_latest_row_in_force_answers(days, data) -> None:
         for on in (first, first + (after - first) / 2):
             assert rates.get(Place("DE"), on).valid_from == first
     assert rates.find(Place("DE"), date(1999, 12, 31)) is None
+
+
+def test_the_example_in_the_documentation_is_a_table() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs/tax.md").read_text()
+    example = page.split("```csv\n")[1].split("```")[0]
+
+    assert [rate.country for rate in parse_table(example, name="docs/tax.md")] == ["DE", "NG"]
