@@ -1,10 +1,28 @@
-"""Addresses of downloads that are no single file, and of the keys that verify licenses."""
+"""Addresses of buying, of what was bought, of downloads that are no single file, and of keys."""
 
 from django.urls import path
 
-from licensing import views, views_keys
+from licensing import (
+    views,
+    views_cart,
+    views_checkout,
+    views_keys,
+    views_orders,
+    views_sandbox,
+    views_terms,
+)
 
 urlpatterns = [
     path(".well-known/jwks.json", views_keys.jwks),
+    path("cart", views_cart.cart_page),
+    path("cart/add", views_cart.add),
+    path("checkout", views_checkout.checkout_page),
+    path("sandbox/<seg:charge>", views_sandbox.sandbox_page),
+    path("orders", views_orders.list_page),
+    path("orders/<seg:order>", views_orders.order_page),
+    path("orders/<seg:order>/pay", views_orders.pay_order),
+    path("orders/<seg:order>/cancel", views_orders.cancel_order),
+    path("invoices/<seg:invoice>.pdf", views_orders.invoice_pdf),
+    path("terms/<seg:sha256>", views_terms.terms_page),
     path("<seg:ns>/<seg:name>/archive/<rev:rev>.zip", views.download_all),
 ]
