@@ -11,10 +11,12 @@ from django.utils.translation import gettext_lazy
 
 from accounts.viewer import VISITOR, Viewer
 from catalog.models import Grant, Listing, ModelRepo
-from licensing.models import License, Order, Refund
-from licensing.services.offer_words import grants_text, interval_text
+from licensing.models import Order, Refund
+from licensing.services.holdings import Held
+from licensing.services.offer_words import grants_text, interval_text, seats_text
 from licensing.services.paperwork import tax_label
 from licensing.services.shelf import Sale, price_notes, sale_of
+from licensing.services.validating import Code, message_of
 from licensing.sessions import cart_of
 from licensing.terms.rights import Rights
 from store.core.money import BASIS_POINTS, Money, show
@@ -233,23 +235,30 @@ def refund_badge(refund: Refund) -> Badge:
     return {"text": refund.get_state_display(), "tone": tone, "symbol": "", "hint": ""}
 
 
+_STANDINGS: dict[Code, tuple[str, str, Any]] = {
+    Code.VALID: ("good", "check", gettext_lazy("In force")),
+    Code.SUSPENDED: ("bad", "lock", gettext_lazy("Suspended")),
+    Code.FROZEN: ("caution", "lock", gettext_lazy("Frozen: payment disputed")),
+    Code.NOT_STARTED: ("info", "clock", gettext_lazy("Not begun yet")),
+    Code.OVERDUE: ("caution", "clock", gettext_lazy("Payment overdue")),
+    Code.EXPIRED: ("", "clock", gettext_lazy("Ended")),
+    Code.REVOKED: ("", "cross", gettext_lazy("Taken back")),
+}
+
+
 @register.inclusion_tag("components/badge.html")
-def license_badge(license_: License) -> Badge:
-    """Show whether a license is in force; its grant is loaded."""
-    tone, symbol, text = _license_state(license_)
-    return {"text": text, "tone": tone, "symbol": symbol, "hint": license_.suspended_for}
+def standing_badge(code: Code) -> Badge:
+    """Show whether a license counts."""
+    tone, symbol, text = _STANDINGS[code]
+    return {"text": text, "tone": tone, "symbol": symbol, "hint": message_of(code)}
 
 
-def _license_state(license_: License) -> Sequence[Any]:
-    from licensing.services.holdings import Standing, standing_of
-
-    return {
-        Standing.ACTIVE: ("good", "check", gettext_lazy("In force")),
-        Standing.SUSPENDED: ("bad", "lock", gettext_lazy("Suspended")),
-        Standing.FROZEN: ("caution", "lock", gettext_lazy("Frozen: the payment is disputed")),
-        Standing.EXPIRED: ("", "clock", gettext_lazy("Expired")),
-        Standing.REVOKED: ("", "cross", gettext_lazy("Ended by a refund")),
-    }[standing_of(license_)]
+@register.filter
+def seats_used(held: Held) -> str:
+    """Say how many seats are taken: ``1 of 3 machines``."""
+    facts = held.facts
+    text = seats_text(facts.seats, facts.seat_kind)
+    return _("%(used)d of %(seats)s in use") % {"used": facts.used_seats, "seats": text}
 
 
 @register.filter
