@@ -16,7 +16,7 @@ from accounts.services.audit import record
 from accounts.viewer import Viewer
 from licensing.gateways.base import Gateway
 from licensing.gateways.registry import default_gateway, gateway_named
-from licensing.models import LineShare, Order, OrderLine, Quote
+from licensing.models import License, LineShare, Order, OrderLine, Quote
 from licensing.services import coupons
 from licensing.services.pricing import Priced, PricedLine
 from licensing.services.quotes import buying_namespace, quote_of, reprice
@@ -182,6 +182,7 @@ def _make(
         billing=dict(priced.wish.billing),
         terms_accepted_at=now,
         coupon=priced.coupon,
+        extends=_extended(priced),
         created_at=now,
         expires_at=now + (_TRANSFER_FOR if gateway.name == "invoice" else OPEN_FOR),
     )
@@ -204,6 +205,12 @@ def _holder_name(user: User, priced: Priced) -> str:
     from accounts.models import Namespace
 
     return Namespace.objects.get(pk=priced.wish.holder_id).name
+
+
+def _extended(priced: Priced) -> License | None:
+    """Return the license the order gives another term; it was checked when it was priced."""
+    wish = priced.wish
+    return License.objects.get(public_id=wish.extends) if wish.extends else None
 
 
 def _terms_of(line: PricedLine) -> dict[str, str]:
