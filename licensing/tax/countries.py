@@ -55,8 +55,8 @@ REGIONS: dict[str, dict[str, str]] = {
 NEEDS_REGION = frozenset({"US", "CA"})
 """Countries whose tax cannot be told without the state or province."""
 
-TREATED_AS = {"MC": "FR", "IM": "GB"}
-"""Countries that share the tax of another: sales there are sales in the other."""
+TREATED_AS = {"MC": "FR", "IM": "GB", "LI": "CH"}
+"""Countries that share the tax of another by treaty: sales there are sales in the other."""
 
 AREAS_APART = frozenset({"ES-CN", "ES-CE", "ES-ML", "GR-69"})
 """Regions with a tax of their own: sales there are none in the country around them."""
@@ -132,8 +132,11 @@ def countries_for_forms() -> list[tuple[str, str]]:
 
 
 def region_name(country: str, region: str) -> str:
-    """Return the name of a region, as it is written there; of an unknown one its code."""
-    return REGIONS.get(country, {}).get(region, region)
+    """Return how people call a region; of an unknown one its code.
+
+    States and provinces keep their own names; the other areas have one in each language.
+    """
+    return _(REGIONS.get(country, {}).get(region, region))
 
 
 def regions_for_forms() -> list[tuple[str, list[tuple[str, str]]]]:
@@ -145,7 +148,7 @@ def regions_for_forms() -> list[tuple[str, list[tuple[str, str]]]]:
     return [
         (
             country_name(country),
-            _sorted((f"{country}-{code}", name) for code, name in REGIONS[country].items()),
+            _sorted((f"{country}-{code}", region_name(country, code)) for code in REGIONS[country]),
         )
         for country in groups
     ]

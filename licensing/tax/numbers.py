@@ -80,8 +80,7 @@ def read_vat_number(text: str, country: str) -> str:
 
 def _refuse_other_country(bare: str, country: str) -> None:
     """Say so if a number is one of another country's, by its prefix and check digits."""
-    theirs = {prefix: code for code, prefix in TAX_NUMBER_PREFIX.items() if code == "GR"}
-    other = theirs.get(bare[:2], bare[:2])
+    other = "GR" if bare.startswith("EL") else bare[:2]
     module = get_cc_module(other.lower(), "vat") if other in COUNTRIES else None
     if other != country and module is not None and module.is_valid(bare):
         raise BadTaxNumberError(
