@@ -53,7 +53,7 @@ class Held:
 
     @property
     def has_news(self) -> bool:
-        """A model changed since it was bought; the license's page tells which updates it reaches."""
+        """A model changed since it was bought; whether the license reaches that, its page tells."""
         return any(repo.updated_at > self.license.created_at for repo in self.repos)
 
 
