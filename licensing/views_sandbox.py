@@ -31,6 +31,8 @@ def sandbox_page(request: HttpRequest, charge: str) -> HttpResponse:
     if sent.get("dispute") in {"won", "lost"}:
         Sandbox().settle_dispute(found.public_id, is_won=sent["dispute"] == "won")
         return _told(found)
+    if _is_cancelled(found):
+        return _page(request, found, status=409)
     if "refuse" in sent:
         return _page(request, found, problem=_("You did not confirm. Nothing was charged."))
     card = _card(found, sent.get("card") or sent.get("number", ""), is_confirmed="confirm" in sent)
@@ -66,11 +68,16 @@ def _told(charge: SandboxCharge) -> HttpResponse:
 def _page(
     request: HttpRequest, charge: SandboxCharge, *, problem: str = "", status: int = 200
 ) -> HttpResponse:
-    order = Order.objects.filter(public_id=charge.order_ref, gateway=Sandbox.name).first()
     context: dict[str, Any] = {
         "charge": charge,
         "cards": CARDS,
         "problem": problem,
-        "is_closed": order is not None and order.state == Order.State.CANCELLED,
+        "is_closed": _is_cancelled(charge),
     }
     return render(request, "licensing/sandbox.html", context, status=status)
+
+
+def _is_cancelled(charge: SandboxCharge) -> bool:
+    """Whether the store has no use for the money any more."""
+    rows = Order.objects.filter(public_id=charge.order_ref, gateway=Sandbox.name)
+    return rows.filter(state=Order.State.CANCELLED).exists()
