@@ -30,6 +30,7 @@ from licensing.configured import license_key_again
 from licensing.models import License, Order, OrderLine
 from licensing.services import checkout, settling
 from licensing.services.invoicing import pdf_response_bytes
+from licensing.services.paperwork import buyer_party
 from licensing.views_checkout import WAYS, pay
 from store.core.errors import StoreError
 from store.core.sealing import SealBrokenError
@@ -93,6 +94,7 @@ def order_page(request: HttpRequest, user: User, order: str) -> HttpResponse:
         "payments": list(found.payments.order_by("id")),
         "refunds": list(found.refunds.select_related("line").order_by("id")),
         "invoices": list(invoices_of(found)),
+        "party": buyer_party(found) if can_change or viewer.is_staff else None,
         "can_change": can_change,
         "can_cancel": can_change and is_open and not found.paid_minor,
         "way": WAYS.get(found.gateway, found.gateway),

@@ -58,9 +58,7 @@ def test_a_launch_price_says_until_when_and_what_comes_after(client: Client) -> 
 
 def test_a_launch_that_is_over_is_not_spoken_of(client: Client) -> None:
     shop = open_shop()
-    shop.offer.prices.update(
-        launch_minor=900, launch_until=timezone.now() - timedelta(seconds=1)
-    )
+    shop.offer.prices.update(launch_minor=900, launch_until=timezone.now() - timedelta(seconds=1))
 
     words = visible(get(client, PAGE))
 
@@ -131,7 +129,7 @@ def test_a_bundle_names_its_models(client: Client) -> None:
 
     page = get(client, PAGE)
 
-    assert 'Together:\n' in page or "Together:" in page
+    assert "Together:\n" in page or "Together:" in page
     assert 'href="/maria/tanka-gpt"' in page
 
 

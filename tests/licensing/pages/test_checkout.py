@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 
 from accounts.models import User
-from licensing.gateways.base import GatewayError
+from licensing.gateways.base import Checkout, GatewayError
 from licensing.gateways.sandbox import Sandbox
 from licensing.models import Coupon, License, Offer, Order, Payment, Quote, SellerProfile
 from licensing.services import placing
@@ -20,7 +20,6 @@ from tests.licensing.pages.buying import (
     filled,
     get,
     hidden,
-    order_page_of,
     post,
     put_in_cart,
     text_of,
@@ -96,7 +95,10 @@ def test_from_the_cart_to_a_license(browser_of: Browser) -> None:
     assert order.terms_accepted_at
     assert "Your cart is empty" in visible(get(browser, "/cart"))
 
-    assert post(browser, answer["Location"], {"card": CARD})["Location"] == f"/orders/{order.public_id}"
+    assert (
+        post(browser, answer["Location"], {"card": CARD})["Location"]
+        == f"/orders/{order.public_id}"
+    )
     assert License.objects.get().holder == shop.buyer.namespace
 
 
@@ -399,31 +401,21 @@ def test_a_gateway_that_is_away_keeps_the_order(
     assert post(browser, f"/orders/{order.public_id}/pay")["Location"].startswith("/sandbox/")
 
 
-def test_a_page_of_another_site_is_reached_by_one_in_between(
-    browser_of: Browser, settings: Any
-) -> None:
+def test_a_page_of_another_site_is_reached_by_one_in_between(browser_of: Browser) -> None:
     shop = open_shop()
-    browser = browser_of(shop.buyer)
-    bank = order_page_of(browser, shop)
-    order = Order.objects.get()
-    settings.PUBLIC_URL = "https://elsewhere.example"
+    order = shop.order()
 
-    page = text_of(post(browser, f"/orders/{order.public_id}/pay"))
-
-    assert bank.startswith("/sandbox/")
-    settings.PUBLIC_URL = "http://127.0.0.1:8000"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             Sandbox, "start", lambda _self, _charge: checkout_at("https://pay.example/c/1?a=1&b=2")
         )
-        page = text_of(post(browser, f"/orders/{order.public_id}/pay"))
+        page = text_of(post(browser_of(shop.buyer), f"/orders/{order.public_id}/pay"))
+
     assert 'content="0; url=https://pay.example/c/1?a=1&amp;b=2"' in page
     assert 'href="https://pay.example/c/1?a=1&amp;b=2"' in page
 
 
-def checkout_at(url: str) -> Any:
-    from licensing.gateways.base import Checkout
-
+def checkout_at(url: str) -> Checkout:
     return Checkout(url=url)
 
 
