@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import User
@@ -74,8 +75,7 @@ def place(
     user = viewer.signed_in()
     if before := order_under(user, key):
         return before, False
-    shown = _shown(user, quote_id)
-    quote = shown
+    quote = shown = _shown(user, quote_id)
     if Wish.from_json(shown.wish) != _wish(viewer, cart, billing):
         quote, priced = show_quote(viewer, cart, billing)
         if priced.digest != shown.digest:
@@ -99,10 +99,15 @@ def order_under(user: User, key: str) -> Order | None:
 
 
 def _shown(user: User, quote_id: str) -> Quote:
+    """Return what the page showed, while it is good."""
+    too_old = QuoteExpiredError(_("This page is too old. Look at it once more."))
     try:
-        return quote_of(user, quote_id)
+        found = quote_of(user, quote_id)
     except QuoteNotFoundError as error:
-        raise QuoteExpiredError(_("This page is too old. Look at it once more.")) from error
+        raise too_old from error
+    if found.expires_at <= timezone.now():
+        raise too_old
+    return found
 
 
 def _wish(viewer: Viewer, cart: Cart, billing: Mapping[str, Any]) -> Wish:

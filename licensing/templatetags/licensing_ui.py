@@ -9,7 +9,7 @@ from django.template import RequestContext
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts.viewer import VISITOR, Viewer
+from accounts.viewer import Viewer
 from catalog.models import Grant, Listing, ModelRepo
 from licensing.models import Order, Refund
 from licensing.services.holdings import Held
@@ -33,12 +33,6 @@ register.filter("interval_text", interval_text)
 def money(amount_minor: int, currency: str) -> str:
     """Show an amount: ``{{ order.gross_minor|money:order.currency }}`` gives ``€22.61``."""
     return show(Money(amount_minor, currency))
-
-
-@register.filter
-def price(amount_minor: int, currency: str) -> str:
-    """Show an amount without decimals that are 0: ``€19``."""
-    return show(Money(amount_minor, currency), is_brief=True)
 
 
 @register.filter
@@ -79,21 +73,14 @@ def rights_of(kept: dict[str, Any]) -> Rights:
     return Rights.from_json(kept)
 
 
-def _request(context: dict[str, Any] | RequestContext) -> HttpRequest | None:
-    request = context.get("request")
-    return request if isinstance(request, HttpRequest) else None
+def _viewer(context: RequestContext) -> Viewer:
+    viewer: Viewer = context["request"].viewer
+    return viewer
 
 
-def _viewer(context: dict[str, Any] | RequestContext) -> Viewer:
-    viewer = getattr(_request(context), "viewer", None)
-    return viewer if isinstance(viewer, Viewer) else VISITOR
-
-
-def _currency(context: dict[str, Any] | RequestContext) -> str:
+def _currency(context: RequestContext) -> str:
     """Return the currency the reader asked for, or pays in already."""
-    request = _request(context)
-    if request is None:
-        return ""
+    request: HttpRequest = context["request"]
     return request.GET.get("currency", "").upper()[:3] or cart_of(request).currency
 
 
@@ -107,7 +94,7 @@ class BuyBox(TypedDict):
     """What the box shows."""
 
     repo: ModelRepo
-    sale: Sale
+    sale: Sale | None
     listing: Listing
     csrf_token: Any
 
@@ -116,15 +103,12 @@ class BuyBox(TypedDict):
 def buy_box(context: RequestContext, repo: ModelRepo) -> BuyBox:
     """Show what a model costs and how to get it, or what the reader has of it already.
 
-    For a model that is sold. Five queries; none where the page has ``sale`` in its context.
+    Nothing where it is not sold. Five queries; none where the page has ``sale`` in its context.
     """
     given = context.get("sale")
-    found = given if isinstance(given, Sale) else sale_of(_viewer(context), repo)
-    if found is None:
-        raise ValueError(f"{repo} is not sold.")
     return {
         "repo": repo,
-        "sale": found,
+        "sale": given if isinstance(given, Sale) else sale_of(_viewer(context), repo),
         "listing": context["listing"],
         "csrf_token": context.get("csrf_token"),
     }
@@ -160,11 +144,9 @@ class CartLink(TypedDict):
 
 
 @register.inclusion_tag("licensing/_cart_link.html", takes_context=True)
-def cart_link(context: dict[str, Any]) -> CartLink:
+def cart_link(context: RequestContext) -> CartLink:
     """Show the way to the cart and how much is in it. No query but the session's."""
-    request = _request(context)
-    if request is None or not hasattr(request, "session"):
-        return {"count": 0, "is_here": False}
+    request: HttpRequest = context["request"]
     count = sum(item.quantity for item in cart_of(request).items)
     return {"count": count, "is_here": request.path == "/cart"}
 

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -8,9 +9,11 @@ from django.utils import timezone
 
 from accounts.models import User
 from catalog.models import ModelRepo
+from catalog.services.collection_items import add_item
+from catalog.services.collections import NewCollection, create_collection
 from licensing.models import Offer
 from licensing.services import refunds
-from licensing.services.offers import NewPrice, make_offer, set_opening
+from licensing.services.offers import NewPrice, make_offer, set_active, set_opening
 from tests.factories import make_org, make_user
 from tests.licensing.pages.buying import get, visible
 from tests.licensing.selling.shop import FIXED, Shop, make_model, open_shop
@@ -104,8 +107,6 @@ def test_each_kind_of_offer_in_its_words(client: Client) -> None:
             "is_tax_included": True,
         },
     ]
-    from dataclasses import replace
-
     for changes in kinds:
         make_offer(shop.selling, [shop.repo], replace(FIXED, **changes))
 
@@ -200,8 +201,6 @@ def test_the_list_shows_prices_with_the_same_queries_however_many(
 
 
 def test_rows_say_from_where_there_are_several_offers(client: Client) -> None:
-    from dataclasses import replace
-
     shop = open_shop()
     make_offer(shop.selling, [shop.repo], replace(FIXED, prices=(NewPrice("EUR", 900),)))
     assert "from €9" in visible(get(client, "/models"))
@@ -230,10 +229,45 @@ def test_snippets_of_a_sold_model_ask_for_a_token(client: Client) -> None:
 
 
 def test_an_offer_out_of_sale_is_not_shown(client: Client) -> None:
-    from licensing.services.offers import set_active
-
     shop: Shop = open_shop()
     second = make_offer(shop.selling, [shop.repo], FIXED)
     set_active(shop.selling, second, is_active=False)
 
     assert visible(get(client, PAGE)).count("Add to cart") == 1
+
+
+def test_free_licenses_alone_are_free(client: Client) -> None:
+    shop = open_shop(kind=Offer.Kind.FREE, prices=())
+    assert "Price Free" in visible(get(client, PAGE))
+    make_offer(shop.selling, [shop.repo], replace(FIXED, kind=Offer.Kind.FREE, prices=()))
+
+    assert "Price Free" in visible(get(client, PAGE))
+    assert "Free" in visible(get(client, "/models"))
+
+
+def test_a_model_whose_offers_are_gone_for_a_moment(client: Client) -> None:
+    shop = open_shop()
+    Offer.objects.update(is_active=False)
+
+    words = visible(get(client, PAGE))
+
+    assert "Add to cart" not in words
+    assert "Price" not in words
+    page = get(client, f"{PAGE}/archive/main.zip", 403)
+    assert "See the offers" in page
+    assert shop.repo.is_for_sale
+
+
+def test_a_model_that_opened_has_no_price_in_lists(client: Client) -> None:
+    open_shop()
+    ModelRepo.objects.update(opens_at=timezone.now() - timedelta(seconds=1))
+
+    assert "€19" not in visible(get(client, "/models"))
+
+
+def test_a_price_in_a_collection(client: Client) -> None:
+    shop = open_shop()
+    shelf = create_collection(shop.selling, NewCollection("Poems"))
+    add_item(shop.selling, shelf, kind="model", name="maria/haiku-gpt")
+
+    assert "€19" in visible(get(client, f"/collections/{shelf.slug}"))

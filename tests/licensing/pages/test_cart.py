@@ -180,7 +180,7 @@ def test_a_coupon_lowers_the_total_or_says_why_not(client: Client) -> None:
 
     post(client, "/cart", {"coupon": " spring "})
     words = visible(get(client, "/cart"))
-    assert "Coupon SPRING −€4.75" in words
+    assert "Coupon SPRING \u2212€4.75" in words
     assert "Total €14.25" in words
 
     post(client, "/cart", {"coupon": "WINTER"})

@@ -12,6 +12,9 @@ from licensing.gateways.sandbox import Sandbox
 from licensing.models import Coupon, License, Offer, Order, Payment, Quote, SellerProfile
 from licensing.services import placing
 from licensing.services.offers import NewPrice, change_offer, make_offer, set_active
+from licensing.services.ordering import IdempotencyKeyReusedError
+from licensing.services.pricing import Item
+from licensing.services.quotes import TermsChangedError
 from tests.factories import make_org
 from tests.licensing.pages.buying import (
     ADDRESS,
@@ -81,7 +84,7 @@ def test_from_the_cart_to_a_license(browser_of: Browser) -> None:
     put_in_cart(browser, shop.offer)
 
     page = get(browser, "/checkout")
-    assert "TEST – no real money" in visible(page)
+    assert "no real money" in visible(page)
     assert "Pay €" not in visible(page)
     assert shop.offer.terms_id in page
     assert "checked" not in re.findall(r'<input type="checkbox"[^>]*>', page)[0]
@@ -282,14 +285,11 @@ def test_an_expired_quote(browser_of: Browser) -> None:
     browser = browser_of(shop.buyer)
     put_in_cart(browser, shop.offer)
     form = filled(browser)
-    Quote.objects.update(expires_at="2020-01-01T00:00Z", wish=Quote.objects.last().wish)
-    kept = Quote.objects.get(public_id=form["quote"])
-    kept.wish["billing"] = _billing()
-    kept.save()
+    Quote.objects.update(expires_at="2020-01-01T00:00Z")
 
     page = text_of(post(browser, "/checkout", form), 409)
 
-    assert "This quote has expired." in visible(page)
+    assert "This page is too old." in visible(page)
     assert not Order.objects.exists()
 
 
@@ -431,3 +431,74 @@ def test_a_way_to_pay_is_chosen_where_there_are_several(browser_of: Browser, set
     assert "Bank transfer" in visible(page)
     answer = post(browser, "/checkout", filled(browser) | {"gateway": "nonsense"})
     assert answer["Location"].startswith("/sandbox/")
+
+
+def test_a_rate_nobody_knows_shows_no_total(browser_of: Browser) -> None:
+    shop = open_shop()
+    selling_in(shop, "BR")
+    browser = browser_of(shop.buyer)
+    put_in_cart(browser, shop.offer)
+
+    there = ADDRESS | {"country": "BR", "update": "1"}
+    words = visible(text_of(post(browser, "/checkout", there), 422))
+
+    assert "The store knows no tax rate of Brazil" in words
+    assert "Pay €" not in words
+    assert "Show the total with tax" in words
+
+
+def test_an_order_that_came_to_be_meanwhile_leaves_the_cart(
+    browser_of: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = open_shop()
+    browser = browser_of(shop.buyer)
+    put_in_cart(browser, shop.offer)
+    form = filled(browser)
+    order = shop.order()
+    looks = iter([None, order])
+    monkeypatch.setattr(placing, "order_under", lambda _user, _key: next(looks))
+
+    answer = post(browser, "/checkout", form)
+
+    assert answer["Location"].startswith("/sandbox/")
+    assert Order.objects.get() == order
+    assert "Commercial" in visible(get(browser, "/cart"))
+
+
+def test_a_key_of_another_purchase_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = open_shop()
+    cart = placing.Cart((Item(shop.offer.public_id),), "EUR")
+    quote, priced = placing.show_quote(shop.buying, cart, _billing())
+    shop.order("used")
+    monkeypatch.setattr(placing, "order_under", lambda _user, _key: None)
+
+    with pytest.raises(IdempotencyKeyReusedError):
+        placing.place(
+            shop.buying,
+            cart,
+            quote_id=quote.public_id,
+            key="used",
+            billing=_billing(),
+            accepted_terms=priced.terms,
+        )
+
+    assert Order.objects.count() == 1
+
+
+def test_other_terms_with_another_address_are_told_as_terms() -> None:
+    shop = open_shop()
+    cart = placing.Cart((Item(shop.offer.public_id),), "EUR")
+    quote, priced = placing.show_quote(shop.buying, cart, {})
+    change_offer(shop.selling, shop.offer, replace(FIXED, terms_id="store-research"))
+
+    with pytest.raises(TermsChangedError):
+        placing.place(
+            shop.buying,
+            cart,
+            quote_id=quote.public_id,
+            key="k",
+            billing=_billing(),
+            accepted_terms=priced.terms,
+        )
+
+    assert not Order.objects.exists()

@@ -148,7 +148,7 @@ def test_everything_of_a_license(buyer: Client, shop: Shop, row: License) -> Non
     assert file.sha256 in page
     assert f'href="/terms/{row.terms_id}"' in page
     assert f'href="/orders/{row.line.order.public_id}"' in page
-    assert "TEST – no real money" in words
+    assert "no real money" in words
 
 
 def test_files_are_paged(buyer: Client, row: License, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ def test_it_says_what_it_is_and_shows_every_card(shop: Shop, buyer: Client) -> N
     page = get(buyer, order_page_of(buyer, shop))
     words = visible(page)
 
-    assert "TEST – no real money" in words
+    assert "no real money" in words
     assert "Pay €19.00" in words
     for card in CARDS:
         assert card.title in words
