@@ -16,6 +16,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.encoding import force_bytes
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from licensing.gateways.base import (
     BadEventError,
@@ -41,7 +42,6 @@ class Card:
     Args:
         name: What scripts call it (``payment_method``).
         number: Sixteen digits for the page.
-        title: What it does, for people.
         decline: Why it is refused; empty: it is not.
         is_challenged: The bank asks its customer to confirm first (3-D Secure).
         is_disputed: The payment is disputed as soon as it is made.
@@ -49,19 +49,35 @@ class Card:
 
     name: str
     number: str
-    title: str
     decline: str = ""
     is_challenged: bool = False
     is_disputed: bool = False
 
+    @property
+    def title(self) -> str:
+        """What it does, for people."""
+        return str(_TITLES[self.name])
+
+    @property
+    def spaced(self) -> str:
+        """The number as it stands on cards, in groups of four."""
+        return " ".join(self.number[at : at + 4] for at in range(0, len(self.number), 4))
+
 
 CARDS = (
-    Card("test_success", "4242424242424242", "Pays"),
-    Card("test_decline", "4000000000000002", "Is declined", decline="card_declined"),
-    Card("test_no_funds", "4000000000009995", "Has no money left", decline="insufficient_funds"),
-    Card("test_3ds", "4000002760003184", "Asks for a confirmation first", is_challenged=True),
-    Card("test_dispute", "4000000000000259", "Pays, then disputes", is_disputed=True),
+    Card("test_success", "4242424242424242"),
+    Card("test_decline", "4000000000000002", decline="card_declined"),
+    Card("test_no_funds", "4000000000009995", decline="insufficient_funds"),
+    Card("test_3ds", "4000002760003184", is_challenged=True),
+    Card("test_dispute", "4000000000000259", is_disputed=True),
 )
+_TITLES = {
+    "test_success": gettext_lazy("Pays"),
+    "test_decline": gettext_lazy("Is declined"),
+    "test_no_funds": gettext_lazy("Has no money left"),
+    "test_3ds": gettext_lazy("Asks for a confirmation first"),
+    "test_dispute": gettext_lazy("Pays, then disputes"),
+}
 _BY_NAME = {card.name: card for card in CARDS}
 _BY_NUMBER = {card.number: card for card in CARDS}
 

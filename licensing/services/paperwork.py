@@ -172,7 +172,7 @@ def _tax_sums(lines: Sequence[OrderLine], rows: Sequence[InvoiceLine]) -> tuple[
     """Return what each tax comes to, in the order of the lines."""
     sums: dict[tuple[str, int], list[int]] = {}
     for line, row in zip(lines, rows, strict=True):
-        label = _label(line.tax)
+        label = tax_label(line.tax)
         if label:
             found = sums.setdefault((label, row.tax_basis_points), [0, 0])
             found[0] += row.net_minor
@@ -183,7 +183,8 @@ def _tax_sums(lines: Sequence[OrderLine], rows: Sequence[InvoiceLine]) -> tuple[
     )
 
 
-def _label(tax: Mapping[str, Any]) -> str:
+def tax_label(tax: Mapping[str, Any]) -> str:
+    """Return what a tax is called, as ``VAT DE``, from what a line keeps; empty: there is none."""
     name = _NAMES.get(Treatment(tax["kind"])) if tax else None
     place = "-".join(filter(None, [tax.get("country", ""), tax.get("region", "")]))
     return f"{name} {place}".strip() if name else ""

@@ -184,6 +184,16 @@ class Priced:
     at: datetime
 
     @property
+    def listed_minor(self) -> int:
+        """What the sellers' pages say it costs, before a coupon."""
+        return sum(line.listed_minor for line in self.lines)
+
+    @property
+    def discount_minor(self) -> int:
+        """What the coupon takes off."""
+        return sum(line.discount_minor for line in self.lines)
+
+    @property
     def net_minor(self) -> int:
         """Without tax."""
         return sum(line.net_minor for line in self.lines)
