@@ -67,6 +67,7 @@ RESERVED = frozenset(
         "root",
         "robots.txt",
         "runs",
+        "sales",
         "search",
         "security",
         "settings",

@@ -2,9 +2,10 @@
 
 from django.urls import path
 
-from licensing import views, views_keys
+from licensing import seller_urls, views, views_keys
 
 urlpatterns = [
     path(".well-known/jwks.json", views_keys.jwks),
     path("<seg:ns>/<seg:name>/archive/<rev:rev>.zip", views.download_all),
+    *seller_urls.urlpatterns,
 ]
