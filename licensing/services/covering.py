@@ -110,7 +110,7 @@ def _limited(viewer: Viewer, repo: ModelRepo) -> list[GrantedRepo] | None:
     held = list(rows.order_by("id"))
     if any(row.grant.updates == Grant.Updates.ALL for row in held):
         return None
-    return held
+    return held if held or repo.is_sold else None
 
 
 def _reaches(graph: Graph, repo: ModelRepo, row: GrantedRepo, commit_oid: str) -> bool:

@@ -20,7 +20,7 @@ from accounts.viewer import Viewer
 from licensing.gateways.base import GatewayRefusedError
 from licensing.gateways.registry import gateway_named
 from licensing.models import Order, OrderLine, Payment, Refund
-from licensing.services import inbox, settling
+from licensing.services import inbox, settling, telling
 from store.core.errors import ConflictError, ForbiddenError, NotFoundError, TransientError
 from store.core.jobs import JobName, enqueue
 
@@ -79,6 +79,7 @@ def ask(viewer: Viewer, order: Order, line: OrderLine | None, reason: str) -> Re
         reason=reason.strip()[:MAX_REASON_CHARS],
         asked_by=user,
     )
+    telling.note_request(locked, list(parts))
     record(
         "refund.ask",
         actor=user,

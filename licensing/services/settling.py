@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from licensing.gateways.base import Fact, FactKind
 from licensing.models import Dispute, Order, OrderLine, Payment, Refund
-from licensing.services import booking, granting
+from licensing.services import booking, granting, telling
 from store.core.errors import ConflictError
 from store.core.jobs import JobName, enqueue
 
@@ -87,6 +87,7 @@ def fulfil_if_paid(order_id: int) -> bool:
         granting.fulfil(order)
         order.state, order.fulfilled_at = State.FULFILLED, timezone.now()
         order.save(update_fields=["state", "fulfilled_at"])
+        telling.note_sale(order)
         enqueue(JobName.TELL_SALE, key=f"order-{order.pk}", order_id=order.pk)
     return True
 
@@ -228,6 +229,7 @@ def take_back(order: Order, refund: Refund, parts: Mapping[OrderLine, int]) -> N
             granting.revoke(line)
     _count_refund(order, sum(parts.values()))
     granting.credit(order, refund, parts)
+    telling.note_refund(order, list(parts))
     lines = order.lines.all()
     if all(line.refunded_minor == line.gross_minor for line in lines):
         order.state, order.closed_at = State.REFUNDED, timezone.now()
