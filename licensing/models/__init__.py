@@ -18,6 +18,7 @@ from licensing.models.orders import LineShare, Order, OrderLine, Quote, Subscrip
 from licensing.models.payments import Dispute, Payment, PaymentEvent, Refund
 from licensing.models.sandbox import SandboxCharge
 from licensing.models.terms import Terms
+from licensing.models.trials import TrialUse
 
 __all__ = [
     "Activation",
@@ -51,4 +52,5 @@ __all__ = [
     "SellerProfile",
     "Subscription",
     "Terms",
+    "TrialUse",
 ]
