@@ -3,7 +3,7 @@
 from licensing.models.counting import CounterBatch, DownloadCount
 from licensing.models.invoicing import Invoice, InvoiceSeries, SellerProfile
 from licensing.models.ledger import LedgerAccount, LedgerEntry, LedgerMovement, Payout
-from licensing.models.licenses import Activation, License, LicensedFile
+from licensing.models.licenses import Activation, ActivationQuerySet, License, LicensedFile
 from licensing.models.offers import (
     Coupon,
     FeeRule,
@@ -22,6 +22,7 @@ from licensing.models.trials import TrialUse
 
 __all__ = [
     "Activation",
+    "ActivationQuerySet",
     "CounterBatch",
     "Coupon",
     "Dispute",

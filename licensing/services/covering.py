@@ -2,16 +2,24 @@
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from itertools import takewhile
+
+from django.db.models import Q
 
 from accounts.viewer import Viewer
 from catalog.access import PurchaseRequiredError
 from catalog.history.graph import Graph, load_graph
-from catalog.history.refs import DEFAULT_BRANCH, TAGS, resolve
+from catalog.history.log import history
+from catalog.history.refs import DEFAULT_BRANCH, HEADS, TAGS, resolve
 from catalog.history.trees import list_entries, read_blob
-from catalog.models import Grant, GrantedRepo, ModelRepo, Ref
+from catalog.models import Commit, Grant, GrantedRepo, ModelRepo, Ref
 from licensing.models import LicensedFile
 
+MOST_UPDATES = 100
+"""So many commits of a model are looked at for updates."""
 _VERSION = re.compile(r"v?(\d{1,9})(?:\.\d{1,9}){0,3}(?:[-+][0-9A-Za-z.+-]{1,64})?")
 """Tags that name a version: ``v2``, ``2.1``, ``v2.1.0-rc.1``."""
 
@@ -91,7 +99,8 @@ def check_object(viewer: Viewer, repo: ModelRepo, sha256: str) -> None:
 def newest_covered(graph: Graph, repo: ModelRepo, row: GrantedRepo) -> str:
     """Return the newest commit of ``main`` a grant reaches."""
     oid = bytes.fromhex(head_of(repo))
-    while not _reaches(graph, repo, row, oid.hex()):
+    covered = coverage_of(graph, repo, row)
+    while not covered.has(oid.hex()):
         parents = graph.parents.get(oid, ())
         if not parents:
             return row.commit_oid
@@ -114,24 +123,99 @@ def _limited(viewer: Viewer, repo: ModelRepo) -> list[GrantedRepo] | None:
 
 
 def _reaches(graph: Graph, repo: ModelRepo, row: GrantedRepo, commit_oid: str) -> bool:
-    """Whether a grant covers a commit: what was there when it was bought, or its major line."""
-    oid, bought = bytes.fromhex(commit_oid), bytes.fromhex(row.commit_oid)
-    if graph.is_ancestor(oid, bought):
+    """Whether a grant covers a commit: what was there when it was bought, or its updates."""
+    return coverage_of(graph, repo, row).has(commit_oid)
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Which commits of one model a grant reaches.
+
+    Args:
+        graph: All commits of the model.
+        bought: The commit that was bought and all before it.
+        updates: Which later ones it reaches.
+        later_majors: The commits that begin a later major version.
+    """
+
+    graph: Graph
+    bought: AbstractSet[bytes]
+    updates: str
+    later_majors: AbstractSet[bytes]
+
+    def has(self, commit_oid: str) -> bool:
+        """Whether it reaches a commit, of any branch; never one the model does not have."""
+        oid = bytes.fromhex(commit_oid)
+        if oid in self.bought:
+            return True
+        if oid not in self.graph or self.updates == Grant.Updates.REVISION:
+            return False
+        is_all = self.updates == Grant.Updates.ALL
+        return is_all or not self.graph.reaches(oid, self.later_majors)
+
+
+def coverage_of(graph: Graph, repo: ModelRepo, row: GrantedRepo) -> Coverage:
+    """Return what a grant reaches, to be asked about many commits of one model."""
+    oid, updates = bytes.fromhex(row.commit_oid), row.grant.updates
+    is_major = updates == Grant.Updates.MAJOR
+    later = _later_majors(graph, repo, oid) if is_major else set()
+    return Coverage(graph, graph.ancestors([oid]) | {oid}, updates, later)
+
+
+def covers_commit(row: GrantedRepo, commit_oid: str) -> bool:
+    """Whether a grant reaches a commit that was published: proposals of strangers are none."""
+    if commit_oid == row.commit_oid:
         return True
-    if row.grant.updates != Grant.Updates.MAJOR:
+    graph = load_graph(row.repo_id)
+    refs = Ref.objects.filter(repo=row.repo_id)
+    published = refs.filter(Q(name__startswith=HEADS) | Q(name__startswith=TAGS))
+    tips = [bytes.fromhex(oid) for oid in published.values_list("commit_oid", flat=True)]
+    if bytes.fromhex(commit_oid) not in graph.ancestors([*tips, bytes.fromhex(row.commit_oid)]):
         return False
-    return not graph.reaches(oid, _later_majors(graph, repo, bought))
+    return coverage_of(graph, row.repo, row).has(commit_oid)
+
+
+def covers_file(row: GrantedRepo, sha256: str) -> bool:
+    """Whether one of the commits an update brought has this file, within the grant's reach.
+
+    Looked at are the newest ``MOST_UPDATES`` commits of ``main``; what was bought is in
+    ``LicensedFile``.
+    """
+    repo, graph = row.repo, load_graph(row.repo_id)
+    covered = coverage_of(graph, repo, row)
+    for commit in later_commits(covered, repo):
+        if covered.has(commit.oid) and any(
+            sha256 == digest for _path, digest, _size in covered_files(repo, commit.oid)
+        ):
+            return True
+    return False
+
+
+def later_commits(covered: Coverage, repo: ModelRepo) -> list[Commit]:
+    """Return the commits of ``main`` after the bought one, newest first, ``MOST_UPDATES`` at most.
+
+    Along first parents, as pages show history.
+    """
+    found = history(repo, head_of(repo), limit=MOST_UPDATES)
+    return list(takewhile(lambda commit: bytes.fromhex(commit.oid) not in covered.bought, found))
+
+
+def line_of(row: GrantedRepo) -> str:
+    """Return the name of the major version that was bought: ``v2``."""
+    before = load_graph(row.repo_id).ancestors([bytes.fromhex(row.commit_oid)])
+    return f"v{_major_at(before, dict(_majors(row.repo)))}"
 
 
 def _later_majors(graph: Graph, repo: ModelRepo, bought: bytes) -> set[bytes]:
-    """Return the commits that begin a later major version than the one that was bought.
-
-    That is the highest version tagged at or before the bought commit, 0 without any.
-    """
-    before = graph.ancestors([bought])
+    """Return the commits that begin a later major version than the one that was bought."""
     tagged = dict(_majors(repo))
-    mine = max((major for oid, major in tagged.items() if oid in before), default=0)
+    mine = _major_at(graph.ancestors([bought]), tagged)
     return {oid for oid, major in tagged.items() if major > mine}
+
+
+def _major_at(before: AbstractSet[bytes], tagged: Mapping[bytes, int]) -> int:
+    """Return the highest version tagged at or before a commit, 0 without any."""
+    return max((major for oid, major in tagged.items() if oid in before), default=0)
 
 
 def _majors(repo: ModelRepo) -> Iterable[tuple[bytes, int]]:

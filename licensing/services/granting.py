@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
@@ -20,7 +19,7 @@ from licensing.models import (
     Refund,
     Subscription,
 )
-from licensing.services import paperwork, periods
+from licensing.services import extending, paperwork, periods
 from licensing.services.covering import covered_files, head_of
 from store.core.ids import new_public_id
 
@@ -31,8 +30,11 @@ def fulfil(order: Order) -> None:
     """Give every line its license, grant and paper. Safe to repeat: a line has at most one."""
     if order.renews is not None:
         _renew(order.renews)
+    elif order.extends_id is not None:
+        extending.extend(order)
     else:
-        for line in order.lines.select_related("seller").order_by("position"):
+        lines = order.lines.filter(taken_back_at=None)
+        for line in lines.select_related("seller").order_by("position"):
             if not License.objects.filter(line=line).exists():
                 _license(order, line)
     paperwork.invoice(order)
@@ -107,12 +109,18 @@ def _renew(subscription: Subscription) -> None:
 
 def revoke(line: OrderLine) -> None:
     """End what a line gave, at once. What a renewal gave is its period; the rest ends for good."""
+    line.taken_back_at = timezone.now()
+    line.save(update_fields=["taken_back_at"])
     subscription = line.order.renews
+    rows = _lock_licenses(line.order)
     if subscription is not None:
-        return _shorten(subscription)
-    Grant.objects.filter(license__line=line).update(state=State.REVOKED)
+        _shorten(subscription)
+    for row in rows:
+        if subscription is not None:
+            _thaw(row)
+        elif line.order.extends_id is not None or row.line_id == line.pk:
+            extending.recount(row)
     Subscription.objects.filter(line=line).update(state=Subscription.State.ENDED)
-    return None
 
 
 def _shorten(subscription: Subscription) -> None:
@@ -130,22 +138,33 @@ def _shorten(subscription: Subscription) -> None:
 
 def freeze(order: Order) -> None:
     """Keep what an order gave from opening anything, until ``thaw``."""
-    _grants_of(order).filter(state=State.ACTIVE).update(state=State.FROZEN)
+    grants = [row.grant_id for row in _lock_licenses(order)]
+    Grant.objects.filter(pk__in=grants, state=State.ACTIVE).update(state=State.FROZEN)
 
 
 def thaw(order: Order) -> None:
-    """Let grants open again what they did, unless the license itself is suspended."""
-    _grants_of(order).filter(state=State.FROZEN, license__suspended_at=None).update(
-        state=State.ACTIVE
-    )
+    """Let grants open again what they did, where nothing else holds them."""
+    for row in _lock_licenses(order):
+        _thaw(row)
 
 
-def _grants_of(order: Order) -> models.QuerySet[Grant]:
-    """Return the grants of an order; of a renewal, the one it renews."""
-    mine = Q(license__line__order=order)
+def _thaw(row: License) -> None:
+    """Open a locked license again, unless it is suspended, revoked, or disputed elsewhere."""
+    if row.suspended_at is None and not extending.is_disputed(row):
+        Grant.objects.filter(pk=row.grant_id, state=State.FROZEN).update(state=State.ACTIVE)
+
+
+def _lock_licenses(order: Order) -> list[License]:
+    """Lock the licenses of an order, also those it renews or extends, until the transaction ends.
+
+    Suspending and activating take the same locks, so that none of them works on what it read
+    before.
+    """
+    mine = Q(line__order=order) | Q(extensions=order)
     if order.renews is not None:
-        mine |= Q(license__line=order.renews.line)
-    return Grant.objects.filter(mine)
+        mine |= Q(line=order.renews.line)
+    ids = License.objects.filter(mine).values("pk")
+    return list(License.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk"))
 
 
 def _is_disputed(order: Order) -> bool:

@@ -172,7 +172,7 @@ def _parts(order: Order, line: OrderLine | None) -> dict[OrderLine, int]:
         )
     lines = [line] if line is not None else list(order.lines.order_by("position"))
     left = {row: row.gross_minor - row.refunded_minor for row in lines}
-    parts = {row: amount for row, amount in left.items() if amount or not row.gross_minor}
+    parts = {row: amount for row, amount in left.items() if amount or row.taken_back_at is None}
     if not parts:
         raise NotRefundableError(_("It was refunded already."), reason="nothing_left")
     return parts

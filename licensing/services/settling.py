@@ -230,8 +230,7 @@ def take_back(order: Order, refund: Refund, parts: Mapping[OrderLine, int]) -> N
     _count_refund(order, sum(parts.values()))
     granting.credit(order, refund, parts)
     telling.note_refund(order, list(parts))
-    lines = order.lines.all()
-    if all(line.refunded_minor == line.gross_minor for line in lines):
+    if not order.lines.filter(taken_back_at=None).exists():
         order.state, order.closed_at = State.REFUNDED, timezone.now()
         order.save(update_fields=["state", "closed_at"])
 
