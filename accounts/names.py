@@ -70,6 +70,7 @@ RESERVED = frozenset(
         "robots.txt",
         "runs",
         "sandbox",
+        "sales",
         "search",
         "security",
         "settings",

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from licensing import (
+    seller_urls,
     views,
     views_cart,
     views_checkout,
@@ -34,4 +35,5 @@ urlpatterns = [
     path("invoices/<seg:invoice>.pdf", views_orders.invoice_pdf),
     path("terms/<seg:sha256>", views_terms.terms_page),
     path("<seg:ns>/<seg:name>/archive/<rev:rev>.zip", views.download_all),
+    *seller_urls.urlpatterns,
 ]

@@ -254,7 +254,7 @@ def price(wish: Wish, *, buyer_id: int, at: datetime | None = None) -> Priced:
         coupons.check(coupon, buyer_id=buyer_id, currency=currency, at=at)
         lines = _discounted(lines, coupon)
     lines = taxing.taxed(lines, wish.billing, on=at.date())
-    lines = [_divided(line, at) for line in lines]
+    lines = [divided(line, at) for line in lines]
     if sum(line.gross_minor for line in lines) > MAX_MINOR:
         raise BadQuantityError(
             _("An order comes to at most %(most)s.") % {"most": show(Money(MAX_MINOR, currency))}
@@ -356,7 +356,7 @@ def _discounted(lines: Sequence[PricedLine], coupon: Coupon) -> list[PricedLine]
     ]
 
 
-def _divided(line: PricedLine, at: datetime) -> PricedLine:
+def divided(line: PricedLine, at: datetime) -> PricedLine:
     """Work out what the store and the upstream owners get of a line's net price."""
     seller: Namespace = line.offer.namespace
     fee = fees.fee_on(line.net_minor, seller, at)
