@@ -17,7 +17,6 @@ from licensing.models import (
     Offer,
     Order,
     OrderLine,
-    Refund,
     Subscription,
 )
 from licensing.services import paperwork, periods
@@ -32,7 +31,8 @@ def fulfil(order: Order) -> None:
     if order.renews is not None:
         _renew(order.renews)
     else:
-        for line in order.lines.select_related("seller").order_by("position"):
+        lines = order.lines.filter(taken_back_at=None)
+        for line in lines.select_related("seller").order_by("position"):
             if not License.objects.filter(line=line).exists():
                 _license(order, line)
     paperwork.invoice(order)
@@ -45,7 +45,6 @@ def _license(order: Order, line: OrderLine) -> License:
         updates=line.updates,
         starts_at=now,
         ends_at=_end(line, now),
-        state=State.FROZEN if _is_disputed(order) else State.ACTIVE,
     )
     public_id = new_public_id()
     row = License.objects.create(
@@ -107,12 +106,15 @@ def _renew(subscription: Subscription) -> None:
 
 def revoke(line: OrderLine) -> None:
     """End what a line gave, at once. What a renewal gave is its period; the rest ends for good."""
+    line.taken_back_at = timezone.now()
+    line.save(update_fields=["taken_back_at"])
     subscription = line.order.renews
     if subscription is not None:
-        return _shorten(subscription)
+        if line.order.fulfilled_at is not None:  # else it has not lengthened anything yet
+            _shorten(subscription)
+        return
     Grant.objects.filter(license__line=line).update(state=State.REVOKED)
     Subscription.objects.filter(line=line).update(state=Subscription.State.ENDED)
-    return None
 
 
 def _shorten(subscription: Subscription) -> None:
@@ -134,10 +136,11 @@ def freeze(order: Order) -> None:
 
 
 def thaw(order: Order) -> None:
-    """Let grants open again what they did, unless the license itself is suspended."""
-    _grants_of(order).filter(state=State.FROZEN, license__suspended_at=None).update(
-        state=State.ACTIVE
-    )
+    """Let grants open again what they did, where nothing else holds them."""
+    if not _is_disputed(order):
+        _grants_of(order).filter(state=State.FROZEN, license__suspended_at=None).update(
+            state=State.ACTIVE
+        )
 
 
 def _grants_of(order: Order) -> models.QuerySet[Grant]:
@@ -149,12 +152,17 @@ def _grants_of(order: Order) -> models.QuerySet[Grant]:
 
 
 def _is_disputed(order: Order) -> bool:
-    return order.disputes.filter(state=Dispute.State.OPEN).exists()
+    """Whether a payment is disputed of the order, or of its subscription's other periods."""
+    mine = Q(order=order)
+    subscription = order.renews or Subscription.objects.filter(line__order=order).first()
+    if subscription is not None:
+        mine |= Q(order__renews=subscription) | Q(order__lines__subscription=subscription)
+    return Dispute.objects.filter(mine, state=Dispute.State.OPEN).exists()
 
 
-def credit(order: Order, refund: Refund, parts: Mapping[OrderLine, int]) -> None:
-    """Write the credit note of a refund."""
-    paperwork.credit_note(order, refund, parts)
+def credit(order: Order, ident: str, parts: Mapping[OrderLine, int]) -> None:
+    """Write the credit notes of what goes back."""
+    paperwork.credit_note(order, ident, parts)
 
 
 def end_subscription(order: Order) -> bool:
