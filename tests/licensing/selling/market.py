@@ -90,9 +90,8 @@ def open_market() -> Market:
 
 
 def _model(owner: User, name: str, license_id: str, base: str = "") -> ModelRepo:
-    card = (
-        f"---\nlicense: {license_id}\n" + (f"base_model: {base}\n" if base else "") + "---\n# x\n"
-    )
+    made_from = f"base_model: {base}\n" if base else ""
+    card = f"---\nlicense: {license_id}\n{made_from}---\n# x\n"
     repo = make_repo(owner, name, files={"README.md": card.encode()})
     add_files(owner, repo, {"model.safetensors": safetensors(size=4), "config.json": b"{}"})
     return ModelRepo.objects.select_related("namespace").get(pk=repo.pk)

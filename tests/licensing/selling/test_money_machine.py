@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
+    initialize,
     invariant,
     precondition,
     rule,
@@ -43,6 +44,13 @@ TOLD = {"refund_failed"}
 """Differences that are no faults: people must send that money in another way."""
 WHICH = st.integers(0, 40)
 """Chooses among what there is."""
+WISHES = st.sampled_from(
+    [
+        *(["haiku"], ["prose"], ["free"], ["monthly"], ["haiku", "free"]),
+        *(["haiku", "prose"], ["prose", "haiku", "bundle"], ["free", "prose", "haiku"]),
+    ]
+)
+COUPONS = st.sampled_from(["", "", "THIRD", "ALL"])
 PAYING = ("test_success", "test_refund_fail", "test_dispute")
 
 
@@ -88,19 +96,18 @@ class MoneyMachine(RuleBasedStateMachine):
             transaction.set_rollback(True)
             self.example.__exit__(None, None, None)
 
+    @initialize(names=WISHES, coupon=COUPONS, method=st.sampled_from([*PAYING, "", ""]))
+    def first(self, names: list[str], coupon: str, method: str) -> None:
+        """Begin with an order, paid or not: without one nothing can happen."""
+        self.made += 1
+        self._step(lambda: self.market.order("first", names, coupon))
+        if method and (order := _order(0)):
+            self._step(lambda: checkout.start(order, method=method))
+
     # what people do
 
     @precondition(lambda self: self.made < MOST_ORDERS)
-    @rule(
-        names=st.sampled_from(
-            [
-                *(["haiku"], ["prose"], ["free"], ["monthly"], ["haiku", "free"]),
-                *(["haiku", "prose"], ["prose", "haiku", "bundle"], ["free", "prose", "haiku"]),
-            ]
-        ),
-        coupon=st.sampled_from(["", "", "THIRD", "ALL"]),
-        quantity=st.integers(1, 3),
-    )
+    @rule(names=WISHES, coupon=COUPONS, quantity=st.integers(1, 3))
     def order(self, names: list[str], coupon: str, quantity: int) -> None:
         self.made += 1
         self._step(lambda: self.market.order(f"key-{self.made}", names, coupon, quantity))
