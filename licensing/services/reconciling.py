@@ -163,7 +163,7 @@ def _grants() -> Iterator[Difference]:
     """Each line of a complete order has one license in force; no other line has."""
     lines = OrderLine.objects.filter(order__renews=None).annotate(held=Count("license"))
     complete = lines.filter(order__state=Order.State.FULFILLED)
-    for line in complete.filter(held=0):
+    for line in complete.filter(held=0, taken_back_at=None):
         yield Difference("no_license", line.public_id, "complete, but without a license")
     early = lines.filter(order__state__in=[Order.State.OPEN, Order.State.CANCELLED], held__gt=0)
     for line in early:

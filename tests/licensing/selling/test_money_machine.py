@@ -242,8 +242,8 @@ class MoneyMachine(RuleBasedStateMachine):
         try:
             with crash_after(writes):
                 _try(work)
-        except CrashError:
-            pass
+        except CrashError:  # what was written outside of transactions is there to stay
+            transaction.set_rollback(False)
 
 
 def _try(work: Callable[[], Any]) -> None:
