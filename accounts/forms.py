@@ -16,6 +16,7 @@ from accounts.services.passwords import reset_password
 from accounts.services.people import WeakPasswordError, check_password
 from accounts.services.security_keys import MAX_ANSWER_CHARS
 from store.core.errors import StoreError
+from store.core.money import read_amount
 from store.core.ui.figures import days_text
 
 MAX_PASSWORD_CHARS = 256
@@ -278,11 +279,36 @@ class TokenForm(_NamedTokenForm):
         choices=[
             (Scope.READ.value, _("Read: download, private models included")),
             (Scope.WRITE.value, _("Write: publish and change models, too")),
+            (Scope.BUY.value, _("Buy: order licenses, too, up to a limit")),
             (Scope.ADMIN.value, _("Everything: tokens and organizations, too")),
         ],
         widget=forms.RadioSelect,
     )
-    field_order = ("name", "scope", "life_days")
+    spend_limit = _text(
+        _("Spend at most, each month"),
+        20,
+        required=False,
+        help_text=_("For tokens that may buy: an amount such as 50, and no more is ordered."),
+        widget=forms.TextInput({"inputmode": "decimal", "autocomplete": "off"}),
+    )
+    spend_currency = forms.CharField(
+        label=_("Currency"), max_length=3, min_length=3, required=False, initial="EUR"
+    )
+    field_order = ("name", "scope", "spend_limit", "spend_currency", "life_days")
+
+    def clean(self) -> dict[str, Any]:
+        """Turn amount and currency into a limit; a token that may buy needs one."""
+        values = super().clean()
+        text, currency = values.get("spend_limit", ""), values.get("spend_currency") or "EUR"
+        values["limit"] = None
+        if text:
+            try:
+                values["limit"] = read_amount(text, currency)
+            except StoreError as error:
+                self.add_error("spend_limit", error.message)
+        elif values.get("scope") == Scope.BUY:
+            self.add_error("spend_limit", _("Say how much it may spend in a month."))
+        return values
 
 
 class DeviceCodeForm(forms.Form):

@@ -160,6 +160,8 @@ class Env(BaseSettings):
     """Calls of the Xet service one address may make in a window without a person. 0: any."""
     visitor_pages_requests: Annotated[int, Ge(0)] = 3_000
     """Pages one address may ask for in a window when nobody is signed in. 0: any."""
+    visitor_licenses_requests: Annotated[int, Ge(0)] = 6_000
+    """Calls of the license API by key one address may make in a window without a person. 0: any."""
     user_api_requests: Annotated[int, Ge(0)] = 15_000
     """Calls of the APIs one account may make in a window. 0: any."""
     user_resolvers_requests: Annotated[int, Ge(0)] = 75_000
@@ -168,6 +170,8 @@ class Env(BaseSettings):
     """Calls of the Xet service one account may make in a window. 0: any."""
     user_pages_requests: Annotated[int, Ge(0)] = 15_000
     """Pages one account may ask for in a window. 0: any."""
+    user_licenses_requests: Annotated[int, Ge(0)] = 30_000
+    """Calls of the license API by key one account may make in a window. 0: any."""
     visitor_tokens_per_day: Annotated[int, Ge(0)] = 20_000
     """New tokens a visitor who is not signed in may generate in a day."""
     user_tokens_per_day: Annotated[int, Ge(0)] = 200_000
@@ -219,6 +223,9 @@ class Env(BaseSettings):
     """The private keys themselves, for sites of several machines: Ed25519, as PEM or as base64 of
     32 bytes, several with spaces or commas between. The first signs, the others go on verifying.
     Empty: the folder's."""
+    activation_silent_days: Annotated[int, Ge(0), Le(3650)] = 0
+    """A machine that was not heard of for so many days gives its seat up when another one needs it
+    and no seat is free. 0: never; seats are given up by hand."""
     tax_table: str = ""
     """Path of a CSV file of tax rates that go before the store's own (docs/tax.md). Empty: none.
     A table that cannot be read stops the start."""

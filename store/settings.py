@@ -265,9 +265,17 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "ENUM_NAME_OVERRIDES": {
         "StateEnum": ["queued", "running", "done", "failed", "cancelled"],
+        "OfferKindEnum": [
+            ("free", "Free"),
+            ("fixed", "One price"),
+            ("pwyw", "Pay what you want"),
+            ("subscription", "Subscription"),
+        ],
         "CollectionItemTypeEnum": ["model", "collection"],
         "WatchTypeEnum": ["user", "org", "model", "dataset", "space", "bucket"],
         "DeliveryStateEnum": ["waiting", "delivered", "failed", "dropped"],
+        "LicenseCodeEnum": "licensing.services.validating.Code",
+        "SeatKindEnum": "licensing.models.SeatKind",
         "DiscussionStatusEnum": ["draft", "open", "closed", "merged"],
         "DiscussionEventKindEnum": [
             "comment",

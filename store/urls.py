@@ -20,6 +20,8 @@ urlpatterns = [
     path("api/v1/", include("accounts.api.urls")),
     path("api/v1/", include("catalog.api.urls")),
     path("api/v1/", include("inference.api.urls")),
+    path("api/v1/", include("licensing.api.urls")),
+    path("api/v1/", include("licensing.api.license_urls")),
     path("", include("store.site_urls")),
     path("", include("accounts.urls")),
     path("", include("hub.urls")),

@@ -65,6 +65,18 @@ def sweep_uploads() -> None:
     jobs.enqueue(JobName.SWEEP_UPLOADS, key=ERRAND)
 
 
+@app.task(name="workers.close_orders")
+def close_orders() -> None:
+    """See ``JobName.CLOSE_ORDERS``."""
+    jobs.enqueue(JobName.CLOSE_ORDERS, key=ERRAND)
+
+
+@app.task(name="workers.reconcile")
+def reconcile() -> None:
+    """See ``JobName.RECONCILE``."""
+    jobs.enqueue(JobName.RECONCILE, key=ERRAND)
+
+
 @app.task(name="workers.collect_garbage")
 def collect_garbage() -> None:
     """See ``JobName.COLLECT_GARBAGE``."""

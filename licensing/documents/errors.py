@@ -86,7 +86,19 @@ class BadKeySetError(InvalidError):
 
 
 class KeyFolderError(StoreError):
-    """The private keys cannot be read, or must not be used as they lie there."""
+    """The private keys cannot be read, or must not be used as they lie there.
+
+    Args:
+        detail: What the operator has to mend, paths included. It is what ``str`` gives, for logs
+            and commands; ``message``, which pages show to anybody, does not have it.
+    """
 
     code = "license_key_folder"
     status = 500
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("Licenses cannot be signed or verified here now. Tell the operator.")
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return self.detail

@@ -342,8 +342,8 @@ def _check_text(text: str) -> None:
 
 def _check_sums(document: InvoiceDocument) -> None:
     for line in document.lines:
-        amounts = (line.unit_minor, line.net_minor, line.tax_minor, line.gross_minor)
-        if max(map(abs, amounts)) > MAX_LINE_MINOR:
+        all_of_it = (line.unit_minor, line.net_minor, line.tax_minor, line.gross_minor)
+        if max(map(abs, all_of_it)) > MAX_LINE_MINOR:
             raise BadAmountError(_("An amount is too large for a document. Divide the line."))
     by_rate: dict[int, list[int]] = defaultdict(lambda: [0, 0])
     sums = [0, 0, 0]

@@ -3,7 +3,7 @@
 from licensing.models.counting import CounterBatch, DownloadCount
 from licensing.models.invoicing import Invoice, InvoiceSeries, SellerProfile
 from licensing.models.ledger import LedgerAccount, LedgerEntry, LedgerMovement, Payout
-from licensing.models.licenses import Activation, License, LicensedFile
+from licensing.models.licenses import Activation, ActivationQuerySet, License, LicensedFile
 from licensing.models.offers import (
     Coupon,
     FeeRule,
@@ -18,9 +18,11 @@ from licensing.models.orders import LineShare, Order, OrderLine, Quote, Subscrip
 from licensing.models.payments import Dispute, Payment, PaymentEvent, Refund
 from licensing.models.sandbox import SandboxCharge
 from licensing.models.terms import Terms
+from licensing.models.trials import TrialUse
 
 __all__ = [
     "Activation",
+    "ActivationQuerySet",
     "CounterBatch",
     "Coupon",
     "Dispute",
@@ -51,4 +53,5 @@ __all__ = [
     "SellerProfile",
     "Subscription",
     "Terms",
+    "TrialUse",
 ]

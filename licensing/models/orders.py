@@ -82,6 +82,10 @@ class Order(models.Model):
         "Subscription", models.PROTECT, null=True, blank=True, related_name="renewals"
     )
     """The subscription whose next period it pays."""
+    extends = models.ForeignKey(
+        "licensing.License", models.PROTECT, null=True, blank=True, related_name="extensions"
+    )
+    """The license it adds another term to, instead of making a new one."""
     created_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField()
     """An order that is still open then is cancelled; part payments go back."""
@@ -156,6 +160,8 @@ class OrderLine(models.Model):
     term_days = models.PositiveIntegerField(null=True)
     updates = models.CharField(max_length=8, choices=Grant.Updates.choices)
     refunded_minor = models.BigIntegerField(default=0)
+    extended_at = models.DateTimeField(null=True, blank=True)
+    """When it added its term to the license its order extends."""
     taken_back_at = models.DateTimeField(null=True, blank=True)
     """When what it gave was taken back: refunded whole, or lost in a dispute."""
 

@@ -8,7 +8,7 @@ from django.utils import timezone
 from licensing.gateways.base import Fact
 from licensing.models import Dispute, Order
 from licensing.services import booking, granting, returning
-from licensing.services.returning import DoesNotFitError
+from licensing.services.returning import SPARE_S, DoesNotFitError
 from store.core.jobs import JobName, enqueue
 
 State = Order.State
@@ -103,5 +103,5 @@ def _go_on(order: Order) -> None:
     if order.state == State.DISPUTED:
         order.state = State.FULFILLED if order.fulfilled_at else State.PAID
         order.save(update_fields=["state"])
-        enqueue(JobName.FULFIL_ORDER, key=f"order-{order.pk}", order_id=order.pk)
+        enqueue(JobName.FULFIL_ORDER, delay_s=SPARE_S, key=f"order-{order.pk}", order_id=order.pk)
     returning.ask_again(order)

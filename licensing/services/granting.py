@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
@@ -11,7 +10,6 @@ from catalog.models import Grant, GrantedRepo, ModelRepo
 from licensing.configured import new_license_key
 from licensing.documents.keys import digest_of_key
 from licensing.models import (
-    Dispute,
     License,
     LicensedFile,
     Offer,
@@ -19,7 +17,7 @@ from licensing.models import (
     OrderLine,
     Subscription,
 )
-from licensing.services import paperwork, periods
+from licensing.services import extending, paperwork, periods
 from licensing.services.covering import covered_files, head_of
 from store.core.ids import new_public_id
 
@@ -30,6 +28,8 @@ def fulfil(order: Order) -> None:
     """Give every line its license, grant and paper. Safe to repeat: a line has at most one."""
     if order.renews is not None:
         _renew(order.renews)
+    elif order.extends_id is not None:
+        extending.extend(order)
     else:
         lines = order.lines.filter(taken_back_at=None)
         for line in lines.select_related("seller").order_by("position"):
@@ -109,11 +109,14 @@ def revoke(line: OrderLine) -> None:
     line.taken_back_at = timezone.now()
     line.save(update_fields=["taken_back_at"])
     subscription = line.order.renews
-    if subscription is not None:
-        if line.order.fulfilled_at is not None:  # else it has not lengthened anything yet
-            _shorten(subscription)
-        return
-    Grant.objects.filter(license__line=line).update(state=State.REVOKED)
+    rows = _lock_licenses(line.order)
+    if subscription is not None and line.order.fulfilled_at is not None:
+        _shorten(subscription)  # before that it has not lengthened anything
+    for row in rows:
+        if subscription is not None:
+            _thaw(row)
+        elif line.order.extends_id is not None or row.line_id == line.pk:
+            extending.recount(row)
     Subscription.objects.filter(line=line).update(state=Subscription.State.ENDED)
 
 
@@ -132,32 +135,33 @@ def _shorten(subscription: Subscription) -> None:
 
 def freeze(order: Order) -> None:
     """Keep what an order gave from opening anything, until ``thaw``."""
-    _grants_of(order).filter(state=State.ACTIVE).update(state=State.FROZEN)
+    grants = [row.grant_id for row in _lock_licenses(order)]
+    Grant.objects.filter(pk__in=grants, state=State.ACTIVE).update(state=State.FROZEN)
 
 
 def thaw(order: Order) -> None:
     """Let grants open again what they did, where nothing else holds them."""
-    if not _is_disputed(order):
-        _grants_of(order).filter(state=State.FROZEN, license__suspended_at=None).update(
-            state=State.ACTIVE
-        )
+    for row in _lock_licenses(order):
+        _thaw(row)
 
 
-def _grants_of(order: Order) -> models.QuerySet[Grant]:
-    """Return the grants of an order; of a renewal, the one it renews."""
-    mine = Q(license__line__order=order)
+def _thaw(row: License) -> None:
+    """Open a locked license again, unless it is suspended, revoked, or disputed elsewhere."""
+    if row.suspended_at is None and not extending.is_disputed(row):
+        Grant.objects.filter(pk=row.grant_id, state=State.FROZEN).update(state=State.ACTIVE)
+
+
+def _lock_licenses(order: Order) -> list[License]:
+    """Lock the licenses of an order, also those it renews or extends, until the transaction ends.
+
+    Suspending and activating take the same locks, so that none of them works on what it read
+    before.
+    """
+    mine = Q(line__order=order) | Q(extensions=order)
     if order.renews is not None:
-        mine |= Q(license__line=order.renews.line)
-    return Grant.objects.filter(mine)
-
-
-def _is_disputed(order: Order) -> bool:
-    """Whether a payment is disputed of the order, or of its subscription's other periods."""
-    mine = Q(order=order)
-    subscription = order.renews or Subscription.objects.filter(line__order=order).first()
-    if subscription is not None:
-        mine |= Q(order__renews=subscription) | Q(order__lines__subscription=subscription)
-    return Dispute.objects.filter(mine, state=Dispute.State.OPEN).exists()
+        mine |= Q(line=order.renews.line)
+    ids = License.objects.filter(mine).values("pk")
+    return list(License.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk"))
 
 
 def credit(order: Order, ident: str, parts: Mapping[OrderLine, int]) -> None:

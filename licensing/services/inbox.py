@@ -35,7 +35,7 @@ def keep(gateway: str, facts: Sequence[Fact]) -> list[int]:
             },
         )
         if is_new:
-            enqueue(JobName.APPLY_PAYMENT, event_id=event.pk)
+            enqueue(JobName.APPLY_PAYMENT, delay_s=settling.SPARE_S, event_id=event.pk)
         if event.outcome == Outcome.WAITING:
             waiting.append(event.pk)
     return waiting
@@ -56,43 +56,44 @@ def apply(event_id: int) -> str:
     Returns:
         What came of it.
     """
-    order_id = None
+    is_new = False
     with transaction.atomic():
         event = PaymentEvent.objects.select_for_update().get(pk=event_id)
-        if event.outcome != Outcome.WAITING:
-            return event.outcome
-        fact = Fact.from_json(event.fact)
         rows = Order.objects.select_for_update().filter(gateway=event.gateway)
-        order = rows.filter(public_id=fact.order_ref).first()
-        if order is None:
-            _park(event, "There is no such order.")
-        elif order.currency != fact.currency:
-            _park(event, f"The order is in {order.currency}, the fact in {fact.currency}.")
-        else:
-            order_id = order.pk
-            _settle(event, order, fact)
-    if event.outcome == Outcome.APPLIED and order_id is not None:
+        order = rows.filter(public_id=event.order_ref).first()
+        if event.outcome == Outcome.WAITING:
+            is_new = _settle(event, order)
+    if is_new:
         _apply_early(event)
-        settling.fulfil_if_paid(order_id)
+    if order is not None:  # somebody else may have applied it, and stopped here
+        settling.fulfil_if_paid(order.pk)
     return event.outcome
 
 
-def _settle(event: PaymentEvent, order: Order, fact: Fact) -> None:
+def _settle(event: PaymentEvent, order: Order | None) -> bool:
+    """Apply a waiting fact; return whether it was news."""
+    fact = Fact.from_json(event.fact)
+    if order is None:
+        return _park(event, "There is no such order.")
+    if order.currency != fact.currency:
+        return _park(event, f"The order is in {order.currency}, the fact in {fact.currency}.")
     try:
         with transaction.atomic():
             is_news = settling.settle(order, fact)
     except settling.TooEarlyError as error:
         event.note = error.message[:_MAX_NOTE_CHARS]
         event.save(update_fields=["note"])
-        return
+        return False
     except settling.DoesNotFitError as error:
-        _park(event, error.message)
-        return
+        return _park(event, error.message)
     event.outcome = Outcome.APPLIED if is_news else Outcome.NOTHING_NEW
     event.applied_at, event.note = timezone.now(), ""
     event.save(update_fields=["outcome", "applied_at", "note"])
-    for other in _early(event):  # after a crash these jobs look at them again
-        enqueue(JobName.APPLY_PAYMENT, key=f"event-{other}", event_id=other)
+    if is_news:
+        for other in _early(event):  # after a crash these jobs look at them again
+            key = f"event-{other}"
+            enqueue(JobName.APPLY_PAYMENT, delay_s=settling.SPARE_S, key=key, event_id=other)
+    return is_news
 
 
 def _apply_early(event: PaymentEvent) -> None:
@@ -109,9 +110,10 @@ def _early(event: PaymentEvent) -> list[int]:
     return list(rows.exclude(pk=event.pk).order_by("id").values_list("pk", flat=True))
 
 
-def _park(event: PaymentEvent, note: str) -> None:
+def _park(event: PaymentEvent, note: str) -> bool:
     """Set a fact aside for people; the gateway is not asked to send it again."""
     logger.error("payment event %s is parked: %s", event.pk, note)
     event.outcome, event.applied_at = Outcome.PARKED, timezone.now()
     event.note = note[:_MAX_NOTE_CHARS]
     event.save(update_fields=["outcome", "applied_at", "note"])
+    return False

@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from accounts.models import Namespace
 from catalog.models import ModelRepo
 from licensing.models import Coupon, Offer, Price
-from licensing.services import coupons, fees, taxing
+from licensing.services import coupons, extending, fees, taxing
 from licensing.services.upstream import asks_of
 from licensing.terms.shares import divide
 from store.core.errors import ConflictError, InvalidError, NotFoundError
@@ -93,6 +93,7 @@ class Wish:
         holder_id: The name space that gets the licenses.
         billing: Name and address, ``BillingAddress.to_json()``; may be empty when nothing is due.
         coupon: A code; empty: none.
+        extends: Public id of the license to give another term; empty: new licenses are made.
     """
 
     items: tuple[Item, ...]
@@ -100,6 +101,7 @@ class Wish:
     holder_id: int
     billing: Mapping[str, Any]
     coupon: str = ""
+    extends: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return what a quote keeps."""
@@ -212,6 +214,7 @@ class Priced:
             "tax_minor": self.tax_minor,
             "gross_minor": self.gross_minor,
             "coupon": self.coupon.code if self.coupon else "",
+            "extends": self.wish.extends,
         }
 
     @property
@@ -226,13 +229,17 @@ def price(wish: Wish, *, buyer_id: int, at: datetime | None = None) -> Priced:
 
     Raises:
         BadWishError, OfferNotFoundError, OfferClosedError, NotOfferedInCurrencyError,
-        BadQuantityError, AmountTooLowError, CouponError: see there.
+        BadQuantityError, AmountTooLowError, CouponError, LicenseNotFoundError,
+        NotExtendableError: see there.
     """
     at = at or timezone.now()
     currency = check_currency(wish.currency)
     wish = replace(wish, currency=currency)
     offers = _offers(wish)
     lines = [_listed(item, offers[item.offer], currency, at) for item in wish.items]
+    if wish.extends:
+        items = [(line.offer, line.quantity) for line in lines]
+        extending.check(wish.extends, holder_id=wish.holder_id, items=items)
     coupon = None
     if wish.coupon:
         coupon = coupons.find(wish.coupon, [line.offer for line in lines])

@@ -161,7 +161,9 @@ def _states() -> Iterator[Difference]:
 
 def _grants() -> Iterator[Difference]:
     """Each line of a complete order has one license in force; no other line has."""
-    lines = OrderLine.objects.filter(order__renews=None).annotate(held=Count("license"))
+    lines = OrderLine.objects.filter(order__renews=None, order__extends=None).annotate(
+        held=Count("license")
+    )
     complete = lines.filter(order__state=Order.State.FULFILLED)
     for line in complete.filter(held=0, taken_back_at=None):
         yield Difference("no_license", line.public_id, "complete, but without a license")
@@ -171,7 +173,11 @@ def _grants() -> Iterator[Difference]:
     live = Q(license__grant__state=Grant.State.ACTIVE)
     is_back = Q(taken_back_at__isnull=False)
     ended = Q(order__state__in=[Order.State.REFUNDED, Order.State.DISPUTED])
-    for line in lines.filter(live & (is_back | ended)):
+    extended = Q(
+        license__extensions__lines__extended_at__isnull=False,
+        license__extensions__lines__taken_back_at=None,
+    )
+    for line in lines.filter(live & (is_back | ended)).exclude(extended):
         yield Difference("open_after_refund", line.public_id, "given back, but still open")
     kept = complete.filter(taken_back_at=None)
     for line in kept.filter(license__grant__state=Grant.State.REVOKED):
@@ -179,6 +185,7 @@ def _grants() -> Iterator[Difference]:
     disputed = Dispute.objects.filter(state=Dispute.State.OPEN).values("order")
     frozen = kept.filter(license__grant__state=Grant.State.FROZEN, license__suspended_at=None)
     held = Q(order__in=disputed) | Q(subscription__renewals__in=disputed)
+    held |= Q(license__extensions__in=disputed)
     for line in frozen.exclude(held):
         yield Difference("frozen", line.public_id, "nobody disputes it, but it opens nothing")
 

@@ -18,7 +18,7 @@ from accounts.viewer import Viewer
 from licensing.gateways.base import GatewayRefusedError
 from licensing.gateways.registry import UnknownGatewayError, gateway_named
 from licensing.models import Order, OrderLine, Refund
-from licensing.services import disputing, inbox, returning
+from licensing.services import disputing, inbox, returning, telling
 from store.core.errors import ConflictError, ForbiddenError, NotFoundError, TransientError
 
 State = Refund.State
@@ -76,6 +76,7 @@ def ask(viewer: Viewer, order: Order, line: OrderLine | None, reason: str) -> Re
         reason=reason.strip()[:MAX_REASON_CHARS],
         asked_by=user,
     )
+    telling.note_request(locked, list(parts))
     record(
         "refund.ask",
         actor=user,

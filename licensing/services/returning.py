@@ -13,11 +13,13 @@ from django.utils import timezone
 
 from licensing.gateways.base import Fact
 from licensing.models import Order, OrderLine, Payment, Refund
-from licensing.services import booking, granting
+from licensing.services import booking, granting, telling
 from store.core.errors import ConflictError
 from store.core.jobs import JobName, enqueue
 
 State = Order.State
+SPARE_S = 10
+"""A job that only finishes what a crash interrupted starts so much later, in seconds."""
 
 
 class TooEarlyError(ConflictError):
@@ -234,6 +236,7 @@ def take_back(order: Order, ident: str, parts: Mapping[OrderLine, int]) -> None:
             granting.revoke(line)
     _count(order, sum(parts.values()))
     granting.credit(order, ident, parts)
+    telling.note_refund(order, list(parts))
     close_if_over(order)
 
 

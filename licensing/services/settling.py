@@ -15,13 +15,12 @@ from django.utils import timezone
 
 from licensing.gateways.base import Fact, FactKind
 from licensing.models import Order, Payment, Refund, Subscription
-from licensing.services import booking, disputing, granting, returning
-from licensing.services.returning import DoesNotFitError, TooEarlyError
+from licensing.services import booking, disputing, granting, returning, telling
+from licensing.services.returning import SPARE_S, DoesNotFitError, TooEarlyError
 from store.core.errors import ConflictError
 from store.core.jobs import JobName, enqueue
 
 State = Order.State
-CLOSED = (State.REFUNDED, State.CANCELLED)
 _WITHOUT_MONEY = (FactKind.PAYMENT_FAILED, FactKind.SUBSCRIPTION_ENDED)
 
 
@@ -67,7 +66,7 @@ def _sell(order: Order) -> None:
     booking.book_sale(order)
     order.state, order.paid_at, order.closed_at = State.PAID, timezone.now(), None
     order.save(update_fields=["state", "paid_at", "closed_at"])
-    enqueue(JobName.FULFIL_ORDER, key=f"order-{order.pk}", order_id=order.pk)
+    enqueue(JobName.FULFIL_ORDER, delay_s=SPARE_S, key=f"order-{order.pk}", order_id=order.pk)
     if disputing.is_disputed(order):  # a part payment was, before the rest came
         disputing.hold(order, f"sale:{order.public_id}")
 
@@ -95,6 +94,7 @@ def fulfil_if_paid(order_id: int) -> bool:
         granting.fulfil(order)
         order.state, order.fulfilled_at = State.FULFILLED, timezone.now()
         order.save(update_fields=["state", "fulfilled_at"])
+        telling.note_sale(order)
         enqueue(JobName.TELL_SALE, key=f"order-{order.pk}", order_id=order.pk)
     return True
 

@@ -11,7 +11,7 @@ from accounts.models import Namespace
 from licensing.models import SellerProfile
 from licensing.services.seller_profiles import profile_of
 from licensing.tax.amounts import Line, tax_lines
-from licensing.tax.parties import Buyer, BuyerKind, Seller, read_place
+from licensing.tax.parties import BillingAddress, Seller, read_place
 from licensing.tax.rates import rates_from_settings
 from licensing.tax.rules import Assessment, assess
 
@@ -72,11 +72,8 @@ def _assessment(namespace: Namespace, billing: Mapping[str, Any], on: date) -> A
     seller = seller_of(profile_of(namespace))
     if seller is None or not billing.get("country"):
         return None
-    buyer = Buyer(
-        read_place(billing["country"], billing.get("region", "")),
-        BuyerKind(billing.get("kind", BuyerKind.PERSON)),
-        billing.get("vat_number", ""),
-        vat_checked=bool(billing.get("vat_number")) and settings.ENV.trust_vat_numbers,
+    buyer = BillingAddress.from_json(dict(billing)).buyer(
+        vat_checked=bool(billing["vat_number"]) and settings.ENV.trust_vat_numbers
     )
     return assess(seller, buyer, on, rates_from_settings())
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from accounts.models import AuditEvent, User
 from accounts.services import security_keys
 from accounts.services.two_factor import has_two_factor
-from tests.factories import PASSWORD, enrol
+from tests.factories import PASSWORD, enrol, make_user
 from tests.soft_key import SoftKey
 
 Browser = Callable[[User], Client]
@@ -186,6 +186,28 @@ def test_a_copied_key_is_noticed(home: Place) -> None:
     assert copied.status_code == 403
     assert not is_signed_in(other)
     assert Authenticator.objects.get(type="webauthn").data["sign_count"] == 9
+
+
+@pytest.mark.django_db
+def test_a_key_that_is_removed_meanwhile_opens_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_user("alice")
+    browser = Client(headers={"Referer": "https://testserver/"})
+    browser.post("/login", {"username": "alice", "password": PASSWORD}, secure=True)
+    key = SoftKey()
+    Place(browser).add(key)
+    place = at_second_step()
+    answer = key.get(place.options(SECOND))
+    complete = security_keys.webauthn.complete_authentication
+
+    def complete_and_lose(user: User, response: dict[str, Any]) -> Authenticator:
+        found = complete(user, response)
+        Authenticator.objects.filter(pk=found.pk).delete()
+        return found
+
+    monkeypatch.setattr(security_keys.webauthn, "complete_authentication", complete_and_lose)
+
+    assert place.post(SECOND, credential=answer).status_code == 403
+    assert not is_signed_in(place)
 
 
 def test_somebody_elses_key_opens_nothing(home: Place, bob: User, browser_of: Browser) -> None:

@@ -106,7 +106,7 @@ def test_a_wrong_first_code_changes_nothing(alice: User) -> None:
     enrolment = enrolment_of(alice)
 
     with pytest.raises(WrongCodeError, match="clock"):
-        add_authenticator(alice, sealed=enrolment.sealed, code=code_of(enrolment.secret, 2))
+        add_authenticator(alice, sealed=enrolment.sealed, code=code_of(enrolment.secret, 5))
 
     assert rows(alice) == []
     assert not AuditEvent.objects.filter(action__startswith="two_factor").exists()
@@ -550,6 +550,22 @@ def test_of_two_set_ups_at_once_one_wins() -> None:
     assert sorted(at_once(turn_on, 3)) == [False, False, True]
     assert Authenticator.objects.filter(type="totp").count() == 1
     assert AuditEvent.objects.filter(action="two_factor.on").count() == 1
+
+
+def test_another_secret_key_leaves_a_way_out(client: Client, alice: User, settings: Any) -> None:
+    secret, codes = enrol(alice)
+    settings.SECRET_KEY = "another one"
+    log_in(client)
+
+    assert client.get("/login/two-factor").status_code == 200
+    for code in (code_of(secret, 1), codes[0]):
+        refused = client.post("/login/two-factor", {"code": code}, headers=HTML)
+        assert refused.status_code == 500
+        assert "A stored secret cannot be read any more" in refused.content.decode()
+        assert not is_signed_in(client)
+    assert standing_of(alice).codes_left == 10
+    call_command("droptwofactor", "alice")
+    assert log_in(client)["Location"] == "/"
 
 
 def basic(name: str, password: str) -> dict[str, str]:

@@ -14,7 +14,6 @@ from licensing.invoices.document import (
     BadInvoiceTextError,
     DocumentKind,
     IncompleteInvoiceError,
-    InvoiceDocument,
     InvoiceLine,
     TaxSum,
     UnbalancedInvoiceError,
@@ -22,27 +21,10 @@ from licensing.invoices.document import (
     from_json,
 )
 from store.core.money import MAX_MINOR, BadAmountError, BadCurrencyError
-from tests.licensing.invoices.documents import BUYER, SELLER, a_document, a_line
+from tests.licensing.invoices.documents import BUYER, SELLER, a_document, a_line, credited
 
 AMOUNTS = st.integers(0, 10**12)
 LINES = st.lists(st.builds(a_line, AMOUNTS, st.sampled_from([0, 700, 1900])), min_size=1)
-
-
-def credited(document: InvoiceDocument) -> InvoiceDocument:
-    """The credit note that takes a whole invoice back."""
-
-    def minus(part: Any, *names: str) -> Any:
-        return replace(part, **{name: -getattr(part, name) for name in names})
-
-    sums = ("net_minor", "tax_minor", "gross_minor")
-    return replace(
-        document,
-        kind=DocumentKind.CREDIT_NOTE,
-        corrects="REGENCY-2026-000001",
-        lines=tuple(minus(line, "unit_minor", *sums) for line in document.lines),
-        tax_sums=tuple(minus(tax_sum, *sums[:2]) for tax_sum in document.tax_sums),
-        totals=minus(document.totals, *sums),
-    )
 
 
 @given(LINES)
