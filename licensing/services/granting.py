@@ -11,13 +11,11 @@ from catalog.models import Grant, GrantedRepo, ModelRepo
 from licensing.configured import new_license_key
 from licensing.documents.keys import digest_of_key
 from licensing.models import (
-    Dispute,
     License,
     LicensedFile,
     Offer,
     Order,
     OrderLine,
-    Refund,
     Subscription,
 )
 from licensing.services import extending, paperwork, periods
@@ -53,7 +51,6 @@ def _license(order: Order, line: OrderLine) -> License:
         updates=line.updates,
         starts_at=now,
         ends_at=_end(line, now),
-        state=State.FROZEN if _is_disputed(order) else State.ACTIVE,
     )
     public_id = new_public_id()
     row = License.objects.create(
@@ -133,8 +130,8 @@ def revoke(line: OrderLine) -> None:
     line.save(update_fields=["taken_back_at"])
     subscription = line.order.renews
     rows = _lock_licenses(line.order)
-    if subscription is not None:
-        _shorten(subscription)
+    if subscription is not None and line.order.fulfilled_at is not None:
+        _shorten(subscription)  # before that it has not lengthened anything
     for row in rows:
         if subscription is not None:
             _thaw(row)
@@ -195,13 +192,9 @@ def _lock_licenses(order: Order) -> list[License]:
     return list(License.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk"))
 
 
-def _is_disputed(order: Order) -> bool:
-    return order.disputes.filter(state=Dispute.State.OPEN).exists()
-
-
-def credit(order: Order, refund: Refund, parts: Mapping[OrderLine, int]) -> None:
-    """Write the credit note of a refund."""
-    paperwork.credit_note(order, refund, parts)
+def credit(order: Order, ident: str, parts: Mapping[OrderLine, int]) -> None:
+    """Write the credit notes of what goes back."""
+    paperwork.credit_note(order, ident, parts)
 
 
 def end_subscription(order: Order) -> bool:

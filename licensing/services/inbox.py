@@ -104,16 +104,25 @@ def _settle(event: PaymentEvent, order: Order | None, fact: Fact) -> tuple[Order
     event.outcome = Outcome.APPLIED if is_news else Outcome.NOTHING_NEW
     event.applied_at, event.note = timezone.now(), ""
     event.save(update_fields=["outcome", "applied_at", "note"])
+    if is_news:
+        for other in _early(event):  # after a crash these jobs look at them again
+            key = f"event-{other}"
+            enqueue(JobName.APPLY_PAYMENT, delay_s=settling.SPARE_S, key=key, event_id=other)
     return order, is_news
 
 
 def _apply_early(event: PaymentEvent) -> None:
     """Look again at what came too early for an order."""
-    early = PaymentEvent.objects.filter(
+    for other in _early(event):
+        apply(other)
+
+
+def _early(event: PaymentEvent) -> list[int]:
+    """Return the ids of the order's other facts that wait."""
+    rows = PaymentEvent.objects.filter(
         gateway=event.gateway, order_ref=event.order_ref, outcome=Outcome.WAITING
     )
-    for other in early.exclude(pk=event.pk).order_by("id").values_list("pk", flat=True):
-        apply(other)
+    return list(rows.exclude(pk=event.pk).order_by("id").values_list("pk", flat=True))
 
 
 def _park(event: PaymentEvent, note: str) -> tuple[None, bool]:

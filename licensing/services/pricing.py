@@ -28,6 +28,8 @@ MAX_LINES = 20
 """Offers in one order."""
 MAX_QUANTITY = 10_000
 """Units of one offer in one order."""
+MAX_SEATS = 1_000_000_000
+"""Seats of one line: what the database can count."""
 
 
 class OfferNotFoundError(NotFoundError):
@@ -300,6 +302,11 @@ def _listed(item: Item, offer: Offer, currency: str, at: datetime) -> PricedLine
     if not 1 <= item.quantity <= MAX_QUANTITY:
         raise BadQuantityError(
             _("A quantity is between 1 and %(most)d.") % {"most": MAX_QUANTITY},
+            offer=offer.public_id,
+        )
+    if offer.seats * item.quantity > MAX_SEATS:
+        raise BadQuantityError(
+            _("An order has at most %(most)d seats of one offer.") % {"most": MAX_SEATS},
             offer=offer.public_id,
         )
     unit = 0
