@@ -6,7 +6,6 @@ from typing import Protocol
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext as _
-
 from pydantic import SecretStr
 
 from licensing.gateways.base import Gateway
