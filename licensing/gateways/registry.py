@@ -1,22 +1,34 @@
 """The gateways this site has, by name."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Sequence
+from typing import Protocol
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext as _
+from pydantic import SecretStr
 
 from licensing.gateways.base import Gateway
 from licensing.gateways.sandbox import Sandbox
 from licensing.gateways.transfer import Transfer
 from store.core.errors import NotFoundError
 
-if TYPE_CHECKING:
-    from store.env import Env
-
 STRIPE = "stripe"
 """As it is called in settings and addresses, whatever the mode; see ``Stripe.name``."""
 _KEY_STARTS = ("sk_test_", "sk_live_", "rk_test_", "rk_live_")
+
+
+class GatewaySettings(Protocol):
+    """What gateways need of the settings."""
+
+    @property
+    def gateways(self) -> Collection[str]: ...
+    @property
+    def bank_details(self) -> str: ...
+    @property
+    def stripe_secret_key(self) -> SecretStr: ...
+    @property
+    def stripe_webhook_secrets(self) -> Sequence[SecretStr]: ...
 
 
 class UnknownGatewayError(NotFoundError):
@@ -50,7 +62,7 @@ def default_gateway() -> Gateway:
     return gateway_named(settings.ENV.gateways[0])
 
 
-def check_settings(env: "Env") -> None:
+def check_settings(env: GatewaySettings) -> None:
     """Refuse to start with a gateway that lacks what it needs.
 
     Raises:

@@ -16,7 +16,6 @@ TIMEOUT_S = (5, 20)
 """To connect, and between bytes of the answer. A page waits for it."""
 RETRIES = 1
 """Of the library, on broken connections; each write has an idempotency key."""
-_LOCKED = 409
 
 stripe.enable_telemetry = False
 
@@ -59,8 +58,6 @@ def calling() -> Iterator[None]:
             reason=_declined_for(error),
         ) from error
     except stripe.InvalidRequestError as error:
-        if error.http_status == _LOCKED:  # another request for the same object is under way
-            raise _try_again() from error
         raise GatewayRefusedError(
             _("Stripe refuses this: %(why)s") % {"why": (error.user_message or error.code or "?")},
             reason=error.code or "",

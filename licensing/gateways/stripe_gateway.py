@@ -91,8 +91,6 @@ class Stripe:
             params["expires_at"] = int(charge.expires_at.timestamp())
         if charge.buyer_id is not None:
             params["customer"] = self._customer(charge, charge.buyer_id)
-        elif charge.buyer_email:
-            params["customer_email"] = charge.buyer_email
         if charge.interval:
             params["mode"] = "subscription"
             params["subscription_data"] = {"metadata": words}

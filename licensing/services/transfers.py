@@ -88,7 +88,7 @@ def note_transfer(
     values = {"amount_minor": amount_minor, "currency": order.currency, "booked_on": received_on}
     with transaction.atomic():
         row = _note(viewer, user, _checked_ref(bank_ref), order=order, values=values)
-    _apply(row)
+    _apply(order)
     return row
 
 
@@ -109,7 +109,7 @@ def assign(viewer: Viewer, transfer: BankTransfer, order: Order) -> BankTransfer
             locked.order = order
             locked.save(update_fields=["order"])
             _record(viewer, "transfer.assign", locked)
-    _apply(locked)
+    _apply(order)
     return locked
 
 
@@ -136,8 +136,8 @@ def import_statement(viewer: Viewer, data: bytes) -> Imported:
             else:
                 rows.append(_note_line(viewer, user, line))
     matched = [row for row in rows if row.order_id is not None]
-    for row in matched:
-        _apply(row)
+    for order in Order.objects.filter(transfers__in=matched).distinct():
+        _apply(order)
     return Imported(len(matched), known, len(rows) - len(matched))
 
 
@@ -168,8 +168,8 @@ def mark_refund_sent(viewer: Viewer, refund: Refund, bank_ref: str, sent_on: dat
             "booked_on": sent_on,
             "refund": refund,
         }
-        row = _note(viewer, user, _checked_ref(bank_ref), order=order, values=values)
-    _apply(row)
+        _note(viewer, user, _checked_ref(bank_ref), order=order, values=values)
+    _apply(order)
     refund.refresh_from_db()
     return refund
 
@@ -264,8 +264,6 @@ def _record(viewer: Viewer, action: str, row: BankTransfer) -> None:
     )
 
 
-def _apply(row: BankTransfer) -> None:
+def _apply(order: Order) -> None:
     """Let the order know; what a crash interrupts here is found by the reconciler."""
-    if row.order is not None:
-        facts = Transfer().facts_of(row.order.public_id)
-        inbox.receive(Transfer.name, facts)
+    inbox.receive(Transfer.name, Transfer().facts_of(order.public_id))

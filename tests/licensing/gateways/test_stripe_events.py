@@ -291,3 +291,13 @@ def test_no_cookie_and_no_quota_stands_in_the_way(
     assert bucket_of(URL) is None
     assert bucket_of("/gateways/stripe") is not None
     assert json.loads(body)["id"] == paid["id"]
+
+
+def test_operators_are_told_every_event_the_store_reads() -> None:
+    from pathlib import Path
+
+    from licensing.gateways.stripe_events import EVENT_TYPES
+
+    text = (Path(__file__).resolve().parents[3] / "docs/payments.md").read_text()
+
+    assert [kind for kind in EVENT_TYPES if f"`{kind}`" not in text] == []

@@ -209,7 +209,7 @@ def test_every_order_of_a_subscriptions_messages_ends_the_same(
     events = fake.take("invoice.paid")
     fake.renew(at_stripe)
     events += fake.take("invoice.paid")
-    [_first, second] = [row for row in fake.all("payment_intent")]
+    [_first, second] = fake.all("payment_intent")
     fake.refund_by_hand(second, 1900)
     events += fake.take("refund.created")
     fake.end(at_stripe)
@@ -228,7 +228,7 @@ def test_every_order_of_a_subscriptions_messages_ends_the_same(
                 orders = Order.objects.order_by("id").values_list("state", "paid_minor")
                 ends.append((subscription.state, subscription.periods, is_exact, list(orders)))
                 assert not PaymentEvent.objects.filter(outcome__in=["waiting", "parked"]).exists()
-                raise UndoneError
+                raise UndoneError  # noqa: TRY301 - undoes the transaction
         except UndoneError:
             continue
 
