@@ -157,6 +157,19 @@ def test_a_disputed_extension_freezes_all_until_it_is_decided(word: str, terms: 
     assert held.grant.ends_at == start + terms * TERM
 
 
+def test_an_extension_that_is_lost_before_it_was_added_leaves_all_as_it_was() -> None:
+    held = hold(term_days=30)
+    ends_at = held.grant.ends_at
+    order = renew(held, is_paid=False)
+    granting.freeze(order)
+    assert validate(held.key).code == Code.FROZEN
+
+    granting.revoke(order.lines.get())
+
+    assert validate(held.key).code == Code.VALID
+    assert held.grant.ends_at == ends_at
+
+
 def test_a_lost_extension_does_not_reinstate_what_is_suspended() -> None:
     held = hold(term_days=30)
     order = renew(held)

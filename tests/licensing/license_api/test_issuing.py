@@ -116,6 +116,7 @@ def test_a_major_line_reaches_until_the_next_one() -> None:
     fix = add_files(seller, repo, {"model.safetensors": safetensors(seed=5)})
     add_files(seller, repo, {"model.safetensors": safetensors(seed=6)})
     tag(held, "v1.0")
+    tag(held, "newest")
     add_files(seller, repo, {"notes.md": b"later"})
 
     first, second = opened(issue_file(held.row)).models
