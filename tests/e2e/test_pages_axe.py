@@ -143,7 +143,7 @@ def buyer(store: LiveStore) -> tuple[str, list[str]]:
     name, _ = store.person()
     api = HfApi(store.url, token=token)
     weights = {"weight": np.zeros((4, 4), dtype=np.float32)}
-    files = {"model.safetensors": save(weights), "README.md": b"# poems\n"}
+    files = {"model.safetensors": save(weights), "README.md": b"---\nlicense: mit\n---\n# poems\n"}
     api.create_repo(f"{seller}/poems")
     changes = [CommitOperationAdd(path, data) for path, data in files.items()]
     api.create_commit(f"{seller}/poems", changes, commit_message="First version")
