@@ -155,13 +155,15 @@ class OfferLine(TypedDict):
     """Where a model that cannot be read is sold."""
 
     words: str
-    repo: ModelRepo | None
+    repo: ModelRepo
+    user: Any
 
 
 @register.inclusion_tag("licensing/_see_offers.html", takes_context=True)
 def see_offers(context: RequestContext, repo: ModelRepo) -> OfferLine:
     """Show what a model costs and the way to its offers, for who was refused its contents."""
-    return {"repo": repo, "words": price_notes([repo.pk]).get(repo.pk, "")}
+    words = price_notes([repo.pk], currency=_currency(context)).get(repo.pk, "")
+    return {"repo": repo, "words": words, "user": context["request"].user}
 
 
 class Badge(TypedDict):
