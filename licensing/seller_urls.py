@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from licensing.seller_views import affairs, balance, offer_editor, offers, orders, overview
+from licensing.seller_views import affairs, balance, buyers, offer_editor, offers, orders, overview
 
 REPO = "<seg:ns>/<seg:name>"
 
@@ -11,6 +11,7 @@ urlpatterns = [
     path("sales/orders", orders.orders_page),
     path("sales/orders/<seg:order>", orders.order_page),
     path("sales/orders/<seg:order>/documents/<seg:number>.pdf", orders.paper_file),
+    path("sales/buyers", buyers.buyers_page),
     path("sales/balance", balance.balance_page),
     path("sales/payouts", balance.payouts_page),
     path("sales/payouts/<seg:payout>/statement.pdf", balance.statement_file),

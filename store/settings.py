@@ -276,6 +276,7 @@ SPECTACULAR_SETTINGS = {
         "DeliveryStateEnum": ["waiting", "delivered", "failed", "dropped"],
         "LicenseCodeEnum": "licensing.services.validating.Code",
         "SeatKindEnum": "licensing.models.SeatKind",
+        "OrderStateEnum": "licensing.models.Order.State",
         "DiscussionStatusEnum": ["draft", "open", "closed", "merged"],
         "DiscussionEventKindEnum": [
             "comment",

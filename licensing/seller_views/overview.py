@@ -69,10 +69,10 @@ def overview_page(request: HttpRequest, user: User) -> HttpResponse:
     }
     if chosen is not None:
         context |= _sums(chosen)
-        context["by_offer"] = sales.by_offer(seller, chosen.purse, period)
+        context["by_offer"] = sales.by_offer(seller, period).get(chosen.purse, [])
         context["by_country"] = [
             (country_name(row.key) if row.key else _("Without an address"), row)
-            for row in sales.by_country(seller, chosen.purse, period)
+            for row in sales.by_country(seller, period).get(chosen.purse, [])
         ]
     return render(request, "licensing/sales.html", context)
 

@@ -225,32 +225,36 @@ class Row:
     detail: str = ""
 
 
-def by_offer(seller: Namespace, purse: Purse, period: Period) -> list[Row]:
+def by_offer(seller: Namespace, period: Period) -> dict[Purse, list[Row]]:
     """Return what each offer sold in a period, the most first. One query."""
     key = Coalesce("offer__public_id", "title")
-    return _sums(seller, purse, period, key=key, title=Max("title"), detail=Max("detail"))
+    return _sums(seller, period, key=key, title=Max("title"), detail=Max("detail"))
 
 
-def by_country(seller: Namespace, purse: Purse, period: Period) -> list[Row]:
+def by_country(seller: Namespace, period: Period) -> dict[Purse, list[Row]]:
     """Return what was sold to each country of the buyers' addresses, the most first. One query."""
-    country = KeyTextTransform("country", "order__billing")
-    return _sums(seller, purse, period, key=country)
+    return _sums(seller, period, key=KeyTextTransform("country", "order__billing"))
 
 
-def _sums(seller: Namespace, purse: Purse, period: Period, *, key: Any, **more: Any) -> list[Row]:
-    rows = sold_lines(seller, period.start, period.end).filter(
-        order__currency=purse.currency, order__is_test=purse.is_test
+def _sums(seller: Namespace, period: Period, *, key: Any, **more: Any) -> dict[Purse, list[Row]]:
+    rows = sold_lines(seller, period.start, period.end).values(
+        key=key, is_test=F("order__is_test"), currency=F("order__currency")
     )
-    sums = rows.values(key=key).annotate(
+    sums = rows.annotate(
         sales=Count("id"),
         gross_minor=Sum("gross_minor", default=0),
         net_minor=Sum("net_minor", default=0),
         refunded_minor=Sum("refunded_minor", default=0),
         **more,
     )
-    values: list[dict[str, Any]] = [dict(row) for row in sums]
-    found = [Row(**row | {"key": row["key"] or ""}) for row in values]
-    return sorted(found, key=lambda row: (-row.gross_minor, -row.sales, row.title, row.key))
+    found: dict[Purse, list[Row]] = defaultdict(list)
+    for row in sums:
+        values: dict[str, Any] = dict(row)
+        purse = Purse(values.pop("is_test"), values.pop("currency"))
+        found[purse].append(Row(**values | {"key": values["key"] or ""}))
+    for lines in found.values():
+        lines.sort(key=lambda line: (-line.gross_minor, -line.sales, line.title, line.key))
+    return dict(found)
 
 
 def downloads(seller: Namespace, period: Period) -> tuple[int, int]:

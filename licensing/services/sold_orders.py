@@ -77,8 +77,7 @@ class SoldOrder:
 
     def can_give_back(self, line: OrderLine) -> bool:
         """Whether there is something of a line to give back."""
-        left = line.gross_minor - line.refunded_minor
-        return self.order.state in REFUNDABLE and (left > 0 or not line.gross_minor)
+        return self.order.state in REFUNDABLE and line.taken_back_at is None
 
 
 def orders_of(seller: Namespace, *, search: str = "", only: str = "") -> QuerySet[Order]:

@@ -4,9 +4,12 @@ from typing import Any, TypedDict
 
 from django import template
 from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.viewer import Viewer
-from licensing.models import Order, Refund
+from catalog.models import Grant
+from licensing.models import License, Order, Refund
 from licensing.services.sellers import has_sales
 
 register = template.Library()
@@ -55,6 +58,23 @@ def sale_badge(order: Order) -> StateBadge:
     """Show where an order stands."""
     tone, symbol = _ORDERS.get(Order.State(order.state), ("", ""))
     return {"text": order.get_state_display(), "tone": tone, "symbol": symbol, "hint": ""}
+
+
+@register.inclusion_tag("components/badge.html")
+def license_badge(license_: License) -> StateBadge:
+    """Show whether a license of one's own opens anything now."""
+    grant = license_.grant
+    if grant.state == Grant.State.REVOKED:
+        text, tone, symbol = _("Taken back"), "", "cross"
+    elif license_.suspended_at is not None:
+        text, tone, symbol = _("Suspended"), "caution", "lock"
+    elif grant.state == Grant.State.FROZEN:
+        text, tone, symbol = _("Disputed"), "bad", "warn"
+    elif grant.ends_at is not None and grant.ends_at <= timezone.now():
+        text, tone, symbol = _("Run out"), "", "clock"
+    else:
+        text, tone, symbol = _("In force"), "good", "check"
+    return {"text": text, "tone": tone, "symbol": symbol, "hint": ""}
 
 
 @register.inclusion_tag("components/badge.html")
