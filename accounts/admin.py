@@ -3,6 +3,8 @@
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin import ModelAdmin
@@ -17,6 +19,7 @@ from django.utils.translation import ngettext
 from accounts.models import AccessToken, AuditEvent, Membership, Namespace, Organization, User
 from accounts.services.audit import record
 from accounts.services.tokens import revoke_token
+from accounts.views.guards import passed_two_factor, to_second_factor
 from store.core.errors import ForbiddenError
 from store.core.redirects import next_path
 from store.core.web import client_address
@@ -33,6 +36,9 @@ class StaffOnlyError(ForbiddenError):
 def staff_login(request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
     """Send people to the one sign-in there is, with its limits and its rotation of sessions.
 
+    Staff without two-factor authentication are sent to set it up, and those who have not used it
+    in this session to use it.
+
     Raises:
         StaffOnlyError: they are signed in, and no members of staff.
     """
@@ -41,7 +47,17 @@ def staff_login(request: HttpRequest, extra_context: dict[str, Any] | None = Non
         return redirect(f"/login?{urlencode({'next': target})}")
     if not request.user.is_staff:
         raise StaffOnlyError(str(_("The administration is for staff.")))
+    if not staff_may_enter(request):
+        return to_second_factor(request, request.user, target)
     return redirect(target)
+
+
+def staff_may_enter(request: HttpRequest) -> bool:
+    """Whether the administration is open: to staff, by two factors unless the site needs none."""
+    user = request.user
+    if not isinstance(user, User) or not (user.is_active and user.is_staff):
+        return False
+    return settings.ENV.staff_two_factor == "off" or passed_two_factor(request, user)
 
 
 def password_change(
@@ -52,6 +68,9 @@ def password_change(
 
 
 admin.site.unregister(Group)  # there is one kind of staff
+admin.site.unregister(EmailAddress)  # people have one, in their own row
+admin.site.unregister(Authenticator)  # its page would show sealed secrets, and let staff edit them
+admin.site.has_permission = staff_may_enter  # type: ignore[method-assign]
 admin.site.login = staff_login  # type: ignore[method-assign]
 admin.site.password_change = password_change  # type: ignore[method-assign,assignment]
 admin.site.site_header = settings.SITE_NAME

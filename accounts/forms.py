@@ -14,7 +14,9 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import Role, Scope, User
 from accounts.services.passwords import reset_password
 from accounts.services.people import WeakPasswordError, check_password
+from accounts.services.security_keys import MAX_ANSWER_CHARS
 from store.core.errors import StoreError
+from store.core.money import read_amount
 from store.core.ui.figures import days_text
 
 MAX_PASSWORD_CHARS = 256
@@ -29,6 +31,7 @@ _FIELDS_OF_ERRORS = {
     "email_taken": "email",
     "weak_password": "new",
     "wrong_password": "password",
+    "wrong_code": "code",
     "wrong_confirmation": "confirmation",
 }
 """Which field a refusal belongs to, where the form has it."""
@@ -100,6 +103,48 @@ class LoginForm(forms.Form):
         widget=_name_input(autocomplete="username", autofocus=True),
     )
     password = _password(_("Password"))
+
+
+class CodeForm(forms.Form):
+    """A code of an authenticator app, or a recovery code."""
+
+    code = _text(
+        _("Code"),
+        40,
+        help_text=_("Six digits from your authenticator app, or a recovery code."),
+        widget=_name_input(autocomplete="one-time-code", inputmode="numeric", autofocus=True),
+    )
+
+
+class ConfirmPasswordForm(forms.Form):
+    """The password again."""
+
+    password = _password(_("Your password"))
+
+
+class AuthenticatorForm(forms.Form):
+    """The first code of an authenticator app that is being set up."""
+
+    sealed = forms.CharField(max_length=500, widget=forms.HiddenInput)
+    code = _text(
+        _("Code"),
+        20,
+        help_text=_("The six digits the app shows now."),
+        widget=_name_input(autocomplete="one-time-code", inputmode="numeric"),
+    )
+
+
+class KeyForm(forms.Form):
+    """A security key; a script puts in what it answers."""
+
+    name = _text(
+        _("Name"),
+        60,
+        help_text=_("To tell your keys apart, as in: blue key."),
+        validators=[check_plain],
+        widget=forms.TextInput({"autocomplete": "off"}),
+    )
+    credential = forms.CharField(max_length=MAX_ANSWER_CHARS, widget=forms.HiddenInput)
 
 
 class ResetForm(forms.Form):
@@ -234,11 +279,36 @@ class TokenForm(_NamedTokenForm):
         choices=[
             (Scope.READ.value, _("Read: download, private models included")),
             (Scope.WRITE.value, _("Write: publish and change models, too")),
+            (Scope.BUY.value, _("Buy: order licenses, too, up to a limit")),
             (Scope.ADMIN.value, _("Everything: tokens and organizations, too")),
         ],
         widget=forms.RadioSelect,
     )
-    field_order = ("name", "scope", "life_days")
+    spend_limit = _text(
+        _("Spend at most, each month"),
+        20,
+        required=False,
+        help_text=_("For tokens that may buy: an amount such as 50, and no more is ordered."),
+        widget=forms.TextInput({"inputmode": "decimal", "autocomplete": "off"}),
+    )
+    spend_currency = forms.CharField(
+        label=_("Currency"), max_length=3, min_length=3, required=False, initial="EUR"
+    )
+    field_order = ("name", "scope", "spend_limit", "spend_currency", "life_days")
+
+    def clean(self) -> dict[str, Any]:
+        """Turn amount and currency into a limit; a token that may buy needs one."""
+        values = super().clean()
+        text, currency = values.get("spend_limit", ""), values.get("spend_currency") or "EUR"
+        values["limit"] = None
+        if text:
+            try:
+                values["limit"] = read_amount(text, currency)
+            except StoreError as error:
+                self.add_error("spend_limit", error.message)
+        elif values.get("scope") == Scope.BUY:
+            self.add_error("spend_limit", _("Say how much it may spend in a month."))
+        return values
 
 
 class DeviceCodeForm(forms.Form):

@@ -19,6 +19,7 @@ from accounts.oauth_models import (
 )
 from accounts.token_grants import Permission, TokenGrant
 from store.core.ids import new_public_id
+from store.core.money import Money
 
 
 class UserManager(BaseUserManager["User"]):
@@ -202,6 +203,13 @@ class AccessToken(models.Model):
             return "fineGrained"
         writes = {Scope.WRITE, Scope.ADMIN} & set(self.scopes)
         return "write" if writes else "read"
+
+    @property
+    def spend_limit(self) -> Money | None:
+        """The most it may order in a calendar month; ``None``: without limit."""
+        if self.spend_limit_minor is None:
+            return None
+        return Money(self.spend_limit_minor, self.spend_currency)
 
     @property
     def is_usable(self) -> bool:

@@ -18,6 +18,7 @@ from accounts.viewer import Viewer
 from catalog.access import (
     GatedRepoError,
     NamespaceNotFoundError,
+    PurchaseRequiredError,
     RepoDisabledError,
     RepoMovedError,
     RepoNotFoundError,
@@ -106,7 +107,9 @@ def error_answer(request: HttpRequest, viewer: Viewer, error: StoreError) -> Htt
     if isinstance(error, RepoMovedError):
         return moved_answer(request, error)
     status = error.status
-    if isinstance(error, RepoNotFoundError | GatedRepoError) and viewer.is_visitor:
+    is_closed = isinstance(error, RepoNotFoundError | GatedRepoError)
+    # a sold model says so to everybody: 401 would be read as "no such model"
+    if is_closed and viewer.is_visitor and not isinstance(error, PurchaseRequiredError):
         status = 401
     message = _message_of(request, error)
     body = json_error(request, error) | {"error": message}
@@ -169,6 +172,8 @@ def _message_of(request: HttpRequest, error: StoreError) -> str:
     """Return the sentence clients show, in the contract's words where it has some."""
     if isinstance(error, RepoDisabledError):
         return DISABLED
+    if isinstance(error, PurchaseRequiredError):
+        return f"{error.message} Buy one at {origin(request)}/{error.extra['full_name']}"
     if isinstance(error, GatedRepoError):
         page = f"{origin(request)}/{error.extra['full_name']}"
         return f"{error.message} Visit {page} to ask for access."

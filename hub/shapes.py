@@ -219,7 +219,9 @@ def commit_item(commit: Commit, *, formatted: bool) -> dict[str, Any]:
 
 
 def gated(repo: ModelRepo) -> str | bool:
-    """The gate as clients know it."""
+    """The gate as clients know it; a model that is sold opens after a purchase."""
+    if repo.is_sold:
+        return ModelRepo.Gate.MANUAL.value
     return False if repo.gate == ModelRepo.Gate.NONE else repo.gate
 
 

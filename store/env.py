@@ -194,6 +194,17 @@ class Env(BaseSettings):
     )
     """Ways to pay, comma-separated, the usual one first: ``sandbox`` (pretended money, for trying
     things out), ``invoice`` (bank transfer, confirmed by staff), ``stripe``."""
+    bank_details: str = ""
+    """The store's bank account as buyers read it, with ``invoice`` among the gateways: name, IBAN,
+    BIC and bank, in several lines (``\\n`` between them)."""
+    stripe_secret_key: SecretStr = SecretStr("")
+    """Secret key of the Stripe account, with ``stripe`` among the gateways: ``sk_test_…`` for
+    test money, ``sk_live_…`` for real money, or a restricted key (``rk_…``)."""
+    stripe_webhook_secrets: Annotated[tuple[SecretStr, ...], *_CommaSeparated] = ()
+    """Signing secrets of the webhook endpoints at Stripe (``whsec_…``), comma-separated: one for
+    the account, one for connected accounts, and old ones while they are being replaced."""
+    stripe_api_base: str = ""
+    """Address of the Stripe API. Empty: Stripe's own. For tests."""
     payout_hold_days: Annotated[int, Ge(0), Le(180)] = 14
     """How long a seller's part of a sale is held before it can be paid out, in days."""
     trust_vat_numbers: bool = False
@@ -229,6 +240,12 @@ class Env(BaseSettings):
     tax_table: str = ""
     """Path of a CSV file of tax rates that go before the store's own (docs/tax.md). Empty: none.
     A table that cannot be read stops the start."""
+    recent_login_s: Annotated[int, Ge(60), Le(86400)] = 900
+    """How long after a log-in, or after a password or a code was given again, pages about money
+    and security open without asking once more, in seconds."""
+    staff_two_factor: Literal["on", "off"] = "on"
+    """Staff enter the administration only with two-factor authentication. Off only for closed
+    networks."""
 
     email_url: str = ""
     """Outgoing mail as ``smtp://user:password@host:587/?tls=true``. Empty: printed to the log."""

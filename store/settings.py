@@ -88,6 +88,10 @@ INSTALLED_APPS = [
     "django_htmx",
     "rest_framework",
     "drf_spectacular",
+    # its models and its arithmetic of second factors; none of its pages. ``account`` because
+    # ``mfa`` reads it. Before our own, which take their pages out of the administration.
+    "allauth.account",
+    "allauth.mfa",
     "store.core",
     "accounts",
     "catalog",
@@ -112,6 +116,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "allauth.account.middleware.AccountMiddleware",  # security keys find the request by it
     "store.core.web.ErrorMiddleware",
 ]
 
@@ -164,6 +169,13 @@ LOGIN_URL = "/login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/"
 PASSWORD_RESET_TIMEOUT = 3600  # seconds
+
+MFA_ADAPTER = "accounts.mfa.SealingAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_TOTP_ISSUER = SITE_NAME
+MFA_TOTP_TOLERANCE = 1  # steps of 30 s: clocks of telephones are that good
+MFA_RECOVERY_CODE_DIGITS = 12  # 40 bits; six digits are the authenticator's
+MFA_RECOVERY_CODE_COUNT = 10
 
 SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
 SESSION_COOKIE_AGE = 30 * 86400  # seconds
@@ -253,11 +265,18 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "ENUM_NAME_OVERRIDES": {
         "StateEnum": ["queued", "running", "done", "failed", "cancelled"],
+        "OfferKindEnum": [
+            ("free", "Free"),
+            ("fixed", "One price"),
+            ("pwyw", "Pay what you want"),
+            ("subscription", "Subscription"),
+        ],
         "CollectionItemTypeEnum": ["model", "collection"],
         "WatchTypeEnum": ["user", "org", "model", "dataset", "space", "bucket"],
         "DeliveryStateEnum": ["waiting", "delivered", "failed", "dropped"],
         "LicenseCodeEnum": "licensing.services.validating.Code",
         "SeatKindEnum": "licensing.models.SeatKind",
+        "OrderStateEnum": "licensing.models.Order.State",
         "DiscussionStatusEnum": ["draft", "open", "closed", "merged"],
         "DiscussionEventKindEnum": [
             "comment",

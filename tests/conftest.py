@@ -15,13 +15,15 @@ from hypothesis import settings as hypothesis_settings
 from whitenoise.middleware import WhiteNoiseMiddleware  # type: ignore[import-untyped]
 
 from accounts.models import Scope, User
+from accounts.services import freshness
 from accounts.services.tokens import create_token
+from accounts.services.two_factor import has_two_factor
 from accounts.viewer import Viewer
 from catalog.content.tables import forget_all
 from store.core.models import Job
 from store.core.valkey import valkey
 from tests import live
-from tests.factories import make_user
+from tests.factories import enrol, make_user
 from tests.openapi import CheckedClient
 
 hypothesis_settings.register_profile(
@@ -169,11 +171,16 @@ def bearer(token_for: Callable[..., str]) -> Callable[..., dict[str, str]]:
 
 @pytest.fixture
 def browser_of() -> Callable[[User], Client]:
-    """A signed-in Django test client."""
+    """A Django test client that has just signed in: staff by two factors, as they must."""
 
     def make(user: User) -> Client:
         client = CheckedClient()
         client.force_login(user)
+        if user.is_staff and not has_two_factor(user):
+            enrol(user)
+        session = client.session
+        freshness.confirm(session, by_second_factor=has_two_factor(user))
+        session.save()
         return client
 
     return make

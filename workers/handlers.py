@@ -145,6 +145,86 @@ def refresh_trends(_context: JobContext) -> dict[str, Any]:
     return {"changed": trends.refresh_trends()}
 
 
+def apply_payment(context: JobContext) -> dict[str, Any]:
+    """Apply a fact of the payment inbox."""
+    from licensing.services import inbox
+
+    return {"outcome": inbox.apply(context.claim.job.args["event_id"])}
+
+
+def fulfil_order(context: JobContext) -> dict[str, Any]:
+    """Grant what a paid order promised."""
+    from licensing.services import settling
+
+    return {"fulfilled": settling.fulfil_if_paid(context.claim.job.args["order_id"])}
+
+
+def tell_sale(context: JobContext) -> dict[str, Any]:
+    """Write to buyer and sellers of an order, and tell the sellers' webhooks."""
+    from licensing.services import telling
+
+    return {"sent": telling.tell_sale(context.claim.job.args["order_id"])}
+
+
+def send_refund(context: JobContext) -> dict[str, Any]:
+    """Have a refund sent by its gateway."""
+    from licensing.services import refunds
+
+    return {"state": refunds.send(context.claim.job.args["refund_id"])}
+
+
+def renew_subscriptions(_context: JobContext) -> dict[str, Any]:
+    """Collect the periods of subscriptions that are due."""
+    from licensing.services import dunning
+
+    return {"renewed": dunning.renew_due()}
+
+
+def subscription_unpaid(context: JobContext) -> dict[str, Any]:
+    """Tell a buyer that a period of their subscription was not paid."""
+    from licensing.models import Order
+    from licensing.services import order_letters
+
+    order_letters.tell_unpaid(Order.objects.get(pk=context.claim.job.args["order_id"]))
+    return {}
+
+
+def end_collection(context: JobContext) -> dict[str, Any]:
+    """Have a gateway collect no more of a subscription."""
+    from licensing.services import renewals
+
+    return {"told": renewals.stop_collecting(context.claim.job.args["subscription_id"])}
+
+
+def remind_transfers(_context: JobContext) -> dict[str, Any]:
+    """Remind buyers of bank transfers that have not come."""
+    from licensing.services import transfers
+
+    return {"reminded": transfers.remind()}
+
+
+def send_order_letter(context: JobContext) -> dict[str, Any]:
+    """Write a letter about an order that waits for money, and send it."""
+    from licensing.services import order_letters
+
+    args = context.claim.job.args
+    return {"sent": order_letters.send(args["letter"], args["ident"], args["language"])}
+
+
+def close_orders(_context: JobContext) -> dict[str, Any]:
+    """Cancel orders nobody paid in time, and forget old quotes."""
+    from licensing.services import closing, quotes
+
+    return {"cancelled": closing.close_expired(), "quotes": quotes.forget_old()}
+
+
+def reconcile(context: JobContext) -> dict[str, Any]:
+    """Compare orders, grants, ledger and gateways."""
+    from licensing.services import reconciling
+
+    return reconciling.reconcile(check=context.check).to_json()
+
+
 def flush_downloads(_context: JobContext) -> dict[str, Any]:
     """Move the download counters from Valkey into the database."""
     from licensing.delivery import counting
@@ -191,6 +271,17 @@ HANDLERS: Mapping[JobName, Handler] = {
     JobName.REFRESH_TRENDS: refresh_trends,
     JobName.FLUSH_DOWNLOADS: flush_downloads,
     JobName.REFRESH_DOWNLOADS: refresh_downloads,
+    JobName.APPLY_PAYMENT: apply_payment,
+    JobName.FULFIL_ORDER: fulfil_order,
+    JobName.TELL_SALE: tell_sale,
+    JobName.SEND_REFUND: send_refund,
+    JobName.RENEW_SUBSCRIPTIONS: renew_subscriptions,
+    JobName.SUBSCRIPTION_UNPAID: subscription_unpaid,
+    JobName.END_COLLECTION: end_collection,
+    JobName.REMIND_TRANSFERS: remind_transfers,
+    JobName.SEND_ORDER_LETTER: send_order_letter,
+    JobName.CLOSE_ORDERS: close_orders,
+    JobName.RECONCILE: reconcile,
     JobName.GENERATE: generate,
 }
 

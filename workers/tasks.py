@@ -65,6 +65,18 @@ def sweep_uploads() -> None:
     jobs.enqueue(JobName.SWEEP_UPLOADS, key=ERRAND)
 
 
+@app.task(name="workers.close_orders")
+def close_orders() -> None:
+    """See ``JobName.CLOSE_ORDERS``."""
+    jobs.enqueue(JobName.CLOSE_ORDERS, key=ERRAND)
+
+
+@app.task(name="workers.reconcile")
+def reconcile() -> None:
+    """See ``JobName.RECONCILE``."""
+    jobs.enqueue(JobName.RECONCILE, key=ERRAND)
+
+
 @app.task(name="workers.collect_garbage")
 def collect_garbage() -> None:
     """See ``JobName.COLLECT_GARBAGE``."""
@@ -75,6 +87,18 @@ def collect_garbage() -> None:
 def forget_notices() -> None:
     """See ``JobName.FORGET_NOTICES``."""
     jobs.enqueue(JobName.FORGET_NOTICES, key=ERRAND)
+
+
+@app.task(name="workers.renew_subscriptions")
+def renew_subscriptions() -> None:
+    """See ``JobName.RENEW_SUBSCRIPTIONS``."""
+    jobs.enqueue(JobName.RENEW_SUBSCRIPTIONS, key=ERRAND)
+
+
+@app.task(name="workers.remind_transfers")
+def remind_transfers() -> None:
+    """See ``JobName.REMIND_TRANSFERS``."""
+    jobs.enqueue(JobName.REMIND_TRANSFERS, key=ERRAND)
 
 
 @app.task(name="workers.refresh_trends")

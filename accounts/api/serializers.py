@@ -61,6 +61,13 @@ class NewTokenIn(serializers.Serializer[Any]):
     name = serializers.CharField(max_length=96)
     scopes = serializers.ListField(child=serializers.ChoiceField(choices=Scope.choices))
     expires_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
+    spend_limit_minor = serializers.IntegerField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="The most it may order in a calendar month, in minor units.",
+    )
+    spend_currency = serializers.CharField(max_length=3, required=False, default="EUR")
 
 
 class MemberOut(serializers.Serializer[Any]):

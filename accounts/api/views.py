@@ -1,5 +1,8 @@
 """``/api/v1/me``, tokens and organizations."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
@@ -24,6 +27,7 @@ from accounts.services.people import create_organization, set_member
 from accounts.services.tokens import create_token, revoke_token
 from accounts.viewer import Viewer
 from store.core.errors import ForbiddenError, NotFoundError
+from store.core.money import Money, check_currency
 
 
 class MeView(APIView):
@@ -66,10 +70,16 @@ class TokensView(APIView):
             name=form.validated_data["name"],
             scopes=scopes,
             expires_at=form.validated_data["expires_at"],
+            spend_limit=_limit(form.validated_data),
         )
         return Response(
             NewTokenOut(token, context={"text": text}).data, status=status.HTTP_201_CREATED
         )
+
+
+def _limit(values: Mapping[str, Any]) -> Money | None:
+    amount = values["spend_limit_minor"]
+    return None if amount is None else Money(amount, check_currency(values["spend_currency"]))
 
 
 class TokenView(APIView):

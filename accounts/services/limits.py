@@ -25,6 +25,10 @@ RESET_ADDRESS = Window("reset-address", quota=20, window_s=86400)
 RESET_PERSON = Window("reset-person", quota=5, window_s=86400)
 PASSWORD_CHECK = Window("password-check", quota=10, window_s=300)
 """For asking the password again inside a session, which may be somebody else's."""
+SECOND_FACTOR = Window("second-factor", quota=5, window_s=300)
+SECOND_FACTOR_DAY = Window("second-factor-day", quota=50, window_s=86400)
+"""Three of a million codes are right at a time: a day of guesses finds one in 1 of 7,000 cases."""
+SECOND_FACTOR_ADDRESS = Window("second-factor-address", quota=20, window_s=300)
 DEVICE_LOGINS = Window("device-logins", quota=60, window_s=3600)
 USER_CODES = Window("user-codes", quota=30, window_s=300)
 ACCESS_REQUESTS = Window("access-requests", quota=60, window_s=3600)
@@ -96,6 +100,33 @@ def count_password_check(user_id: int) -> None:
 def forgive_password_check(user_id: int) -> None:
     """Forget the wrong passwords once the right one came."""
     forget(PASSWORD_CHECK, str(user_id))
+
+
+def count_second_factor(user_id: int, address: str, *, device: str = "") -> None:
+    """Count a code or a security key, before it is looked at.
+
+    Args:
+        user_id: Whose second factor is tried.
+        address: The caller's IP address.
+        device: Id of the browser, if it has signed this person in before: somebody who knows
+            the password and guesses cannot lock its owner out there.
+
+    Raises:
+        RateLimitedError: too many from this address or for this person.
+    """
+    key = f"{user_id}:{device}" if device else str(user_id)
+    with _in_words(_("Too many wrong codes.")):
+        hit(SECOND_FACTOR_ADDRESS, address)
+        hit(SECOND_FACTOR, key)
+        hit(SECOND_FACTOR_DAY, key)
+
+
+def forgive_second_factor(user_id: int, address: str, *, device: str = "") -> None:
+    """Take an attempt back that was right: only wrong ones count."""
+    key = f"{user_id}:{device}" if device else str(user_id)
+    hit(SECOND_FACTOR_ADDRESS, address, cost=-1)
+    forget(SECOND_FACTOR, key)
+    hit(SECOND_FACTOR_DAY, key, cost=-1)
 
 
 def count_commit(user_id: int) -> None:

@@ -47,6 +47,8 @@ _SUBJECTS = {
     "user.password": lambda: _("Your password was changed"),
     "user.password_reset": lambda: _("Your password was changed"),
     "user.email": lambda: _("Your e-mail address was changed"),
+    "two_factor.on": lambda: _("Two-factor authentication is on"),
+    "two_factor.off": lambda: _("Two-factor authentication is off"),
 }
 
 
@@ -117,16 +119,22 @@ def _reset_letter(user_id: int) -> EmailMessage | None:
 
 
 def _notice(event_id: int) -> EmailMessage | None:
-    event = AuditEvent.objects.select_related("actor").filter(pk=event_id).first()
-    if event is None or event.actor is None:
+    event = (
+        AuditEvent.objects.select_related("actor", "namespace__user").filter(pk=event_id).first()
+    )
+    if event is None:
+        return None
+    # nobody's act is told to the person it was done to
+    user = event.actor or (event.namespace.user if event.namespace else None)
+    if user is None:
         return None
     context = {
-        "user": event.actor,
+        "user": user,
         "event": event,
         "link": f"{settings.PUBLIC_URL}/password-reset",
     }
     # a changed address is told to the old one: its owner may not have done it
-    to = str(event.detail.get("old", event.actor.email))
+    to = str(event.detail.get("old", user.email))
     return compose(_SUBJECTS[event.action](), "accounts/mail/notice.txt", context, to)
 
 

@@ -1,4 +1,4 @@
-"""Signing in: one slow look at one password, counted beforehand."""
+"""Signing in: one slow look at one password, counted beforehand; then the second factor."""
 
 import logging
 
@@ -9,9 +9,10 @@ from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from accounts.services import limits
+from accounts.services import limits, security_keys, two_factor
 from accounts.services.audit import record
 from accounts.services.people import find_person
+from accounts.services.two_factor import has_two_factor
 from store.core.errors import BadCredentialsError
 from store.core.ids import new_public_id
 
@@ -29,8 +30,17 @@ class WrongLoginError(BadCredentialsError):
     code = "wrong_login"
 
 
+class TokenNeededError(BadCredentialsError):
+    """The password is right, but alone it opens nothing: the person has two factors."""
+
+    code = "token_needed"
+
+
 def sign_in(*, name: str, password: str, address: str = "", device_cookie: str = "") -> User:
     """Return the person whose name (or e-mail address) and password these are.
+
+    Somebody with two-factor authentication (``two_factor.has_two_factor``) is not signed in by
+    that: ``take_second_step`` comes after it.
 
     Args:
         name: As typed.
@@ -51,8 +61,45 @@ def sign_in(*, name: str, password: str, address: str = "", device_cookie: str =
         logger.info("sign-in refused")
         raise WrongLoginError(_("Name or password is wrong."))
     limits.forgive_sign_in(key, address, device=device)
-    record("session.start", actor=user, namespace=user.namespace, address=address)
+    if not has_two_factor(user):
+        record("session.start", actor=user, namespace=user.namespace, address=address)
     return user
+
+
+def take_second_step(
+    user: User, *, code: str = "", key: str = "", address: str = "", device_cookie: str = ""
+) -> None:
+    """Finish what ``sign_in`` began, by a code or by what a security key answered.
+
+    Raises:
+        RateLimitedError: too many attempts.
+        WrongCodeError: it is wrong, or was used before.
+    """
+    prove(user, code=code, key=key, address=address, device_cookie=device_cookie)
+    record("session.start", actor=user, namespace=user.namespace, address=address)
+
+
+def prove(
+    user: User, *, code: str = "", key: str = "", address: str = "", device_cookie: str = ""
+) -> None:
+    """Have ``user`` prove by a second factor that it is them.
+
+    Args:
+        user: Who it must be.
+        code: Of the authenticator app, or a recovery code.
+        key: What a security key answered, JSON; it goes before the code.
+        address: The caller's IP address.
+        device_cookie: What ``device_cookie_for`` gave this browser, if anything.
+
+    Raises:
+        RateLimitedError: too many attempts.
+        WrongCodeError: it is wrong, or was used before.
+    """
+    device = _device_of(device_cookie, user)
+    if key:
+        security_keys.use(user, key, address=address, device=device)
+    else:
+        two_factor.verify(user, code, address=address, device=device)
 
 
 def sign_in_once(*, name: str, password: str, address: str = "") -> User:
@@ -65,11 +112,13 @@ def sign_in_once(*, name: str, password: str, address: str = "") -> User:
     Raises:
         RateLimitedError: too many attempts.
         WrongLoginError: there is no such person, or the password is another.
+        TokenNeededError: the password is right, and the person has two-factor authentication.
     """
     person = find_person(name)
     key = limits.person_key(person.pk if person else None, name)
     slot = f"basic:{_proof(person, password)}" if person is not None and person.is_active else ""
     if slot and person is not None and cache.get(slot) == person.pk:
+        _refuse_two_factor(person)
         return person
     limits.count_sign_in(key, address)
     user = authenticate(username=name, password=password)
@@ -78,7 +127,16 @@ def sign_in_once(*, name: str, password: str, address: str = "") -> User:
         raise WrongLoginError("Name or password is wrong. Use an access token as the password.")
     limits.forgive_sign_in(key, address)
     cache.set(slot, user.pk, _REMEMBERED_S)
+    _refuse_two_factor(user)
     return user
+
+
+def _refuse_two_factor(user: User) -> None:
+    if has_two_factor(user):
+        raise TokenNeededError(
+            "This account has two-factor authentication, so its password does not open this."
+            " Use an access token as the password; make one at /settings/tokens."
+        )
 
 
 def _proof(person: User, password: str) -> str:

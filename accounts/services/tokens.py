@@ -17,6 +17,7 @@ from accounts.models import AccessToken, Permission, Scope, TokenGrant, User
 from accounts.services.audit import record
 from accounts.viewer import Viewer
 from store.core.errors import BadCredentialsError, InvalidError, NotFoundError
+from store.core.money import Money, check_amount, check_currency
 
 PREFIX = "hf_"
 """What every hub client and secret scanner knows a token by."""
@@ -68,6 +69,7 @@ def create_token(
     scopes: list[Scope],
     reach: NewReach | None = None,
     expires_at: datetime | None = None,
+    spend_limit: Money | None = None,
     address: str = "",
 ) -> tuple[AccessToken, str]:
     """Make a token.
@@ -78,18 +80,22 @@ def create_token(
         scopes: At least one; none for a fine-grained token.
         reach: Makes it fine-grained.
         expires_at: When it stops working; ``None``: when it is revoked.
+        spend_limit: The most it may order in a calendar month; ``None``: without limit.
         address: The caller's IP address, for the audit trail.
 
     Returns:
         The row, and the text, which exists nowhere else.
 
     Raises:
-        InvalidError: no name, no scope, nothing to reach, or an expiry in the past.
+        InvalidError: no name, no scope, nothing to reach, an expiry in the past, or a limit that
+            is no amount.
     """
     name = _checked_name(name)
     if reach is None and not scopes:
         raise InvalidError(_("Choose at least one scope."))
     _check_expiry(expires_at)
+    if spend_limit is not None:
+        check_amount(spend_limit)
     text = new_secret()
     token = AccessToken.objects.create(
         user=user,
@@ -99,6 +105,8 @@ def create_token(
         scopes=[] if reach else sorted({Scope(scope).value for scope in scopes}),
         is_fine_grained=reach is not None,
         expires_at=expires_at,
+        spend_limit_minor=spend_limit.amount_minor if spend_limit else None,
+        spend_currency=check_currency(spend_limit.currency) if spend_limit else "",
     )
     if reach is not None:
         _set_reach(token, reach)

@@ -1,18 +1,22 @@
-"""Who may open a page about themselves."""
+"""Who may open a page about themselves, and how lately they must have proved who they are."""
 
 from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec, cast
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 
 from accounts.models import User
+from accounts.services import freshness
+from accounts.services.two_factor import has_two_factor
 from accounts.viewer import Viewer
 from store.core.errors import ForbiddenError
+from store.core.redirects import own_path
 from store.core.web import wants_json
 
 P = ParamSpec("P")
@@ -22,6 +26,18 @@ class BrowserOnlyError(ForbiddenError):
     """A token was sent to a page that changes its owner's account."""
 
     code = "browser_only"
+
+
+class RecentLoginNeededError(ForbiddenError):
+    """The last proof of who sits at this session is too old for this page."""
+
+    code = "recent_login_needed"
+
+
+class TwoFactorNeededError(ForbiddenError):
+    """The page is for people with two-factor authentication."""
+
+    code = "two_factor_needed"
 
 
 def viewer_of(request: HttpRequest) -> Viewer:
@@ -49,3 +65,80 @@ def personal(
         return view(request, viewer.signed_in(), *args, **kwargs)
 
     return cast("Callable[Concatenate[HttpRequest, P], HttpResponse]", never_cache(guarded))
+
+
+def recent(
+    view: Callable[Concatenate[HttpRequest, User, P], HttpResponse],
+) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
+    """Open a ``personal`` page to somebody who gave a password or a second factor lately.
+
+    Others confirm first and come back: to this page, or to the one whose form they sent. What they
+    sent is not done; they see the form again and decide anew.
+    """
+
+    @wraps(view)
+    def guarded(
+        request: HttpRequest, user: User, *args: P.args, **kwargs: P.kwargs
+    ) -> HttpResponse:
+        if is_recent(request):
+            return view(request, user, *args, **kwargs)
+        if wants_json(request):
+            raise RecentLoginNeededError(_("Confirm that it is you at /login/confirm, then retry."))
+        return redirect(confirm_path(page_of(request)))
+
+    return personal(cast("Callable[Concatenate[HttpRequest, User, P], HttpResponse]", guarded))
+
+
+def two_factor_required(
+    view: Callable[Concatenate[HttpRequest, User, P], HttpResponse],
+) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
+    """Open a ``recent`` page to somebody with two-factor authentication, used in this session."""
+
+    @wraps(view)
+    def guarded(
+        request: HttpRequest, user: User, *args: P.args, **kwargs: P.kwargs
+    ) -> HttpResponse:
+        if passed_two_factor(request, user):
+            return view(request, user, *args, **kwargs)
+        if wants_json(request):
+            raise TwoFactorNeededError(_("Set up two-factor authentication at /settings/security."))
+        return to_second_factor(request, user, page_of(request))
+
+    return recent(cast("Callable[Concatenate[HttpRequest, User, P], HttpResponse]", guarded))
+
+
+def is_recent(request: HttpRequest) -> bool:
+    """Whether the person of this session gave a password or a second factor lately."""
+    return freshness.is_recent(request.session)
+
+
+def passed_two_factor(request: HttpRequest, user: User) -> bool:
+    """Whether ``user`` has two-factor authentication and used it in this session."""
+    return freshness.passed_second_factor(request.session) and has_two_factor(user)
+
+
+def to_second_factor(request: HttpRequest, user: User, target: str) -> HttpResponse:
+    """Send somebody to give their second factor, or to set one up; say why."""
+    if has_two_factor(user):
+        return redirect(confirm_path(target, by_second_factor=True))
+    messages.warning(
+        request, _("That page needs two-factor authentication. Set it up here, then open it again.")
+    )
+    return redirect("/settings/security")
+
+
+def confirm_path(target: str, *, by_second_factor: bool = False) -> str:
+    """Return the address at which somebody confirms that it is them, and then goes on."""
+    factor = {"factor": "second"} if by_second_factor else {}
+    return f"/login/confirm?{urlencode({'next': target} | factor)}"
+
+
+def page_of(request: HttpRequest) -> str:
+    """Return the page somebody is at: the one they asked for, or whose form they sent."""
+    if request.method in {"GET", "HEAD"}:
+        return request.get_full_path()
+    came_from = urlsplit(request.headers.get("Referer", ""))
+    if came_from.netloc != request.get_host():
+        return request.get_full_path()
+    query = f"?{came_from.query}" if came_from.query else ""
+    return own_path(came_from.path + query, otherwise=request.get_full_path())

@@ -11,9 +11,10 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.forms import LoginForm, SignUpForm, refuse
 from accounts.models import User
-from accounts.services import limits
+from accounts.services import freshness, limits, second_step
 from accounts.services.people import create_user
 from accounts.services.signing_in import DEVICE_AGE_S, device_cookie_for, sign_in
+from accounts.services.two_factor import has_two_factor
 from accounts.views.guards import viewer_of
 from store.core.errors import RateLimitedError, StoreError
 from store.core.redirects import next_path
@@ -40,8 +41,8 @@ def sign_up_page(request: HttpRequest) -> HttpResponse:
         except StoreError as error:
             refuse(form, problem := error)
         else:
-            return _enter(request, user)
-    return _form_page(request, "accounts/signup.html", form, problem)
+            return enter(request, user)
+    return form_page(request, "accounts/signup.html", form, problem)
 
 
 @never_cache
@@ -64,8 +65,11 @@ def log_in_page(request: HttpRequest) -> HttpResponse:
         except StoreError as error:
             refuse(form, problem := error)
         else:
-            return _enter(request, user)
-    return _form_page(request, "accounts/login.html", form, problem)
+            if has_two_factor(user):
+                second_step.begin(request.session, user, next_path=next_path(request))
+                return redirect("/login/two-factor")
+            return enter(request, user)
+    return form_page(request, "accounts/login.html", form, problem)
 
 
 @require_POST
@@ -75,10 +79,13 @@ def log_out(request: HttpRequest) -> HttpResponse:
     return redirect("/")
 
 
-def _enter(request: HttpRequest, user: User) -> HttpResponse:
+def enter(
+    request: HttpRequest, user: User, *, target: str = "", by_second_factor: bool = False
+) -> HttpResponse:
     """Start a session with a key of its own, and remember the browser."""
     login(request, user, backend=BACKEND)
-    answer = redirect(next_path(request))
+    freshness.confirm(request.session, by_second_factor=by_second_factor)
+    answer = redirect(target or next_path(request))
     answer.set_cookie(
         DEVICE_COOKIE,
         device_cookie_for(user),
@@ -91,12 +98,12 @@ def _enter(request: HttpRequest, user: User) -> HttpResponse:
     return answer
 
 
-def _form_page(
-    request: HttpRequest, template: str, form: Form, problem: StoreError | None
+def form_page(
+    request: HttpRequest, template: str, form: Form, problem: StoreError | None, **more: object
 ) -> HttpResponse:
     """Show the form, after a refusal with its status."""
     status = problem.status if problem else 400 if form.errors else 200
-    context = {"form": form, "next": next_path(request)}
+    context = {"form": form, "next": next_path(request)} | more
     answer = render(request, template, context, status=status)
     if isinstance(problem, RateLimitedError):
         answer["Retry-After"] = str(problem.retry_after_s)

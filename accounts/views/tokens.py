@@ -43,6 +43,7 @@ def _create(request: HttpRequest, user: User, form: TokenForm) -> str:
         name=values["name"],
         scopes=[Scope(values["scope"])],
         expires_at=values["expires_at"],
+        spend_limit=values["limit"],
         address=client_address(request),
     )[1]
 

@@ -25,6 +25,8 @@ class RepoEvent(models.Model):
         LIKE = "like"
         ACCESS = "access"
         """A request for a gated repository, and its answer."""
+        SALE = "sale"
+        """A license was sold (``create``) or given back (``delete``). For the sellers alone."""
 
     class Action(models.TextChoices):
         """What happened; the hub's words."""

@@ -46,6 +46,7 @@ class Notice(models.Model):
         ACCESS = "access", _("Requests for access, and their answers")
         FOLLOWER = "follower", _("New followers")
         REVISION = "revision", _("New revisions of models I watch or like")
+        SALE = "sale", _("Sales, refunds and requests for them")
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="notices")
     kind = models.CharField(max_length=16, choices=Kind.choices)

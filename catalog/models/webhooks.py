@@ -35,6 +35,7 @@ class Webhook(models.Model):
 
         REPO = "repo", _("Files, settings, names")
         DISCUSSION = "discussion", _("Discussions and pull requests")
+        SALE = "sale", _("Sales and refunds of my models")
 
     class Stop(models.TextChoices):
         """Why nothing is sent."""

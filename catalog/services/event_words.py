@@ -87,7 +87,17 @@ def _sentence(event: RepoEvent) -> str:
             return _("%(who)s changed a thread of %(model)s: %(title)s")
         case (_Scope.COMMENT, _):
             return _("%(who)s commented at %(model)s: %(title)s")
+        case (_Scope.SALE, _):
+            return _sale_sentence(event)
     return _access_sentence(event)
+
+
+def _sale_sentence(event: RepoEvent) -> str:
+    if event.action == _Action.CREATE:
+        return _("%(who)s bought a license of %(model)s: %(title)s")
+    if event.action == _Action.DELETE:
+        return _("A license of %(model)s was refunded: %(title)s")
+    return _("%(who)s asks for a refund of %(model)s: %(title)s")
 
 
 def _access_sentence(event: RepoEvent) -> str:
@@ -106,4 +116,6 @@ def notice_link(notice: Notice) -> str:
     event, full_name = notice.event, notice.repo.full_name
     if event.scope == _Scope.ACCESS and event.facts.get("status") == "pending":
         return f"/{full_name}/access-requests"
+    if event.scope == _Scope.SALE:
+        return "/sales"
     return event_link(event, full_name)

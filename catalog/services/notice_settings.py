@@ -26,6 +26,7 @@ DEFAULTS: Mapping[Kind, Wish] = {
     Kind.ACCESS: Wish(in_site=True, by_mail=True),
     Kind.FOLLOWER: Wish(in_site=True, by_mail=False),
     Kind.REVISION: Wish(in_site=True, by_mail=False),
+    Kind.SALE: Wish(in_site=True, by_mail=True),
 }
 """Mail is for what waits for an answer; the rest can wait for the next visit."""
 

@@ -86,6 +86,8 @@ def _audiences(event: RepoEvent, repo: ModelRepo) -> Iterator[tuple[Kind, "Query
         yield Kind.COMMENT, watchers
     elif event.scope == _Scope.DISCUSSION and event.action == _Action.UPDATE:
         yield Kind.COMMENT, _in_thread(event, repo)
+    elif event.scope == _Scope.SALE:
+        yield Kind.SALE, _keepers(repo)
     elif event.scope == _Scope.ACCESS:
         yield Kind.ACCESS, _party_to_access(event, repo)
     elif event.scope == _Scope.CONTENT and any(

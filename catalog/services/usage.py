@@ -40,7 +40,7 @@ class _Target(NamedTuple):
 
     @property
     def token_line(self) -> str:
-        """What a shell needs first, for a private or gated model."""
+        """What a shell needs first, for a private, gated or sold model."""
         return f"export HF_TOKEN={TOKEN}\n" if self.needs_token else ""
 
     @property
@@ -49,7 +49,8 @@ class _Target(NamedTuple):
 
     @property
     def needs_token(self) -> bool:
-        return self.repo.is_private or self.repo.gate != ModelRepo.Gate.NONE
+        repo = self.repo
+        return repo.is_private or repo.is_sold or repo.gate != ModelRepo.Gate.NONE
 
 
 def snippets(origin: str, repo: ModelRepo, facts: Mapping[str, Any]) -> list[Snippet]:

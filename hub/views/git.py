@@ -29,7 +29,7 @@ from hub.git.fetching import answer_v0, answer_v2
 from hub.git.pktline import FLUSH, line
 from hub.git.pushing import carry_out, noticing_a_full_disk, read_order
 from licensing.delivery.packs import pack_check
-from licensing.delivery.policy import FileBlockedError, check_gate
+from licensing.delivery.policy import FileBlockedError, check_whole
 from store.core.bodies import BrokenBodyError, body_chunks
 from store.core.errors import (
     InvalidError,
@@ -145,7 +145,7 @@ def _opened(viewer: Viewer, ns: str, name: str, service: str) -> ModelRepo:
     """Return the repository if the service may be used on it."""
     if service == UPLOAD_PACK:
         repo = repo_for(viewer, ns, name)
-        check_gate(viewer, repo)
+        check_whole(viewer, repo)
         return repo
     viewer.identified()  # before anything is looked up: absent and public ask alike
     return repo_for(viewer, ns, name, to="write")

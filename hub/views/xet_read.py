@@ -1,24 +1,28 @@
 """Downloads from the Xet service: recipes, pieces of xorbs, and what need not be sent."""
 
 import re
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 
 from accounts.viewer import Viewer
 from catalog.content.dedup import find_chunks
-from catalog.content.reconstruction import Plan, RangeError, plan, together
+from catalog.content.reconstruction import Plan, PlannedFetch, RangeError, plan, together
+from catalog.content.tables import KnownXorb
 from catalog.content.xet.hashes import from_hex, to_hex
 from hub.answers import hub_view
 from hub.xet_callers import XetCaller, not_here, service_url, xet_view
 from licensing.delivery.policy import RecipeNotFoundError, authorize_recipe
 from licensing.delivery.respond import note
-from licensing.delivery.xorbs import send_xorb, xorb_link
+from licensing.delivery.xorbs import bearer_of, send_xorb, xorb_link
 from store.core.bodies import read_json_list
 from store.core.errors import InvalidError
 
 MAX_FILES = 1000
 """Recipes one batch may ask for."""
+Linker = Callable[[KnownXorb, PlannedFetch], str]
 _RANGE = re.compile(r"bytes=(\d{1,20})-(\d{0,20})")
 
 
@@ -29,7 +33,7 @@ def reconstruction_v1(request: HttpRequest, caller: XetCaller, file: str) -> Htt
     body = {
         "offset_into_first_range": found.skip_bytes,
         "terms": _terms(found),
-        "fetch_info": _fetch_info(service_url(request), found),
+        "fetch_info": _fetch_info(_linker(request, caller), found),
     }
     return JsonResponse(body)
 
@@ -38,7 +42,7 @@ def reconstruction_v1(request: HttpRequest, caller: XetCaller, file: str) -> Htt
 def reconstruction_v2(request: HttpRequest, caller: XetCaller, file: str) -> HttpResponseBase:
     """Tell how to make a file, or a part of it, of pieces of xorbs."""
     found = _plan(request, caller, file)
-    base = service_url(request)
+    link = _linker(request, caller)
     body = {
         "offset_into_first_range": found.skip_bytes,
         "terms": _terms(found),
@@ -46,7 +50,7 @@ def reconstruction_v2(request: HttpRequest, caller: XetCaller, file: str) -> Htt
             to_hex(name): [
                 {
                     # one range a link: nothing but exactly these bytes is ever granted
-                    "url": xorb_link(base, found.xorbs[name], fetch),
+                    "url": link(found.xorbs[name], fetch),
                     "ranges": [
                         {
                             "chunks": {"start": fetch.start, "end": fetch.end},
@@ -80,7 +84,7 @@ def batch(request: HttpRequest, caller: XetCaller) -> HttpResponseBase:
         except RecipeNotFoundError:
             continue
         plans[name] = plan(recipe)
-    info = _fetch_info(service_url(request), together(plans.values()))
+    info = _fetch_info(_linker(request, caller), together(plans.values()))
     files = {name: _terms(found) for name, found in plans.items()}
     return JsonResponse({"files": files, "fetch_info": info})
 
@@ -146,12 +150,17 @@ def _terms(found: Plan) -> list[dict[str, Any]]:
     ]
 
 
-def _fetch_info(base: str, found: Plan) -> dict[str, list[dict[str, Any]]]:
+def _linker(request: HttpRequest, caller: XetCaller) -> Linker:
+    """Return what makes links for this caller."""
+    return partial(xorb_link, service_url(request), bearer=bearer_of(caller.viewer, caller.repo))
+
+
+def _fetch_info(link: Linker, found: Plan) -> dict[str, list[dict[str, Any]]]:
     return {
         to_hex(name): [
             {
                 "range": {"start": fetch.start, "end": fetch.end},
-                "url": xorb_link(base, found.xorbs[name], fetch),
+                "url": link(found.xorbs[name], fetch),
                 "url_range": {"start": fetch.first, "end": fetch.last},
             }
             for fetch in fetches

@@ -17,6 +17,7 @@ from catalog.models import Commit, FileScan, ModelRepo
 from catalog.services.revisions import may_see_proposed
 from licensing.delivery import counting
 from licensing.delivery.policy import FileBlockedError, check_gate, check_verdict
+from licensing.services.covering import check_revision
 from store.core.errors import NotFoundError
 from store.storage import content_disposition
 
@@ -36,8 +37,9 @@ def archive(
         GatedRepoError: its publisher has not let the viewer in.
         NotFoundError: there is nothing to download.
     """
-    check_gate(viewer, repo)
+    held = check_gate(viewer, repo)
     commit = Commit.objects.get(repo=repo, oid=resolve(repo, revision).commit_oid)
+    check_revision(viewer, repo, commit.oid, held)
     granted, blocked = _granted(viewer, repo, revision, commit)
     if not granted:
         raise NotFoundError("There is no file to download in this revision yet.")

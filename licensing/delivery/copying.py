@@ -19,11 +19,18 @@ from catalog.models import FileScan, GitObject, ModelRepo
 from catalog.services.duplicating import copy_objects, copy_revision, weight_of
 from catalog.services.repos import NewRepo, create_repo
 from licensing.delivery.policy import FileBlockedError, check_gate, check_verdict
+from store.core.errors import ForbiddenError
 from store.core.jobs import JobName, enqueue
 
 FILES_AT_ONCE = 2000
 BYTES_AT_ONCE = 64 * 1024 * 1024
 """Larger copies are a job: the caller gets an empty repository that fills by itself."""
+
+
+class SoldCopyError(ForbiddenError):
+    """The files are sold; others fetch them with a license and do not hand them on here."""
+
+    code = "sold_copy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +93,9 @@ def check_readable(viewer: Viewer, source: ModelRepo) -> str:
     """Return the newest commit of ``source`` if ``viewer`` may have all its files.
 
     Raises:
-        RepoDisabledError, FileBlockedError: they may not.
+        RepoDisabledError, SoldCopyError, FileBlockedError: they may not.
     """
-    check_gate(viewer, source)
+    _check_copyable(viewer, source)
     commit_oid = resolve(source, DEFAULT_BRANCH).commit_oid
     entries = list_entries(source, commit_oid, recursive=True)
     files = [entry for entry in entries if not entry.is_folder and not entry.is_link]
@@ -101,6 +108,21 @@ def check_readable(viewer: Viewer, source: ModelRepo) -> str:
     for file in files:
         check_verdict(viewer, source, file.path, scans.get((file.oid, file.path)))
     return commit_oid
+
+
+def _check_copyable(viewer: Viewer, source: ModelRepo) -> None:
+    """Refuse to copy what is sold out of its seller's hands; holding a license does not help.
+
+    Raises:
+        RepoDisabledError, PurchaseRequiredError, GatedRepoError: as ``check_gate``.
+        SoldCopyError: it is sold.
+    """
+    check_gate(viewer, source)
+    if source.is_sold and viewer.role_at(source.namespace_id, source.public_id) is None:
+        raise SoldCopyError(
+            f"{source.full_name} is sold: its files are not copied to other repositories. Name it"
+            " as base_model in your card instead."
+        )
 
 
 def share_objects(
@@ -121,7 +143,7 @@ def share_objects(
         RepoDisabledError: the source is taken down.
         UnauthenticatedError, MissingScopeError: nobody is signed in; the token only reads.
     """
-    check_gate(viewer, source)
+    _check_copyable(viewer, source)
     check_may_upload(viewer, target)
     failed = {}
     for digest, path in wanted.items():

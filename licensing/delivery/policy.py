@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from accounts.viewer import Viewer
-from catalog.access import can, check_contents
+from catalog.access import PurchaseRequiredError, can, check_contents
 from catalog.content.ownership import owned_size
 from catalog.content.reading import recipe_of
 from catalog.content.recipes import Recipe
@@ -15,6 +15,7 @@ from catalog.history.refs import DEFAULT_BRANCH, resolve
 from catalog.history.trees import Entry, find_entry, missing_entry
 from catalog.models import FileScan, GitObject, ModelRepo, RepoLfsObject, XetClaim
 from catalog.services.revisions import may_see_proposed
+from licensing.services import covering, storefront
 from store.core.errors import ForbiddenError, NotFoundError
 
 _COMMIT_ID = re.compile(r"[0-9a-f]{40}")
@@ -55,11 +56,13 @@ def authorize(viewer: Viewer, repo: ModelRepo, revision: str, path: str) -> Deli
         EntryNotFoundError: it has no such file (or it is a folder or a link), or its content was
             deleted for good.
         RepoDisabledError: the repository is taken down.
+        PurchaseRequiredError: it is sold, and the viewer's licenses do not reach this revision.
         GatedRepoError: its publisher has not let the viewer in.
         FileBlockedError: the file's verdict keeps it from others than its owners.
     """
-    check_gate(viewer, repo)
+    held = check_gate(viewer, repo)
     commit_oid = resolve(repo, revision).commit_oid
+    covering.check_revision(viewer, repo, commit_oid, held)
     entry = find_entry(repo, commit_oid, path)
     if entry.is_folder or entry.is_link or (entry.lfs and not _owns(repo, entry.lfs.sha256)):
         raise missing_entry(path, commit_oid)
@@ -86,7 +89,7 @@ def authorize_object(viewer: Viewer, repo: ModelRepo, sha256: str) -> Delivery:
         GatedRepoError: its publisher has not let the viewer in.
         FileBlockedError: its verdict keeps it from others than its owners.
     """
-    check_gate(viewer, repo)
+    held = check_gate(viewer, repo)
     blob = GitObject.objects.filter(repo=repo, lfs_sha256=sha256).defer("data").first()
     scans = FileScan.objects.filter(repo=repo, blob_oid=blob.oid if blob else "")
     listed = scans.filter(is_proposed=False)
@@ -95,6 +98,7 @@ def authorize_object(viewer: Viewer, repo: ModelRepo, sha256: str) -> Delivery:
     is_here = blob is not None and scan is not None and _owns(repo, sha256)
     if not is_here or blob is None or scan is None or blob.lfs_size_bytes is None:
         raise missing_entry(sha256, "")
+    covering.check_object(viewer, repo, sha256, held)
     for each in scans:  # one content under several names: the worst verdict counts
         check_verdict(viewer, repo, each.path, each)
     pointer = LfsPointer(sha256, blob.lfs_size_bytes)
@@ -147,16 +151,33 @@ def _owns(repo: ModelRepo, sha256: str) -> bool:
     return owned_size(repo, sha256) is not None
 
 
-def check_gate(viewer: Viewer, repo: ModelRepo) -> None:
+def check_gate(viewer: Viewer, repo: ModelRepo) -> covering.Held:
     """Refuse everything in a repository at once, before any single file is looked at.
 
     Every way the bytes or a model's outputs leave calls this.
 
+    Returns:
+        The grants it opens by, which may not reach every revision; ``None``: it needs none.
+
     Raises:
         RepoDisabledError: it is taken down and the viewer is not staff.
+        PurchaseRequiredError: it is sold; ``extra`` has the offers and where to order.
         GatedRepoError: its publisher has not let the viewer in.
     """
-    check_contents(viewer, repo)
+    try:
+        return check_contents(viewer, repo)
+    except PurchaseRequiredError as error:
+        raise storefront.refusal(viewer, repo) from error
+
+
+def check_whole(viewer: Viewer, repo: ModelRepo) -> None:
+    """Refuse what hands out every revision at once, unless the viewer's licenses reach them all.
+
+    Raises:
+        RepoDisabledError, PurchaseRequiredError, GatedRepoError: as ``check_gate``.
+        UpdateNotIncludedError: the license is for earlier revisions.
+    """
+    covering.check_all_revisions(viewer, repo, check_gate(viewer, repo))
 
 
 def check_verdict(viewer: Viewer, repo: ModelRepo, path: str, scan: FileScan | None) -> None:

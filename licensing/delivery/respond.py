@@ -243,7 +243,8 @@ def _describe(answer: HttpResponseBase, delivery: Delivery, *, as_attachment: bo
     answer["Content-Security-Policy"] = "default-src 'none'; sandbox"
     answer["X-Content-Type-Options"] = "nosniff"
     answer["Cross-Origin-Resource-Policy"] = "cross-origin"
-    is_open = not delivery.repo.is_private and delivery.repo.gate == ModelRepo.Gate.NONE
+    repo = delivery.repo
+    is_open = not (repo.is_private or repo.is_sold) and repo.gate == ModelRepo.Gate.NONE
     shared = "public" if is_open else "private"
     answer["Cache-Control"] = (
         f"{shared}, max-age=31536000, immutable" if delivery.is_pinned else "no-cache"

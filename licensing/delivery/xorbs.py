@@ -20,11 +20,15 @@ from django.http import (
 )
 from django.utils.crypto import constant_time_compare, get_random_string, salted_hmac
 
+from accounts.models import User
+from accounts.viewer import Viewer
+from catalog.access import may_see_contents
 from catalog.content.reconstruction import PlannedFetch
 from catalog.content.stores import storage
 from catalog.content.tables import KnownXorb, known_xorbs
 from catalog.content.xet.errors import XetFormatError
 from catalog.content.xet.hashes import from_hex, to_hex
+from catalog.models import ModelRepo
 from licensing.delivery.ranges import BytesPlan
 from licensing.delivery.respond import SentFile, with_headers
 from store.core.errors import ForbiddenError
@@ -43,15 +47,27 @@ class BadXorbLinkError(ForbiddenError):
     code = "bad_xorb_link"
 
 
-def xorb_link(base: str, known: KnownXorb, fetch: PlannedFetch) -> str:
+def bearer_of(viewer: Viewer, repo: ModelRepo) -> str:
+    """Return for whom links to pieces of ``repo`` are; empty: they need not be told apart.
+
+    Links to what is sold are looked at again whenever they are used, so that a refund stops a
+    download at its next request.
+    """
+    return f"{repo.pk}-{viewer.user.pk}" if repo.is_sold and viewer.user is not None else ""
+
+
+def xorb_link(base: str, known: KnownXorb, fetch: PlannedFetch, bearer: str = "") -> str:
     """Return an absolute link to one run of a xorb's bytes, good for nothing else.
 
     Args:
         base: The address of the Xet service as the caller reaches it.
         known: The xorb.
         fetch: The run.
+        bearer: For whom, as ``bearer_of`` gives it.
     """
     life_s = settings.ENV.xet_link_s
+    if bearer:  # nobody can take a presigned link back
+        life_s = min(life_s, settings.ENV.download_link_s)
     if settings.ENV.delivery == "redirect":
         link = storage().download_url(
             known.blob,
@@ -64,8 +80,10 @@ def xorb_link(base: str, known: KnownXorb, fetch: PlannedFetch) -> str:
             return link
     name, until_s = to_hex(known.table.hash), int(time.time()) + life_s
     span = f"{fetch.first}-{fetch.last}"
-    proof = _proof(known, span, until_s)
-    return f"{base}/data/{name}?{urlencode({'span': span, 'until': until_s, 'proof': proof})}"
+    query = {"span": span, "until": until_s, "proof": _proof(known, span, until_s, bearer)}
+    if bearer:
+        query["for"] = bearer
+    return f"{base}/data/{name}?{urlencode(query)}"
 
 
 def send_xorb(request: HttpRequest, name: str) -> HttpResponseBase:
@@ -85,14 +103,27 @@ def send_xorb(request: HttpRequest, name: str) -> HttpResponseBase:
 
 def _granted(request: HttpRequest, known: KnownXorb) -> tuple[int, int]:
     span, until = request.GET.get("span", ""), request.GET.get("until", "")
+    bearer = request.GET.get("for", "")
     match = re.fullmatch(r"(\d{1,10})-(\d{1,10})", span)
     if match is None or not re.fullmatch(r"\d{1,12}", until):
         raise BadXorbLinkError("This link is not whole. Ask for the reconstruction again.")
-    if not constant_time_compare(request.GET.get("proof", ""), _proof(known, span, int(until))):
+    if not constant_time_compare(
+        request.GET.get("proof", ""), _proof(known, span, int(until), bearer)
+    ):
         raise BadXorbLinkError("This link was not made here. Ask for the reconstruction again.")
     if int(until) < time.time():
         raise BadXorbLinkError("This link has expired. Ask for the reconstruction again.")
+    if bearer and not _may_have(bearer):
+        raise BadXorbLinkError("This link was for somebody whose license ended.")
     return int(match[1]), int(match[2])
+
+
+def _may_have(bearer: str) -> bool:
+    """Whether the person a link was made for may still have what is in the model."""
+    repo_id, user_id = map(int, bearer.split("-"))
+    repo = ModelRepo.objects.select_related("namespace").filter(pk=repo_id).first()
+    user = User.objects.filter(pk=user_id, is_active=True).first()
+    return repo is not None and user is not None and may_see_contents(Viewer(user=user), repo)
 
 
 def _asked(request: HttpRequest, first: int, last: int) -> list[tuple[int, int]]:
@@ -178,11 +209,11 @@ def _described(answer: Answer, content_type: str) -> Answer:
     return answer
 
 
-def _proof(known: KnownXorb, span: str, until_s: int) -> str:
+def _proof(known: KnownXorb, span: str, until_s: int, bearer: str) -> str:
     """Return what only this store can put on a link.
 
     It is for stored bytes rather than for a xorb: one that was lost can come again packed in
     another way, and the same run is something else then.
     """
-    text = f"{known.blob}:{span}:{until_s}"
+    text = f"{known.blob}:{span}:{until_s}:{bearer}"
     return salted_hmac("licensing.delivery.xorbs", text, algorithm="sha256").hexdigest()

@@ -17,11 +17,14 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from store.core.errors import InvalidError, UnprocessableError
-from store.core.money import check_currency
+from store.core.money import MAX_MINOR, BadAmountError, check_currency
 
 FORMAT = 1
 """Version of the JSON; a later one must still read this."""
 MAX_LINES = 1000
+MAX_LINE_MINOR = 2 * MAX_MINOR
+"""The largest price with its tax; wider amounts would leave no room for a line's title."""
+MAX_QUANTITY = 999_999
 MAX_TEXT_CHARS = 1000
 """Of each text."""
 MAX_TEXTS = 50
@@ -187,6 +190,7 @@ class InvoiceDocument:
             IncompleteInvoiceError: a line, a name or the corrected invoice is missing.
             BadInvoiceTextError: a text cannot be printed on a line.
             BadCurrencyError: no such currency.
+        BadAmountError: an amount of a line is above ``MAX_LINE_MINOR``.
         """
         _check_content(self)
         for party in (self.seller, self.buyer):
@@ -289,8 +293,12 @@ def _check_content(document: InvoiceDocument) -> None:
         raise IncompleteInvoiceError(
             _("A document has 1 to %(most)d lines.") % {"most": MAX_LINES}, lines=MAX_LINES
         )
-    if any(line.quantity < 1 for line in document.lines):
-        raise IncompleteInvoiceError(_("The quantity of a line is at least 1."))
+    if not all(1 <= line.quantity <= MAX_QUANTITY for line in document.lines):
+        raise IncompleteInvoiceError(
+            _("The quantity of a line is 1 to %(most)d.") % {"most": MAX_QUANTITY}
+        )
+    if not all(line.title.strip() for line in document.lines):
+        raise IncompleteInvoiceError(_("Every line says what it is for."))
     if max(map(len, (document.notes, document.bank_details, document.tax_sums))) > MAX_TEXTS:
         raise IncompleteInvoiceError(
             _("A document has at most %(most)d notes, taxes and lines of bank details.")
@@ -333,6 +341,10 @@ def _check_text(text: str) -> None:
 
 
 def _check_sums(document: InvoiceDocument) -> None:
+    for line in document.lines:
+        all_of_it = (line.unit_minor, line.net_minor, line.tax_minor, line.gross_minor)
+        if max(map(abs, all_of_it)) > MAX_LINE_MINOR:
+            raise BadAmountError(_("An amount is too large for a document. Divide the line."))
     by_rate: dict[int, list[int]] = defaultdict(lambda: [0, 0])
     sums = [0, 0, 0]
     for number, line in enumerate(document.lines, 1):

@@ -151,15 +151,15 @@ def _measured(sheet: Sheet, rows: list[tuple[str, ...]]) -> Table:
     amounts = [sheet.widest(column) for column in zip(*rows, strict=True)]
     sheet.style(SMALL_PT)
     labels = [sheet.widest([head]) for head in heads[1:]]
-    for size in AMOUNT_SIZES_PT:
-        scale = size / BODY_PT
-        widths = [
-            max(amount * scale, label) + GAP_MM
-            for amount, label in zip(amounts, labels, strict=True)
-        ]
-        if INNER_MM - sum(widths) >= MIN_TITLE_MM:
-            break
-    return Table(heads, (INNER_MM - sum(widths), *widths), size)
+
+    def widths_at(size_pt: float) -> list[float]:
+        scaled = (amount * size_pt / BODY_PT for amount in amounts)
+        return [max(pair) + GAP_MM for pair in zip(scaled, labels, strict=True)]
+
+    fitting = (size for size in AMOUNT_SIZES_PT if sum(widths_at(size)) <= INNER_MM - MIN_TITLE_MM)
+    size_pt = next(fitting, AMOUNT_SIZES_PT[-1])
+    widths = widths_at(size_pt)
+    return Table(heads, (INNER_MM - sum(widths), *widths), size_pt)
 
 
 def _draw_table_head(sheet: Sheet, table: Table) -> None:
@@ -180,16 +180,18 @@ def _draw_row(sheet: Sheet, table: Table, line: InvoiceLine, cells: tuple[str, .
     sheet.style(BODY_PT, bold=True)
     titles = sheet.broken(line.title, table.title_mm)
     row_mm = sheet.line_mm()
-    height += row_mm * len(titles)
+    height += row_mm * max(1, len(titles))
     if sheet.keep(min(height, WHOLE_ROW_MM)):
         _draw_table_head(sheet, table)
+    sheet.put("".join(titles[:1]), MARGIN_MM, table.title_mm)
     sheet.style(table.amount_pt)
     x = MARGIN_MM + table.title_mm
     for cell, width in zip(cells, table.widths_mm[1:], strict=True):
         sheet.put(cell, x, width, align="R", height=row_mm)
         x += width
+    sheet.y += row_mm
     sheet.style(BODY_PT, bold=True)
-    _draw_broken(sheet, table, titles)
+    _draw_broken(sheet, table, titles[1:])
     sheet.style(SMALL_PT, QUIET)
     _draw_broken(sheet, table, details)
     sheet.y += 1.5
@@ -253,7 +255,5 @@ def draw_notes(sheet: Sheet) -> None:
     if sheet.undrawn:
         sheet.style(SMALL_PT, QUIET)
         chars = ", ".join(name_of(char) for char in sorted(sheet.undrawn))
-        text = _(
-            "The fonts of this document have no shape for what it shows as %(mark)s: %(chars)s"
-        )
+        text = _("The fonts of this document have no shape for what stands as %(mark)s: %(chars)s")
         sheet.flow(text % {"mark": UNDRAWN, "chars": chars}, MARGIN_MM, INNER_MM)

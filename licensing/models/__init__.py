@@ -1,6 +1,13 @@
 """Tables of the licensing room, one module a subject."""
 
 from licensing.models.counting import CounterBatch, DownloadCount
+from licensing.models.gateways import (
+    BankTransfer,
+    SellerAccount,
+    StripeCustomer,
+    StripeObject,
+    TransferReminder,
+)
 from licensing.models.invoicing import Invoice, InvoiceSeries, SellerProfile
 from licensing.models.ledger import LedgerAccount, LedgerEntry, LedgerMovement, Payout
 from licensing.models.licenses import Activation, ActivationQuerySet, License, LicensedFile
@@ -18,10 +25,12 @@ from licensing.models.orders import LineShare, Order, OrderLine, Quote, Subscrip
 from licensing.models.payments import Dispute, Payment, PaymentEvent, Refund
 from licensing.models.sandbox import SandboxCharge
 from licensing.models.terms import Terms
+from licensing.models.trials import TrialUse
 
 __all__ = [
     "Activation",
     "ActivationQuerySet",
+    "BankTransfer",
     "CounterBatch",
     "Coupon",
     "Dispute",
@@ -49,7 +58,12 @@ __all__ = [
     "RevenueAsk",
     "SandboxCharge",
     "SeatKind",
+    "SellerAccount",
     "SellerProfile",
+    "StripeCustomer",
+    "StripeObject",
     "Subscription",
     "Terms",
+    "TransferReminder",
+    "TrialUse",
 ]

@@ -79,29 +79,11 @@ def issue(
     series = _locked_series(document, seller)
     if there := _issued(key, document, seller):  # while we waited for the lock
         return there
-    series.last_number += 1
-    series.save(update_fields=["last_number"])
-    document = replace(document, number=_text_number(series))
-    try:
-        with transaction.atomic():
-            return Invoice.objects.create(
-                series=series,
-                number=series.last_number,
-                text_number=document.number,
-                kind=document.kind.value,
-                seller=seller,
-                buyer=buyer,
-                holder=holder,
-                order_ref=document.order_ref,
-                document=document.to_json(),
-                sha256=document.sha256(),
-                key=key,
-                corrects=corrects,
-            )
-    except IntegrityError as exc:  # the key, at the same moment, in another series
-        if Invoice.objects.filter(key=key).exists():
-            raise _key_used(key) from exc
-        raise
+    return _keep(
+        document,
+        series,
+        Invoice(seller=seller, buyer=buyer, holder=holder, key=key, corrects=corrects),
+    )
 
 
 def pdf_response_bytes(invoice: Invoice, *, language: str = DOCUMENT_LANGUAGE) -> bytes:
@@ -141,6 +123,25 @@ def _locked_series(document: InvoiceDocument, seller: Namespace) -> InvoiceSerie
         is_test=document.is_test,
     )
     return InvoiceSeries.objects.select_for_update().get(pk=chosen.pk)
+
+
+def _keep(document: InvoiceDocument, series: InvoiceSeries, invoice: Invoice) -> Invoice:
+    """Give the document the next number of its locked series, and store it."""
+    series.last_number += 1
+    series.save(update_fields=["last_number"])
+    document = replace(document, number=_text_number(series))
+    invoice.series, invoice.number = series, series.last_number
+    invoice.text_number, invoice.kind = document.number, document.kind.value
+    invoice.order_ref = document.order_ref
+    invoice.document, invoice.sha256 = document.to_json(), document.sha256()
+    try:
+        with transaction.atomic():
+            invoice.save(force_insert=True)
+    except IntegrityError as exc:  # the key, at the same moment, in another series
+        if Invoice.objects.filter(key=invoice.key).exists():
+            raise _key_used(invoice.key) from exc
+        raise
+    return invoice
 
 
 def _text_number(series: InvoiceSeries) -> str:

@@ -83,8 +83,9 @@ def ancestry_of(viewer: Viewer, repo: ModelRepo) -> Ancestry:
     """
     found: dict[str, Ancestor] = {}
     itself = repo.full_name.lower()
-    level, is_complete = [repo.pk], True
-    for distance in range(1, MAX_DEPTH + 2):
+    level, is_complete, distance = [repo.pk], True, 0
+    while level:
+        distance += 1
         links = _links(viewer, level)
         is_complete = is_complete and len(links) <= MAX_ANCESTORS
         level = []
@@ -100,8 +101,6 @@ def ancestry_of(viewer: Viewer, repo: ModelRepo) -> Ancestry:
             found[name] = one
             if one.repo_id is not None:
                 level.append(one.repo_id)
-        if not level:
-            break
     return Ancestry(tuple(found.values()), is_complete)
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 
 from accounts.models import Namespace
-from licensing.models import SellerProfile
+from licensing.models import OrderLine, SellerProfile
 from licensing.services.seller_profiles import profile_of
-from licensing.tax.amounts import Line, tax_lines
-from licensing.tax.parties import Buyer, BuyerKind, Seller, read_place
+from licensing.tax.amounts import Line, Taxed, tax_lines, tax_on
+from licensing.tax.parties import BillingAddress, Seller, read_place
 from licensing.tax.rates import rates_from_settings
 from licensing.tax.rules import Assessment, assess
 
@@ -55,6 +55,26 @@ def taxed(
     return found
 
 
+def taxed_again(
+    line: OrderLine, billing: Mapping[str, Any], amount_minor: int, *, included: bool, on: date
+) -> tuple[Taxed, dict[str, Any]]:
+    """Return the tax on a line that is paid again, by the rules of another day.
+
+    Args:
+        line: As it was ordered first.
+        billing: ``BillingAddress.to_json()`` of the order.
+        amount_minor: Its price, discounts taken off.
+        included: The price contains the tax.
+        on: Day of the new sale.
+
+    Raises:
+        BadCountryError, BadRegionError, RateMissingError: see there.
+    """
+    tax = _assessment(line.seller, billing, on)
+    rate = tax.rate_basis_points if tax is not None else 0
+    return tax_on(amount_minor, rate, included=included), _facts(tax)
+
+
 def seller_of(profile: SellerProfile) -> Seller | None:
     """Return a seller as tax sees them; ``None``: they have not said where they are."""
     if not profile.country:
@@ -72,11 +92,8 @@ def _assessment(namespace: Namespace, billing: Mapping[str, Any], on: date) -> A
     seller = seller_of(profile_of(namespace))
     if seller is None or not billing.get("country"):
         return None
-    buyer = Buyer(
-        read_place(billing["country"], billing.get("region", "")),
-        BuyerKind(billing.get("kind", BuyerKind.PERSON)),
-        billing.get("vat_number", ""),
-        vat_checked=bool(billing.get("vat_number")) and settings.ENV.trust_vat_numbers,
+    buyer = BillingAddress.from_json(dict(billing)).buyer(
+        vat_checked=bool(billing["vat_number"]) and settings.ENV.trust_vat_numbers
     )
     return assess(seller, buyer, on, rates_from_settings())
 

@@ -18,9 +18,11 @@ from collections.abc import Iterable
 from babel import Locale
 from babel.core import UnknownLocaleError
 from django.utils.translation import get_language
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop as _n
 
 from catalog.cards.countries import COUNTRIES
+from store.core.errors import InvalidError
 
 _US = """\
 AL Alabama|AK Alaska|AZ Arizona|AR Arkansas|CA California|CO Colorado|CT Connecticut|DE Delaware
@@ -53,11 +55,57 @@ REGIONS: dict[str, dict[str, str]] = {
 NEEDS_REGION = frozenset({"US", "CA"})
 """Countries whose tax cannot be told without the state or province."""
 
-TREATED_AS = {"MC": "FR", "IM": "GB"}
-"""Countries that share the tax of another: sales there are sales in the other."""
+TREATED_AS = {"MC": "FR", "IM": "GB", "LI": "CH"}
+"""Countries that share the tax of another by treaty: sales there are sales in the other."""
 
 AREAS_APART = frozenset({"ES-CN", "ES-CE", "ES-ML", "GR-69"})
 """Regions with a tax of their own: sales there are none in the country around them."""
+
+
+class BadCountryError(InvalidError):
+    """No country of ISO 3166-1 that people can choose."""
+
+    code = "bad_country"
+
+
+class BadRegionError(InvalidError):
+    """The country has no such region, or needs one that was not named."""
+
+    code = "bad_region"
+
+
+def capitals(code: str) -> str:
+    """Return an ASCII code in capitals and trimmed, anything else as it is.
+
+    Capitals of other letters can be ASCII: those of one ligature are ``FI``, Finland.
+    """
+    return code.strip().upper() if code.isascii() else code
+
+
+def check_country(code: str) -> None:
+    """Pass a country of ISO 3166-1, in capitals.
+
+    Raises:
+        BadCountryError: it is none.
+    """
+    if code not in COUNTRIES:
+        raise BadCountryError(
+            _("There is no country '%(code)s'. Use two letters of ISO 3166, as DE.")
+            % {"code": ascii(code[:8])[1:-1]}
+        )
+
+
+def check_region(country: str, region: str) -> None:
+    """Pass a region of ``REGIONS``.
+
+    Raises:
+        BadRegionError: it is none of this country.
+    """
+    if region not in REGIONS.get(country, {}):
+        raise BadRegionError(
+            _("%(country)s has no region '%(region)s' that the store knows.")
+            % {"country": country_name(country), "region": ascii(region[:8])[1:-1]}
+        )
 
 
 def _locale() -> Locale:
@@ -84,8 +132,11 @@ def countries_for_forms() -> list[tuple[str, str]]:
 
 
 def region_name(country: str, region: str) -> str:
-    """Return the name of a region, as it is written there; of an unknown one its code."""
-    return REGIONS.get(country, {}).get(region, region)
+    """Return how people call a region; of an unknown one its code.
+
+    States and provinces keep their own names; the other areas have one in each language.
+    """
+    return _(REGIONS.get(country, {}).get(region, region))
 
 
 def regions_for_forms() -> list[tuple[str, list[tuple[str, str]]]]:
@@ -97,7 +148,7 @@ def regions_for_forms() -> list[tuple[str, list[tuple[str, str]]]]:
     return [
         (
             country_name(country),
-            _sorted((f"{country}-{code}", name) for code, name in REGIONS[country].items()),
+            _sorted((f"{country}-{code}", region_name(country, code)) for code in REGIONS[country]),
         )
         for country in groups
     ]

@@ -1,53 +1,58 @@
-"""Who sells and who buys, as far as tax asks: places, registrations, tax numbers.
-
-Tax numbers are checked by ``python-stdnum``: shape and check digits, offline. Whether a number is
-in use only its tax office knows (for the EU: VIES); ``Buyer.vat_checked`` says that somebody asked.
-"""
+"""Who sells and who buys, as far as tax and invoices ask."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from django.utils.translation import gettext as _
-from eu_vat_rates_data import get_rate
-from stdnum import get_cc_module
-from stdnum.exceptions import InvalidChecksum, InvalidLength, ValidationError
 
-from catalog.cards.countries import COUNTRIES
-from licensing.tax.countries import AREAS_APART, NEEDS_REGION, REGIONS, TREATED_AS, country_name
+from licensing.tax.countries import (
+    AREAS_APART,
+    NEEDS_REGION,
+    TREATED_AS,
+    BadCountryError,
+    BadRegionError,
+    capitals,
+    check_country,
+    check_region,
+    country_name,
+)
+from licensing.tax.numbers import TAX_NUMBER_PREFIX, BadTaxNumberError, read_vat_number
+from licensing.tax.writing import read_line
 from store.core.errors import InvalidError
 
-MAX_TAX_NUMBER_CHARS = 32
-"""Longest tax number anybody may write, separators included (the longest in use has 16)."""
-TAX_NUMBER_PREFIX = {"GR": "EL", "MC": "FR", "IM": "GB"}
-"""Two letters before a tax number, where they are not the country's own code."""
-_NUMBER_OF = {"IM": "GB"}
-"""Countries whose numbers are issued and shaped by another."""
-_PREFIX_IS_PART = frozenset({"CH"})
-"""Countries whose numbers begin with the prefix anyway (``CHE``)."""
-_WRITTEN_NUMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .\-/+*]*", re.ASCII)
-_SEPARATORS = re.compile(r"[ .\-/]")
+__all__ = [
+    "BadAddressError",
+    "BadCountryError",
+    "BadRegionError",
+    "BadTaxNumberError",
+    "BillingAddress",
+    "Buyer",
+    "BuyerKind",
+    "Place",
+    "Seller",
+    "read_place",
+    "read_postcode",
+    "read_registrations",
+    "read_vat_number",
+]
+
+MAX_NAME_CHARS = 120
+"""Longest name on an invoice, in characters."""
+MAX_LINE_CHARS = 80
+"""Longest line of an address, in characters."""
+MAX_ADDRESS_LINES = 2
+MAX_CITY_CHARS = 80
+_POSTCODE = re.compile(r"[A-Z0-9](?:[A-Z0-9 -]{0,10}[A-Z0-9])?", re.ASCII)
+_KEYS = frozenset({"kind", "name", "lines", "postcode", "city", "region", "country", "vat_number"})
 _STATE_TAX = "US"
 """The country where registrations are made with each region."""
 
 
-class BadCountryError(InvalidError):
-    """No country of ISO 3166-1 that people can choose."""
+class BadAddressError(InvalidError):
+    """Not an address the store can print; the message says why."""
 
-    code = "bad_country"
-
-
-class BadRegionError(InvalidError):
-    """The country has no such region, or needs one that was not named."""
-
-    code = "bad_region"
-
-
-class BadTaxNumberError(InvalidError):
-    """Not a tax number of this country; the message says what is wrong with it."""
-
-    code = "bad_tax_number"
+    code = "bad_address"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +73,9 @@ class Place:
     region: str = ""
 
     def __post_init__(self) -> None:
-        _check_country(self.country)
+        check_country(self.country)
         if self.region:
-            _check_region(self.country, self.region)
+            check_region(self.country, self.region)
         elif self.country in NEEDS_REGION:
             raise BadRegionError(
                 _("Choose the state or province: tax in %(country)s depends on it.")
@@ -144,6 +149,96 @@ class Buyer:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class BillingAddress:
+    """Who an invoice is made out to. Orders keep it as it was, by ``to_json``.
+
+    Args:
+        kind: As what they buy.
+        name: A person's full name, or the business as it is registered.
+        lines: Street and whatever goes before the town, one to ``MAX_ADDRESS_LINES``.
+        postcode: May be empty.
+        city: Town.
+        place: Country and region.
+        vat_number: As ``read_vat_number`` gives it; may be empty.
+
+    Raises:
+        BadTextError: a line is empty, too long or full of tricks.
+        BadTaxNumberError: a person with a tax number, or one in another shape.
+        BadAddressError: no line or too many, or a value in another shape than this class keeps.
+    """
+
+    kind: BuyerKind
+    name: str
+    lines: tuple[str, ...]
+    postcode: str
+    city: str
+    place: Place
+    vat_number: str = ""
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.lines) <= MAX_ADDRESS_LINES:
+            raise BadAddressError(
+                _("An address has one to %(most)d lines.") % {"most": MAX_ADDRESS_LINES}
+            )
+        texts = [(line, MAX_LINE_CHARS) for line in self.lines]
+        for text, most in [(self.name, MAX_NAME_CHARS), (self.city, MAX_CITY_CHARS), *texts]:
+            if read_line(text, max_chars=most) != text:
+                raise BadAddressError(_("Write the address with single spaces."))
+        if self.postcode and read_postcode(self.postcode) != self.postcode:
+            raise BadAddressError(_("Write the postcode in capitals."))
+        if self.vat_number:
+            if self.kind is BuyerKind.PERSON:
+                raise BadTaxNumberError(_("Only a business has a tax number. Leave it empty."))
+            if read_vat_number(self.vat_number, self.place.country) != self.vat_number:
+                raise BadTaxNumberError(_("Write the tax number without spaces and in capitals."))
+
+    def buyer(self, *, vat_checked: bool) -> Buyer:
+        """Return what tax asks of it; ``vat_checked``: the tax office confirmed the number."""
+        return Buyer(self.place, self.kind, self.vat_number, vat_checked)
+
+    def to_json(self) -> dict[str, object]:
+        """Return it as JSON values, for the order."""
+        return {
+            "kind": self.kind.value,
+            "name": self.name,
+            "lines": list(self.lines),
+            "postcode": self.postcode,
+            "city": self.city,
+            "region": self.place.region,
+            "country": self.place.country,
+            "vat_number": self.vat_number,
+        }
+
+    @classmethod
+    def from_json(cls, data: object) -> "BillingAddress":
+        """Return what ``to_json`` wrote.
+
+        Raises:
+            BadAddressError: it is of another shape.
+            StoreError: a value in it is wrong; see the class.
+        """
+        if not isinstance(data, dict) or set(data) != _KEYS:
+            raise BadAddressError(_("This is no billing address."))
+        lines = data["lines"]
+        texts = {key: data[key] for key in _KEYS - {"lines"}}
+        if not isinstance(lines, list) or not all(
+            isinstance(text, str) for text in [*lines, *texts.values()]
+        ):
+            raise BadAddressError(_("This is no billing address."))
+        if texts["kind"] not in set(BuyerKind):
+            raise BadAddressError(_("A buyer is a person or a business."))
+        return cls(
+            kind=BuyerKind(texts["kind"]),
+            name=texts["name"],
+            lines=tuple(lines),
+            postcode=texts["postcode"],
+            city=texts["city"],
+            place=Place(texts["country"], texts["region"]),
+            vat_number=texts["vat_number"],
+        )
+
+
 def read_place(country: str, region: str = "") -> Place:
     """Return the place somebody wrote or chose.
 
@@ -155,8 +250,23 @@ def read_place(country: str, region: str = "") -> Place:
         BadCountryError: no such country.
         BadRegionError: no such region, or it is needed and missing.
     """
-    country = country.strip().upper()
-    return Place(country, region.strip().upper().removeprefix(f"{country}-"))
+    country = capitals(country)
+    return Place(country, capitals(region).removeprefix(f"{country}-"))
+
+
+def read_postcode(text: str) -> str:
+    """Return a postcode in capitals, with single spaces.
+
+    Raises:
+        BadAddressError: it has other characters than ASCII letters, digits, spaces and hyphens,
+            or more than twelve.
+    """
+    code = capitals(" ".join(text.split()))
+    if not _POSTCODE.fullmatch(code):
+        raise BadAddressError(
+            _("A postcode has up to 12 plain letters and digits, spaces and hyphens.")
+        )
+    return code
 
 
 def read_registrations(text: str) -> frozenset[str]:
@@ -166,7 +276,7 @@ def read_registrations(text: str) -> frozenset[str]:
         BadCountryError: a code names no country.
         BadRegionError: a code names no region.
     """
-    codes = frozenset(part.strip().upper() for part in text.split(",") if part.strip())
+    codes = frozenset(capitals(part) for part in text.split(",") if part.strip())
     for code in codes:
         _check_registration(code)
     return codes
@@ -174,7 +284,7 @@ def read_registrations(text: str) -> frozenset[str]:
 
 def _check_registration(code: str) -> None:
     country, dash, region = code.partition("-")
-    _check_country(country)
+    check_country(country)
     if country in TREATED_AS:
         raise BadRegionError(
             _("For tax, %(country)s belongs to %(other)s: write %(code)s.")
@@ -187,95 +297,9 @@ def _check_registration(code: str) -> None:
     if country == _STATE_TAX:
         if not dash:
             raise BadRegionError(_("In the United States name each state, as US-NY."))
-        _check_region(country, region)
+        check_region(country, region)
     elif dash and code not in AREAS_APART:
         raise BadRegionError(
             _("A registration in %(country)s holds for all of it: write %(code)s.")
             % {"country": country_name(country), "code": country}
         )
-
-
-def _check_country(code: str) -> None:
-    if code not in COUNTRIES:
-        raise BadCountryError(
-            _("There is no country '%(code)s'. Use two letters of ISO 3166, as DE.")
-            % {"code": ascii(code[:8])[1:-1]}
-        )
-
-
-def _check_region(country: str, region: str) -> None:
-    if region not in REGIONS.get(country, {}):
-        raise BadRegionError(
-            _("%(country)s has no region '%(region)s' that the store knows.")
-            % {"country": country_name(country), "region": ascii(region[:8])[1:-1]}
-        )
-
-
-def read_vat_number(text: str, country: str) -> str:
-    """Return a tax number without separators, in capitals, its prefix in front.
-
-    The prefix may be missing in ``text``. The result read again is the same.
-
-    Args:
-        text: What somebody wrote.
-        country: Where the number was issued, ISO 3166-1.
-
-    Raises:
-        BadCountryError: no such country.
-        BadTaxNumberError: other characters than ASCII, a number of another country, a wrong shape
-            or length, a check digit that does not fit, or a country whose numbers cannot be
-            checked.
-    """
-    country = country.strip().upper()
-    _check_country(country)
-    text = text.strip()
-    if len(text) > MAX_TAX_NUMBER_CHARS or not _WRITTEN_NUMBER.fullmatch(text):
-        raise BadTaxNumberError(
-            _("A tax number has at most %(most)d plain letters and digits (A to Z, 0 to 9).")
-            % {"most": MAX_TAX_NUMBER_CHARS}
-        )
-    module = get_cc_module(_NUMBER_OF.get(country, country).lower(), "vat")
-    if module is None:
-        raise BadTaxNumberError(
-            _("The store cannot check tax numbers of %(country)s. Leave it empty.")
-            % {"country": country_name(country)}
-        )
-    prefix = TAX_NUMBER_PREFIX.get(country, country)
-    bare = _SEPARATORS.sub("", text).upper()
-    problems = []
-    for candidate in dict.fromkeys((bare.removeprefix(prefix), bare)):
-        try:
-            number = module.validate(candidate)
-        except ValidationError as exc:
-            problems.append(exc)
-        else:
-            return number if country in _PREFIX_IS_PART else prefix + number
-    if not bare.startswith(prefix):
-        _refuse_other_country(bare, country)
-    raise BadTaxNumberError(_what_is_wrong(problems, country))
-
-
-def _refuse_other_country(bare: str, country: str) -> None:
-    """Say so if a number is one of another country's, by its prefix and check digits."""
-    theirs = {prefix: code for code, prefix in TAX_NUMBER_PREFIX.items() if code == "GR"}
-    other = theirs.get(bare[:2], bare[:2])
-    module = get_cc_module(other.lower(), "vat") if other in COUNTRIES else None
-    if other != country and module is not None and module.is_valid(bare):
-        raise BadTaxNumberError(
-            _("This is a tax number of %(other)s. Choose that country, or give one of %(country)s.")
-            % {"other": country_name(other), "country": country_name(country)}
-        )
-
-
-def _what_is_wrong(problems: Sequence[ValidationError], country: str) -> str:
-    facts = {"country": country_name(country)}
-    if any(isinstance(problem, InvalidChecksum) for problem in problems):
-        return (
-            _("The check digit does not fit a tax number of %(country)s: a typing error?") % facts
-        )
-    if isinstance(problems[-1], InvalidLength):
-        wrong = _("A tax number of %(country)s has another length.") % facts
-    else:
-        wrong = _("A tax number of %(country)s has another shape.") % facts
-    known = get_rate(country)
-    return f"{wrong} {_('It is:')} {known['format']}." if known else wrong

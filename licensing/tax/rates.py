@@ -6,7 +6,7 @@ Three layers:
 2. the store's own table, ``rates.csv`` beside this module: countries and US states no maintained
    package covers, compiled by hand, each row with a source and the day it was known to hold;
 3. the package ``eu-vat-rates-data``: standard rates of the EU (from the Commission's database) and
-   of eighteen more countries, as shipped with the installed version. It knows today's rates only,
+   of sixteen more countries, as shipped with the installed version. It knows today's rates only,
    so it answers for every day; nothing here uses the network.
 
 A row of the region goes before any of the whole country, then an earlier layer before a later one,

@@ -18,11 +18,11 @@ The rules, in the order they are asked:
    (``BUSINESSES_ACCOUNT``).
 6. The buyer is elsewhere: outside the scope of the tax of the seller's country.
 
-Areas: Monaco counts as France, the Isle of Man as the United Kingdom (Article 7 of the Directive);
-Northern Ireland follows the United Kingdom, since the EU's rules hold there for goods alone. The
-Canary Islands, Ceuta, Melilla and Mount Athos are outside the EU's VAT (Article 6), and so are
-those with a country code of their own: Åland, the French overseas departments, the Faroe Islands,
-Greenland, the Dutch Caribbean.
+Areas: Monaco counts as France (Article 7 of the Directive); by their treaties the Isle of Man
+counts as the United Kingdom and Liechtenstein as Switzerland. Northern Ireland follows the United
+Kingdom, since the EU's rules hold there for goods alone. The Canary Islands, Ceuta, Melilla and
+Mount Athos are outside the EU's VAT (Article 6), and so are those with a country code of their
+own: Åland, the French overseas departments, the Faroe Islands, Greenland, the Dutch Caribbean.
 
 Not covered, and left to the seller and their adviser: thresholds (what was sold so far is not
 counted: the seller declares), duties to register abroad, US county and city taxes, states that
@@ -41,6 +41,7 @@ from enum import StrEnum
 from django.utils.translation import gettext as _
 from eu_vat_rates_data import is_eu_member
 
+from catalog.cards.countries import COUNTRIES
 from licensing.tax.countries import AREAS_APART, TREATED_AS, country_name
 from licensing.tax.parties import Buyer, BuyerKind, Place, Seller
 from licensing.tax.rates import RateTable, TaxKind
@@ -257,6 +258,8 @@ def _uncharged(
 def check_rates(seller: Seller, on: date, rates: RateTable) -> None:
     """Look up every rate the seller's declarations can ask for; for the form where they declare.
 
+    In Canada that is the GST: provinces without a row of their own bear it.
+
     Raises:
         RateMissingError: one is in no table; each sale there would be refused.
     """
@@ -265,6 +268,9 @@ def check_rates(seller: Seller, on: date, rates: RateTable) -> None:
         return
     if home.code != "US":
         rates.get(home.place, on)
+    if seller.oss:
+        for member in (code for code in COUNTRIES if is_eu_member(code)):
+            rates.get(Place(member), on)
     for code in sorted(seller.registrations):
         country, _dash, region = code.partition("-")
         if country == "CA":

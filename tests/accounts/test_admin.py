@@ -61,10 +61,11 @@ def test_everything_done_there_is_audited() -> None:
 
 
 def test_a_change_leaves_one_event(browser_of: Browser, alice: User, staff: User) -> None:
+    browser = browser_of(staff)
     before = AuditEvent.objects.count()
     form = {"email": alice.email, "full_name": "Alice", "bio": "", "homepage": ""}
 
-    response = browser_of(staff).post(f"/admin/accounts/user/{alice.pk}/change/", form)
+    response = browser.post(f"/admin/accounts/user/{alice.pk}/change/", form)
 
     assert response.status_code == 302
     event = AuditEvent.objects.first()

@@ -31,8 +31,15 @@ def tell(event: RepoEvent) -> None:
     rows = hearing.exclude(pk__in=told).select_related("owner").order_by("pk")
     parts = describe(event)
     for webhook in rows.iterator(chunk_size=_AT_ONCE):
-        if may_hear(webhook.owner, event) and not _is_full(webhook):
+        if _concerns(webhook.owner, event) and not _is_full(webhook):
             _deliver(webhook, event, render(parts, webhook))
+
+
+def _concerns(owner: User, event: RepoEvent) -> bool:
+    """Whether an event is for this owner of a webhook: sales are their sellers' alone."""
+    if event.scope == RepoEvent.Scope.SALE:
+        return owner.is_active and Viewer(user=owner).is_writer(event.namespace_id)
+    return may_hear(owner, event)
 
 
 def may_hear(owner: User, event: RepoEvent) -> bool:

@@ -230,7 +230,7 @@ def _checked_url(url: str) -> str:
 def _checked_domains(domains: Sequence[str]) -> list[str]:
     chosen = [domain for domain in Webhook.Domain.values if domain in domains]
     if not chosen or len(chosen) != len(set(domains)):
-        raise InvalidError(_("'domains' holds 'repo', 'discussion' or both."))
+        raise InvalidError(_("'domains' holds one or more of 'repo', 'discussion', 'sale'."))
     return chosen
 
 

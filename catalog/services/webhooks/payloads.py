@@ -109,6 +109,8 @@ def _change(event: RepoEvent) -> _Facts:
         parts["updatedConfig"] = facts.get("updated_config", facts)
     if moved := facts.get("moved_to"):
         parts["movedTo"] = _moved_to(str(moved["full_name"]))
+    if event.scope == RepoEvent.Scope.SALE:
+        parts["sale"] = facts.get("sale", {})
     if event.scope in {RepoEvent.Scope.DISCUSSION, RepoEvent.Scope.COMMENT}:
         parts["discussion"] = _discussion(event)
     if event.scope == RepoEvent.Scope.COMMENT:

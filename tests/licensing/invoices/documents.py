@@ -64,3 +64,20 @@ def a_document(*lines: InvoiceLine, **changes: Any) -> InvoiceDocument:
         paid_on=date(2026, 3, 5),
     )
     return replace(document, **changes)
+
+
+def credited(document: InvoiceDocument) -> InvoiceDocument:
+    """The credit note that takes a whole invoice back."""
+
+    def minus(part: Any, *names: str) -> Any:
+        return replace(part, **{name: -getattr(part, name) for name in names})
+
+    sums = ("net_minor", "tax_minor", "gross_minor")
+    return replace(
+        document,
+        kind=DocumentKind.CREDIT_NOTE,
+        corrects="REGENCY-2026-000001",
+        lines=tuple(minus(line, "unit_minor", *sums) for line in document.lines),
+        tax_sums=tuple(minus(tax_sum, *sums[:2]) for tax_sum in document.tax_sums),
+        totals=minus(document.totals, *sums),
+    )

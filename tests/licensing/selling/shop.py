@@ -12,7 +12,16 @@ from licensing.services.offers import NewPrice, OfferDraft, make_offer
 from licensing.services.pricing import Item
 from tests.factories import make_user, safetensors
 
-BILLING = {"name": "Ada Byron", "kind": "person", "country": "DE", "lines": ["Lindenallee 1"]}
+BILLING = {
+    "kind": "person",
+    "name": "Ada Byron",
+    "lines": ["Lindenallee 1"],
+    "postcode": "10115",
+    "city": "Berlin",
+    "region": "",
+    "country": "DE",
+    "vat_number": "",
+}
 FIXED = OfferDraft(
     title="Commercial",
     kind=Offer.Kind.FIXED,

@@ -22,9 +22,9 @@ def test_a_sale_opens_the_model_to_its_buyer_alone() -> None:
     check_contents(shop.buying, shop.repo)
     with pytest.raises(PurchaseRequiredError):
         check_contents(VISITOR, shop.repo)
-    sold = License.objects.get()
-    assert sold.grant.state == Grant.State.ACTIVE
-    assert {file.path for file in sold.files.all()} == {
+    held = License.objects.get()
+    assert held.grant.state == Grant.State.ACTIVE
+    assert {file.path for file in held.files.all()} == {
         ".gitattributes",
         "README.md",
         "config.json",

@@ -70,7 +70,22 @@ def test_reads_places(country, region, code) -> None:
 
 @pytest.mark.parametrize(
     "country",
-    ["", "D", "DEU", "XI", "EU", "UK", "ZZ", "1A", "\u0415S", "D\u0395", "D\x00", "\uff24\uff25"],
+    [
+        "",
+        "D",
+        "DEU",
+        "XI",
+        "EU",
+        "UK",
+        "ZZ",
+        "1A",
+        "\u0415S",
+        "D\u0395",
+        "D\x00",
+        "\uff24\uff25",
+        "\ufb01",
+        "\u00df",
+    ],
 )
 def test_refuses_what_is_no_country(country) -> None:
     with pytest.raises(BadCountryError) as caught:

@@ -8,6 +8,7 @@ from django.apps import apps
 from hypothesis import given
 from hypothesis import strategies as st
 
+from licensing.tax.countries import REGIONS
 from licensing.tax.parties import Place
 from licensing.tax.rates import (
     ALWAYS,
@@ -74,8 +75,9 @@ def test_our_own_table_covers_what_the_package_does_not() -> None:
 def test_states_whose_rate_is_no_whole_number_of_basis_points_are_left_out() -> None:
     rates = rates_from_settings()
 
-    for state in ("MN", "MO", "NJ", "NM", "DC"):  # 6.875, 4.225, 6.625, 4.875 %; DC: disputed
-        assert rates.find(Place("US", state), DAY) is None
+    missing = {state for state in REGIONS["US"] if not rates.find(Place("US", state), DAY)}
+
+    assert missing == {"MN", "MO", "NJ", "NM", "DC"}  # 6.875, 4.225, 6.625, 4.875 %; DC: changing
     assert points(rates, Place("US", "NY")) == 400
 
 
@@ -212,3 +214,10 @@ def test_the_latest_row_in_force_answers(days, data) -> None:
         for on in (first, first + (after - first) / 2):
             assert rates.get(Place("DE"), on).valid_from == first
     assert rates.find(Place("DE"), date(1999, 12, 31)) is None
+
+
+def test_the_example_in_the_documentation_is_a_table() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs/tax.md").read_text()
+    example = page.split("```csv\n")[1].split("```")[0]
+
+    assert [rate.country for rate in parse_table(example, name="docs/tax.md")] == ["DE", "NG"]

@@ -15,7 +15,14 @@ from hypothesis import strategies as st
 from catalog.cards.countries import COUNTRIES
 from licensing.tax.countries import NEEDS_REGION, TREATED_AS
 from licensing.tax.parties import Buyer, BuyerKind, Place, Seller
-from licensing.tax.rates import ALWAYS, Rate, RateMissingError, RateTable, TaxKind
+from licensing.tax.rates import (
+    ALWAYS,
+    Rate,
+    RateMissingError,
+    RateTable,
+    TaxKind,
+    rates_from_settings,
+)
 from licensing.tax.rules import Assessment, Reason, Treatment, assess, check_rates
 
 DAY = date(2026, 3, 1)
@@ -130,6 +137,8 @@ CASES = [
     ("MC", "FR person", "vat", 2000, "FR", "domestic"),
     ("DE", "MC has FR", "reverse_charge", 0, "FR", "eu_business"),
     ("GB", "IM person", "vat", 2000, "GB", "domestic"),
+    ("CH", "LI person", "vat", 810, "CH", "domestic"),
+    ("LI", "CH business", "vat", 810, "CH", "domestic"),
     # from outside into the EU (Articles 58, 196, 358a-369)
     ("GB", "DE business", "reverse_charge", 0, "DE", "eu_business"),
     ("US-TX oss", "DE person", "vat", 1900, "DE", "eu_one_stop_shop"),
@@ -238,16 +247,23 @@ def test_a_tax_that_is_due_without_a_known_rate_refuses_the_sale(sells, buys, mi
 
 
 @pytest.mark.parametrize(
-    "sells", ["DE", "DE oss +GB +CA +US-NY +ZA", "US-DC", "US-DC +US-NY", "BR unregistered +NG"]
+    "sells", ["DE", "DE +GB +CA +US-NY +ZA", "US-DC", "US-DC +US-NY", "BR unregistered +NG"]
 )
 def test_sellers_whose_rates_are_known_pass_the_check(sells) -> None:
     check_rates(seller(sells), DAY, RATES)
 
 
-@pytest.mark.parametrize("sells", ["BR", "DE +NG", "US-TX +US-DC", "DE +ES-CN +SE"])
+@pytest.mark.parametrize("sells", ["BR", "DE oss", "DE +NG", "US-TX +US-DC", "DE +ES-CN +SE"])
 def test_sellers_with_a_missing_rate_are_told_when_they_declare(sells) -> None:
     with pytest.raises(RateMissingError):
         check_rates(seller(sells), DAY, RATES)
+
+
+def test_the_stores_own_rates_serve_the_one_stop_shop() -> None:
+    rates = rates_from_settings()
+
+    check_rates(seller("FR oss +GB +CH +AU +CA +US-NY"), DAY, rates)
+    assert assess(seller("FR oss"), buyer("HR person"), DAY, rates).rate_basis_points == 2500
 
 
 @st.composite

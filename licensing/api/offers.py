@@ -1,0 +1,139 @@
+"""``/api/v1/models/{ns}/{name}/offers`` and ``/api/v1/offers``: what is for sale."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.permissions import IsAuthenticatedOrReadOnly
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.rest import viewer
+from catalog.access import repo_for
+from catalog.models import ModelRepo
+from licensing.api import examples
+from licensing.api.serializers import OfferIn, OfferOut, OffersOut, OfferStateIn, TermsOut
+from licensing.models import Offer, Terms
+from licensing.services import offers
+from licensing.services.offers import NewPrice, OfferDraft
+from licensing.terms.rights import Rights
+from store.core.errors import InvalidError, NotFoundError
+
+
+class ModelOffersView(APIView):
+    """The offers of a model."""
+
+    permission_classes = (IsAuthenticatedOrReadOnly,)
+
+    @extend_schema(
+        operation_id="offers_list",
+        summary="List what a model costs",
+        responses=OffersOut,
+        examples=[examples.OFFERS],
+    )
+    def get(self, request: Request, ns: str, name: str) -> Response:
+        """Answer the offers that can be bought; none: the model is free."""
+        repo = repo_for(viewer(request), ns, name)
+        body = {"results": list(offers.offers_of(repo)), "opens_at": repo.opens_at}
+        return Response(OffersOut(body).data)
+
+    @extend_schema(
+        operation_id="offers_create",
+        summary="Offer a model",
+        request=OfferIn,
+        responses={201: OfferOut},
+        examples=[examples.OFFER_BODY, examples.OFFER],
+    )
+    def post(self, request: Request, ns: str, name: str) -> Response:
+        """Put a model up for sale, alone or with others of yours."""
+        who = viewer(request)
+        repo = repo_for(who, ns, name, to="admin")
+        draft, names = _draft(request)
+        others = [_named(request, each) for each in names]
+        made = offers.make_offer(who, [repo, *others], draft)
+        return Response(_shown(made.pk), status=status.HTTP_201_CREATED)
+
+
+class OfferView(APIView):
+    """One offer."""
+
+    permission_classes = (IsAuthenticatedOrReadOnly,)
+
+    @extend_schema(
+        operation_id="offers_update",
+        summary="Change an offer",
+        request=OfferIn,
+        responses=OfferOut,
+        examples=[examples.OFFER_BODY, examples.OFFER],
+    )
+    def put(self, request: Request, offer_id: str) -> Response:
+        """Replace an offer; its models stay. Orders that exist keep what they were made with."""
+        who = viewer(request)
+        offer = offers.offer_for(who, offer_id)
+        draft, _names = _draft(request)
+        return Response(_shown(offers.change_offer(who, offer, draft).pk))
+
+    @extend_schema(
+        operation_id="offers_set_state",
+        summary="Take an offer off the shelf, or put it back",
+        request=OfferStateIn,
+        responses=OfferOut,
+        examples=[examples.OFFER_STATE, examples.OFFER],
+    )
+    def patch(self, request: Request, offer_id: str) -> Response:
+        """Say whether it can be bought."""
+        who = viewer(request)
+        offer = offers.offer_for(who, offer_id)
+        form = OfferStateIn(data=request.data)
+        form.is_valid(raise_exception=True)
+        changed = offers.set_active(who, offer, is_active=form.validated_data["is_active"])
+        return Response(_shown(changed.pk))
+
+
+class TermsView(APIView):
+    """A text people agree to."""
+
+    permission_classes = (IsAuthenticatedOrReadOnly,)
+
+    @extend_schema(
+        operation_id="terms_read",
+        summary="Read terms by their hash",
+        responses=TermsOut,
+        examples=[examples.TERMS],
+    )
+    def get(self, request: Request, sha256: str) -> Response:
+        """Answer the text; its SHA-256 is the address."""
+        found = Terms.objects.filter(sha256=sha256.lower()).first()
+        if found is None:
+            raise NotFoundError("There are no such terms.")
+        return Response(TermsOut(found).data)
+
+
+def _draft(request: Request) -> tuple[OfferDraft, list[str]]:
+    """Return the offer of the body, and the names of further models."""
+    form = OfferIn(data=request.data)
+    form.is_valid(raise_exception=True)
+    values: dict[str, Any] = dict(form.validated_data)
+    names = values.pop("models")
+    rights = values.pop("rights")
+    prices = tuple(NewPrice(**price) for price in values.pop("prices"))
+    draft = OfferDraft(
+        terms_id=values.pop("terms"),
+        prices=prices,
+        rights=Rights.from_json(rights) if rights is not None else None,
+        **values,
+    )
+    return draft, names
+
+
+def _named(request: Request, full_name: str) -> ModelRepo:
+    namespace, slash, name = full_name.partition("/")
+    if not slash:
+        raise InvalidError("'models' holds ids as namespace/name.")
+    return repo_for(viewer(request), namespace, name, to="admin")
+
+
+def _shown(offer_pk: int) -> Any:
+    row = Offer.objects.select_related("terms").prefetch_related("prices", "repos__namespace")
+    return OfferOut(row.get(pk=offer_pk)).data

@@ -1,0 +1,316 @@
+"""Shapes of the REST API's shop. Amounts are whole minor units of a currency of ISO 4217."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from catalog.models import Grant
+from licensing.models import License, Offer, Order, OrderLine, Refund, SeatKind
+from licensing.services.storefront import offer_facts
+from store.core.money import Money
+
+_AMOUNT = "In minor units."
+
+
+class TermsRefOut(serializers.Serializer[Any]):
+    """Terms by the hash of their text."""
+
+    sha256 = serializers.CharField()
+    title = serializers.CharField()
+    url = serializers.CharField(help_text="Path of the text.")
+
+
+class TermsOut(serializers.Serializer[Any]):
+    """A text people agree to."""
+
+    sha256 = serializers.CharField(help_text="Of the text as UTF-8.")
+    title = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
+    text = serializers.CharField()
+
+
+class PriceOut(serializers.Serializer[Any]):
+    """What an offer costs in one currency."""
+
+    currency = serializers.CharField()
+    amount_minor = serializers.IntegerField(help_text="Now; the least with pay-what-you-want.")
+    amount = serializers.CharField(help_text="The same in whole units.")
+    suggested_minor = serializers.IntegerField(allow_null=True)
+
+
+class OfferOut(serializers.Serializer[Any]):
+    """One way to get a license."""
+
+    id = serializers.CharField()
+    title = serializers.CharField()
+    kind = serializers.ChoiceField(choices=Offer.Kind.choices)
+    interval = serializers.CharField(help_text="`month` or `year` for a subscription.")
+    prices = PriceOut(many=True)
+    terms = TermsRefOut()
+    seats = serializers.IntegerField(help_text="0: any number.")
+    seat_kind = serializers.ChoiceField(choices=SeatKind.choices)
+    term_days = serializers.IntegerField(allow_null=True, help_text="Empty: for good.")
+    updates = serializers.ChoiceField(choices=Grant.Updates.choices)
+    rights = serializers.DictField()
+    models = serializers.ListField(child=serializers.CharField())
+
+    def to_representation(self, instance: Any) -> dict[str, Any]:
+        """Show an offer of the database, or facts that were made of one."""
+        shown = offer_facts(instance) if isinstance(instance, Offer) else instance
+        return super().to_representation(shown)
+
+
+class OffersOut(serializers.Serializer[Any]):
+    """The offers of a model."""
+
+    results = OfferOut(many=True)
+    opens_at = serializers.DateTimeField(
+        allow_null=True, help_text="When the model becomes free for all."
+    )
+
+
+class NewPriceIn(serializers.Serializer[Any]):
+    """A price in one currency."""
+
+    currency = serializers.CharField(max_length=3)
+    amount_minor = serializers.IntegerField(help_text=_AMOUNT)
+    suggested_minor = serializers.IntegerField(required=False, allow_null=True, default=None)
+    launch_minor = serializers.IntegerField(required=False, allow_null=True, default=None)
+    launch_from = serializers.DateTimeField(required=False, allow_null=True, default=None)
+    launch_until = serializers.DateTimeField(required=False, allow_null=True, default=None)
+
+
+class OfferIn(serializers.Serializer[Any]):
+    """An offer as its seller wants it."""
+
+    title = serializers.CharField(max_length=120)
+    description = serializers.CharField(
+        max_length=500, required=False, default="", allow_blank=True
+    )
+    kind = serializers.ChoiceField(choices=Offer.Kind.choices)
+    interval = serializers.ChoiceField(
+        choices=["", *Offer.Interval.values], required=False, default=""
+    )
+    prices = NewPriceIn(many=True, required=False, default=list)
+    terms = serializers.CharField(
+        max_length=64, help_text="Id of shipped terms, as `store-commercial`, or `own`."
+    )
+    own_text = serializers.CharField(required=False, default="", allow_blank=True)
+    rights = serializers.DictField(
+        required=False, allow_null=True, default=None, help_text="With own terms."
+    )
+    seats = serializers.IntegerField(required=False, default=1)
+    seat_kind = serializers.ChoiceField(
+        choices=SeatKind.choices, required=False, default=SeatKind.MACHINES.value
+    )
+    term_days = serializers.IntegerField(required=False, allow_null=True, default=None)
+    updates = serializers.ChoiceField(
+        choices=Grant.Updates.choices, required=False, default=Grant.Updates.ALL.value
+    )
+    trial_tokens = serializers.IntegerField(required=False, default=0)
+    is_tax_included = serializers.BooleanField(required=False, default=False)
+    lineage_confirmed = serializers.BooleanField(
+        required=False,
+        default=False,
+        help_text="You confirm that base licenses the store does not know allow the sale.",
+    )
+    models = serializers.ListField(
+        child=serializers.CharField(max_length=140),
+        required=False,
+        default=list,
+        help_text="Further models of a bundle, as `ns/name`.",
+    )
+
+
+class OfferStateIn(serializers.Serializer[Any]):
+    """Whether an offer can be bought."""
+
+    is_active = serializers.BooleanField()
+
+
+class ItemIn(serializers.Serializer[Any]):
+    """One offer somebody wants."""
+
+    offer = serializers.CharField(max_length=24)
+    quantity = serializers.IntegerField(required=False, default=1)
+    amount_minor = serializers.IntegerField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="Pay-what-you-want: for one unit.",
+    )
+
+
+class QuoteIn(serializers.Serializer[Any]):
+    """What somebody wants to buy."""
+
+    items = ItemIn(many=True)
+    currency = serializers.CharField(max_length=3)
+    holder = serializers.CharField(
+        max_length=42, required=False, default="", help_text="A team you buy for; empty: you."
+    )
+    coupon = serializers.CharField(max_length=40, required=False, default="", allow_blank=True)
+    billing = serializers.DictField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="`kind` (person, business), `name`, `lines`, `postcode`, `city`, `country`,"
+        " `region`, `vat_number`. Left out: as in your last order.",
+    )
+
+
+class QuotedLineOut(serializers.Serializer[Any]):
+    """One line of a quote."""
+
+    offer = serializers.CharField()
+    title = serializers.CharField()
+    models = serializers.ListField(child=serializers.CharField())
+    quantity = serializers.IntegerField()
+    unit_minor = serializers.IntegerField()
+    discount_minor = serializers.IntegerField()
+    net_minor = serializers.IntegerField()
+    tax_minor = serializers.IntegerField()
+    gross_minor = serializers.IntegerField()
+    tax = serializers.DictField()
+    terms = serializers.DictField(help_text="Accept them by their `sha256`.")
+    rights = serializers.DictField()
+    seats = serializers.IntegerField()
+    seat_kind = serializers.CharField()
+    term_days = serializers.IntegerField(allow_null=True)
+    updates = serializers.CharField()
+
+
+class QuoteOut(serializers.Serializer[Any]):
+    """Prices and terms, good for half an hour."""
+
+    id = serializers.CharField(source="public_id")
+    expires_at = serializers.DateTimeField()
+    currency = serializers.CharField(source="priced.currency")
+    lines = QuotedLineOut(many=True, source="priced.lines")
+    net_minor = serializers.IntegerField(source="priced.net_minor")
+    tax_minor = serializers.IntegerField(source="priced.tax_minor")
+    gross_minor = serializers.IntegerField(source="priced.gross_minor")
+    coupon = serializers.CharField(source="priced.coupon")
+
+
+class OrderIn(serializers.Serializer[Any]):
+    """A purchase of what was quoted."""
+
+    quote = serializers.CharField(max_length=24)
+    accepted_terms = serializers.ListField(
+        child=serializers.CharField(max_length=64),
+        max_length=50,
+        help_text="Hashes of the terms you accept: those of every line.",
+    )
+    gateway = serializers.CharField(max_length=12, required=False, default="")
+    payment_method = serializers.CharField(
+        max_length=64,
+        required=False,
+        default="",
+        help_text="Pays at once without a browser: a saved method, or of the sandbox"
+        " `test_success`. Left out: open `checkout.url`.",
+    )
+
+
+class PayIn(serializers.Serializer[Any]):
+    """How to pay an open order."""
+
+    payment_method = serializers.CharField(max_length=64, required=False, default="")
+
+
+class OrderLineOut(serializers.Serializer[Any]):
+    """One line of an order."""
+
+    id = serializers.CharField(source="public_id")
+    title = serializers.CharField()
+    detail = serializers.CharField()
+    quantity = serializers.IntegerField()
+    unit_minor = serializers.IntegerField()
+    discount_minor = serializers.IntegerField()
+    net_minor = serializers.IntegerField()
+    tax_minor = serializers.IntegerField()
+    gross_minor = serializers.IntegerField()
+    refunded_minor = serializers.IntegerField()
+    terms_sha256 = serializers.CharField(source="terms_id")
+    license = serializers.SerializerMethodField(help_text="Id of the license; empty before.")
+
+    def get_license(self, line: OrderLine) -> str:
+        """Return the id of the license the line gave."""
+        try:
+            return line.license.public_id
+        except License.DoesNotExist:
+            return ""
+
+
+class RefundOut(serializers.Serializer[Any]):
+    """Money that goes back."""
+
+    id = serializers.CharField(source="public_id")
+    state = serializers.ChoiceField(choices=Refund.State.choices)
+    amount_minor = serializers.IntegerField()
+    reason = serializers.CharField()
+    answer = serializers.CharField()
+    created_at = serializers.DateTimeField()
+
+
+class CheckoutOut(serializers.Serializer[Any]):
+    """How to go on paying."""
+
+    url = serializers.CharField(help_text="Page to pay on; empty: nothing to open.")
+    instructions = serializers.CharField()
+    needs_browser = serializers.BooleanField()
+
+
+class OrderOut(serializers.Serializer[Any]):
+    """A purchase."""
+
+    id = serializers.CharField(source="public_id")
+    state = serializers.ChoiceField(choices=Order.State.choices)
+    holder = serializers.CharField(source="holder.name")
+    gateway = serializers.CharField()
+    is_test = serializers.BooleanField(help_text="No real money: the sandbox.")
+    currency = serializers.CharField()
+    net_minor = serializers.IntegerField()
+    tax_minor = serializers.IntegerField()
+    gross_minor = serializers.IntegerField()
+    paid_minor = serializers.IntegerField()
+    refunded_minor = serializers.IntegerField()
+    total = serializers.SerializerMethodField(help_text="The gross sum in whole units.")
+    lines = OrderLineOut(many=True)
+    refunds = RefundOut(many=True)
+    created_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField()
+    checkout = serializers.SerializerMethodField(help_text="While it is open.")
+
+    def get_total(self, order: Order) -> str:
+        """Return the sum for people."""
+        return f"{Money(order.gross_minor, order.currency).decimal:f}"
+
+    def get_checkout(self, order: Order) -> dict[str, Any] | None:
+        """Return how to go on; nothing where the order was only read."""
+        checkout = self.context.get("checkout")
+        if checkout is None or order.state != Order.State.OPEN:
+            return None
+        return dict(CheckoutOut(checkout).data)
+
+
+class OrdersPageOut(serializers.Serializer[Any]):
+    """One page of orders, newest first."""
+
+    results = OrderOut(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class RefundIn(serializers.Serializer[Any]):
+    """A wish for money back."""
+
+    line = serializers.CharField(
+        max_length=24, required=False, default="", help_text="Id of a line; empty: all of it."
+    )
+    reason = serializers.CharField(max_length=500, allow_blank=True, required=False, default="")
+
+
+class AnswerIn(serializers.Serializer[Any]):
+    """Why a wish is not granted."""
+
+    answer = serializers.CharField(max_length=500)

@@ -1,0 +1,91 @@
+"""Telling people of sales and refunds: a receipt to the buyer, events to the sellers.
+
+Sellers hear as of everything else that happens to their models: in the inbox, by mail and by
+webhook, each as they chose.
+"""
+
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.utils.translation import gettext as _
+from django.utils.translation import override
+
+from accounts.services import mailing
+from catalog.models import RepoEvent
+from catalog.services.events import emit
+from licensing.models import Order, OrderLine
+from store.core.money import Money, show
+
+
+def tell_sale(order_id: int) -> int:
+    """Send the buyer a receipt; the work of the job.
+
+    Returns:
+        How many letters were sent: 0 when the buyer has left.
+
+    Raises:
+        MailError: the server could not be reached; worth another attempt.
+    """
+    rows = Order.objects.select_related("buyer", "holder").prefetch_related("lines")
+    order = rows.get(pk=order_id)
+    if order.buyer is None or not order.buyer.is_active:
+        return 0
+    with override(settings.LANGUAGE_CODE):
+        return mailing.deliver(_receipt(order, order.buyer.email))
+
+
+def note_sale(order: Order) -> None:
+    """Note a completed sale as an event of each model sold, in the caller's transaction."""
+    for line in order.lines.prefetch_related("repos__namespace"):
+        _note(line, order, RepoEvent.Action.CREATE)
+
+
+def note_refund(order: Order, lines: list[OrderLine]) -> None:
+    """Note that lines were given back, in the caller's transaction."""
+    for line in lines:
+        _note(line, order, RepoEvent.Action.DELETE)
+
+
+def note_request(order: Order, lines: list[OrderLine]) -> None:
+    """Note that the buyer asks for the price of lines, in the caller's transaction."""
+    for line in lines:
+        _note(line, order, RepoEvent.Action.UPDATE)
+
+
+def _note(line: OrderLine, order: Order, action: RepoEvent.Action) -> None:
+    """Note an event at the first model of a line: a bundle is one sale."""
+    repo = line.repos.select_related("namespace").order_by("pk").first()
+    if repo is None:
+        return
+    sale = {
+        "order": order.public_id,
+        "line": line.public_id,
+        "title": line.title,
+        "quantity": line.quantity,
+        "currency": order.currency,
+        "netMinor": line.net_minor,
+        "taxMinor": line.tax_minor,
+        "grossMinor": line.gross_minor,
+        "refundedMinor": line.refunded_minor,
+        "test": order.is_test,
+    }
+    emit(RepoEvent.Scope.SALE, action, repo=repo, actor=order.buyer, title=line.title, sale=sale)
+
+
+def _receipt(order: Order, to: str) -> EmailMessage:
+    context: dict[str, object] = {
+        "order": order,
+        "user": order.buyer,
+        "lines": [
+            (line, show(Money(line.gross_minor, order.currency), "en"))
+            for line in order.lines.all()
+        ],
+        "total": show(Money(order.gross_minor, order.currency), "en"),
+        "link": settings.PUBLIC_URL + order.get_absolute_url(),
+        "library": f"{settings.PUBLIC_URL}/library",
+    }
+    subject = _("Your licenses from %(site)s") % {"site": settings.SITE_NAME}
+    if order.is_test:
+        subject = f"TEST · {subject}"
+    letter = mailing.compose(subject, "licensing/mail/receipt.txt", context, to)
+    letter.extra_headers = {"Auto-Submitted": "auto-generated"}
+    return letter

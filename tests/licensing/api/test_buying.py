@@ -1,0 +1,360 @@
+"""``/api/v1/quotes`` and ``/api/v1/orders``."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from accounts.models import AccessToken, Role, Scope, User
+from accounts.services.tokens import create_token
+from licensing.models import LedgerMovement, License, Offer, Order, Payment, Quote, Refund
+from store.core.money import Money
+from tests.factories import make_org, make_user
+from tests.licensing.selling.shop import BILLING, Shop, open_shop
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return open_shop()
+
+
+def bearer(user: User, *scopes: Scope, limit: Money | None = None) -> dict[str, str]:
+    text = create_token(user, name="t", scopes=list(scopes), spend_limit=limit)[1]
+    return {"HTTP_AUTHORIZATION": f"Bearer {text}"}
+
+
+@pytest.fixture
+def script(shop: Shop) -> dict[str, str]:
+    return bearer(shop.buyer, Scope.BUY)
+
+
+def post(client: Client, path: str, body: Any, headers: dict[str, str], key: str = "") -> Any:
+    more = {"HTTP_IDEMPOTENCY_KEY": key} if key else {}
+    return client.post(f"/api/v1/{path}", body, content_type="application/json", **headers, **more)
+
+
+def quote(client: Client, shop: Shop, script: dict[str, str], **more: Any) -> dict[str, Any]:
+    body = {"items": [{"offer": shop.offer.public_id}], "currency": "EUR", "billing": BILLING}
+    answer = post(client, "quotes", body | more, script)
+    assert answer.status_code == 201, answer.content
+    return answer.json()
+
+
+def wish(quoted: dict[str, Any], **more: Any) -> dict[str, Any]:
+    terms = [line["terms"]["sha256"] for line in quoted["lines"]]
+    return {"quote": quoted["id"], "accepted_terms": terms} | more
+
+
+def nothing_ordered() -> bool:
+    tables = (Order, Payment, License, LedgerMovement)
+    return not any(table.objects.exists() for table in tables)
+
+
+def test_a_script_quotes_buys_and_downloads(client: Client, shop: Shop, script: Any) -> None:
+    refused = client.get("/maria/haiku-gpt/resolve/main/config.json", **script)
+    body = refused.json()
+    assert (refused.status_code, refused["X-Error-Code"]) == (403, "GatedRepo")
+    assert body["code"] == "purchase_required"
+    assert "19.00 EUR" in body["error"]
+    assert "/maria/haiku-gpt" in body["error"]
+    offer = body["extra"]["offers"][0]
+
+    asked = {"items": [{"offer": offer["id"]}], "currency": "EUR", "billing": BILLING}
+    quoted = post(client, body["extra"]["quotes"].removeprefix("/api/v1/"), asked, script).json()
+    bought = post(
+        client,
+        body["extra"]["orders"].removeprefix("/api/v1/"),
+        wish(quoted, payment_method="test_success"),
+        script,
+        "one",
+    )
+
+    assert bought.status_code == 201
+    assert bought.json()["state"] == "fulfilled"
+    assert bought.json()["total"] == "19.00"
+    again = client.get("/maria/haiku-gpt/resolve/main/config.json", **script)
+    assert again.status_code == 200
+    assert again["Cache-Control"].startswith("no-cache")
+
+
+def test_the_same_key_is_the_same_order(client: Client, shop: Shop, script: Any) -> None:
+    quoted = quote(client, shop, script)
+    body = wish(quoted, payment_method="test_success")
+
+    first = post(client, "orders", body, script, "k")
+    again = post(client, "orders", body, script, "k")
+    other = post(client, "orders", wish(quote(client, shop, script)), script, "k")
+
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json()["id"] == again.json()["id"]
+    assert (other.status_code, other.json()["error"]["code"]) == (409, "idempotency_key_reused")
+    assert Order.objects.count() == Payment.objects.count() == License.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "code"),
+    [
+        ({"accepted_terms": []}, 409, "terms_required"),
+        ({"accepted_terms": ["0" * 64]}, 409, "terms_required"),
+        ({"quote": "nowhere"}, 404, "quote_not_found"),
+        ({"gateway": "cash"}, 404, "unknown_gateway"),
+        ({"gateway": "stripe"}, 404, "unknown_gateway"),
+    ],
+)
+def test_orders_that_cannot_be(
+    client: Client, shop: Shop, script: Any, change: Any, status: int, code: str
+) -> None:
+    body = wish(quote(client, shop, script), payment_method="test_success") | change
+
+    answer = post(client, "orders", body, script, "k")
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    assert nothing_ordered()
+
+
+@pytest.mark.parametrize("key", ["", "x" * 129, "näh", "a\tb"])
+def test_an_order_needs_a_key(client: Client, shop: Shop, script: Any, key: str) -> None:
+    body = wish(quote(client, shop, script))
+
+    answer = post(client, "orders", body, script, key)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_idempotency_key")
+    assert nothing_ordered()
+
+
+def test_a_declined_card_leaves_the_order_open(client: Client, shop: Shop, script: Any) -> None:
+    body = wish(quote(client, shop, script), payment_method="test_decline")
+
+    declined = post(client, "orders", body, script, "k")
+    order = Order.objects.get()
+    paid = post(client, f"orders/{order.public_id}/pay", {"payment_method": "test_success"}, script)
+
+    assert (declined.status_code, declined.json()["error"]["code"]) == (402, "payment_declined")
+    assert declined.json()["error"]["extra"] == {"reason": "card_declined"}
+    assert (paid.status_code, paid.json()["state"]) == (200, "fulfilled")
+    assert Payment.objects.count() == 1
+
+
+def test_a_card_that_asks_back_needs_a_browser(client: Client, shop: Shop, script: Any) -> None:
+    body = wish(quote(client, shop, script), payment_method="test_3ds")
+
+    answer = post(client, "orders", body, script, "k").json()
+
+    assert answer["state"] == "open"
+    assert answer["checkout"]["needs_browser"] is True
+    assert "/sandbox/" in answer["checkout"]["url"]
+    assert not License.objects.exists()
+
+
+def test_prices_and_terms_that_changed(client: Client, shop: Shop, script: Any) -> None:
+    first, second = quote(client, shop, script), quote(client, shop, script)
+    shop.offer.prices.update(amount_minor=2900)
+
+    dearer = post(client, "orders", wish(first), script, "a").json()["error"]
+    shop.offer.prices.update(amount_minor=1900)
+    from licensing.models import Terms
+
+    other = Terms.objects.create(sha256="f" * 64, source="own", title="Mine", text="x")
+    Offer.objects.update(terms=other)
+    changed = post(client, "orders", wish(second), script, "b").json()["error"]
+
+    assert dearer["code"] == "price_changed"
+    assert dearer["extra"]["now"]["gross_minor"] == 2900
+    assert changed["code"] == "terms_changed"
+    assert changed["extra"]["now"]["lines"][0]["terms"]["title"] == "Mine"
+    assert nothing_ordered()
+
+
+def test_quotes_expire(client: Client, shop: Shop, script: Any) -> None:
+    quoted = quote(client, shop, script)
+    from django.utils import timezone
+
+    Quote.objects.update(expires_at=timezone.now())
+
+    answer = post(client, "orders", wish(quoted), script, "k")
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "quote_expired")
+    assert nothing_ordered()
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"currency": "USD"}, "currency_not_offered"),
+        ({"currency": "XXX"}, "bad_currency"),
+        ({"items": []}, "bad_wish"),
+        ({"coupon": "NEVER"}, "coupon_refused"),
+        ({"billing": {"name": "x"}}, "bad_address"),
+        ({"billing": BILLING | {"country": "ZZ"}}, "bad_country"),
+        ({"billing": BILLING | {"name": "Ad\u0430"}}, "bad_text"),
+        ({"holder": "maria"}, "forbidden"),
+        ({"holder": "nobody"}, "forbidden"),
+    ],
+)
+def test_quotes_that_cannot_be(
+    client: Client, shop: Shop, script: Any, change: Any, code: str
+) -> None:
+    body = {"items": [{"offer": shop.offer.public_id}], "currency": "EUR", "billing": BILLING}
+
+    answer = post(client, "quotes", body | change, script)
+
+    assert answer.json()["error"]["code"] == code
+    assert answer.status_code in {400, 403, 409}
+    assert not Quote.objects.exists()
+
+
+@pytest.mark.parametrize("quantity", [0, -1, 10_001, 10**12])
+def test_quantities_have_bounds(client: Client, shop: Shop, script: Any, quantity: int) -> None:
+    items = [{"offer": shop.offer.public_id, "quantity": quantity}]
+
+    answer = post(client, "quotes", {"items": items, "currency": "EUR"}, script)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_quantity")
+
+
+def test_only_tokens_that_may_buy_buy(client: Client, shop: Shop) -> None:
+    body = {"items": [{"offer": shop.offer.public_id}], "currency": "EUR"}
+
+    answers = [
+        post(client, "quotes", body, headers)
+        for headers in ({}, bearer(shop.buyer, Scope.READ), bearer(shop.buyer, Scope.WRITE))
+    ]
+
+    codes = [(answer.status_code, answer.json()["error"]["code"]) for answer in answers]
+    assert codes == [(401, "not_signed_in"), (403, "missing_scope"), (403, "missing_scope")]
+    assert not Quote.objects.exists()
+
+
+def test_a_token_keeps_to_its_limit(client: Client, shop: Shop) -> None:
+    script = bearer(shop.buyer, Scope.BUY, limit=Money(3000, "EUR"))
+    first = post(client, "orders", wish(quote(client, shop, script)), script, "a")
+    second = post(client, "orders", wish(quote(client, shop, script)), script, "b")
+
+    assert first.status_code == 201
+    error = second.json()["error"]
+    assert (second.status_code, error["code"]) == (403, "spend_limit")
+    assert error["extra"] == {"limit_minor": 3000, "left_minor": 1100, "currency": "EUR"}
+    assert Order.objects.count() == 1
+    AccessToken.objects.update(spend_currency="USD")
+    third = post(client, "orders", wish(quote(client, shop, script)), script, "c")
+    assert third.json()["error"]["code"] == "spend_limit"
+
+
+def test_a_team_buys_for_its_members(client: Client, shop: Shop) -> None:
+    member = make_user("bea")
+    make_org("acme", ada=Role.WRITE, bea=Role.READ)
+    script, theirs = bearer(shop.buyer, Scope.BUY), bearer(member, Scope.READ)
+    path = "/maria/haiku-gpt/resolve/main/config.json"
+    assert client.get(path, **theirs).status_code == 403
+
+    quoted = quote(client, shop, script, holder="acme")
+    post(client, "orders", wish(quoted, payment_method="test_success"), script, "k")
+
+    assert client.get(path, **theirs).status_code == 200
+    assert License.objects.get().holder.name == "acme"
+    refused = quote_for(client, shop, bearer(member, Scope.BUY), "acme")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "forbidden")
+
+
+def quote_for(client: Client, shop: Shop, script: dict[str, str], holder: str) -> Any:
+    items = [{"offer": shop.offer.public_id}]
+    body = {"items": items, "currency": "EUR", "holder": holder, "billing": BILLING}
+    return post(client, "quotes", body, script)
+
+
+def test_a_refund_ends_access_at_once(client: Client, shop: Shop, script: Any) -> None:
+    body = wish(quote(client, shop, script), payment_method="test_success")
+    order = post(client, "orders", body, script, "k").json()
+    path = "/maria/haiku-gpt/resolve/main/config.json"
+    assert client.get(path, **script).status_code == 200
+
+    asked = post(client, f"orders/{order['id']}/refunds", {"reason": "no limericks"}, script)
+    seller = bearer(shop.seller, Scope.WRITE)
+    stranger = post(client, f"refunds/{asked.json()['id']}/accept", {}, script)
+    granted = post(client, f"refunds/{asked.json()['id']}/accept", {}, seller)
+
+    assert (asked.status_code, asked.json()["state"]) == (201, "asked")
+    assert stranger.status_code == 404
+    assert (granted.status_code, granted.json()["state"]) == (200, "done")
+    refused = client.get(path, **script)
+    assert (refused.status_code, refused.json()["code"]) == (403, "purchase_required")
+    shown = client.get(f"/api/v1/orders/{order['id']}", **script).json()
+    assert (shown["state"], shown["refunded_minor"]) == ("refunded", 1900)
+    twice = post(client, f"refunds/{asked.json()['id']}/accept", {}, seller)
+    assert (twice.status_code, twice.json()["error"]["code"]) == (409, "refund_answered")
+
+
+def test_a_seller_may_decline(client: Client, shop: Shop, script: Any) -> None:
+    body = wish(quote(client, shop, script), payment_method="test_success")
+    order = post(client, "orders", body, script, "k").json()
+    line = {"line": order["lines"][0]["id"]}
+    asked = post(client, f"orders/{order['id']}/refunds", line, script).json()
+
+    declined = post(
+        client,
+        f"refunds/{asked['id']}/decline",
+        {"answer": "Used for a month."},
+        bearer(shop.seller, Scope.WRITE),
+    )
+
+    assert declined.json()["state"] == "declined"
+    assert Refund.objects.get().answer == "Used for a month."
+    path = "/maria/haiku-gpt/resolve/main/config.json"
+    assert client.get(path, **script).status_code == 200
+    nowhere = post(client, f"orders/{order['id']}/refunds", {"line": "x"}, script)
+    assert nowhere.status_code == 404
+
+
+def test_orders_are_their_buyers(client: Client, shop: Shop, script: Any) -> None:
+    order = post(client, "orders", wish(quote(client, shop, script)), script, "k").json()
+    stranger = bearer(make_user("eve"), Scope.BUY)
+
+    mine = client.get("/api/v1/orders", **script).json()
+    theirs = client.get("/api/v1/orders", **stranger).json()
+    refused = client.get(f"/api/v1/orders/{order['id']}", **stranger)
+
+    assert [row["id"] for row in mine["results"]] == [order["id"]]
+    assert theirs == {"results": [], "next": None}
+    assert (refused.status_code, refused.json()["error"]["code"]) == (404, "order_not_found")
+
+
+def test_an_open_order_can_be_cancelled(client: Client, shop: Shop, script: Any) -> None:
+    order = post(client, "orders", wish(quote(client, shop, script)), script, "k").json()
+
+    cancelled = post(client, f"orders/{order['id']}/cancel", {}, script)
+    paid = post(client, f"orders/{order['id']}/pay", {"payment_method": "test_success"}, script)
+
+    assert cancelled.json()["state"] == "cancelled"
+    assert paid.json()["state"] == "cancelled"
+    assert not Payment.objects.exists()
+
+
+def test_what_was_quoted_can_be_read_again(client: Client, shop: Shop, script: Any) -> None:
+    quoted = quote(client, shop, script)
+
+    read = client.get(f"/api/v1/quotes/{quoted['id']}", **script)
+    stranger = client.get(f"/api/v1/quotes/{quoted['id']}", **bearer(make_user("eve"), Scope.BUY))
+
+    assert read.json() == quoted
+    assert stranger.status_code == 404
+
+
+def test_the_last_address_is_used_again(client: Client, shop: Shop, script: Any) -> None:
+    post(client, "orders", wish(quote(client, shop, script)), script, "k")
+
+    quoted = quote(client, shop, script, billing=None)
+    answer = post(client, "orders", wish(quoted), script, "l")
+
+    assert answer.status_code == 201
+    assert Order.objects.latest("pk").billing == BILLING
+
+
+def test_money_needs_an_address(client: Client, shop: Shop, script: Any) -> None:
+    quoted = quote(client, shop, script, billing=None)
+
+    answer = post(client, "orders", wish(quoted), script, "k")
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "billing_required")
+    assert nothing_ordered()

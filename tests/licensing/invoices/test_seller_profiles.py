@@ -1,0 +1,173 @@
+"""Who a seller is on documents."""
+
+from typing import Any
+
+import pytest
+
+from accounts.models import AuditEvent, Namespace
+from accounts.services.people import create_organization
+from licensing.invoices.document import Party
+from licensing.invoices.names import BadNameError, LookalikeNameError
+from licensing.models import SellerProfile
+from licensing.services.seller_profiles import (
+    BadSellerProfileError,
+    ProfileChange,
+    change,
+    name_on_documents,
+    party_of,
+    prefix_of,
+    profile_of,
+)
+from tests.factories import make_org, make_user
+
+FULL = ProfileChange(
+    legal_name=" Regency  Affine GmbH ",
+    address=("Lindenstraße 7", "", " 10969 Berlin "),
+    country="de",
+    vat_number="de 123.456-789",
+    is_registered=True,
+    uses_oss=True,
+    nexus_states=("ny", "CA", "NY"),
+    invoice_prefix="ra",
+    bank_details="IBAN DE02 1203\r\n\nBIC BYLADEM1",
+)
+
+
+@pytest.fixture
+def seller(db: None) -> Namespace:
+    """An organization that sells."""
+    return make_org("regency").namespace
+
+
+def test_an_empty_profile_says_what_the_store_shows(db: None) -> None:
+    alice = make_user("alice")
+    alice.full_name = "Alice Liddell"
+    alice.save()
+    acme = create_organization(name="acme", creator=None, full_name="ACME, Inc.").namespace
+
+    profile = profile_of(Namespace.objects.get(user=alice))
+
+    assert party_of(profile) == Party(name="Alice Liddell")
+    assert str(profile) == "alice"
+    assert prefix_of(profile) == "ALICE"
+    assert party_of(profile_of(acme)).name == "ACME, Inc."
+    assert not SellerProfile.objects.exists()
+
+
+def test_a_shown_name_that_hides_something_gives_way_to_the_id(seller: Namespace) -> None:
+    seller.organization.full_name = "P\u0430ypal"
+
+    assert name_on_documents(profile_of(seller)) == "regency"
+
+
+def test_a_namespace_nobody_holds_any_more_has_its_name(db: None) -> None:
+    gone = Namespace.objects.create(name="gone")
+
+    assert name_on_documents(profile_of(gone)) == "gone"
+
+
+def test_a_profile_is_kept_in_one_spelling_and_told(seller: Namespace) -> None:
+    alice = make_user("alice")
+
+    profile = change(seller, FULL, actor=alice, address="203.0.113.9")
+
+    there = profile_of(seller)
+    assert there == profile
+    assert party_of(there) == Party(
+        name="Regency Affine GmbH",
+        address=("Lindenstraße 7", "10969 Berlin"),
+        country="DE",
+        vat_number="DE123456789",
+    )
+    assert there.nexus_states == ["CA", "NY"]
+    assert there.bank_details == "IBAN DE02 1203\nBIC BYLADEM1"
+    assert prefix_of(there) == "RA"
+    assert (there.is_registered, there.uses_oss, str(there)) == (True, True, "Regency Affine GmbH")
+    event = AuditEvent.objects.get(action="seller.profile")
+    assert (event.actor, event.namespace, event.subject) == (alice, seller, "regency")
+    assert event.address == "203.0.113.0"
+    assert event.detail["changed"] == sorted(ProfileChange.__dataclass_fields__)
+
+
+def test_a_second_change_tells_only_what_is_new(seller: Namespace) -> None:
+    alice = make_user("alice")
+    change(seller, FULL, actor=alice)
+
+    change(seller, ProfileChange(legal_name="Regency Affine GmbH"), actor=alice)
+
+    there = SellerProfile.objects.get()
+    assert (there.legal_name, there.address, there.country) == ("Regency Affine GmbH", [], "")
+    event = AuditEvent.objects.filter(action="seller.profile").first()
+    assert event.detail["changed"] == sorted({*ProfileChange.__dataclass_fields__} - {"legal_name"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"country": "Germany"}, "country"),
+        ({"country": "EU"}, "country"),
+        ({"country": "ZZ"}, "country"),
+        ({"country": "XX"}, "country"),
+        ({"country": "49"}, "country"),
+        ({"vat_number": "DE1"}, "vat_number"),
+        ({"vat_number": "DE" + "1" * 19}, "vat_number"),
+        ({"vat_number": "DЕ123456789"}, "vat_number"),  # noqa: RUF001 - a Cyrillic E
+        ({"is_registered": True}, "vat_number"),
+        ({"is_registered": True, "country": "DE"}, "vat_number"),
+        ({"is_registered": True, "vat_number": "DE123456789"}, "vat_number"),
+        ({"uses_oss": True}, "uses_oss"),
+        ({"nexus_states": ("XY",)}, "nexus_states"),
+        ({"invoice_prefix": "R"}, "invoice_prefix"),
+        ({"invoice_prefix": "1R"}, "invoice_prefix"),
+        ({"invoice_prefix": "A-B"}, "invoice_prefix"),
+        ({"invoice_prefix": "X" * 17}, "invoice_prefix"),
+        ({"invoice_prefix": "test"}, "invoice_prefix"),
+        ({"address": ("x",) * 9}, "address"),
+        ({"address": ("x" * 101,)}, "address"),
+        ({"address": ("a\u202eb",)}, "address"),
+        ({"address": ("a\x00b",)}, "address"),
+        ({"bank_details": "x\n" * 9}, "bank_details"),
+        ({"bank_details": "IBAN\tDE"}, "bank_details"),
+    ],
+)
+def test_a_field_that_cannot_be_so_is_named(
+    seller: Namespace, changes: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(BadSellerProfileError) as caught:
+        change(seller, ProfileChange(**changes), actor=make_user("alice"))
+
+    assert caught.value.extra == {"field": field}
+    assert not SellerProfile.objects.exists()
+    assert not AuditEvent.objects.filter(action="seller.profile").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [("Acme\u200b", BadNameError), ("P\u0430ypal", LookalikeNameError)],
+)
+def test_a_legal_name_hides_nothing(
+    seller: Namespace, name: str, error: type[BadNameError]
+) -> None:
+    with pytest.raises(error):
+        change(seller, ProfileChange(legal_name=name), actor=make_user("alice"))
+
+    assert not SellerProfile.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "prefix"),
+    [
+        ("regency", "REGENCY"),
+        ("test-lab_2", "TESTLAB2"),
+        ("a" * 42, "A" * 16),
+    ],
+)
+def test_a_prefix_is_made_of_the_name(db: None, name: str, prefix: str) -> None:
+    assert prefix_of(profile_of(Namespace.objects.create(name=name))) == prefix
+
+
+@pytest.mark.parametrize("name", ["__", "te-st"])
+def test_a_name_that_leaves_no_prefix_gives_its_id(db: None, name: str) -> None:
+    namespace = Namespace.objects.create(name=name)
+
+    assert prefix_of(profile_of(namespace)) == f"N{namespace.pk}"
