@@ -1,8 +1,15 @@
 """Tables of the licensing room, one module a subject."""
 
 from licensing.models.counting import CounterBatch, DownloadCount
-from licensing.models.invoicing import Invoice, InvoiceSeries, SellerProfile
-from licensing.models.ledger import LedgerAccount, LedgerEntry, LedgerMovement, Payout
+from licensing.models.invoicing import ConfirmedTaxNumber, Invoice, InvoiceSeries, SellerProfile
+from licensing.models.ledger import (
+    LedgerAccount,
+    LedgerEntry,
+    LedgerMovement,
+    Payout,
+    PayoutItem,
+    PayoutPause,
+)
 from licensing.models.licenses import Activation, License, LicensedFile
 from licensing.models.offers import (
     Coupon,
@@ -16,11 +23,13 @@ from licensing.models.offers import (
 )
 from licensing.models.orders import LineShare, Order, OrderLine, Quote, Subscription
 from licensing.models.payments import Dispute, Payment, PaymentEvent, Refund
+from licensing.models.reconciling import ReconcileRun
 from licensing.models.sandbox import SandboxCharge
 from licensing.models.terms import Terms
 
 __all__ = [
     "Activation",
+    "ConfirmedTaxNumber",
     "CounterBatch",
     "Coupon",
     "Dispute",
@@ -42,8 +51,11 @@ __all__ = [
     "Payment",
     "PaymentEvent",
     "Payout",
+    "PayoutItem",
+    "PayoutPause",
     "Price",
     "Quote",
+    "ReconcileRun",
     "Refund",
     "RevenueAsk",
     "SandboxCharge",

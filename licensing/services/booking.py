@@ -8,11 +8,12 @@ disputed      payable +, disputed -            held back until the bank decides
 lost          disputed +, fees +, gateway -    the bank took it
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 
 from django.conf import settings
 from django.db.models import Sum
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from licensing.models import (
@@ -138,25 +139,19 @@ def book_refund_sent(order: Order, refund: Refund) -> None:
 
 
 def book_dispute_opened(order: Order, dispute: Dispute) -> None:
-    """Hold back what this order still brings its sellers."""
+    """Hold back what this order still brings its sellers, each part with the hold it had."""
     entries = []
-    for owner_id, owed in _owed(order, [Account.PAYABLE]).items():
-        entries += [
-            Entry(Account.PAYABLE, owed, Purpose.PRICE, owner_id),
-            Entry(Account.DISPUTED, -owed, Purpose.PRICE, owner_id),
-        ]
+    for part in _still_owed(order):
+        entries += _moved(part, -part.amount_minor, Account.PAYABLE, Account.DISPUTED)
     if entries:
         _book(order, Kind.DISPUTE_OPENED, _ident(dispute), entries)
 
 
 def book_dispute_won(order: Order, dispute: Dispute) -> None:
-    """Let go what this dispute held back."""
+    """Let go what this dispute held back; what was held for a time is so again."""
     entries = []
-    for owner_id, owed in _held_by(dispute).items():
-        entries += [
-            Entry(Account.DISPUTED, owed, Purpose.PRICE, owner_id),
-            Entry(Account.PAYABLE, -owed, Purpose.PRICE, owner_id),
-        ]
+    for part in _held_by(dispute):
+        entries += _moved(part, -part.amount_minor, Account.DISPUTED, Account.PAYABLE)
     if entries:
         _book(order, Kind.DISPUTE_WON, _ident(dispute), entries)
 
@@ -166,22 +161,21 @@ def book_dispute_lost(order: Order, dispute: Dispute) -> None:
     left = dispute.amount_minor
     entries: list[Entry] = []
 
-    def take(account: LedgerAccount.Kind, owner_id: int | None, owed: int) -> int:
+    def taken(owed: int) -> int:
         nonlocal left
         part = min(owed, left)
         left -= part
-        entries.append(Entry(account, part, Purpose.PRICE, owner_id))
         return part
 
-    for owner_id, owed in _held_by(dispute).items():
-        rest = owed - take(Account.DISPUTED, owner_id, owed)
-        entries += [
-            Entry(Account.DISPUTED, rest, Purpose.PRICE, owner_id),
-            Entry(Account.PAYABLE, -rest, Purpose.PRICE, owner_id),
-        ]
-    for account in (Account.FEES, Account.DEPOSITS, Account.PAYABLE):
-        for owner, owed in _owed(order, [account]).items():
-            take(account, owner, owed)
+    for held in _held_by(dispute):
+        part = taken(-held.amount_minor)
+        entries.append(_like(held, Account.DISPUTED, part))
+        entries += _moved(held, -held.amount_minor - part, Account.DISPUTED, Account.PAYABLE)
+    for account in (Account.FEES, Account.DEPOSITS):
+        owed = _owed(order, account)
+        entries.append(Entry(account, taken(owed), Purpose.PRICE))
+    for rest in _still_owed(order):
+        entries.append(_like(rest, Account.PAYABLE, taken(-rest.amount_minor)))
     if left:  # nothing of the order is left: the store bears it
         entries.append(Entry(Account.FEES, left, Purpose.FEE))
     entries.append(Entry(Account.GATEWAY, -dispute.amount_minor, Purpose.MONEY))
@@ -192,24 +186,55 @@ def _ident(dispute: Dispute) -> str:
     return f"{dispute.gateway}:{dispute.external_id}"
 
 
-def _owed(order: Order, kinds: Iterable[LedgerAccount.Kind]) -> dict[int | None, int]:
-    """Return what accounts still have to give of an order, by owner, where it is more than 0."""
-    rows = LedgerEntry.objects.filter(movement__order=order, account__kind__in=list(kinds))
-    sums = rows.values("account__namespace_id").annotate(total=Sum("amount_minor"))
-    found = {row["account__namespace_id"]: -row["total"] for row in sums}
-    return {owner: owed for owner, owed in sorted(found.items(), key=_owner) if owed > 0}
+def _owed(order: Order, kind: LedgerAccount.Kind) -> int:
+    """Return what an account that is nobody's still has to give of an order, from 0."""
+    rows = LedgerEntry.objects.filter(movement__order=order, account__kind=kind)
+    return max(0, -int(rows.aggregate(total=Coalesce(Sum("amount_minor"), 0))["total"]))
 
 
-def _owner(item: tuple[int | None, int]) -> int:
-    return item[0] or 0
-
-
-def _held_by(dispute: Dispute) -> dict[int, int]:
-    """Return what one dispute held back, by owner."""
+def _held_by(dispute: Dispute) -> list[LedgerEntry]:
+    """Return what one dispute held back, entry by entry."""
     rows = LedgerEntry.objects.filter(
         movement__key=f"{Kind.DISPUTE_OPENED}:{_ident(dispute)}", account__kind=Account.DISPUTED
     )
-    return {
-        row.account.namespace_id or 0: -row.amount_minor
-        for row in rows.select_related("account").order_by("id")
-    }
+    return list(rows.select_related("account").order_by("id"))
+
+
+def _still_owed(order: Order) -> list[LedgerEntry]:
+    """Return what sellers still have to get of an order, by owner and hold; nothing is stored.
+
+    Parts keep their holds, so that what is moved away and back is held as long as before, and is
+    never taken from what other orders brought.
+    """
+    rows = LedgerEntry.objects.filter(movement__order=order, account__kind=Account.PAYABLE)
+    sums = rows.values("account", "hold", "available_at").annotate(total=Sum("amount_minor"))
+    owed = sums.filter(total__lt=0).order_by("account", "available_at", "hold")
+    accounts = LedgerAccount.objects.in_bulk([row["account"] for row in owed])
+    return [
+        LedgerEntry(
+            account=accounts[row["account"]],
+            amount_minor=row["total"],
+            hold=row["hold"],
+            available_at=row["available_at"],
+        )
+        for row in owed
+    ]
+
+
+def _like(part: LedgerEntry, account: LedgerAccount.Kind, amount_minor: int) -> Entry:
+    """Return an entry of the same owner and hold."""
+    return Entry(
+        account,
+        amount_minor,
+        Purpose.PRICE,
+        part.account.namespace_id,
+        hold=LedgerEntry.Hold(part.hold),
+        available_at=part.available_at,
+    )
+
+
+def _moved(
+    part: LedgerEntry, owed: int, source: LedgerAccount.Kind, target: LedgerAccount.Kind
+) -> list[Entry]:
+    """Return the entries that move so much of what is owed from one account to another."""
+    return [_like(part, source, owed), _like(part, target, -owed)]

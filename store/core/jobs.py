@@ -82,6 +82,8 @@ class JobName(StrEnum):
     SUBSCRIPTION_UNPAID = "licensing.subscription_unpaid"
     CLOSE_ORDERS = "licensing.close_orders"
     RECONCILE = "licensing.reconcile"
+    RUN_PAYOUTS = "licensing.run_payouts"
+    PAY_OUT = "licensing.pay_out"
     GENERATE = "inference.generate"
 
 
@@ -122,6 +124,8 @@ POLICIES: Mapping[JobName, Policy] = {
     JobName.SUBSCRIPTION_UNPAID: Policy(Queue.DEFAULT),
     JobName.CLOSE_ORDERS: Policy(Queue.DEFAULT),
     JobName.RECONCILE: Policy(Queue.DEFAULT, time_limit_s=3600),
+    JobName.RUN_PAYOUTS: Policy(Queue.DEFAULT, time_limit_s=3600),
+    JobName.PAY_OUT: Policy(Queue.DEFAULT, max_attempts=12),
     JobName.GENERATE: Policy(Queue.INFERENCE, max_attempts=3, lease_s=30, time_limit_s=3600),
 }
 

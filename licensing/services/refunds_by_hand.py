@@ -1,0 +1,83 @@
+"""Refunds that no gateway can send any more: staff send the money, and say so."""
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from accounts.viewer import Viewer
+from licensing.models import Order, Refund
+from licensing.services import booking, office
+from store.core.errors import ConflictError, InvalidError
+
+MAX_REFERENCE_CHARS = 128
+
+
+class RefundNotFailedError(ConflictError):
+    """Only a refund that the gateway could not send is sent by hand."""
+
+    code = "refund_not_failed"
+
+
+class BadRefundReferenceError(InvalidError):
+    """Money sent by hand is known by the bank's reference, once."""
+
+    code = "bad_refund_reference"
+
+
+def mark_sent(viewer: Viewer, refund: Refund, reference: str, reason: str) -> Refund:
+    """Say that a failed refund was sent by hand: it is done, and the ledger has it.
+
+    Args:
+        viewer: A member of staff.
+        refund: One that failed.
+        reference: The bank's number of the transfer.
+        reason: For the audit trail.
+
+    Raises:
+        ForbiddenError, ReasonNeededError, BadRefundReferenceError: see there.
+        RefundNotFailedError: it did not fail. Nothing changes.
+    """
+    office.staff_of(viewer)
+    text, known = office.clean_reason(reason), reference.strip()
+    if not 1 <= len(known) <= MAX_REFERENCE_CHARS or not known.isprintable():
+        raise BadRefundReferenceError(
+            _("Give the bank's reference, up to %(most)d characters.")
+            % {"most": MAX_REFERENCE_CHARS}
+        )
+    with transaction.atomic():
+        order = Order.objects.select_for_update().get(pk=refund.order_id)
+        locked = Refund.objects.select_for_update().get(pk=refund.pk)
+        if locked.state != Refund.State.FAILED:
+            raise RefundNotFailedError(
+                _("This refund did not fail: %(state)s.") % {"state": locked.get_state_display()}
+            )
+        if order.refunds.filter(external_id=known).exclude(pk=locked.pk).exists():
+            raise BadRefundReferenceError(_("Another refund of this order has this reference."))
+        locked.state, locked.done_at = Refund.State.DONE, timezone.now()
+        locked.external_id = known
+        locked.save(update_fields=["state", "done_at", "external_id"])
+        _count(order, locked)
+        booking.book_refund_sent(order, locked)
+        office.note(
+            viewer,
+            "refund.sent_by_hand",
+            subject=order.public_id,
+            namespace=order.holder,
+            reason=text,
+            refund=locked.public_id,
+            reference=known,
+            amount_minor=locked.amount_minor,
+            currency=order.currency,
+        )
+    return locked
+
+
+def _count(order: Order, refund: Refund) -> None:
+    """Note on the payments that so much of them went back: its own first, then the others."""
+    left = refund.amount_minor
+    others = order.payments.select_for_update().exclude(pk=refund.payment_id or 0).order_by("id")
+    for payment in [*([refund.payment] if refund.payment else []), *others]:
+        part = min(left, payment.amount_minor - payment.refunded_minor)
+        payment.refunded_minor += part
+        payment.save(update_fields=["refunded_minor"])
+        left -= part
