@@ -304,7 +304,7 @@ def test_where_money_goes() -> None:
 def test_long_statements_are_summed_by_day_and_by_month(monkeypatch: pytest.MonkeyPatch) -> None:
     maria = a_seller()
     start = datetime(2026, 1, 30, 12, tzinfo=UTC)
-    for day in (0, 0, 1, 2, 3):
+    for _number in range(5):
         earn(maria, 1000)
     entries = list(
         LedgerEntry.objects.filter(account__kind="payable").select_related("movement", "line")
