@@ -111,6 +111,18 @@ def run_payouts(until: datetime | None = None, *, least_minor: int | None = None
     return made
 
 
+def run_for_staff(viewer: Viewer, reason: str) -> list[Payout]:
+    """Pay out what is available now, as a member of staff wishes. The wish is noted first.
+
+    Raises:
+        ForbiddenError: not staff.
+        ReasonNeededError: no reason; nothing is paid.
+    """
+    office.staff_of(viewer)
+    office.note(viewer, "payout.run", subject="", reason=office.clean_reason(reason))
+    return run_payouts()
+
+
 def run_scheduled() -> list[Payout]:
     """Pay out what was available at the start of the last day of payouts.
 
