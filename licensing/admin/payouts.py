@@ -226,8 +226,5 @@ class PayoutPauseAdmin(DeedAdmin[PayoutPause]):
 
 
 def _saved_as(name: str) -> dict[str, str]:
-    """Return the headers of a file that is saved, and kept by nothing in between."""
-    return {
-        "Content-Disposition": f'attachment; filename="{name}"',
-        "Cache-Control": "private, no-store",
-    }
+    """Return the header of a file that is saved; every page here is kept by nothing in between."""
+    return {"Content-Disposition": f'attachment; filename="{name}"'}

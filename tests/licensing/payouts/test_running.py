@@ -261,7 +261,12 @@ def test_the_day_of_payouts(
 ) -> None:
     settings.ENV = settings.ENV.model_copy(update={"payout_day": 5})
     asked: list[datetime] = []
-    monkeypatch.setattr(payouts, "run_payouts", lambda moment: asked.append(moment) or [])
+
+    def run(moment: datetime) -> list[Payout]:
+        asked.append(moment)
+        return []
+
+    monkeypatch.setattr(payouts, "run_payouts", run)
 
     with time_machine.travel(now, tick=False):
         payouts.run_scheduled()
