@@ -207,7 +207,7 @@ def _send(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def check(owner: Namespace) -> None:
     """Compare the balance with the ledger, and payouts with what they settle."""
     balance = balance_of(owner, "sandbox", "EUR")
-    assert balance.owed_minor == owed(owner)
+    assert balance.total_minor == owed(owner)
     under_way = Payout.objects.filter(state="sending").values_list("amount_minor", flat=True)
     assert balance.sending_minor == sum(under_way)
     assert balance.disputed_minor >= 0
@@ -217,7 +217,7 @@ def check(owner: Namespace) -> None:
     ).exclude(movement__kind__startswith="payout")
     brought = -sum(earned.values_list("amount_minor", flat=True))
     paid = sum(Payout.objects.exclude(state="failed").values_list("amount_minor", flat=True))
-    assert brought == balance.owed_minor + paid
+    assert brought == balance.total_minor + paid
     for payout in Payout.objects.all():
         rows = [item.entry for item in payout.items.select_related("entry__movement__order")]
         own = [row for row in rows if row.movement.kind == "payout"]

@@ -40,7 +40,7 @@ def test_what_is_available_is_paid_with_a_statement(run_jobs: Any) -> None:
 
     assert rows_of(maria) == [("sending", 5000)]
     balance = balance_of(maria, "sandbox", "EUR")
-    assert (balance.available_minor, balance.held_minor, balance.on_its_way_minor) == (0, 700, 5000)
+    assert (balance.available_minor, balance.held_minor, balance.sending_minor) == (0, 700, 5000)
     assert at_gateway() == 5700
     statement = document_of(payout.statement)
     assert statement.number.startswith("TEST-MARIA-S-")
@@ -51,7 +51,7 @@ def test_what_is_available_is_paid_with_a_statement(run_jobs: Any) -> None:
     payout.refresh_from_db()
     assert (payout.state, payout.external_id) == ("sent", f"po_{payout.public_id}")
     assert payout.account == "sandbox:maria"
-    assert balance_of(maria, "sandbox", "EUR").on_its_way_minor == 0
+    assert balance_of(maria, "sandbox", "EUR").sending_minor == 0
     assert at_gateway() == 700
     assert run_payouts() == []
     assert rows_of(maria) == [("sent", 5000)]

@@ -206,7 +206,7 @@ def test_a_transfer_that_cannot_be_made(gateways: None) -> None:
     mark_failed(staff_viewer(), payout, "Wrong IBAN")
 
     assert state_of(payout)[0] == "failed"
-    assert balance_of(payout.namespace, "invoice", "EUR").on_its_way_minor == 0
+    assert balance_of(payout.namespace, "invoice", "EUR").sending_minor == 0
     assert owed(payout.namespace, "invoice") == 5000
 
 
