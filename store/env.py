@@ -207,6 +207,12 @@ class Env(BaseSettings):
     """Address of the Stripe API. Empty: Stripe's own. For tests."""
     payout_hold_days: Annotated[int, Ge(0), Le(180)] = 14
     """How long a seller's part of a sale is held before it can be paid out, in days."""
+    payout_least_minor: Annotated[int, Ge(1)] = 1_000
+    """Least amount that is paid out, in the smallest unit of its currency (1,000 is 10 euros, and
+    1,000 yen); less waits for the next payout."""
+    payout_day: Annotated[int, Ge(0), Le(28)] = 0
+    """Day of the month on which sellers are paid what was available at its start (UTC), 1 to 28.
+    0: only when staff run payouts."""
     trust_vat_numbers: bool = False
     """Take a buyer's VAT number for confirmed once its check digits are right: businesses in other
     EU states then pay no VAT (reverse charge). Off, it is charged until staff confirmed the

@@ -225,6 +225,20 @@ def reconcile(context: JobContext) -> dict[str, Any]:
     return reconciling.reconcile(check=context.check).to_json()
 
 
+def run_payouts(_context: JobContext) -> dict[str, Any]:
+    """Pay sellers what was available on the day of the month the site pays out."""
+    from licensing.services import payouts
+
+    return {"payouts": len(payouts.run_scheduled())}
+
+
+def pay_out(context: JobContext) -> dict[str, Any]:
+    """Have a payout sent by its gateway."""
+    from licensing.services import paying_out
+
+    return {"state": paying_out.send(context.claim.job.args["payout_id"])}
+
+
 def flush_downloads(_context: JobContext) -> dict[str, Any]:
     """Move the download counters from Valkey into the database."""
     from licensing.delivery import counting
@@ -282,6 +296,8 @@ HANDLERS: Mapping[JobName, Handler] = {
     JobName.SEND_ORDER_LETTER: send_order_letter,
     JobName.CLOSE_ORDERS: close_orders,
     JobName.RECONCILE: reconcile,
+    JobName.RUN_PAYOUTS: run_payouts,
+    JobName.PAY_OUT: pay_out,
     JobName.GENERATE: generate,
 }
 

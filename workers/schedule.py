@@ -39,6 +39,7 @@ ERRANDS = {
     "sweep-uploads": Errand("workers.sweep_uploads", crontab(minute="17"), expires_s=1800),
     "close-orders": Errand("workers.close_orders", crontab(minute="*/15"), expires_s=900),
     "reconcile": Errand("workers.reconcile", crontab(hour="2", minute="41"), expires_s=3600),
+    "run-payouts": Errand("workers.run_payouts", crontab(hour="4", minute="11"), expires_s=3600),
     "collect-garbage": Errand(
         "workers.collect_garbage", crontab(hour="3", minute="23"), expires_s=3600
     ),

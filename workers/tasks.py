@@ -6,6 +6,8 @@ Tasks know nothing of the work itself. A message may be lost or come twice: the 
 import logging
 import os
 
+from django.conf import settings
+
 from store.core import jobs
 from store.core.jobs import ERRAND, RUN_TASK, JobName
 from workers.app import app
@@ -75,6 +77,13 @@ def close_orders() -> None:
 def reconcile() -> None:
     """See ``JobName.RECONCILE``."""
     jobs.enqueue(JobName.RECONCILE, key=ERRAND)
+
+
+@app.task(name="workers.run_payouts")
+def run_payouts() -> None:
+    """See ``JobName.RUN_PAYOUTS``; a site that pays out by hand is left alone."""
+    if settings.ENV.payout_day:
+        jobs.enqueue(JobName.RUN_PAYOUTS, key=ERRAND)
 
 
 @app.task(name="workers.collect_garbage")

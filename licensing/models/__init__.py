@@ -8,8 +8,15 @@ from licensing.models.gateways import (
     StripeObject,
     TransferReminder,
 )
-from licensing.models.invoicing import Invoice, InvoiceSeries, SellerProfile
-from licensing.models.ledger import LedgerAccount, LedgerEntry, LedgerMovement, Payout
+from licensing.models.invoicing import ConfirmedTaxNumber, Invoice, InvoiceSeries, SellerProfile
+from licensing.models.ledger import (
+    LedgerAccount,
+    LedgerEntry,
+    LedgerMovement,
+    Payout,
+    PayoutItem,
+    PayoutPause,
+)
 from licensing.models.licenses import Activation, ActivationQuerySet, License, LicensedFile
 from licensing.models.offers import (
     Coupon,
@@ -23,6 +30,7 @@ from licensing.models.offers import (
 )
 from licensing.models.orders import LineShare, Order, OrderLine, Quote, Subscription
 from licensing.models.payments import Dispute, Payment, PaymentEvent, Refund
+from licensing.models.reconciling import ReconcileRun
 from licensing.models.sandbox import SandboxCharge
 from licensing.models.terms import Terms
 from licensing.models.trials import TrialUse
@@ -31,6 +39,7 @@ __all__ = [
     "Activation",
     "ActivationQuerySet",
     "BankTransfer",
+    "ConfirmedTaxNumber",
     "CounterBatch",
     "Coupon",
     "Dispute",
@@ -52,8 +61,11 @@ __all__ = [
     "Payment",
     "PaymentEvent",
     "Payout",
+    "PayoutItem",
+    "PayoutPause",
     "Price",
     "Quote",
+    "ReconcileRun",
     "Refund",
     "RevenueAsk",
     "SandboxCharge",

@@ -27,13 +27,17 @@ from licensing.models import (
     Order,
     OrderLine,
     PaymentEvent,
+    Payout,
+    ReconcileRun,
     Refund,
 )
-from licensing.services import inbox, ledger, returning, settling
+from licensing.services import inbox, ledger, payout_checks, returning, settling
 
 logger = logging.getLogger(__name__)
 ASK_FOR = timedelta(days=120)
 """Orders so young are asked of at their gateway: disputes come as late as that."""
+RUNS_KEPT = 90
+"""How many reports are kept, the newest."""
 _SETTLED = timedelta(minutes=10)
 """What is younger may be in the middle of its steps."""
 
@@ -77,7 +81,7 @@ def reconcile(*, since: datetime | None = None, check: Callable[[], None] = lamb
         since: Ask of orders made after it; ``None``: ``ASK_FOR`` ago.
         check: Called between orders; may raise to stop.
     """
-    report = Report()
+    report, began_at = Report(), timezone.now()
     orders = Order.objects.filter(created_at__gte=since or timezone.now() - ASK_FOR)
     away: set[str] = set()
     for order in orders.order_by("id").iterator(chunk_size=500):
@@ -90,7 +94,27 @@ def reconcile(*, since: datetime | None = None, check: Callable[[], None] = lamb
     report.differences = list(differences())
     for found in report.differences:
         logger.error("reconcile: %s %s: %s", found.kind, found.subject, found.note)
+    _keep(report, began_at)
     return report
+
+
+def latest_run() -> ReconcileRun | None:
+    """Return the newest report; ``None``: there never was one."""
+    return ReconcileRun.objects.order_by("-began_at", "-id").first()
+
+
+@transaction.atomic
+def _keep(report: Report, began_at: datetime) -> None:
+    """Write a report down for staff, and forget the oldest."""
+    figures = report.to_json()
+    ReconcileRun.objects.create(
+        began_at=began_at,
+        ended_at=timezone.now(),
+        differences=figures.pop("differences"),
+        figures=figures,
+    )
+    kept = ReconcileRun.objects.order_by("-began_at", "-id").values("pk")[:RUNS_KEPT]
+    ReconcileRun.objects.exclude(pk__in=kept).delete()
 
 
 def _ask_gateway(order: Order, report: Report, away: set[str]) -> None:
@@ -123,7 +147,17 @@ def _wake() -> None:
 def differences() -> Iterator[Difference]:
     """Compare our own rows with each other; changes nothing. Empty: everything agrees."""
     found: list[Difference] = []
-    for compare in (_sums, _states, _grants, _movements, _deposits, _money, _inbox, _shelf):
+    for compare in (
+        _sums,
+        _states,
+        _grants,
+        _movements,
+        _deposits,
+        _money,
+        _payouts,
+        _inbox,
+        _shelf,
+    ):
         found += compare()
     return iter(found)
 
@@ -227,7 +261,8 @@ def _money() -> Iterator[Difference]:
         done = Q(refunds__state=Refund.State.DONE)
         back = _total(mine.filter(done), "refunds__amount_minor")
         lost = _total(mine.filter(disputes__state="lost"), "disputes__amount_minor")
-        out = -_total_entries(entries, LedgerMovement.Kind.PAYOUT_SENT)
+        sent = Payout.objects.filter(gateway=account.gateway, currency=account.currency)
+        out = sum(sent.filter(state=Payout.State.SENT).values_list("amount_minor", flat=True))
         if held != came - back - lost - out:
             note = f"{held} in the ledger, {came} - {back} - {lost} - {out} by orders"
             yield Difference("gateway_balance", str(account), note)
@@ -238,9 +273,10 @@ def _total(orders: Any, name: str) -> int:
     return sum(row[name] or 0 for row in rows)
 
 
-def _total_entries(entries: Any, kind: LedgerMovement.Kind) -> int:
-    rows = entries.filter(movement__kind=kind)
-    return int(rows.aggregate(total=Coalesce(Sum("amount_minor"), 0))["total"])
+def _payouts() -> Iterator[Difference]:
+    """Payouts are what they settle, and arrive."""
+    for kind, subject, note in payout_checks.differences(timezone.now() - _SETTLED):
+        yield Difference(kind, subject, note)
 
 
 def _inbox() -> Iterator[Difference]:

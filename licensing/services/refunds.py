@@ -120,12 +120,17 @@ def decline(viewer: Viewer, refund: Refund, answer: str) -> Refund:
         locked.state, locked.answer = State.DECLINED, answer.strip()[:MAX_REASON_CHARS]
         locked.decided_by, locked.decided_at = viewer.user, timezone.now()
         locked.save()
-        _note(viewer, locked, "refund.decline")
+        _note(viewer, locked, "refund.decline", locked.answer)
     return locked
 
 
-def accept(viewer: Viewer, refund: Refund) -> Refund:
+def accept(viewer: Viewer, refund: Refund, *, why: str = "") -> Refund:
     """Grant a request: access ends now, the money is sent.
+
+    Args:
+        viewer: Who decides; they passed ``refund_for``.
+        refund: The request.
+        why: For the audit trail.
 
     Raises:
         RefundAnsweredError, NotRefundableError: see there; nothing changes.
@@ -133,7 +138,7 @@ def accept(viewer: Viewer, refund: Refund) -> Refund:
     with transaction.atomic():
         order = Order.objects.select_for_update().get(pk=refund.order_id)
         locked = _waiting(refund)
-        _decide(viewer, order, locked, _parts(order, locked.line))
+        _decide(viewer, order, locked, _parts(order, locked.line), why)
     return send_now(locked)
 
 
@@ -155,7 +160,7 @@ def give_back(viewer: Viewer, order: Order, line: OrderLine | None, reason: str)
             amount_minor=0,
             reason=reason.strip()[:MAX_REASON_CHARS],
         )
-        _decide(viewer, locked, refund, _parts(locked, line))
+        _decide(viewer, locked, refund, _parts(locked, line), refund.reason)
     return send_now(refund)
 
 
@@ -183,17 +188,19 @@ def _waiting(refund: Refund) -> Refund:
     return locked
 
 
-def _decide(viewer: Viewer, order: Order, refund: Refund, parts: dict[OrderLine, int]) -> None:
+def _decide(
+    viewer: Viewer, order: Order, refund: Refund, parts: dict[OrderLine, int], why: str
+) -> None:
     refund.amount_minor = sum(parts.values())
     refund.state = State.SENDING if refund.amount_minor else State.DONE
     refund.decided_by, refund.decided_at = viewer.user, timezone.now()
     refund.save()
     returning.take_back(order, refund.public_id, parts)
-    _note(viewer, refund, "refund.accept")
+    _note(viewer, refund, "refund.accept", why)
     returning.plan(order, refund)
 
 
-def _note(viewer: Viewer, refund: Refund, action: str) -> None:
+def _note(viewer: Viewer, refund: Refund, action: str, reason: str) -> None:
     record(
         action,
         actor=viewer.user,
@@ -202,6 +209,7 @@ def _note(viewer: Viewer, refund: Refund, action: str) -> None:
         address=viewer.address,
         amount_minor=refund.amount_minor,
         currency=refund.order.currency,
+        reason=reason,
     )
 
 

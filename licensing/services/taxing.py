@@ -5,11 +5,10 @@ from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from django.conf import settings
-
 from accounts.models import Namespace
 from licensing.models import OrderLine, SellerProfile
 from licensing.services.seller_profiles import profile_of
+from licensing.services.tax_numbers import is_confirmed
 from licensing.tax.amounts import Line, Taxed, tax_lines, tax_on
 from licensing.tax.parties import BillingAddress, Seller, read_place
 from licensing.tax.rates import rates_from_settings
@@ -93,7 +92,7 @@ def _assessment(namespace: Namespace, billing: Mapping[str, Any], on: date) -> A
     if seller is None or not billing.get("country"):
         return None
     buyer = BillingAddress.from_json(dict(billing)).buyer(
-        vat_checked=bool(billing["vat_number"]) and settings.ENV.trust_vat_numbers
+        vat_checked=is_confirmed(billing["vat_number"])
     )
     return assess(seller, buyer, on, rates_from_settings())
 
