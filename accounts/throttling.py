@@ -1,4 +1,4 @@
-"""How many requests one caller may make: three buckets, as hub clients know them.
+"""How many requests one caller may make: the hub's three buckets, and one for the license API.
 
 A caller is an account, wherever it calls from, or else an address. Every answer of the programs'
 buckets says how much is left (``RateLimit``, ``RateLimit-Policy``: the IETF draft's fields, in the
@@ -25,20 +25,27 @@ logger = logging.getLogger(__name__)
 Handler = Callable[[HttpRequest], HttpResponseBase]
 
 API, RESOLVERS, PAGES = "api", "resolvers", "pages"
+LICENSES = "licenses"
+"""What programs ask with a license key in their hands."""
 REFUSED = "refused-tokens"
 SIGN_INS = "sign-ins"
 """Passwords tried through ``Basic``, counted as on the page."""
 REFUSED_MOST = 300
 """Dead or forged tokens one address may send in a window, whatever it calls."""
-HEADERS_OF = frozenset({API, RESOLVERS})
+HEADERS_OF = frozenset({API, RESOLVERS, LICENSES})
 
-_UNCOUNTED = re.compile(r"/(?:static/|healthz$|readyz$|api/lfs/|xet/|v1/telemetry$)")
-"""``api/lfs``: links whose signature was counted when it was made. ``xet`` counts by itself."""
+_UNCOUNTED = re.compile(
+    r"/(?:static/|healthz$|readyz$|api/lfs/|xet/|v1/telemetry$"
+    r"|gateways/[^/]+/events$)"
+)
+"""``api/lfs``: links whose signature was counted when it was made. ``xet`` counts by itself.
+``gateways``: payment services send what they have at once, and sign it."""
 _RESOLVERS = re.compile(
     r"/[^/]+(?:/[^/]+)?/(?:resolve|raw|archive)/|/[^/]+/[^/]+/info/lfs/objects/[0-9a-f]{64}$"
     r"|/api/resolve-cache/"
     r"|/[^/]+(?:/[^/]+)?/(?:info/refs|git-upload-pack|git-receive-pack)$"
 )
+_LICENSES = re.compile(r"/api/v1/licenses/(?:validate|activate|heartbeat|deactivate|checkout)$")
 _API = re.compile(r"/api/|/oauth/(?:device|token|userinfo)$|/[^/]+/[^/]+/info/lfs/")
 _WARN_EVERY_S = 60.0
 
@@ -49,7 +56,9 @@ def bucket_of(path: str) -> str | None:
         return None
     if _RESOLVERS.match(path):
         return RESOLVERS
-    return API if _API.match(path) else PAGES
+    if not _API.match(path):
+        return PAGES
+    return LICENSES if _LICENSES.match(path) else API
 
 
 def caller_key(request: HttpRequest) -> str | None:

@@ -37,6 +37,8 @@ class GenerationRun(models.Model):
     """Whom limits count this for: a person, or the hashed address of a visitor."""
     reserved_tokens = models.PositiveIntegerField(default=0)
     """Taken from the asker's tokens of the day ``created_at``; 0 once settled."""
+    trial_tokens = models.PositiveIntegerField(default=0)
+    """Demo tokens of a sold model it was given; 0: the asker may have the model, or it ended."""
     job = models.ForeignKey(Job, models.SET_NULL, null=True, related_name="+")
     prompt = models.TextField()
     params = models.JSONField()

@@ -93,12 +93,13 @@ SPECIMENS = (
     Specimen("fact_strip", "{% fact_strip listing more=more_facts %}\n{% fact_strip bare %}"),
     Specimen("facts", "{% facts more_facts %}"),
     Specimen(
-        "size, amount, exact, measured, percent, duration",
+        "size, amount, exact, measured, percent, rate, money, duration",
         """<p class="factline">
   <span>{{ 269000000|size }}</span> <span>{{ 1234000000|size }}</span> <span>{{ None|size }}</span>
   <span>{{ 135000000|amount }}</span> <span>{{ 12400|amount }}</span>
   <span>{{ 1204|exact }}</span> <span>{{ 15.04|measured:"tok/s" }}</span>
-  <span>{{ 0.483|percent }}</span> <span>{{ 125|duration }}</span>
+  <span>{{ 0.483|percent }}</span> <span>{{ 1250|rate }}</span>
+  <span>{{ 2261|money:"EUR" }}</span> <span>{{ 125|duration }}</span>
 </p>""",
     ),
     Specimen(
@@ -218,6 +219,14 @@ SPECIMENS = (
         "interval_bar",
         """<p>{% interval_bar 24.1 23.3 24.9 18 40 "bits" %}</p>
 <p>{% interval_bar 0.61 0.52 0.7 0 1 %}</p>""",
+    ),
+    Specimen(
+        "line_chart",
+        """<div class="pair">
+  {% line_chart earned "Earned a day" earned_before "30 days before" %}
+  {% line_chart balance "Balance" %}
+  {% line_chart nothing "Earned a day" %}
+</div>""",
     ),
     Specimen(
         "menu",

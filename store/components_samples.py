@@ -6,13 +6,16 @@ from typing import Any
 
 from django import forms
 
+from store.core.templatetags.store_charts import Point
 from store.core.templatetags.store_parts import Fact
 
 ICONS = (
     *("mark", "search", "download", "upload", "heart", "heart-full", "file", "folder", "check"),
     *("cross", "warn", "info", "clock", "lock", "key", "copy", "plus", "person", "people", "link"),
-    *("play", "branch", "down", "more", "comment", "merge", "bell", "eye", "list", "up"),
+    *("play", "branch", "down", "more", "comment", "merge", "bell", "cart", "eye", "list", "up"),
 )
+
+_EARNED = list(enumerate([8, 0, 24, 19, 42, 31, 57], start=1))
 
 
 class SampleForm(forms.Form):
@@ -93,5 +96,10 @@ def specimen_context(side: str) -> dict[str, Any]:
         "fresh": SampleForm(auto_id=f"fresh_{side}_%s"),
         "wrong": wrong,
         "downloads": [3, 5, 4, 9, 14, 11, 12, 18, 24, 22, 31, 41],
+        "earned": [Point(f"Nov {day}", value, f"€{value}") for day, value in _EARNED],
+        "earned_before": [
+            Point(f"Oct {day}", value / 2, f"€{value / 2}") for day, value in _EARNED
+        ],
+        "balance": [Point(f"Nov {day}", value - 20, f"€{value - 20}") for day, value in _EARNED],
         "nothing": [],
     }

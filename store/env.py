@@ -160,6 +160,8 @@ class Env(BaseSettings):
     """Calls of the Xet service one address may make in a window without a person. 0: any."""
     visitor_pages_requests: Annotated[int, Ge(0)] = 3_000
     """Pages one address may ask for in a window when nobody is signed in. 0: any."""
+    visitor_licenses_requests: Annotated[int, Ge(0)] = 6_000
+    """Calls of the license API by key one address may make in a window without a person. 0: any."""
     user_api_requests: Annotated[int, Ge(0)] = 15_000
     """Calls of the APIs one account may make in a window. 0: any."""
     user_resolvers_requests: Annotated[int, Ge(0)] = 75_000
@@ -168,6 +170,8 @@ class Env(BaseSettings):
     """Calls of the Xet service one account may make in a window. 0: any."""
     user_pages_requests: Annotated[int, Ge(0)] = 15_000
     """Pages one account may ask for in a window. 0: any."""
+    user_licenses_requests: Annotated[int, Ge(0)] = 30_000
+    """Calls of the license API by key one account may make in a window. 0: any."""
     visitor_tokens_per_day: Annotated[int, Ge(0)] = 20_000
     """New tokens a visitor who is not signed in may generate in a day."""
     user_tokens_per_day: Annotated[int, Ge(0)] = 200_000
@@ -190,6 +194,17 @@ class Env(BaseSettings):
     )
     """Ways to pay, comma-separated, the usual one first: ``sandbox`` (pretended money, for trying
     things out), ``invoice`` (bank transfer, confirmed by staff), ``stripe``."""
+    bank_details: str = ""
+    """The store's bank account as buyers read it, with ``invoice`` among the gateways: name, IBAN,
+    BIC and bank, in several lines (``\\n`` between them)."""
+    stripe_secret_key: SecretStr = SecretStr("")
+    """Secret key of the Stripe account, with ``stripe`` among the gateways: ``sk_test_…`` for
+    test money, ``sk_live_…`` for real money, or a restricted key (``rk_…``)."""
+    stripe_webhook_secrets: Annotated[tuple[SecretStr, ...], *_CommaSeparated] = ()
+    """Signing secrets of the webhook endpoints at Stripe (``whsec_…``), comma-separated: one for
+    the account, one for connected accounts, and old ones while they are being replaced."""
+    stripe_api_base: str = ""
+    """Address of the Stripe API. Empty: Stripe's own. For tests."""
     payout_hold_days: Annotated[int, Ge(0), Le(180)] = 14
     """How long a seller's part of a sale is held before it can be paid out, in days."""
     payout_least_minor: Annotated[int, Ge(1)] = 1_000
@@ -225,6 +240,9 @@ class Env(BaseSettings):
     """The private keys themselves, for sites of several machines: Ed25519, as PEM or as base64 of
     32 bytes, several with spaces or commas between. The first signs, the others go on verifying.
     Empty: the folder's."""
+    activation_silent_days: Annotated[int, Ge(0), Le(3650)] = 0
+    """A machine that was not heard of for so many days gives its seat up when another one needs it
+    and no seat is free. 0: never; seats are given up by hand."""
     tax_table: str = ""
     """Path of a CSV file of tax rates that go before the store's own (docs/tax.md). Empty: none.
     A table that cannot be read stops the start."""

@@ -274,6 +274,9 @@ SPECTACULAR_SETTINGS = {
         "CollectionItemTypeEnum": ["model", "collection"],
         "WatchTypeEnum": ["user", "org", "model", "dataset", "space", "bucket"],
         "DeliveryStateEnum": ["waiting", "delivered", "failed", "dropped"],
+        "LicenseCodeEnum": "licensing.services.validating.Code",
+        "SeatKindEnum": "licensing.models.SeatKind",
+        "OrderStateEnum": "licensing.models.Order.State",
         "DiscussionStatusEnum": ["draft", "open", "closed", "merged"],
         "DiscussionEventKindEnum": [
             "comment",

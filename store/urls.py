@@ -21,6 +21,8 @@ urlpatterns = [
     path("api/v1/", include("catalog.api.urls")),
     path("api/v1/", include("inference.api.urls")),
     path("api/v1/", include("licensing.api.urls")),
+    path("api/v1/", include("licensing.api.license_urls")),
+    path("api/v1/", include("licensing.api.seller_urls")),
     path("", include("store.site_urls")),
     path("", include("accounts.urls")),
     path("", include("hub.urls")),

@@ -46,6 +46,12 @@ ERRANDS = {
     "forget-notices": Errand(
         "workers.forget_notices", crontab(hour="3", minute="27"), expires_s=3600
     ),
+    "renew-subscriptions": Errand(
+        "workers.renew_subscriptions", crontab(minute="*/15"), expires_s=900
+    ),
+    "remind-transfers": Errand(
+        "workers.remind_transfers", crontab(hour="6", minute="41"), expires_s=3600
+    ),
     "refresh-trends": Errand("workers.refresh_trends", crontab(minute="*/10"), expires_s=600),
     "forget-old": Errand("workers.forget_old", crontab(minute="37"), expires_s=1800),
 }

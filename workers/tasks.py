@@ -98,6 +98,18 @@ def forget_notices() -> None:
     jobs.enqueue(JobName.FORGET_NOTICES, key=ERRAND)
 
 
+@app.task(name="workers.renew_subscriptions")
+def renew_subscriptions() -> None:
+    """See ``JobName.RENEW_SUBSCRIPTIONS``."""
+    jobs.enqueue(JobName.RENEW_SUBSCRIPTIONS, key=ERRAND)
+
+
+@app.task(name="workers.remind_transfers")
+def remind_transfers() -> None:
+    """See ``JobName.REMIND_TRANSFERS``."""
+    jobs.enqueue(JobName.REMIND_TRANSFERS, key=ERRAND)
+
+
 @app.task(name="workers.refresh_trends")
 def refresh_trends() -> None:
     """See ``JobName.REFRESH_TRENDS``."""

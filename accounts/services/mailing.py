@@ -17,7 +17,7 @@ from django.utils.http import urlsafe_base64_encode
 from django.utils.translation import get_language, override
 from django.utils.translation import gettext as _
 
-from accounts.models import AuditEvent, User
+from accounts.models import AuditEvent, Organization, Role, User
 from store.core.errors import TransientError
 from store.core.jobs import JobName, enqueue
 from store.core.models import Job
@@ -32,6 +32,9 @@ class Letter(StrEnum):
     """Something important changed; about an audit event."""
     WEBHOOK = "webhook"
     """A webhook was switched off; about an audit event of its owner's name space."""
+    LICENSE = "license"
+    """The key of a license was replaced, or it was suspended or reinstated; about an audit event
+    of its holder's name space."""
 
 
 class MailError(TransientError):
@@ -150,8 +153,41 @@ def _webhook_letter(event_id: int) -> EmailMessage | None:
     return compose(subject, "accounts/mail/webhook.txt", context, user.email)
 
 
+_LICENSE_SUBJECTS = {
+    "license.rotate": lambda: _("The key of a license of yours was replaced"),
+    "license.suspend": lambda: _("A license of yours is suspended"),
+    "license.reinstate": lambda: _("A license of yours counts again"),
+}
+
+
+def _license_letter(event_id: int) -> EmailMessage | None:
+    rows = AuditEvent.objects.select_related("namespace__user", "namespace__organization")
+    event = rows.filter(pk=event_id).first()
+    owner = event.namespace.owner if event is not None and event.namespace is not None else None
+    if event is None or owner is None:
+        return None
+    people = [owner] if isinstance(owner, User) else _admins(owner)
+    if not people:
+        return None
+    context = {
+        "event": event,
+        "title": event.detail["title"],
+        "reason": event.detail.get("reason", ""),
+        "link": f"{settings.PUBLIC_URL}/library",
+    }
+    message = compose(_LICENSE_SUBJECTS[event.action](), "accounts/mail/license.txt", context, "")
+    message.to = [person.email for person in people]
+    return message
+
+
+def _admins(organization: Organization) -> list[User]:
+    rows = organization.memberships.filter(role=Role.ADMIN).select_related("user")
+    return [row.user for row in rows.order_by("pk")]
+
+
 _WRITERS: Mapping[Letter, Callable[[int], EmailMessage | None]] = {
     Letter.RESET: _reset_letter,
     Letter.NOTICE: _notice,
     Letter.WEBHOOK: _webhook_letter,
+    Letter.LICENSE: _license_letter,
 }

@@ -10,11 +10,11 @@ from catalog.models import AccessRequest, ModelRepo
 from catalog.services.access_requests import check_publisher
 from store.core.errors import InvalidError
 from store.core.paging import keyset_page
+from store.core.spreadsheets import plain_cell
 
 MAX_COLUMNS = 200
 """Questions a table has columns for; cards change, and each question ever asked is one."""
 _HEAD = ("user", "full_name", "email", "status", "asked_at", "changed_at", "answered_by", "reason")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +82,6 @@ def _lines(rows: QuerySet[AccessRequest], columns: list[str]) -> Iterator[list[s
             *(_answer_text(answers.get(label)) for label in columns),
         ]
         yield [plain_cell(text) for text in cells]
-
-
-def plain_cell(text: str) -> str:
-    """Return ``text`` so that no spreadsheet runs it."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def email_of(request: AccessRequest) -> str:

@@ -1,11 +1,9 @@
 """Asking for a gated model, answering who asks, and one's own requests."""
 
-import csv
-from collections.abc import Iterator
 from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -22,6 +20,7 @@ from catalog.views.browse import viewer_of
 from catalog.views.listing import frame, open_repo
 from store.core.errors import InvalidError, StoreError
 from store.core.paging import BadCursorError
+from store.core.spreadsheets import csv_answer
 from store.core.web import wants_json
 
 PAGE = 50
@@ -173,13 +172,6 @@ def _apply(request: HttpRequest, repo: ModelRepo, form: MemberNameForm) -> HttpR
     return redirect(f"/{repo.full_name}/access-requests?status={_status(request)}")
 
 
-class _Echo:
-    """What ``csv`` writes to: it hands each line back."""
-
-    def write(self, line: str) -> str:
-        return line
-
-
 @require_safe
 def requests_table(request: HttpRequest, ns: str, name: str) -> HttpResponseBase:
     """Send the requests of one status as CSV."""
@@ -187,15 +179,4 @@ def requests_table(request: HttpRequest, ns: str, name: str) -> HttpResponseBase
     repo = repo_for(viewer, ns, name, to="write")
     status = _status(request)
     lines = access_lists.table_of(viewer, repo, status)
-    answer = StreamingHttpResponse(_csv(lines), content_type="text/csv; charset=utf-8")
-    answer["Content-Disposition"] = f'attachment; filename="{repo.name}-access-{status}.csv"'
-    answer["Cache-Control"] = "private, no-store"
-    answer["X-Content-Type-Options"] = "nosniff"
-    return answer
-
-
-def _csv(lines: Iterator[list[str]]) -> Iterator[str]:
-    writer = csv.writer(_Echo())
-    yield "\ufeff"  # spreadsheets then know it is UTF-8
-    for line in lines:
-        yield str(writer.writerow(line))
+    return csv_answer(lines, f"{repo.name}-access-{status}.csv")

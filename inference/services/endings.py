@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 from inference.models import GenerationRun
 from inference.services import quotas, streams
 from inference.services.streams import Event, Transcript
+from licensing.services import trials
 from store.core.models import Job
 
 logger = logging.getLogger(__name__)
@@ -46,9 +47,10 @@ def end(run_id: int, outcome: Outcome) -> bool:
         if run is None or run.has_ended:
             return False
         unused = max(0, run.reserved_tokens - outcome.new_tokens)
+        trials.give_back(run.repo_id, run.asker, run.trial_tokens - outcome.new_tokens)
         for name, value in asdict(outcome).items():
             setattr(run, name, value)
-        run.reserved_tokens = 0
+        run.reserved_tokens = run.trial_tokens = 0
         run.finished_at = timezone.now()
         run.save()
         transaction.on_commit(partial(_tell, run, unused))

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from accounts.models import Permission
 from accounts.viewer import Viewer
+from catalog.access import PurchaseRequiredError
 from catalog.history.refs import DEFAULT_BRANCH, resolve
 from catalog.models import Listing, ModelRepo
 from inference.models import GenerationRun
@@ -22,6 +23,7 @@ from inference.services.endings import Outcome
 from inference.services.params import AskedParams, check_prompt, read_params
 from inference.services.weights import needed_files
 from licensing.delivery.policy import check_gate
+from licensing.services import trials
 from store.core import jobs
 from store.core.errors import NotFoundError, RateLimitedError, TransientError
 from store.core.jobs import JobName, Queue, enqueue
@@ -87,6 +89,7 @@ def submit(
         InvalidParamsError: prompt or values cannot be used.
         RevisionNotFoundError: there is no such revision.
         RepoDisabledError, GatedRepoError, MissingScopeError: it is not for this viewer.
+        TrialUsedUpError: it is sold, and more demo tokens were asked for than are left.
         NotRunnableError: this revision cannot run here, with the reason.
         TooManyRunsError, QueueFullError, QuotaExceededError: not now, or not so much.
         TransientError: the queue cannot be reached.
@@ -94,7 +97,7 @@ def submit(
     """
     sampling = params if isinstance(params, AskedParams) else read_params(params)
     check_prompt(prompt)
-    _check_right(viewer, repo)
+    is_trial = _check_right(viewer, repo)
     commit_oid = resolve(repo, revision or DEFAULT_BRANCH).commit_oid
     needed_files(repo, commit_oid)
     head = Listing.objects.filter(repo=repo, head_oid=commit_oid)
@@ -110,23 +113,34 @@ def submit(
         created_at=timezone.now(),
     )
     try:
-        _queue(run)
+        _queue(run, is_trial=is_trial)
     except RedisError as error:
         raise TransientError(_("The queue cannot be reached. Try again in a minute.")) from error
     return run
 
 
-def _check_right(viewer: Viewer, repo: ModelRepo) -> None:
+def _check_right(viewer: Viewer, repo: ModelRepo) -> bool:
     """Refuse whoever may not have the files; a fine-grained token must list the repository.
 
     Listing it is needed even for a public one: generations use up what the person has a day.
+    Before they buy, people may try a sold model with demo tokens if its seller gives some.
+
+    Returns:
+        Whether it is such a trial.
     """
-    check_gate(viewer, repo)
+    is_trial = False
+    try:
+        check_gate(viewer, repo)
+    except PurchaseRequiredError:
+        if not trials.left(repo, quotas.asker_of(viewer)):
+            raise
+        is_trial = True
     if viewer.reach is not None:
         viewer.require_at(Permission.READ, repo.namespace_id, repo.public_id)
+    return is_trial
 
 
-def _queue(run: GenerationRun) -> None:
+def _queue(run: GenerationRun, *, is_trial: bool) -> None:
     """Take the tokens and write the row, one request of an asker at a time."""
     taken = 0
     try:
@@ -134,6 +148,9 @@ def _queue(run: GenerationRun) -> None:
             _lock(run.asker)
             _check_room(run)
             most = run.params["max_new_tokens"] * run.params["num_sequences"]
+            if is_trial:
+                trials.take(run.repo, run.asker, most)
+                run.trial_tokens = most
             taken = quotas.reserve(run.asker, most, now=run.created_at)
             run.reserved_tokens = taken
             run.save()

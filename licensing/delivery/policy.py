@@ -60,9 +60,9 @@ def authorize(viewer: Viewer, repo: ModelRepo, revision: str, path: str) -> Deli
         GatedRepoError: its publisher has not let the viewer in.
         FileBlockedError: the file's verdict keeps it from others than its owners.
     """
-    check_gate(viewer, repo)
+    held = check_gate(viewer, repo)
     commit_oid = resolve(repo, revision).commit_oid
-    covering.check_revision(viewer, repo, commit_oid)
+    covering.check_revision(viewer, repo, commit_oid, held)
     entry = find_entry(repo, commit_oid, path)
     if entry.is_folder or entry.is_link or (entry.lfs and not _owns(repo, entry.lfs.sha256)):
         raise missing_entry(path, commit_oid)
@@ -89,7 +89,7 @@ def authorize_object(viewer: Viewer, repo: ModelRepo, sha256: str) -> Delivery:
         GatedRepoError: its publisher has not let the viewer in.
         FileBlockedError: its verdict keeps it from others than its owners.
     """
-    check_gate(viewer, repo)
+    held = check_gate(viewer, repo)
     blob = GitObject.objects.filter(repo=repo, lfs_sha256=sha256).defer("data").first()
     scans = FileScan.objects.filter(repo=repo, blob_oid=blob.oid if blob else "")
     listed = scans.filter(is_proposed=False)
@@ -98,7 +98,7 @@ def authorize_object(viewer: Viewer, repo: ModelRepo, sha256: str) -> Delivery:
     is_here = blob is not None and scan is not None and _owns(repo, sha256)
     if not is_here or blob is None or scan is None or blob.lfs_size_bytes is None:
         raise missing_entry(sha256, "")
-    covering.check_object(viewer, repo, sha256)
+    covering.check_object(viewer, repo, sha256, held)
     for each in scans:  # one content under several names: the worst verdict counts
         check_verdict(viewer, repo, each.path, each)
     pointer = LfsPointer(sha256, blob.lfs_size_bytes)
@@ -151,10 +151,13 @@ def _owns(repo: ModelRepo, sha256: str) -> bool:
     return owned_size(repo, sha256) is not None
 
 
-def check_gate(viewer: Viewer, repo: ModelRepo) -> None:
+def check_gate(viewer: Viewer, repo: ModelRepo) -> covering.Held:
     """Refuse everything in a repository at once, before any single file is looked at.
 
     Every way the bytes or a model's outputs leave calls this.
+
+    Returns:
+        The grants it opens by, which may not reach every revision; ``None``: it needs none.
 
     Raises:
         RepoDisabledError: it is taken down and the viewer is not staff.
@@ -162,7 +165,7 @@ def check_gate(viewer: Viewer, repo: ModelRepo) -> None:
         GatedRepoError: its publisher has not let the viewer in.
     """
     try:
-        check_contents(viewer, repo)
+        return check_contents(viewer, repo)
     except PurchaseRequiredError as error:
         raise storefront.refusal(viewer, repo) from error
 
@@ -174,8 +177,7 @@ def check_whole(viewer: Viewer, repo: ModelRepo) -> None:
         RepoDisabledError, PurchaseRequiredError, GatedRepoError: as ``check_gate``.
         UpdateNotIncludedError: the license is for earlier revisions.
     """
-    check_gate(viewer, repo)
-    covering.check_all_revisions(viewer, repo)
+    covering.check_all_revisions(viewer, repo, check_gate(viewer, repo))
 
 
 def check_verdict(viewer: Viewer, repo: ModelRepo, path: str, scan: FileScan | None) -> None:

@@ -88,7 +88,7 @@ class CoveredFile:
 
 @dataclass(frozen=True, slots=True)
 class CoveredModel:
-    """One licensed model.
+    """One licensed model at one revision. An update that is covered makes another of these.
 
     Args:
         id: The store's id, which no rename changes.
@@ -241,8 +241,8 @@ def _document(value: dict[str, Any]) -> LicenseDocument:
     models = tuple(_model(item) for item in top.items("models", least=1, most=MAX_MODELS))
     if sum(len(model.files) for model in models) > MAX_FILES:
         raise MalformedLicenseError(f"A license covers at most {MAX_FILES} files.")
-    if len({model.id for model in models}) < len(models):
-        raise MalformedLicenseError("A model is licensed twice in one file.")
+    if len({(model.id, model.revision) for model in models}) < len(models):
+        raise MalformedLicenseError("A revision of a model is licensed twice in one file.")
     return LicenseDocument(
         store=top.text("iss"),
         license_id=top.text("jti", most_chars=64),

@@ -1,6 +1,13 @@
 """Tables of the licensing room, one module a subject."""
 
 from licensing.models.counting import CounterBatch, DownloadCount
+from licensing.models.gateways import (
+    BankTransfer,
+    SellerAccount,
+    StripeCustomer,
+    StripeObject,
+    TransferReminder,
+)
 from licensing.models.invoicing import ConfirmedTaxNumber, Invoice, InvoiceSeries, SellerProfile
 from licensing.models.ledger import (
     LedgerAccount,
@@ -10,7 +17,7 @@ from licensing.models.ledger import (
     PayoutItem,
     PayoutPause,
 )
-from licensing.models.licenses import Activation, License, LicensedFile
+from licensing.models.licenses import Activation, ActivationQuerySet, License, LicensedFile
 from licensing.models.offers import (
     Coupon,
     FeeRule,
@@ -26,9 +33,12 @@ from licensing.models.payments import Dispute, Payment, PaymentEvent, Refund
 from licensing.models.reconciling import ReconcileRun
 from licensing.models.sandbox import SandboxCharge
 from licensing.models.terms import Terms
+from licensing.models.trials import TrialUse
 
 __all__ = [
     "Activation",
+    "ActivationQuerySet",
+    "BankTransfer",
     "ConfirmedTaxNumber",
     "CounterBatch",
     "Coupon",
@@ -60,7 +70,12 @@ __all__ = [
     "RevenueAsk",
     "SandboxCharge",
     "SeatKind",
+    "SellerAccount",
     "SellerProfile",
+    "StripeCustomer",
+    "StripeObject",
     "Subscription",
     "Terms",
+    "TransferReminder",
+    "TrialUse",
 ]

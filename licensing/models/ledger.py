@@ -61,6 +61,7 @@ class LedgerMovement(models.Model):
         SALE = "sale", _("Sale")
         REFUND = "refund", _("Refund")
         REFUND_SENT = "refund_sent", _("Refund sent")
+        REFUND_RETURNED = "refund_returned", _("Refund came back")
         DISPUTE_OPENED = "dispute_opened", _("Payment disputed")
         DISPUTE_WON = "dispute_won", _("Dispute won")
         DISPUTE_LOST = "dispute_lost", _("Dispute lost")

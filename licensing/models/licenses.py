@@ -1,5 +1,8 @@
 """What a buyer holds: licenses, the files they bind to, and where they are used."""
 
+from datetime import datetime
+from typing import Self
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -70,6 +73,14 @@ class LicensedFile(models.Model):
         return self.path
 
 
+class ActivationQuerySet(models.QuerySet["Activation"]):
+    """Questions about seats; chainable, read-only."""
+
+    def live(self, now: datetime | None = None) -> Self:
+        """Keep those that use a seat at this moment."""
+        return self.filter(Q(ended_at=None) | Q(ended_at__gt=now or timezone.now()))
+
+
 class Activation(models.Model):
     """A machine or a person that uses one seat."""
 
@@ -83,7 +94,12 @@ class Activation(models.Model):
     )
     created_at = models.DateTimeField(default=timezone.now)
     seen_at = models.DateTimeField(default=timezone.now)
+    held_until = models.DateTimeField(null=True, blank=True)
+    """Until then an offline file of this seat is believed: nobody else can have the seat."""
     ended_at = models.DateTimeField(null=True, blank=True)
+    """When the seat is free again; may lie ahead, where an offline file is out."""
+
+    objects = ActivationQuerySet.as_manager()
 
     class Meta:
         constraints = [

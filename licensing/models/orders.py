@@ -82,9 +82,13 @@ class Order(models.Model):
         "Subscription", models.PROTECT, null=True, blank=True, related_name="renewals"
     )
     """The subscription whose next period it pays."""
+    extends = models.ForeignKey(
+        "licensing.License", models.PROTECT, null=True, blank=True, related_name="extensions"
+    )
+    """The license it adds another term to, instead of making a new one."""
     created_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField()
-    """An open order that nothing was paid of is cancelled after it."""
+    """An order that is still open then is cancelled; part payments go back."""
     paid_at = models.DateTimeField(null=True, blank=True)
     fulfilled_at = models.DateTimeField(null=True, blank=True)
     closed_at = models.DateTimeField(null=True, blank=True)
@@ -114,8 +118,13 @@ class Order(models.Model):
 
     @property
     def due_minor(self) -> int:
-        """What is still to be paid, in minor units, from 0."""
-        return max(0, self.gross_minor - self.paid_minor)
+        """What is still to be paid, in minor units, from 0.
+
+        Money that went back, or is on its way back, does not count as paid.
+        """
+        if self.state not in {self.State.OPEN, self.State.CANCELLED}:
+            return 0
+        return max(0, self.gross_minor - self.paid_minor + self.refunded_minor)
 
 
 class OrderLine(models.Model):
@@ -151,6 +160,10 @@ class OrderLine(models.Model):
     term_days = models.PositiveIntegerField(null=True)
     updates = models.CharField(max_length=8, choices=Grant.Updates.choices)
     refunded_minor = models.BigIntegerField(default=0)
+    extended_at = models.DateTimeField(null=True, blank=True)
+    """When it added its term to the license its order extends."""
+    taken_back_at = models.DateTimeField(null=True, blank=True)
+    """When what it gave was taken back: refunded whole, or lost in a dispute."""
 
     class Meta:
         constraints = [

@@ -22,7 +22,7 @@ from licensing.documents.jws import (
 )
 from licensing.offline.arguments import parser
 from licensing.offline.clock import NewestTime
-from licensing.offline.folders import FolderReport, compare, locate
+from licensing.offline.folders import FolderReport, closest, locate
 from licensing.offline.machine import check_machine, machine_fingerprint
 from licensing.offline.trust import TrustedKeys, keys_from, store_address
 from licensing.offline.words import (
@@ -97,7 +97,7 @@ def _check_today(given: Namespace, opened: OpenedLicense) -> None:
 def _compared(given: Namespace, opened: OpenedLicense) -> list[FolderReport]:
     places = locate(opened.document.models, given.folder, name=given.model)
     progress = _progress if sys.stderr.isatty() else None
-    return [compare(model, place, progress=progress) for model, place in places]
+    return closest(places, progress=progress)
 
 
 def _verdict(given: Namespace, code: int, *, is_test: bool) -> str:

@@ -9,7 +9,7 @@ for what they lead to can change without this folder changing.
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -90,9 +90,36 @@ def locate(
     cached = [(model, place) for model in asked if (place := _in_cache(model, folder))]
     if cached:
         return cached
-    if len(asked) > 1:
+    if len({model.id for model in asked}) > 1:
         raise NoSuchFolderError("The license covers several models. Say which: --model NS/NAME")
-    return [(asked[0], folder)]
+    return [(model, folder) for model in asked]
+
+
+def closest(
+    places: Iterable[tuple[CoveredModel, Path]], *, progress: Progress | None = None
+) -> list[FolderReport]:
+    """Compare each model's folder with the revisions of it that are licensed.
+
+    Args:
+        places: What ``locate`` found: a model may be there at several revisions.
+        progress: Told of each file that is hashed.
+
+    Returns:
+        One report for each model: of the revision the folder is, or comes nearest to.
+    """
+    models: dict[str, list[tuple[CoveredModel, Path]]] = {}
+    for model, place in places:
+        models.setdefault(model.id, []).append((model, place))
+    return [_nearest(revisions, progress) for revisions in models.values()]
+
+
+def _nearest(revisions: list[tuple[CoveredModel, Path]], progress: Progress | None) -> FolderReport:
+    reports = []
+    for model, place in revisions:
+        reports.append(compare(model, place, progress=progress))
+        if not reports[-1].differences:
+            break
+    return min(reports, key=lambda report: len(report.differences))
 
 
 def compare(model: CoveredModel, folder: Path, *, progress: Progress | None = None) -> FolderReport:

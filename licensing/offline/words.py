@@ -123,7 +123,7 @@ def _facts(document: LicenseDocument) -> Iterator[tuple[str, str]]:
     if document.machine:
         yield "Machine:", f"{document.machine.name} {document.machine.fingerprint}"
     yield "Updates:", _UPDATES[document.updates]
-    yield "Models:", str(len(document.models))
+    yield "Models:", str(len({model.id for model in document.models}))
 
 
 def _right(name: str, value: str | int | bool) -> str:

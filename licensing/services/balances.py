@@ -1,124 +1,223 @@
-"""What a seller is owed, read from the ledger: available, held, disputed, on its way."""
+"""What the store owes a seller: available, held (and until when), disputed, paid out.
 
+All of it is read from the ledger. Money of different gateways and currencies never mixes.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 
-from django.db.models import Max, QuerySet, Sum
-from django.db.models.functions import Coalesce, TruncDate
+from django.db.models import Min, Q, QuerySet, Sum, Value
+from django.db.models.functions import TruncDate
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from accounts.models import Namespace
-from licensing.models import LedgerAccount, LedgerEntry
+from licensing.gateways.sandbox import Sandbox
+from licensing.invoices.document import DocumentKind
+from licensing.models import Invoice, LedgerAccount, LedgerEntry, OrderLine, Payout
 
-Account = LedgerAccount.Kind
-Hold = LedgerEntry.Hold
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """An amount that cannot be paid out yet. All of one rule and one day are together.
-
-    Args:
-        amount_minor: In minor units.
-        rule: ``LedgerEntry.Hold``; may be empty where an entry has only a date.
-        releases_at: When the last of it becomes available.
-    """
-
-    amount_minor: int
-    rule: str
-    releases_at: datetime
-
-    @property
-    def words(self) -> str:
-        """The rule, the date, and what releases it, in a sentence."""
-        day = date_format(timezone.localtime(self.releases_at), "DATE_FORMAT")
-        if self.rule == Hold.REFUND_WINDOW:
-            return _(
-                "Held while buyers may ask for a refund. Becomes available by itself on %(day)s"
-                " if it is not refunded."
-            ) % {"day": day}
-        return _("Booked for %(day)s. Becomes available by itself on that day.") % {"day": day}
+Kind = LedgerAccount.Kind
+Place = tuple[str, str]
+"""A gateway and a currency: what one balance is of."""
+_PLACE = ("account__gateway", "account__currency")
+MOST_HELD = 200
+"""Held amounts a page lists one by one; the rest is in the table to download."""
 
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """What a seller has at one gateway in one currency, in minor units.
-
-    Args:
-        gateway: Where the money is; test money is never added to other money.
-        currency: Three capitals.
-        available_minor: Can be paid out. Below zero after refunds of what was paid out already:
-            coming sales make up for it first.
-        held: What becomes available later, by rule and day, the earliest first.
-        disputed_minor: Held back until the buyer's bank has decided.
-        on_its_way_minor: Left for the seller, not yet known to have arrived.
-    """
+    """What is owed to a seller at one gateway in one currency, in minor units."""
 
     gateway: str
     currency: str
     available_minor: int
-    held: tuple[Held, ...]
+    """The next payout takes it. Negative: refunds took more than there was."""
+    held_minor: int
     disputed_minor: int
-    on_its_way_minor: int
+    sending_minor: int
+    """On its way."""
 
     @property
-    def held_minor(self) -> int:
-        """All that is held by date."""
-        return sum(part.amount_minor for part in self.held)
+    def is_test(self) -> bool:
+        """No real money."""
+        return self.gateway == Sandbox.name
 
     @property
-    def owed_minor(self) -> int:
-        """What the ledger owes the seller: available, held and disputed together."""
+    def place(self) -> Place:
+        """Gateway and currency."""
+        return self.gateway, self.currency
+
+    @property
+    def total_minor(self) -> int:
+        """All that is owed and has not left."""
         return self.available_minor + self.held_minor + self.disputed_minor
 
-    @property
-    def disputed_words(self) -> str:
-        """What holds the disputed part, and what releases it, in a sentence."""
-        return _(
-            "Held while a buyer's bank looks at a disputed payment. Becomes available when the"
-            " dispute is won; banks take up to about four months."
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An amount of one order that cannot be paid out yet."""
+
+    order: str
+    """Public id; empty: a share of what somebody else sold, whose order is not theirs to see."""
+    amount_minor: int
+    rule: str
+    """Why, in words."""
+    release: str
+    """What lets it go, in words."""
+    available_at: datetime | None
+    """When; ``None``: nobody knows yet."""
+
+
+def balances_of(seller: Namespace, *, now: datetime | None = None) -> list[Balance]:
+    """Return what is owed to a seller, real money first. One query."""
+    is_due = Q(available_at__lte=now or timezone.now())
+    payable = Q(account__kind=Kind.PAYABLE)
+    rows = (
+        _entries(seller, (Kind.PAYABLE, Kind.DISPUTED, Kind.PAYOUTS))
+        .values(*_PLACE)
+        .annotate(
+            available=Sum("amount_minor", filter=payable & is_due, default=0),
+            held=Sum("amount_minor", filter=payable & ~is_due, default=0),
+            disputed=Sum("amount_minor", filter=Q(account__kind=Kind.DISPUTED), default=0),
+            sending=Sum("amount_minor", filter=Q(account__kind=Kind.PAYOUTS), default=0),
         )
-
-
-def balance_of(namespace: Namespace, gateway: str, currency: str) -> Balance:
-    """Return what a seller has at one gateway in one currency."""
-    now = timezone.now()
-
-    def entries(kind: LedgerAccount.Kind) -> QuerySet[LedgerEntry]:
-        return LedgerEntry.objects.filter(
-            account__kind=kind,
-            account__gateway=gateway,
-            account__namespace=namespace,
-            account__currency=currency,
+    )
+    found = [
+        Balance(
+            *_place(row),
+            -row["available"],
+            -row["held"],
+            -row["disputed"],
+            -row["sending"],
         )
+        for row in rows
+    ]
+    return sorted(found, key=lambda row: (row.is_test, row.currency, row.gateway))
 
-    payable = entries(Account.PAYABLE)
-    return Balance(
-        gateway=gateway,
-        currency=currency,
-        available_minor=_owed(payable.filter(available_at__lte=now)),
-        held=_held(payable.filter(available_at__gt=now)),
-        disputed_minor=_owed(entries(Account.DISPUTED)),
-        on_its_way_minor=_owed(entries(Account.PAYOUTS)),
+
+def balance_of(seller: Namespace, gateway: str, currency: str) -> Balance:
+    """Return what is owed to a seller at one gateway in one currency; nothing, if there is none."""
+    found = {row.place: row for row in balances_of(seller)}
+    return found.get((gateway, currency), Balance(gateway, currency, 0, 0, 0, 0))
+
+
+def held_of(seller: Namespace, *, now: datetime | None = None) -> dict[Place, list[Held]]:
+    """Return what cannot be paid out yet, by gateway and currency; first what goes first.
+
+    At most ``MOST_HELD`` amounts of each kind. Three queries.
+    """
+    waiting = _entries(seller, (Kind.PAYABLE,)).filter(available_at__gt=now or timezone.now())
+    rows = [
+        *_by_order(waiting, "hold", "available_at").order_by("available_at", "movement__order_id")[
+            :MOST_HELD
+        ],
+        *_by_order(_entries(seller, (Kind.DISPUTED,)), "account__kind").order_by(
+            "movement__order_id"
+        )[:MOST_HELD],
+    ]
+    ids = [row["movement__order_id"] for row in rows]
+    mine = OrderLine.objects.filter(seller=seller, order_id__in=ids)
+    own = set(mine.values_list("order_id", flat=True))
+    found: dict[Place, list[Held]] = defaultdict(list)
+    for row in rows:
+        found[_place(row)].append(_held(row, own))
+    return dict(found)
+
+
+def _by_order(rows: QuerySet[LedgerEntry], *names: str) -> Any:
+    """Return the sums of each order, without those that come to nothing."""
+    keys = (*_PLACE, "movement__order__public_id", "movement__order_id", *names)
+    sums = rows.values(*keys).annotate(total=Sum("amount_minor"), since=Min("movement__at"))
+    return sums.exclude(total=0)
+
+
+def _held(row: dict[str, Any], own: set[int]) -> Held:
+    until: datetime | None = row.get("available_at")
+    if until is None:
+        rule = _("The buyer's bank disputes the payment.")
+        release = _("When the bank decides for you. If it decides for the buyer, it is lost.")
+    else:
+        rule = rule_text(row["hold"], round((until - row["since"]) / timedelta(days=1)))
+        release = _("By itself on that day, unless the order is refunded.")
+    is_own = row["movement__order_id"] in own
+    return Held(
+        order=row["movement__order__public_id"] if is_own else "",
+        amount_minor=-row["total"],
+        rule=rule,
+        release=release,
+        available_at=until,
     )
 
 
-def balances_of(namespace: Namespace) -> list[Balance]:
-    """Return what a seller has or had, at each gateway and in each currency."""
-    owned = LedgerAccount.objects.filter(namespace=namespace)
-    pairs = owned.order_by("gateway", "currency").values_list("gateway", "currency").distinct()
-    return [balance_of(namespace, gateway, currency) for gateway, currency in pairs]
+def rule_text(hold: str, days: int) -> str:
+    """Return in words why an amount waits.
+
+    Args:
+        hold: ``LedgerEntry.Hold``.
+        days: How long it waits in all.
+    """
+    if hold == LedgerEntry.Hold.REFUND_WINDOW:
+        return ngettext(
+            "Held for %(n)d day after the sale, as buyers can get their money back at first.",
+            "Held for %(n)d days after the sale, as buyers can get their money back at first.",
+            days,
+        ) % {"n": days}
+    return _("It is not due yet.")
 
 
-def _owed(entries: QuerySet[LedgerEntry]) -> int:
-    return -int(entries.aggregate(total=Coalesce(Sum("amount_minor"), 0))["total"])
+def histories_of(seller: Namespace, days: int) -> dict[Place, list[tuple[date, int]]]:
+    """Return what was owed in all at the end of each of the last days, oldest first.
+
+    By gateway and currency. Two queries.
+    """
+    today = timezone.now().astimezone(UTC).date()
+    first = today - timedelta(days=days - 1)
+    start = datetime.combine(first, time.min, UTC)
+    rows = _entries(seller, (Kind.PAYABLE, Kind.DISPUTED))
+    changes: dict[Place, dict[date, int]] = defaultdict(lambda: defaultdict(int))
+    for row in _totals(rows.filter(movement__at__lt=start), day=Value(first - timedelta(days=1))):
+        changes[_place(row)][row["day"]] -= row["total"]
+    later = rows.filter(movement__at__gte=start)
+    for row in _totals(later, day=TruncDate("movement__at", tzinfo=UTC)):
+        changes[_place(row)][row["day"]] -= row["total"]
+    return {place: _running(first, days, by_day) for place, by_day in changes.items()}
 
 
-def _held(entries: QuerySet[LedgerEntry]) -> tuple[Held, ...]:
-    """Return sums by rule and day; what was refunded or disputed while held is no more in them."""
-    groups = entries.annotate(day=TruncDate("available_at")).values("hold", "day")
-    sums = groups.annotate(total=Sum("amount_minor"), last=Max("available_at"))
-    rows = sums.exclude(total=0).order_by("day", "hold")
-    return tuple(Held(-row["total"], row["hold"], row["last"]) for row in rows)
+def _totals(rows: QuerySet[LedgerEntry], *, day: Any) -> Any:
+    return rows.values(*_PLACE, day=day).annotate(total=Sum("amount_minor"))
+
+
+def _running(first: date, days: int, changes: Mapping[date, int]) -> list[tuple[date, int]]:
+    total, found = changes.get(first - timedelta(days=1), 0), []
+    for number in range(days):
+        day = first + timedelta(days=number)
+        total += changes.get(day, 0)
+        found.append((day, total))
+    return found
+
+
+def payouts_of(seller: Namespace) -> QuerySet[Payout]:
+    """Return the payouts of a seller, newest first."""
+    return Payout.objects.filter(namespace=seller).order_by("-pk")
+
+
+def statements_of(payouts: Iterable[Payout]) -> dict[str, Invoice]:
+    """Return the statements of payouts, by the payout's public id.
+
+    A statement is issued under the key ``payout:`` and that id.
+    """
+    keys = [f"payout:{payout.public_id}" for payout in payouts]
+    rows = Invoice.objects.filter(key__in=keys, kind=DocumentKind.STATEMENT.value)
+    return {row.key.removeprefix("payout:"): row for row in rows}
+
+
+def _entries(seller: Namespace, kinds: Iterable[LedgerAccount.Kind]) -> QuerySet[LedgerEntry]:
+    return LedgerEntry.objects.filter(account__namespace=seller, account__kind__in=list(kinds))
+
+
+def _place(row: Mapping[str, Any]) -> Place:
+    return row["account__gateway"], row["account__currency"]

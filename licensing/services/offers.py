@@ -1,7 +1,7 @@
 """Offers: made, changed and ended by sellers; and whether a model is for sale at all."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, fields
 from datetime import datetime
 
 from django.db import transaction
@@ -13,29 +13,21 @@ from accounts.models import Namespace
 from accounts.services.audit import record
 from accounts.viewer import Viewer
 from catalog.access import check_may
-from catalog.models import Grant, Listing, ModelRepo
-from licensing.models import Offer, OfferedRepo, Price, SeatKind, Terms
+from catalog.models import Listing, ModelRepo
+from licensing.models import Offer, OfferedRepo, Price, Terms
 from licensing.services.lineage import check_sale
-from licensing.terms.catalogue import OWN, TermsTemplate, own_terms, terms_for
-from licensing.terms.rights import Rights
-from store.core.errors import ConflictError, InvalidError, NotFoundError
-from store.core.money import Money, check_amount, check_currency
+from licensing.services.offer_checks import BadOfferError, NewPrice, OfferDraft, checked
+from licensing.terms.catalogue import TermsTemplate
+from store.core.errors import ConflictError, NotFoundError
+from store.core.money import check_currency
+
+__all__ = ["BadOfferError", "NewPrice", "OfferDraft"]
 
 MAX_OFFERS = 50
 """Offers of one model that can be bought at once."""
 MAX_BUNDLE = 50
 """Models in one offer."""
-MAX_SEATS = 1_000_000
-MAX_TERM_DAYS = 36_500
-MAX_PRICES = 60
-"""Currencies of one offer."""
 _SOLD_FORMATS = {"safetensors", "gguf"}
-
-
-class BadOfferError(InvalidError):
-    """The offer cannot be made like this; the message says which value is wrong."""
-
-    code = "bad_offer"
 
 
 class NotSellableError(ConflictError):
@@ -53,42 +45,6 @@ class NoSuchOfferError(NotFoundError):
     code = "offer_not_found"
 
 
-@dataclass(frozen=True, slots=True)
-class NewPrice:
-    """What an offer costs in one currency; amounts in minor units. See ``models.Price``."""
-
-    currency: str
-    amount_minor: int
-    suggested_minor: int | None = None
-    launch_minor: int | None = None
-    launch_from: datetime | None = None
-    launch_until: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class OfferDraft:
-    """An offer as its seller wants it. See ``models.Offer`` for what each field means."""
-
-    title: str
-    kind: Offer.Kind
-    terms_id: str
-    """Of shipped terms, or ``own``."""
-    own_text: str = ""
-    rights: Rights | None = None
-    """With own terms: what the text allows."""
-    description: str = ""
-    interval: str = ""
-    prices: Sequence[NewPrice] = field(default_factory=tuple)
-    seats: int = 1
-    seat_kind: SeatKind = SeatKind.MACHINES
-    term_days: int | None = None
-    updates: Grant.Updates = Grant.Updates.ALL
-    trial_tokens: int = 0
-    is_tax_included: bool = False
-    lineage_confirmed: bool = False
-    """The seller says that base licenses nobody here knows allow the sale."""
-
-
 def offers_of(repo: ModelRepo, *, on_sale: bool = True) -> QuerySet[Offer]:
     """Return the offers of a model with all a buy box shows, the seller's order kept."""
     rows = Offer.objects.of_repo(repo)
@@ -101,6 +57,12 @@ def offers_of(repo: ModelRepo, *, on_sale: bool = True) -> QuerySet[Offer]:
         )
         .order_by("position", "id")
     )
+
+
+def prices_of(rows: Iterable[Price]) -> tuple[NewPrice, ...]:
+    """Return prices that are there as a draft has them."""
+    names = [item.name for item in fields(NewPrice)]
+    return tuple(NewPrice(**{name: getattr(row, name) for name in names}) for row in rows)
 
 
 @transaction.atomic
@@ -116,15 +78,12 @@ def make_offer(viewer: Viewer, repos: Sequence[ModelRepo], draft: OfferDraft) ->
         ForbiddenError: a model is not theirs.
         NotSellableError: a model is private, empty, not clean, or has no weights that can be sold.
         SaleForbiddenError, LineageUnconfirmedError: a license upstream does not allow it.
-        BadOfferError, BadAmountError, BadTermsError: a value is wrong. Nothing is offered.
+        BadOfferError, BadCurrencyError, BadTermsError: a value is wrong. Nothing is offered.
     """
     _check_repos(viewer, repos)
-    for repo in repos:
-        _check_sellable(repo)
-        if offers_of(repo).count() >= MAX_OFFERS:
-            raise BadOfferError(_("A model has at most %(n)d offers.") % {"n": MAX_OFFERS})
-    template = _checked(draft)
-    _check_lineage(viewer, repos, draft)
+    _check_shelf(repos)
+    template = checked(draft)
+    _check_lineage(viewer, repos, draft.kind, draft.terms_id, confirmed=draft.lineage_confirmed)
     offer = Offer(namespace=repos[0].namespace, position=_last_position(repos[0].namespace) + 1)
     _write(offer, draft, template)
     OfferedRepo.objects.bulk_create(OfferedRepo(offer=offer, repo=repo) for repo in repos)
@@ -143,8 +102,8 @@ def change_offer(viewer: Viewer, offer: Offer, draft: OfferDraft) -> Offer:
     locked = Offer.objects.select_for_update().get(pk=offer.pk)
     repos = list(locked.repos.select_related("namespace"))
     _check_repos(viewer, repos)
-    template = _checked(draft)
-    _check_lineage(viewer, repos, draft)
+    template = checked(draft)
+    _check_lineage(viewer, repos, draft.kind, draft.terms_id, confirmed=draft.lineage_confirmed)
     locked.version += 1
     _write(locked, draft, template)
     _note(viewer, locked, "offer.change")
@@ -160,13 +119,19 @@ def set_active(viewer: Viewer, offer: Offer, *, is_active: bool) -> Offer:
     Raises:
         ForbiddenError: not theirs.
         NotSellableError: it is to come back, but a model cannot be sold any more.
+        SaleForbiddenError, LineageUnconfirmedError: a license upstream does not allow it now.
+        BadOfferError: it is to come back, but a model has as many offers as it may have.
     """
     locked = Offer.objects.select_for_update().get(pk=offer.pk)
     repos = list(locked.repos.select_related("namespace"))
     _check_repos(viewer, repos)
+    if locked.is_active == is_active:
+        return locked
     if is_active:
-        for repo in repos:
-            _check_sellable(repo)
+        _check_shelf(repos)
+        is_confirmed = locked.lineage_confirmed_at is not None
+        terms = Terms.objects.get(pk=locked.terms_id)
+        _check_lineage(viewer, repos, locked.kind, terms.template_id, confirmed=is_confirmed)
     locked.is_active = is_active
     locked.save(update_fields=["is_active", "updated_at"])
     refresh_sale(repos)
@@ -213,7 +178,13 @@ def offer_for(viewer: Viewer, public_id: str) -> Offer:
 
 
 def refresh_sale(repos: Sequence[ModelRepo]) -> None:
-    """Note on models whether any offer for them can be bought."""
+    """Note on models whether any offer for them can be bought.
+
+    Their rows are locked first: of two last offers that are taken away at once, the later one has
+    to see that the other is gone.
+    """
+    rows = ModelRepo.objects.select_for_update().filter(pk__in=[repo.pk for repo in repos])
+    list(rows.order_by("pk").values_list("pk"))
     for repo in repos:
         is_for_sale = Offer.objects.of_repo(repo).on_sale().exists()
         ModelRepo.objects.filter(pk=repo.pk).update(is_for_sale=is_for_sale)
@@ -229,6 +200,14 @@ def _check_repos(viewer: Viewer, repos: Sequence[ModelRepo]) -> None:
         check_may(viewer, repo, to="admin")
     if len({repo.namespace_id for repo in repos}) > 1:
         raise BadOfferError(_("The models of a bundle belong to one owner."))
+
+
+def _check_shelf(repos: Sequence[ModelRepo]) -> None:
+    """Refuse one more offer of models that cannot be sold, or have enough of them."""
+    for repo in repos:
+        _check_sellable(repo)
+        if offers_of(repo).count() >= MAX_OFFERS:
+            raise BadOfferError(_("A model has at most %(n)d offers.") % {"n": MAX_OFFERS})
 
 
 def _check_sellable(repo: ModelRepo) -> None:
@@ -253,76 +232,19 @@ def _check_sellable(repo: ModelRepo) -> None:
         )
 
 
-def _check_lineage(viewer: Viewer, repos: Sequence[ModelRepo], draft: OfferDraft) -> None:
-    if draft.kind == Offer.Kind.FREE:
+def _check_lineage(
+    viewer: Viewer, repos: Sequence[ModelRepo], kind: str, terms_id: str, *, confirmed: bool
+) -> None:
+    if kind == Offer.Kind.FREE:
         return
     for repo in repos:
-        verdict = check_sale(viewer, repo, confirmed=draft.lineage_confirmed)
-        if not verdict.fits(draft.terms_id):
+        verdict = check_sale(viewer, repo, confirmed=confirmed)
+        if not verdict.fits(terms_id):
             raise NotSellableError(
                 _("A model %(model)s was made from asks for the same license: %(known)s.")
                 % {"model": repo.full_name, "known": ", ".join(verdict.same_licenses)},
                 reason="terms",
             )
-
-
-def _checked(draft: OfferDraft) -> TermsTemplate:
-    """Refuse values that make no sense together; return the terms."""
-    if not 1 <= len(draft.title.strip()) <= 120:
-        raise BadOfferError(_("Give the offer a title of 1 to 120 characters."))
-    if len(draft.description) > 500:
-        raise BadOfferError(_("The description has at most 500 characters."))
-    if not 0 <= draft.seats <= MAX_SEATS:
-        raise BadOfferError(_("Seats are between 1 and a million, or 0 for any number."))
-    if draft.term_days is not None and not 1 <= draft.term_days <= MAX_TERM_DAYS:
-        raise BadOfferError(_("A term is between 1 day and 100 years."))
-    if not 0 <= draft.trial_tokens <= 10_000_000:
-        raise BadOfferError(_("Trial tokens are between 0 and ten million."))
-    is_subscription = draft.kind == Offer.Kind.SUBSCRIPTION
-    if is_subscription != bool(draft.interval) or (is_subscription and draft.term_days):
-        raise BadOfferError(_("A subscription has a month or a year; nothing else has."))
-    if draft.interval and draft.interval not in Offer.Interval.values:
-        raise BadOfferError(_("A subscription is paid by the month or by the year."))
-    _check_prices(draft)
-    if draft.terms_id == OWN:
-        return own_terms(draft.own_text, draft.rights or Rights())
-    return terms_for(draft.terms_id)
-
-
-def _check_prices(draft: OfferDraft) -> None:
-    if draft.kind == Offer.Kind.FREE:
-        if draft.prices:
-            raise BadOfferError(_("A free offer has no price."))
-        return
-    if not 1 <= len(draft.prices) <= MAX_PRICES:
-        raise BadOfferError(_("Give at least one price, in any currency."))
-    currencies = [check_currency(price.currency) for price in draft.prices]
-    if len(set(currencies)) < len(currencies):
-        raise BadOfferError(_("Give one price in each currency."))
-    for price in draft.prices:
-        _check_price(draft, price)
-
-
-def _check_price(draft: OfferDraft, price: NewPrice) -> None:
-    currency = check_currency(price.currency)
-    for amount in (price.amount_minor, price.suggested_minor, price.launch_minor):
-        if amount is not None:
-            check_amount(Money(amount, currency))
-    is_open = draft.kind == Offer.Kind.PAY_WHAT_YOU_WANT
-    if not is_open and not price.amount_minor:
-        raise BadOfferError(_("A price of nothing is a free offer: choose that kind."))
-    if price.suggested_minor is not None and not is_open:
-        raise BadOfferError(_("Only pay-what-you-want has a suggestion."))
-    if price.suggested_minor is not None and price.suggested_minor < price.amount_minor:
-        raise BadOfferError(_("The suggestion is at least the least that is taken."))
-    if price.launch_minor is None:
-        return
-    if price.launch_minor >= price.amount_minor:
-        raise BadOfferError(_("The launch price is lower than the price after it."))
-    if price.launch_until is None or (
-        price.launch_from is not None and price.launch_from >= price.launch_until
-    ):
-        raise BadOfferError(_("Say until when the launch price is good."))
 
 
 def _write(offer: Offer, draft: OfferDraft, template: TermsTemplate) -> None:
@@ -345,15 +267,7 @@ def _write(offer: Offer, draft: OfferDraft, template: TermsTemplate) -> None:
     offer.save()
     offer.prices.all().delete()
     Price.objects.bulk_create(
-        Price(
-            offer=offer,
-            currency=check_currency(price.currency),
-            amount_minor=price.amount_minor,
-            suggested_minor=price.suggested_minor,
-            launch_minor=price.launch_minor,
-            launch_from=price.launch_from,
-            launch_until=price.launch_until,
-        )
+        Price(offer=offer, **asdict(price) | {"currency": check_currency(price.currency)})
         for price in draft.prices
     )
 

@@ -16,7 +16,7 @@ from accounts.services.audit import record
 from accounts.viewer import Viewer
 from licensing.gateways.base import Gateway
 from licensing.gateways.registry import default_gateway, gateway_named
-from licensing.models import LineShare, Order, OrderLine, Quote
+from licensing.models import License, LineShare, Order, OrderLine, Quote
 from licensing.services import coupons
 from licensing.services.pricing import Priced, PricedLine
 from licensing.services.quotes import buying_namespace, quote_of, reprice
@@ -99,7 +99,9 @@ def open_order(
     try:
         with transaction.atomic():
             return _make(viewer, user, quote, key, asked, accepted_terms, chosen), True
-    except IntegrityError:  # the same request came twice at once
+    except (IntegrityError, coupons.CouponError, SpendLimitError):
+        # the same request came twice at once, and the other one had the key, the coupon's last
+        # use, or what was left of the token's limit
         if found := _before(user, key, asked):
             return found, False
         raise
@@ -182,14 +184,20 @@ def _make(
         billing=dict(priced.wish.billing),
         terms_accepted_at=now,
         coupon=priced.coupon,
+        extends=_extended(priced),
         created_at=now,
         expires_at=now + (_TRANSFER_FOR if gateway.name == "invoice" else OPEN_FOR),
     )
     for position, line in enumerate(priced.lines):
         add_line(order, position, line)
+    _note(viewer, order, priced)
+    return order
+
+
+def _note(viewer: Viewer, order: Order, priced: Priced) -> None:
     record(
         "order.open",
-        actor=user,
+        actor=viewer.user,
         subject=order.public_id,
         namespace=order.holder,
         address=viewer.address,
@@ -197,13 +205,18 @@ def _make(
         currency=order.currency,
         terms=sorted(priced.terms),
     )
-    return order
 
 
 def _holder_name(user: User, priced: Priced) -> str:
     from accounts.models import Namespace
 
     return Namespace.objects.get(pk=priced.wish.holder_id).name
+
+
+def _extended(priced: Priced) -> License | None:
+    """Return the license the order gives another term; it was checked when it was priced."""
+    wish = priced.wish
+    return License.objects.get(public_id=wish.extends) if wish.extends else None
 
 
 def _terms_of(line: PricedLine) -> dict[str, str]:
@@ -280,13 +293,13 @@ def _check_spending(token: AccessToken, priced: Priced) -> None:
 
 
 def spent_this_month(token: AccessToken, at: datetime | None = None) -> int:
-    """Return what a token ordered in this calendar month (UTC), in minor units.
+    """Return what a token ordered in this calendar month (UTC), in its limit's minor units.
 
     Cancelled orders do not count, refunded ones do: a limit is not to be gone around by refunds.
     """
     now = at or timezone.now()
     start = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    rows = Order.objects.filter(token=token, created_at__gte=start)
+    rows = Order.objects.filter(token=token, created_at__gte=start, currency=token.spend_currency)
     rows = rows.exclude(state=Order.State.CANCELLED)
     total: int = rows.aggregate(total=Coalesce(Sum("gross_minor"), 0))["total"]
     return total

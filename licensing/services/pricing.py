@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from accounts.models import Namespace
 from catalog.models import ModelRepo
 from licensing.models import Coupon, Offer, Price
-from licensing.services import coupons, fees, taxing
+from licensing.services import coupons, extending, fees, taxing
 from licensing.services.upstream import asks_of
 from licensing.terms.shares import divide
 from store.core.errors import ConflictError, InvalidError, NotFoundError
@@ -28,6 +28,8 @@ MAX_LINES = 20
 """Offers in one order."""
 MAX_QUANTITY = 10_000
 """Units of one offer in one order."""
+MAX_SEATS = 1_000_000_000
+"""Seats of one line: what the database can count."""
 
 
 class OfferNotFoundError(NotFoundError):
@@ -91,6 +93,7 @@ class Wish:
         holder_id: The name space that gets the licenses.
         billing: Name and address, ``BillingAddress.to_json()``; may be empty when nothing is due.
         coupon: A code; empty: none.
+        extends: Public id of the license to give another term; empty: new licenses are made.
     """
 
     items: tuple[Item, ...]
@@ -98,6 +101,7 @@ class Wish:
     holder_id: int
     billing: Mapping[str, Any]
     coupon: str = ""
+    extends: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return what a quote keeps."""
@@ -182,6 +186,16 @@ class Priced:
     at: datetime
 
     @property
+    def listed_minor(self) -> int:
+        """What the sellers' pages say it costs, before a coupon."""
+        return sum(line.listed_minor for line in self.lines)
+
+    @property
+    def discount_minor(self) -> int:
+        """What the coupon takes off."""
+        return sum(line.discount_minor for line in self.lines)
+
+    @property
     def net_minor(self) -> int:
         """Without tax."""
         return sum(line.net_minor for line in self.lines)
@@ -210,6 +224,7 @@ class Priced:
             "tax_minor": self.tax_minor,
             "gross_minor": self.gross_minor,
             "coupon": self.coupon.code if self.coupon else "",
+            "extends": self.wish.extends,
         }
 
     @property
@@ -224,20 +239,24 @@ def price(wish: Wish, *, buyer_id: int, at: datetime | None = None) -> Priced:
 
     Raises:
         BadWishError, OfferNotFoundError, OfferClosedError, NotOfferedInCurrencyError,
-        BadQuantityError, AmountTooLowError, CouponError: see there.
+        BadQuantityError, AmountTooLowError, CouponError, LicenseNotFoundError,
+        NotExtendableError: see there.
     """
     at = at or timezone.now()
     currency = check_currency(wish.currency)
     wish = replace(wish, currency=currency)
     offers = _offers(wish)
     lines = [_listed(item, offers[item.offer], currency, at) for item in wish.items]
+    if wish.extends:
+        items = [(line.offer, line.quantity) for line in lines]
+        extending.check(wish.extends, holder_id=wish.holder_id, items=items)
     coupon = None
     if wish.coupon:
         coupon = coupons.find(wish.coupon, [line.offer for line in lines])
         coupons.check(coupon, buyer_id=buyer_id, currency=currency, at=at)
         lines = _discounted(lines, coupon)
     lines = taxing.taxed(lines, wish.billing, on=at.date())
-    lines = [_divided(line, at) for line in lines]
+    lines = [divided(line, at) for line in lines]
     if sum(line.gross_minor for line in lines) > MAX_MINOR:
         raise BadQuantityError(
             _("An order comes to at most %(most)s.") % {"most": show(Money(MAX_MINOR, currency))}
@@ -283,6 +302,11 @@ def _listed(item: Item, offer: Offer, currency: str, at: datetime) -> PricedLine
     if not 1 <= item.quantity <= MAX_QUANTITY:
         raise BadQuantityError(
             _("A quantity is between 1 and %(most)d.") % {"most": MAX_QUANTITY},
+            offer=offer.public_id,
+        )
+    if offer.seats * item.quantity > MAX_SEATS:
+        raise BadQuantityError(
+            _("An order has at most %(most)d seats of one offer.") % {"most": MAX_SEATS},
             offer=offer.public_id,
         )
     unit = 0
@@ -339,7 +363,7 @@ def _discounted(lines: Sequence[PricedLine], coupon: Coupon) -> list[PricedLine]
     ]
 
 
-def _divided(line: PricedLine, at: datetime) -> PricedLine:
+def divided(line: PricedLine, at: datetime) -> PricedLine:
     """Work out what the store and the upstream owners get of a line's net price."""
     seller: Namespace = line.offer.namespace
     fee = fees.fee_on(line.net_minor, seller, at)

@@ -73,15 +73,18 @@ def make_quote(
     holder: str = "",
     coupon: str = "",
     billing: dict[str, Any] | None = None,
+    extends: str = "",
 ) -> tuple[Quote, Priced]:
     """Price what somebody wants and keep it for half an hour.
+
+    ``extends`` is a license of the holder's that gets another term; see ``pricing.Wish``.
 
     Raises:
         ForbiddenError: they may not buy for ``holder``.
         InvalidError, ConflictError, NotFoundError: see ``pricing.price``.
     """
     user, namespace = buying_namespace(viewer, holder)
-    wish = Wish(tuple(items), currency, namespace.pk, billing or {}, coupon)
+    wish = Wish(tuple(items), currency, namespace.pk, billing or {}, coupon, extends)
     priced = price(wish, buyer_id=user.pk)
     quote = Quote.objects.create(
         buyer=user,

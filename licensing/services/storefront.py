@@ -7,7 +7,7 @@ from catalog.access import PurchaseRequiredError
 from catalog.models import Grant, ModelRepo
 from licensing.models import Offer, Price
 from licensing.services.offers import offers_of
-from store.core.money import Money, show
+from store.core.money import Money
 
 
 class TermsToAcceptError(PurchaseRequiredError):
@@ -71,17 +71,20 @@ def offer_facts(offer: Offer) -> dict[str, Any]:
 
 
 def offer_line(offers: list[Offer]) -> str:
-    """Return the offers in one sentence, as ``Licenses: "Commercial" for €19.00.``."""
+    """Return the offers in one sentence, as ``Licenses: "Commercial" for 19.00 EUR.``.
+
+    In plain ASCII but for titles: clients show it from a header, which has no room for more.
+    """
     parts = []
     for offer in offers:
         prices = [price_text(offer, price) for price in offer.prices.all()]
-        parts.append(f"“{offer.title}” for {' or '.join(prices) or 'free'}")
+        parts.append(f'"{offer.title}" for {" or ".join(prices) or "free"}')
     return f"Licenses: {', '.join(parts)}." if parts else ""
 
 
 def price_text(offer: Offer, price: Price) -> str:
-    """Return one price of an offer for people, in plain English."""
-    text = show(Money(price.at(), price.currency), "en")
+    """Return one price of an offer in plain ASCII: ``19.00 EUR a month``."""
+    text = f"{Money(price.at(), price.currency).decimal:f} {price.currency}"
     if offer.kind == Offer.Kind.PAY_WHAT_YOU_WANT:
         return f"{text} or more"
     return f"{text} a {offer.interval}" if offer.interval else text

@@ -6,10 +6,10 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from accounts.models import Namespace
-from licensing.models import SellerProfile
+from licensing.models import OrderLine, SellerProfile
 from licensing.services.seller_profiles import profile_of
 from licensing.services.tax_numbers import is_confirmed
-from licensing.tax.amounts import Line, tax_lines
+from licensing.tax.amounts import Line, Taxed, tax_lines, tax_on
 from licensing.tax.parties import BillingAddress, Seller, read_place
 from licensing.tax.rates import rates_from_settings
 from licensing.tax.rules import Assessment, assess
@@ -52,6 +52,26 @@ def taxed(
                 tax=_facts(tax),
             )
     return found
+
+
+def taxed_again(
+    line: OrderLine, billing: Mapping[str, Any], amount_minor: int, *, included: bool, on: date
+) -> tuple[Taxed, dict[str, Any]]:
+    """Return the tax on a line that is paid again, by the rules of another day.
+
+    Args:
+        line: As it was ordered first.
+        billing: ``BillingAddress.to_json()`` of the order.
+        amount_minor: Its price, discounts taken off.
+        included: The price contains the tax.
+        on: Day of the new sale.
+
+    Raises:
+        BadCountryError, BadRegionError, RateMissingError: see there.
+    """
+    tax = _assessment(line.seller, billing, on)
+    rate = tax.rate_basis_points if tax is not None else 0
+    return tax_on(amount_minor, rate, included=included), _facts(tax)
 
 
 def seller_of(profile: SellerProfile) -> Seller | None:

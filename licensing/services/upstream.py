@@ -1,5 +1,7 @@
 """What owners of models others build on ask of each sale."""
 
+from dataclasses import dataclass
+
 from django.db import transaction
 from django.utils.translation import gettext as _
 
@@ -40,6 +42,32 @@ def asks_of(repo: ModelRepo) -> list[UpstreamAsk]:
         )
         for row in rows.order_by("repo_id")
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class NamedAsk:
+    """What the owner of a model upstream asks, with names."""
+
+    owner: str
+    model: str
+    basis_points: int
+
+
+def named_asks(repo: ModelRepo) -> list[NamedAsk]:
+    """Return ``asks_of`` with names, for people."""
+    asks = asks_of(repo)
+    rows = ModelRepo.objects.filter(pk__in=[ask.repo_id for ask in asks])
+    names = {row.pk: row for row in rows.select_related("namespace")}
+    return [
+        NamedAsk(names[ask.repo_id].namespace.name, names[ask.repo_id].full_name, ask.basis_points)
+        for ask in asks
+    ]
+
+
+def ask_for(repo: ModelRepo) -> int:
+    """Return what the owner of ``repo`` asks of sales of models made from it, in basis points."""
+    row = RevenueAsk.objects.filter(repo=repo).first()
+    return row.basis_points if row else 0
 
 
 @transaction.atomic

@@ -1,6 +1,7 @@
 """Small charts as SVG. Each says in words what it shows."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypedDict
 
 from django import template
@@ -67,3 +68,66 @@ def interval_bar(
     }
     shape = drawing.interval(value, low, high, span_low=span_low, span_high=span_high)
     return {"shape": shape, "text": text, "description": description}
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One value of a chart."""
+
+    at: str
+    """When, in words."""
+    value: float
+    text: str
+    """The value in words, with its unit."""
+
+
+class LineChart(TypedDict):
+    """A line over time with its ends, and the same as a table."""
+
+    label: str
+    shape: drawing.Line | None
+    high: str
+    low: str
+    zero: str
+    first: str
+    last: str
+    rows: list[tuple[Point, Point | None]]
+    before_label: str
+
+
+@register.inclusion_tag("components/line_chart.html")
+def line_chart(
+    points: Sequence[Point], label: str, before: Sequence[Point] = (), before_label: str = ""
+) -> LineChart:
+    """Draw values over time, with zero on the scale; a table says the same.
+
+    Args:
+        points: Evenly spaced, oldest first. None: the chart says that there is nothing yet.
+        label: What they are, as "Earned a day".
+        before: As many, of an earlier time they are compared with; or none.
+        before_label: What that time is.
+    """
+    behind: Sequence[Point | None] = before or [None] * len(points)
+    found: LineChart = {
+        "label": label,
+        "shape": None,
+        "high": "",
+        "low": "",
+        "zero": "",
+        "first": "",
+        "last": "",
+        "rows": list(zip(points, behind, strict=True)),
+        "before_label": before_label,
+    }
+    every = [*points, *before]
+    if not points:
+        return found
+    values = [point.value for point in points]
+    found["shape"] = drawing.line(values, [point.value for point in before])
+    highest = max(every, key=lambda point: point.value)
+    lowest = min(every, key=lambda point: point.value)
+    found["high"] = highest.text if highest.value > 0 else ""
+    found["low"] = lowest.text if lowest.value < 0 else ""
+    found["zero"] = figures.exact_text(0)
+    found["first"], found["last"] = points[0].at, points[-1].at
+    return found

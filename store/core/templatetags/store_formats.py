@@ -8,6 +8,7 @@ from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from store.core.money import Money, show
 from store.core.ui import figures
 
 register = template.Library()
@@ -41,6 +42,18 @@ def measured(value: float | None, unit: str = "") -> str:
 def percent(share: float | None) -> str:
     """Show a share in [0, 1]: ``48.3 %``."""
     return figures.percent_text(share)
+
+
+@register.filter
+def rate(basis_points: int | None) -> str:
+    """Show a rate given in basis points: ``12.5 %``."""
+    return figures.rate_text(basis_points)
+
+
+@register.filter
+def money(amount_minor: int | None, currency: str) -> str:
+    """Show an amount: ``{{ line.gross_minor|money:order.currency }}`` gives ``€22.61``."""
+    return figures.UNKNOWN if amount_minor is None else show(Money(amount_minor, currency))
 
 
 @register.filter

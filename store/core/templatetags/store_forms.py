@@ -1,9 +1,9 @@
 """Form fields with label, help and errors beside them."""
 
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from django import template
-from django.forms import BaseForm, BoundField, CheckboxInput, PasswordInput
+from django.forms import BaseForm, BaseFormSet, BoundField, CheckboxInput, PasswordInput
 from django.forms.widgets import CheckboxSelectMultiple, RadioSelect
 
 register = template.Library()
@@ -44,6 +44,8 @@ class FormErrors(TypedDict):
 
 
 @register.inclusion_tag("components/form_errors.html")
-def form_errors(form: BaseForm) -> FormErrors:
-    """Show what is wrong with a form as a whole; nothing when all is well."""
-    return {"errors": [str(error) for error in form.non_field_errors()]}
+def form_errors(form: "BaseForm | BaseFormSet[Any]") -> FormErrors:
+    """Show what is wrong with a form, or a set of forms, as a whole; nothing when all is well."""
+    is_set = isinstance(form, BaseFormSet)
+    errors = form.non_form_errors() if is_set else form.non_field_errors()
+    return {"errors": [str(error) for error in errors]}

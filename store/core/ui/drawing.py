@@ -72,3 +72,52 @@ def interval(
         for at in (low, value, high)
     ]
     return Interval(places[0], round(max(places[2] - places[0], 1), 2), places[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Values over time on a plane of 100 by 100, stretched to wherever it is shown."""
+
+    points: str
+    """For ``<polyline points>``."""
+    area: str
+    """For ``<polygon points>``: the line closed along zero."""
+    before: str
+    """The line it is compared with; empty: none."""
+    zero: float
+    """Height of zero, from the top."""
+
+
+def line(values: Sequence[float], before: Sequence[float] = ()) -> Line:
+    """Return a line from the smaller of zero and the least value to the largest.
+
+    Args:
+        values: At least one; they may be negative.
+        before: As many, drawn behind it on the same scale; or none.
+
+    Raises:
+        ValueError: there is no value.
+    """
+    if not values:
+        raise ValueError("a line needs values")
+    low, high = span(values, before)
+
+    def up(value: float) -> float:
+        return round(100 * (high - value) / (high - low), 2)
+
+    def path(series: Sequence[float]) -> str:
+        spread = list(series) if len(series) > 1 else [series[0], series[0]]
+        steps = len(spread) - 1
+        return " ".join(f"{100 * at / steps:.2f},{up(value)}" for at, value in enumerate(spread))
+
+    points = path(values)
+    zero = up(0)
+    behind = path(before) if before else ""
+    return Line(points, f"{points} 100,{zero} 0,{zero}", behind, zero)
+
+
+def span(values: Sequence[float], before: Sequence[float] = ()) -> tuple[float, float]:
+    """Return the lowest and highest value a line's plane reaches; zero is always on it."""
+    every = [*values, *before, 0]
+    low, high = min(every), max(every)
+    return (low, high) if high > low else (low, low + 1)

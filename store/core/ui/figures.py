@@ -80,6 +80,11 @@ def percent_text(share: float | None) -> str:
     return UNKNOWN if share is None else f"{_plain(share * 100, 1)}{THIN}%"
 
 
+def rate_text(basis_points: int | None) -> str:
+    """Return a rate in basis points as ``12.5 %``."""
+    return UNKNOWN if basis_points is None else f"{_plain(basis_points / 100, 2)}{THIN}%"
+
+
 def duration_text(seconds: float | None) -> str:
     """Return a time span as ``0.8 s``, ``45 s``, ``2 min 5 s`` or ``1 h 12 min``."""
     if seconds is None:

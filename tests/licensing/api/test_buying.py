@@ -57,7 +57,7 @@ def test_a_script_quotes_buys_and_downloads(client: Client, shop: Shop, script: 
     body = refused.json()
     assert (refused.status_code, refused["X-Error-Code"]) == (403, "GatedRepo")
     assert body["code"] == "purchase_required"
-    assert "€19.00" in body["error"]
+    assert "19.00 EUR" in body["error"]
     assert "/maria/haiku-gpt" in body["error"]
     offer = body["extra"]["offers"][0]
 

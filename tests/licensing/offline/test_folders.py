@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from licensing.offline.folders import NoSuchFolderError, compare, locate
+from licensing.offline.folders import NoSuchFolderError, closest, compare, locate
 from tests.licensing.documents.making import MODEL, covered
 
 
@@ -203,6 +203,19 @@ def test_each_model_of_a_license_is_found_in_the_cache(cache) -> None:
     found = locate((MODEL, other, third), cache)
 
     assert [model.name for model, _ in found] == ["alice/poet", "alice/third"]
+
+
+def test_a_folder_is_any_revision_of_its_model_that_is_licensed(weights) -> None:
+    newer = replace(MODEL, revision="b" * 40, files=(covered("model.safetensors", b"newer"),))
+    older = replace(MODEL, revision="c" * 40, files=(covered("config.json", b"[]"),))
+
+    places = locate((newer, MODEL), weights)
+    (report,) = closest(places)
+    assert (report.model, report.differences) == (MODEL, [])
+
+    (nearest,) = closest(locate((older, newer), weights))
+    assert nearest.model == newer
+    assert [item.kind for item in nearest.differences] == ["changed"]
 
 
 def test_a_folder_that_is_not_there(tmp_path) -> None:

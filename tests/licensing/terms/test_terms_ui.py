@@ -10,7 +10,7 @@ from licensing.terms.lineage import AncestorLicense, judge
 from licensing.terms.rights import Allowed, Rights
 
 FOLDER = Path(__file__).resolve().parents[3] / "templates/licensing"
-CHECKBOX = '<input type="checkbox" name="confirmed" value="1" required'
+CHECKBOX = '<input type="checkbox" name="confirmed" value="1"'
 
 
 def render(call: str, **values) -> str:

@@ -1,0 +1,95 @@
+"""Real answers for the REST API's description of sales; each is tested against its schema."""
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample
+
+_ORDER = "65f1c0a2b7e84d0f9a3b2c1d"
+_FIGURES = {"sales": 2, "gross_minor": 4522, "refunded_minor": 0, "earned_minor": 4142}
+_NOTHING = {"sales": 0, "gross_minor": 0, "refunded_minor": 0, "earned_minor": 0}
+_SUM = {"sales": 2, "gross_minor": 4522, "net_minor": 3800, "refunded_minor": 0}
+_SALE: dict[str, Any] = {
+    "order": _ORDER,
+    "state": "fulfilled",
+    "is_test": True,
+    "paid_at": "2026-11-25T02:19:05.471377Z",
+    "currency": "EUR",
+    "buyer": "Ada Byron",
+    "holder": "ada",
+    "country": "DE",
+    "gross_minor": 2261,
+    "refunded_minor": 0,
+    "lines": [
+        {
+            "id": "65f1c0f3b7e84d0f9a3b2c2e",
+            "title": "Commercial",
+            "models": "regency/austen-gpt2-small",
+            "offer": "65f1c0aab7e84d0f9a3b2c2a",
+            "license": "65f1c0fab7e84d0f9a3b2c2f",
+            "quantity": 1,
+            "net_minor": 1900,
+            "tax_minor": 361,
+            "gross_minor": 2261,
+            "discount_minor": 0,
+            "fee_minor": 190,
+            "shares_minor": 0,
+            "refunded_minor": 0,
+        }
+    ],
+    "refunds": [],
+}
+
+
+def _answer(name: str, value: Any) -> OpenApiExample:
+    return OpenApiExample(name, value=value, response_only=True, status_codes=("200",))
+
+
+SALES = _answer("One sale", {"results": [_SALE], "next": None})
+SALE = _answer("A sale", _SALE)
+SUMMARY = _answer(
+    "A month of tests",
+    {
+        "seller": "regency",
+        "first_day": "2026-10-28",
+        "last_day": "2026-11-26",
+        "downloads": {"now": 204, "before": 180},
+        "purses": [
+            {
+                "currency": "EUR",
+                "is_test": True,
+                "now": _FIGURES,
+                "before": _NOTHING,
+                "days": [_FIGURES | {"day": "2026-11-25"}],
+                "by_offer": [_SUM | {"key": "65f1c0aab7e84d0f9a3b2c2a", "title": "Commercial"}],
+                "by_country": [_SUM | {"key": "DE", "title": ""}],
+            }
+        ],
+    },
+)
+BALANCES = _answer(
+    "All of it held",
+    {
+        "seller": "regency",
+        "balances": [
+            {
+                "gateway": "sandbox",
+                "currency": "EUR",
+                "is_test": True,
+                "available_minor": 0,
+                "held_minor": 2071,
+                "disputed_minor": 0,
+                "sending_minor": 0,
+                "held": [
+                    {
+                        "order": _ORDER,
+                        "amount_minor": 2071,
+                        "rule": "Held for 14 days after the sale, as buyers can get their money"
+                        " back at first.",
+                        "release": "By itself on that day, unless the order is refunded.",
+                        "available_at": "2026-12-09T02:19:05.471377Z",
+                    }
+                ],
+            }
+        ],
+    },
+)

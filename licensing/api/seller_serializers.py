@@ -1,0 +1,156 @@
+"""Shapes of the REST API's sales. Amounts are whole minor units of a currency of ISO 4217."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from licensing.api.serializers import RefundOut
+from licensing.models import Order
+
+
+class SoldLineOut(serializers.Serializer[Any]):
+    """One thing that was sold."""
+
+    id = serializers.CharField(source="public_id")
+    title = serializers.CharField()
+    models = serializers.CharField(source="detail", help_text="By name, as they were called then.")
+    offer = serializers.SerializerMethodField(help_text="Empty: the offer is gone.")
+    license = serializers.SerializerMethodField(help_text="Empty: not granted yet.")
+    quantity = serializers.IntegerField()
+    net_minor = serializers.IntegerField()
+    tax_minor = serializers.IntegerField()
+    gross_minor = serializers.IntegerField()
+    discount_minor = serializers.IntegerField()
+    fee_minor = serializers.IntegerField(help_text="What the store keeps.")
+    shares_minor = serializers.SerializerMethodField(help_text="What owners upstream get.")
+    refunded_minor = serializers.IntegerField()
+
+    def get_offer(self, line: Any) -> str:
+        """Return the offer's id."""
+        return str(line.offer.public_id) if line.offer else ""
+
+    def get_license(self, line: Any) -> str:
+        """Return the license's id."""
+        found = getattr(line, "license", None)
+        return str(found.public_id) if found else ""
+
+    def get_shares_minor(self, line: Any) -> int:
+        """Return the sum of the shares."""
+        return sum(share.amount_minor for share in line.shares.all())
+
+
+class SaleOut(serializers.Serializer[Any]):
+    """An order as its seller sees it: their lines alone."""
+
+    order = serializers.CharField(source="order.public_id")
+    state = serializers.ChoiceField(choices=Order.State.choices, source="order.state")
+    is_test = serializers.BooleanField(source="order.is_test", help_text="No real money.")
+    paid_at = serializers.DateTimeField(source="order.paid_at")
+    currency = serializers.CharField(source="order.currency")
+    buyer = serializers.CharField(help_text="Name on the license.")
+    holder = serializers.CharField(
+        source="order.holder.name", help_text="The person or organization that holds the licenses."
+    )
+    country = serializers.SerializerMethodField(help_text="Of the buyer's address; may be empty.")
+    gross_minor = serializers.IntegerField()
+    refunded_minor = serializers.IntegerField()
+    lines = SoldLineOut(many=True)
+    refunds = RefundOut(many=True)
+
+    def get_country(self, sold: Any) -> str:
+        """Return two capitals."""
+        return str(sold.order.billing.get("country", ""))
+
+
+class SalesPageOut(serializers.Serializer[Any]):
+    """Sales, newest first."""
+
+    results = SaleOut(many=True)
+    next = serializers.CharField(allow_null=True, help_text="Cursor of the next page.")
+
+
+class SalesFiguresOut(serializers.Serializer[Any]):
+    """Sums of some days."""
+
+    sales = serializers.IntegerField(help_text="Paid lines of orders, free ones among them.")
+    gross_minor = serializers.IntegerField(help_text="What buyers paid, with tax.")
+    refunded_minor = serializers.IntegerField(help_text="What went back in this time.")
+    earned_minor = serializers.IntegerField(
+        help_text="What came to the seller after fee, shares and refunds, with collected tax."
+    )
+
+
+class DayOut(SalesFiguresOut):
+    """Sums of one day (UTC)."""
+
+    day = serializers.DateField()
+
+
+class SumOut(serializers.Serializer[Any]):
+    """What one offer or one country brought."""
+
+    key = serializers.CharField(help_text="Id of the offer, or the country; may be empty.")
+    title = serializers.CharField(help_text="Of the offer.")
+    sales = serializers.IntegerField()
+    gross_minor = serializers.IntegerField()
+    net_minor = serializers.IntegerField()
+    refunded_minor = serializers.IntegerField(help_text="Of what was sold in this time.")
+
+
+class PurseOut(serializers.Serializer[Any]):
+    """What was sold in one currency, real or in tests; nothing of two purses is added."""
+
+    currency = serializers.CharField()
+    is_test = serializers.BooleanField(help_text="No real money.")
+    now = SalesFiguresOut()
+    before = SalesFiguresOut(help_text="The same number of days before.")
+    days = DayOut(many=True, help_text="Days of the period with something to tell.")
+    by_offer = SumOut(many=True)
+    by_country = SumOut(many=True)
+
+
+class CountsOut(serializers.Serializer[Any]):
+    """A count in a period and before it."""
+
+    now = serializers.IntegerField()
+    before = serializers.IntegerField()
+
+
+class SalesSummaryOut(serializers.Serializer[Any]):
+    """What a seller sold in a period, against the one before."""
+
+    seller = serializers.CharField()
+    first_day = serializers.DateField()
+    last_day = serializers.DateField()
+    downloads = CountsOut(help_text="By people, of all the seller's models.")
+    purses = PurseOut(many=True)
+
+
+class HeldOut(serializers.Serializer[Any]):
+    """An amount that cannot be paid out yet."""
+
+    order = serializers.CharField(help_text="Empty: a share of somebody else's sale.")
+    amount_minor = serializers.IntegerField()
+    rule = serializers.CharField(help_text="Why it is held, in words.")
+    release = serializers.CharField(help_text="What releases it, in words.")
+    available_at = serializers.DateTimeField(allow_null=True, help_text="null: nobody knows yet.")
+
+
+class BalanceOut(serializers.Serializer[Any]):
+    """What is owed at one gateway in one currency."""
+
+    gateway = serializers.CharField()
+    currency = serializers.CharField()
+    is_test = serializers.BooleanField(help_text="No real money.")
+    available_minor = serializers.IntegerField(help_text="The next payout takes it.")
+    held_minor = serializers.IntegerField()
+    disputed_minor = serializers.IntegerField()
+    sending_minor = serializers.IntegerField(help_text="On its way.")
+    held = HeldOut(many=True, help_text="Held and disputed amounts, at most 200 of each.")
+
+
+class BalancesOut(serializers.Serializer[Any]):
+    """What the store owes a seller."""
+
+    seller = serializers.CharField()
+    balances = BalanceOut(many=True)

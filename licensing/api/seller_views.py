@@ -1,0 +1,161 @@
+"""``/api/v1/sales`` and ``/api/v1/balance``: what a seller sold, and what is owed to them."""
+
+from dataclasses import asdict
+from typing import Any
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.models import Namespace
+from accounts.rest import viewer
+from catalog.api.parameters import page_of, paging
+from licensing.api import seller_examples as examples
+from licensing.api.seller_serializers import (
+    BalancesOut,
+    SaleOut,
+    SalesPageOut,
+    SalesSummaryOut,
+)
+from licensing.services import balances, sales
+from licensing.services.sellers import seller_for
+from licensing.services.sold_orders import FILTERS, orders_of, sold, sold_order
+from store.core.errors import InvalidError
+
+MAX_DAYS = 366
+_SELLER = OpenApiParameter(
+    "seller", str, description="An organization you are an admin of. Default: yourself."
+)
+
+
+def _seller(request: Request) -> Namespace:
+    return seller_for(viewer(request), request.query_params.get("seller", ""))
+
+
+class SalesView(APIView):
+    """What was sold."""
+
+    @extend_schema(
+        operation_id="sales_list",
+        summary="List sales, newest first",
+        parameters=[
+            _SELLER,
+            OpenApiParameter(
+                "q", str, description="Part of a buyer's name or an offer's title, or an order."
+            ),
+            OpenApiParameter(
+                "only", str, enum=[name for name in FILTERS if name], description="Narrow the list."
+            ),
+            *paging(),
+        ],
+        responses=SalesPageOut,
+        examples=[examples.SALES],
+    )
+    def get(self, request: Request) -> Response:
+        """Answer paid orders, each with the lines of this seller alone."""
+        query = request.query_params
+        rows = orders_of(_seller(request), search=query.get("q", ""), only=query.get("only", ""))
+        shown, following = page_of(request, rows)
+        page = {"results": [sold(order) for order in shown], "next": following}
+        return Response(SalesPageOut(page).data)
+
+
+class SaleView(APIView):
+    """One order that was sold."""
+
+    @extend_schema(
+        operation_id="sales_read",
+        summary="Read a sale",
+        parameters=[_SELLER],
+        responses=SaleOut,
+        examples=[examples.SALE],
+    )
+    def get(self, request: Request, order_id: str) -> Response:
+        """Answer one order as its seller sees it. Answer refunds at `/api/v1/refunds`."""
+        return Response(SaleOut(sold_order(_seller(request), order_id)).data)
+
+
+class SalesSummaryView(APIView):
+    """Sums of sales."""
+
+    @extend_schema(
+        operation_id="sales_summary",
+        summary="Compare a period with the one before",
+        parameters=[
+            _SELLER,
+            OpenApiParameter(
+                "days", int, description=f"Up to today, UTC: 1 to {MAX_DAYS}, default 30."
+            ),
+        ],
+        responses=SalesSummaryOut,
+        examples=[examples.SUMMARY],
+    )
+    def get(self, request: Request) -> Response:
+        """Answer sums by currency, by day, by offer and by country."""
+        seller = _seller(request)
+        period = sales.period_of(_days(request))
+        offers, countries = sales.by_offer(seller, period), sales.by_country(seller, period)
+        now, before = sales.downloads(seller, period)
+        found = [
+            {
+                "currency": row.purse.currency,
+                "is_test": row.purse.is_test,
+                "now": row.now,
+                "before": row.before,
+                "days": _by_day(row),
+                "by_offer": offers.get(row.purse, []),
+                "by_country": countries.get(row.purse, []),
+            }
+            for row in sales.summaries(seller, period)
+        ]
+        answer = {
+            "seller": seller.name,
+            "first_day": period.first,
+            "last_day": period.today,
+            "downloads": {"now": now, "before": before},
+            "purses": found,
+        }
+        return Response(SalesSummaryOut(answer).data)
+
+
+def _by_day(row: sales.Summary) -> list[dict[str, Any]]:
+    days = sorted(day for day in row.by_day if day >= row.period.first)
+    return [asdict(row.by_day[day]) | {"day": day} for day in days]
+
+
+def _days(request: Request) -> int:
+    text = request.query_params.get("days", str(sales.USUAL_DAYS))
+    if not (text.isascii() and text.isdigit() and len(text) < 4) or not 1 <= int(text) <= MAX_DAYS:
+        raise InvalidError(f"days is a whole number from 1 to {MAX_DAYS}.")
+    return int(text)
+
+
+class BalanceView(APIView):
+    """What is owed."""
+
+    @extend_schema(
+        operation_id="balance_read",
+        summary="Read what is available, held and disputed",
+        parameters=[_SELLER],
+        responses=BalancesOut,
+        examples=[examples.BALANCES],
+    )
+    def get(self, request: Request) -> Response:
+        """Answer balances by gateway and currency; each held amount with rule and date."""
+        seller = _seller(request)
+        held = balances.held_of(seller)
+        found = [
+            {
+                "gateway": row.gateway,
+                "currency": row.currency,
+                "is_test": row.is_test,
+                "available_minor": row.available_minor,
+                "held_minor": row.held_minor,
+                "disputed_minor": row.disputed_minor,
+                "sending_minor": row.sending_minor,
+                "held": held.get(row.place, []),
+            }
+            for row in balances.balances_of(seller)
+        ]
+        return Response(BalancesOut({"seller": seller.name, "balances": found}).data)

@@ -1,0 +1,87 @@
+"""A seller's money: what is owed to them, what is held and until when, what was paid out."""
+
+from datetime import date
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from accounts.models import User
+from accounts.views.guards import recent, two_factor_required, viewer_of
+from licensing.models import Payout
+from licensing.seller_views.orders import pdf_answer
+from licensing.seller_views.seller_frame import of_seller, seller_context, seller_of
+from licensing.services import balances
+from licensing.services.payouts import pause_of
+from store.core.errors import NotFoundError
+from store.core.money import Money, show
+from store.core.paging import BadCursorError, keyset_page
+from store.core.templatetags.store_charts import Point
+
+HISTORY_DAYS = 90
+PAGE = 50
+
+
+class StatementNotFoundError(NotFoundError):
+    """There is no such payout, or it has no statement yet."""
+
+    code = "statement_not_found"
+
+
+@require_safe
+@recent
+def balance_page(request: HttpRequest, user: User) -> HttpResponse:
+    """Show what is available, held and disputed, each amount with its rule and date."""
+    viewer, seller = viewer_of(request), seller_of(request)
+    held = balances.held_of(seller)
+    histories = balances.histories_of(seller, HISTORY_DAYS)
+    found = [
+        (row, held.get(row.place, []), _points(histories.get(row.place, []), row.currency))
+        for row in balances.balances_of(seller)
+    ]
+    context = seller_context(viewer, seller, "balance") | {
+        "balances": found,
+        "most_held": balances.MOST_HELD,
+        "pause": pause_of(seller),
+    }
+    return render(request, "licensing/balance.html", context)
+
+
+def _points(history: list[tuple[date, int]], currency: str) -> list[Point]:
+    return [
+        Point(date_format(day, "MONTH_DAY_FORMAT"), total, show(Money(total, currency)))
+        for day, total in history
+    ]
+
+
+@require_safe
+@two_factor_required
+def payouts_page(request: HttpRequest, user: User) -> HttpResponse:
+    """Show what was paid out, with statements."""
+    viewer, seller = viewer_of(request), seller_of(request)
+    rows = balances.payouts_of(seller)
+    try:
+        found, following = keyset_page(rows, request.GET.get("cursor"), PAGE)
+    except BadCursorError:  # an old link: start at the front
+        found, following = keyset_page(rows, None, PAGE)
+    statements = balances.statements_of(found)
+    more = of_seller(viewer, seller, cursor=following or "")
+    context = seller_context(viewer, seller, "payouts") | {
+        "payouts": [(row, statements.get(row.public_id)) for row in found],
+        "next_href": more if following else "",
+        "pause": pause_of(seller),
+    }
+    return render(request, "licensing/payouts.html", context)
+
+
+@require_safe
+@two_factor_required
+def statement_file(request: HttpRequest, user: User, payout: str) -> HttpResponse:
+    """Send the statement of a payout as PDF."""
+    rows: list[Payout] = list(balances.payouts_of(seller_of(request)).filter(public_id=payout))
+    statement = balances.statements_of(rows).get(payout)
+    if statement is None:
+        raise StatementNotFoundError(_("There is no such statement."))
+    return pdf_answer(statement, request.LANGUAGE_CODE)

@@ -1,0 +1,114 @@
+"""A seller's books as tables: what was sold, every entry of the ledger, every payout.
+
+Lines come as they are read, so a table of any length takes little memory. Amounts are in whole
+units with a point (``19.00``), each beside its currency. What others wrote runs in no spreadsheet.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from accounts.models import Namespace
+from licensing.gateways.sandbox import Sandbox
+from licensing.models import LedgerAccount, LedgerEntry
+from licensing.services.balances import payouts_of
+from licensing.services.paperwork import licensee_name
+from licensing.services.sales import sold_lines
+from store.core.money import Money
+from store.core.spreadsheets import plain_cell
+
+_AT_ONCE = 500
+_KINDS = (LedgerAccount.Kind.PAYABLE, LedgerAccount.Kind.DISPUTED, LedgerAccount.Kind.PAYOUTS)
+SALES_HEAD = [
+    *("order", "paid_at", "test", "state", "offer", "models", "buyer", "country", "quantity"),
+    *("currency", "net", "tax", "tax_rate_percent", "gross", "discount", "fee", "shares"),
+    *("receives", "refunded"),
+]
+ENTRIES_HEAD = [
+    *("at", "test", "gateway", "account", "movement", "purpose", "order", "currency", "amount"),
+    *("hold", "available_at"),
+]
+PAYOUTS_HEAD = ["payout", "made_at", "test", "gateway", "state", "currency", "amount", "closed_at"]
+
+
+def sales_table(seller: Namespace) -> Iterator[list[str]]:
+    """Yield what a seller sold, a line of an order each, oldest first; the head before them."""
+    yield SALES_HEAD
+    rows = sold_lines(seller).select_related("order__holder__user", "order__holder__organization")
+    for line in rows.prefetch_related("shares").order_by("pk").iterator(chunk_size=_AT_ONCE):
+        order, currency = line.order, line.order.currency
+        shares = sum(share.amount_minor for share in line.shares.all())
+        yield [
+            order.public_id,
+            _moment(order.paid_at),
+            _yes(order.is_test),
+            order.state,
+            plain_cell(line.title),
+            plain_cell(line.detail),
+            plain_cell(licensee_name(order)),
+            plain_cell(str(order.billing.get("country", ""))),
+            str(line.quantity),
+            currency,
+            _units(line.net_minor, currency),
+            _units(line.tax_minor, currency),
+            f"{int(line.tax.get('rate_basis_points', 0)) / 100:g}",
+            _units(line.gross_minor, currency),
+            _units(line.discount_minor, currency),
+            _units(line.fee_minor, currency),
+            _units(shares, currency),
+            _units(line.net_minor - line.fee_minor - shares, currency),
+            _units(line.refunded_minor, currency),
+        ]
+
+
+def entries_table(seller: Namespace) -> Iterator[list[str]]:
+    """Yield every change of what is owed to a seller, oldest first; their sum is the balance."""
+    yield ENTRIES_HEAD
+    rows = LedgerEntry.objects.filter(account__namespace=seller, account__kind__in=_KINDS)
+    rows = rows.select_related("account", "movement__order", "line")
+    for entry in rows.order_by("pk").iterator(chunk_size=_AT_ONCE):
+        account, movement = entry.account, entry.movement
+        is_own = entry.line is None or entry.line.seller_id == seller.pk
+        yield [
+            _moment(movement.at),
+            _yes(account.gateway == Sandbox.name),
+            account.gateway,
+            account.kind,
+            movement.kind,
+            entry.purpose,
+            movement.order.public_id if movement.order and is_own else "",
+            account.currency,
+            _units(-entry.amount_minor, account.currency),
+            entry.hold,
+            _moment(entry.available_at),
+        ]
+
+
+def payouts_table(seller: Namespace) -> Iterator[list[str]]:
+    """Yield the payouts of a seller, oldest first; the head before them."""
+    yield PAYOUTS_HEAD
+    for payout in payouts_of(seller).order_by("pk").iterator(chunk_size=_AT_ONCE):
+        yield [
+            payout.public_id,
+            _moment(payout.created_at),
+            _yes(payout.gateway == Sandbox.name),
+            payout.gateway,
+            payout.state,
+            payout.currency,
+            _units(payout.amount_minor, payout.currency),
+            _moment(payout.closed_at),
+        ]
+
+
+TABLES = {"sales": sales_table, "entries": entries_table, "payouts": payouts_table}
+
+
+def _units(amount_minor: int, currency: str) -> str:
+    return f"{Money(amount_minor, currency).decimal:f}"
+
+
+def _moment(at: datetime | None) -> str:
+    return at.isoformat(timespec="seconds") if at else ""
+
+
+def _yes(value: object) -> str:
+    return "yes" if value else "no"

@@ -1,0 +1,95 @@
+"""Trying a sold model with demo tokens."""
+
+from collections.abc import Callable
+
+import pytest
+
+from accounts.models import User
+from accounts.viewer import VISITOR, Viewer
+from catalog.access import PurchaseRequiredError
+from catalog.models import ModelRepo
+from inference.models import GenerationRun
+from inference.services import endings, runs
+from inference.services.endings import Outcome
+from licensing.models import Offer, OfferedRepo, Terms, TrialUse
+from licensing.services import offers, trials
+from licensing.services.trials import TrialUsedUpError
+from store.core.models import Job
+
+Ask = Callable[..., GenerationRun]
+
+
+def sell(repo: ModelRepo, tokens: int) -> Offer:
+    terms = Terms.objects.create(sha256="a" * 64, source="own", title="Mine", text="x")
+    offer = Offer.objects.create(
+        namespace=repo.namespace,
+        title="Commercial",
+        kind=Offer.Kind.FIXED,
+        terms=terms,
+        rights={},
+        trial_tokens=tokens,
+    )
+    OfferedRepo.objects.create(offer=offer, repo=repo)
+    offers.refresh_sale([repo])
+    return offer
+
+
+def ask(viewer: Viewer, repo: ModelRepo, tokens: int) -> GenerationRun:
+    return runs.submit(viewer, repo, "", "Once", {"max_new_tokens": tokens})
+
+
+def end(run: GenerationRun, tokens: int) -> None:
+    done = Outcome(
+        state=GenerationRun.State.DONE, texts=["x"], finish_reasons=["stop"], new_tokens=tokens
+    )
+    assert endings.end(run.pk, done)
+
+
+def test_strangers_have_so_many_tokens_each(tiny_repo: ModelRepo, bob: User) -> None:
+    sell(tiny_repo, 20)
+    viewer = Viewer(user=bob)
+
+    end(ask(viewer, tiny_repo, 12), 5)
+
+    assert trials.left(tiny_repo, f"user:{bob.pk}") == 15
+    with pytest.raises(TrialUsedUpError) as refused:
+        ask(viewer, tiny_repo, 16)
+    assert refused.value.extra["left"] == 15
+    assert GenerationRun.objects.count() == Job.objects.count() == 1
+    end(ask(viewer, tiny_repo, 15), 15)
+    with pytest.raises(PurchaseRequiredError) as ended:
+        ask(viewer, tiny_repo, 1)
+    assert ended.value.code == "purchase_required"
+    assert TrialUse.objects.get().tokens == 20
+
+
+def test_visitors_count_by_their_network(tiny_repo: ModelRepo) -> None:
+    sell(tiny_repo, 20)
+
+    ask(Viewer(address="198.51.100.7"), tiny_repo, 20)
+
+    with pytest.raises(PurchaseRequiredError):
+        ask(Viewer(address="198.51.100.7"), tiny_repo, 1)
+    ask(Viewer(address="198.51.100.8"), tiny_repo, 1)
+
+
+def test_the_owner_needs_none(tiny_repo: ModelRepo, alice: User) -> None:
+    sell(tiny_repo, 0)
+
+    run = ask(Viewer(user=alice), tiny_repo, 8)
+
+    assert run.trial_tokens == 0
+    assert not TrialUse.objects.exists()
+    with pytest.raises(PurchaseRequiredError):
+        ask(VISITOR, tiny_repo, 8)
+
+
+def test_a_stopped_run_gives_its_tokens_back_once(tiny_repo: ModelRepo, bob: User) -> None:
+    sell(tiny_repo, 20)
+    run = ask(Viewer(user=bob), tiny_repo, 20)
+
+    runs.cancel(Viewer(user=bob), run)
+
+    assert trials.left(tiny_repo, f"user:{bob.pk}") == 20
+    assert not runs.cancel(Viewer(user=bob), run)
+    assert trials.left(tiny_repo, f"user:{bob.pk}") == 20
