@@ -94,7 +94,8 @@ class DeedAdmin(ReadOnlyAdmin[M]):
             return to_second_factor(request, _staff(request), request.path)
         if not is_recent(request):
             return redirect(confirm_path(request.path))
-        form = deed.form(request.POST if request.method == "POST" else None)
+        posted = (request.POST, request.FILES) if request.method == "POST" else (None, None)
+        form = deed.form(*posted)
         if request.method == "POST" and form.is_valid():
             viewer = Viewer(user=_staff(request), address=client_address(request))
             try:
@@ -177,10 +178,8 @@ def money(amount_minor: int, currency: str) -> str:
     return show(Money(amount_minor, currency))
 
 
-def link(row: Model | None, text: object = None) -> SafeString | str:
-    """Return a link to a row's page here; nothing for no row."""
-    if row is None:
-        return ""
+def link(row: Model, text: object = None) -> SafeString:
+    """Return a link to a row's page here."""
     options = row._meta  # noqa: SLF001 - Django documents it for everybody
     place = reverse(f"admin:{options.app_label}_{options.model_name}_change", args=[row.pk])
     return format_html('<a href="{}">{}</a>', place, text or row)

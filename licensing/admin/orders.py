@@ -88,11 +88,6 @@ class OrderAdmin(DeedAdmin[Order]):
         """What went back, or is on its way."""
         return money(order.refunded_minor, order.currency)
 
-    @admin.display(boolean=True, description=_("test"))
-    def is_test(self, order: Order) -> bool:
-        """No real money moved."""
-        return order.is_test
-
     @admin.display(description=_("lines"))
     def lines_table(self, order: Order) -> SafeString | str:
         """What was bought of whom."""

@@ -20,6 +20,7 @@ from licensing.services import exports, paying_out, payouts
 from licensing.services.invoicing import pdf_response_bytes
 from licensing.services.payout_accounts import BY_HAND
 from store.core.errors import NotFoundError
+from store.core.spreadsheets import csv_answer
 
 State = Payout.State
 
@@ -144,10 +145,7 @@ class PayoutAdmin(DeedAdmin[Payout]):
 
     def csv(self, request: HttpRequest) -> StreamingHttpResponse:
         """All payouts as a table for spreadsheets."""
-        lines = exports.csv_lines(exports.payout_rows())
-        return StreamingHttpResponse(
-            lines, content_type="text/csv; charset=utf-8", headers=_saved_as("payouts.csv")
-        )
+        return csv_answer(exports.all_payouts_table(), "payouts.csv")
 
     def statement(self, request: HttpRequest, pk: int) -> HttpResponse:
         """The statement as PDF."""
@@ -157,7 +155,9 @@ class PayoutAdmin(DeedAdmin[Payout]):
         return HttpResponse(
             pdf_response_bytes(payout.statement),
             content_type="application/pdf",
-            headers=_saved_as(f"{payout.statement.text_number}.pdf"),
+            headers={
+                "Content-Disposition": f'attachment; filename="{payout.statement.text_number}.pdf"'
+            },
         )
 
     def changelist_view(
@@ -223,8 +223,3 @@ class PayoutPauseAdmin(DeedAdmin[PayoutPause]):
     def waiting(self, pause: PayoutPause) -> int:
         """How many are booked and not sent."""
         return Payout.objects.filter(namespace=pause.namespace, state=State.SENDING).count()
-
-
-def _saved_as(name: str) -> dict[str, str]:
-    """Return the header of a file that is saved; every page here is kept by nothing in between."""
-    return {"Content-Disposition": f'attachment; filename="{name}"'}

@@ -10,6 +10,7 @@ from accounts.viewer import Viewer
 from licensing.admin.deeds import Deed, DeedAdmin, DeedForm, money
 from licensing.models import Dispute, Refund
 from licensing.services import refunds, refunds_by_hand
+from licensing.services.payout_accounts import BY_HAND
 
 
 class SentForm(DeedForm):
@@ -18,7 +19,10 @@ class SentForm(DeedForm):
     reference = forms.CharField(
         label=_("Bank's reference"), max_length=refunds_by_hand.MAX_REFERENCE_CHARS
     )
-    field_order = ("reference", "reason")
+    sent_on = forms.DateField(
+        label=_("Day"), required=False, help_text=_("As 2026-03-31. Empty: today.")
+    )
+    field_order = ("reference", "sent_on", "reason")
 
 
 def _accept(viewer: Viewer, refund: Refund, values: dict[str, Any]) -> str:
@@ -32,12 +36,20 @@ def _decline(viewer: Viewer, refund: Refund, values: dict[str, Any]) -> str:
 
 
 def _mark_sent(viewer: Viewer, refund: Refund, values: dict[str, Any]) -> str:
-    refunds_by_hand.mark_sent(viewer, refund, values["reference"], values["reason"])
+    refunds_by_hand.mark_sent(
+        viewer, refund, values["reference"], values["reason"], sent_on=values["sent_on"]
+    )
     return str(_("The refund is done."))
 
 
 def _waits(refund: Refund) -> bool:
     return refund.state == Refund.State.ASKED
+
+
+def _is_by_hand(refund: Refund) -> bool:
+    """Whether people must send it: it failed, or came by bank transfer."""
+    by_transfer = refund.state == Refund.State.SENDING and refund.order.gateway in BY_HAND
+    return by_transfer or refund.state == Refund.State.FAILED
 
 
 @admin.register(Refund)
@@ -64,7 +76,7 @@ class RefundAdmin(DeedAdmin[Refund]):
             _("Say that it was sent by hand"),
             _mark_sent,
             SentForm,
-            is_open=lambda refund: refund.state == Refund.State.FAILED,
+            is_open=_is_by_hand,
             needs_two_factor=True,
         ),
     )

@@ -10,9 +10,10 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Namespace
 from accounts.viewer import Viewer
+from catalog.models import Grant
 from licensing.admin.deeds import Deed, DeedAdmin, DeedForm, money, table
 from licensing.models import ConfirmedTaxNumber, FeeRule, License, SellerProfile
-from licensing.services import balances, fees, tax_numbers
+from licensing.services import balances, fees, license_keys, tax_numbers
 
 
 class FeeForm(DeedForm):
@@ -68,6 +69,16 @@ def _confirm(viewer: Viewer, _row: None, values: dict[str, Any]) -> str:
 def _withdraw(viewer: Viewer, row: ConfirmedTaxNumber, values: dict[str, Any]) -> str:
     tax_numbers.withdraw(viewer, row.number, values["reason"])
     return str(_("%(number)s is not confirmed any more.")) % {"number": row.number}
+
+
+def _suspend(viewer: Viewer, held: License, values: dict[str, Any]) -> str:
+    license_keys.suspend(viewer, held, values["reason"])
+    return str(_("The license opens nothing until you reinstate it."))
+
+
+def _reinstate(viewer: Viewer, held: License, values: dict[str, Any]) -> str:
+    license_keys.reinstate(viewer, held, values["reason"])
+    return str(_("The license counts again."))
 
 
 @admin.register(FeeRule)
@@ -155,6 +166,24 @@ class LicenseAdmin(DeedAdmin[License]):
         "created_at",
     )
     readonly_fields = fields
+    deeds = (
+        Deed(
+            "suspend",
+            _("Suspend"),
+            _suspend,
+            is_open=lambda held: (
+                held.suspended_at is None and held.grant.state != Grant.State.REVOKED
+            ),
+        ),
+        Deed(
+            "reinstate",
+            _("Reinstate"),
+            _reinstate,
+            is_open=lambda held: (
+                held.suspended_at is not None and held.grant.state != Grant.State.REVOKED
+            ),
+        ),
+    )
 
     @admin.display(description=_("state"))
     def state(self, held: License) -> str:

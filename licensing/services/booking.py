@@ -147,17 +147,19 @@ def _back(entry: LedgerEntry, amount_minor: int) -> Entry:
     )
 
 
-def book_refund_sent(order: Order, refund: Refund, *, from_deposits_minor: int) -> None:
+def book_refund_sent(
+    order: Order, refund: Refund, *, from_deposits_minor: int, is_by_hand: bool = False
+) -> None:
     """The money has left.
 
     Args:
         order: The locked order.
         refund: What was sent.
         from_deposits_minor: How much of it the buyer was owed; the rest is the store's loss.
+        is_by_hand: By people, perhaps after it had left the gateway once and come back.
     """
-    _book(
-        order, Kind.REFUND_SENT, refund.public_id, _left(refund.amount_minor, from_deposits_minor)
-    )
+    ident = f"{refund.public_id}:by-hand" if is_by_hand else refund.public_id
+    _book(order, Kind.REFUND_SENT, ident, _left(refund.amount_minor, from_deposits_minor))
 
 
 def _left(amount_minor: int, from_deposits_minor: int) -> list[Entry]:

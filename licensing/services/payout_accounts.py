@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from django.utils.translation import gettext as _
 
 from accounts.models import Namespace
+from licensing.services.seller_accounts import AccountNotReadyError, payable_account
 from licensing.services.seller_profiles import profile_of
 from store.core.errors import ConflictError
 
@@ -46,8 +47,22 @@ def _at_bank(namespace: Namespace) -> str:
     return profile_of(namespace).bank_details
 
 
+def _at_stripe(gateway: str) -> Callable[[Namespace], str]:
+    """Return what finds connected accounts; test mode has accounts of its own."""
+
+    def find(namespace: Namespace) -> str:
+        try:
+            return payable_account(namespace, gateway)
+        except AccountNotReadyError:
+            return ""
+
+    return find
+
+
 _FINDERS: Mapping[str, Callable[[Namespace], str]] = {
     "sandbox": _at_sandbox,
     "invoice": _at_bank,
+    "stripe": _at_stripe("stripe"),
+    "stripe-test": _at_stripe("stripe-test"),
 }
 """One line for each gateway that can pay out."""

@@ -89,7 +89,9 @@ def _line(group: Sequence[LedgerEntry], currency: str) -> InvoiceLine:
         for label, amount in components(group)
     ]
     order = first.movement.order
-    if first.line is not None:
+    if first.line is not None and first.line.seller_id != first.account.namespace_id:
+        order, title = None, _("Share of a sale")  # whose order is the other seller's affair
+    elif first.line is not None:
         title = first.line.title
     elif order is not None:
         title = _("Dispute")

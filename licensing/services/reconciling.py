@@ -147,17 +147,8 @@ def _wake() -> None:
 def differences() -> Iterator[Difference]:
     """Compare our own rows with each other; changes nothing. Empty: everything agrees."""
     found: list[Difference] = []
-    for compare in (
-        _sums,
-        _states,
-        _grants,
-        _movements,
-        _deposits,
-        _money,
-        _payouts,
-        _inbox,
-        _shelf,
-    ):
+    checks = (_sums, _states, _grants, _movements, _deposits, _money, _payouts, _inbox, _shelf)
+    for compare in checks:
         found += compare()
     return iter(found)
 

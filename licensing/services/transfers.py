@@ -65,7 +65,13 @@ class Imported:
 
 
 def note_transfer(
-    viewer: Viewer, order: Order, amount_minor: int, bank_ref: str, received_on: date
+    viewer: Viewer,
+    order: Order,
+    amount_minor: int,
+    bank_ref: str,
+    received_on: date,
+    *,
+    reason: str = "",
 ) -> BankTransfer:
     """Say that money arrived for an order. Safe to repeat with the same values.
 
@@ -77,6 +83,7 @@ def note_transfer(
         amount_minor: In the order's currency, from 1.
         bank_ref: The bank's number of the transfer, at most 90 characters.
         received_on: The day it was booked.
+        reason: For the audit trail.
 
     Raises:
         ForbiddenError, NotATransferError, TransferKnownError, BadTransferError: see there; nothing
@@ -87,12 +94,15 @@ def note_transfer(
         raise NotATransferError(_("This order is not paid by bank transfer."))
     values = {"amount_minor": amount_minor, "currency": order.currency, "booked_on": received_on}
     with transaction.atomic():
-        row = _note(viewer, user, _checked_ref(bank_ref), order=order, values=values)
+        ref = _checked_ref(bank_ref)
+        row = _note(viewer, user, ref, order=order, values=values, reason=reason)
     _apply(order)
     return row
 
 
-def assign(viewer: Viewer, transfer: BankTransfer, order: Order) -> BankTransfer:
+def assign(
+    viewer: Viewer, transfer: BankTransfer, order: Order, *, reason: str = ""
+) -> BankTransfer:
     """Say what a listed transfer was for.
 
     Raises:
@@ -108,7 +118,7 @@ def assign(viewer: Viewer, transfer: BankTransfer, order: Order) -> BankTransfer
         if locked.order_id is None:
             locked.order = order
             locked.save(update_fields=["order"])
-            _record(viewer, "transfer.assign", locked)
+            _record(viewer, "transfer.assign", locked, reason)
     _apply(order)
     return locked
 
@@ -118,8 +128,10 @@ def unmatched() -> QuerySet[BankTransfer]:
     return BankTransfer.objects.filter(order=None).order_by("-booked_on", "-id")
 
 
-def import_statement(viewer: Viewer, data: bytes) -> Imported:
+def import_statement(viewer: Viewer, data: bytes, *, reason: str = "") -> Imported:
     """Note every transfer of a bank's statement. Safe to repeat with the same file.
+
+    Each new transfer is an event of the audit trail, with the reason.
 
     Raises:
         ForbiddenError: not staff.
@@ -134,14 +146,16 @@ def import_statement(viewer: Viewer, data: bytes) -> Imported:
             if BankTransfer.objects.filter(bank_ref=line.bank_ref).exists():
                 known += 1
             else:
-                rows.append(_note_line(viewer, user, line))
+                rows.append(_note_line(viewer, user, line, reason))
     matched = [row for row in rows if row.order_id is not None]
     for order in Order.objects.filter(transfers__in=matched).distinct():
         _apply(order)
     return Imported(len(matched), known, len(rows) - len(matched))
 
 
-def mark_refund_sent(viewer: Viewer, refund: Refund, bank_ref: str, sent_on: date) -> Refund:
+def mark_refund_sent(
+    viewer: Viewer, refund: Refund, bank_ref: str, sent_on: date, *, reason: str = ""
+) -> Refund:
     """Say that a refund was transferred back: it is done, and the ledger has it.
 
     Raises:
@@ -168,7 +182,8 @@ def mark_refund_sent(viewer: Viewer, refund: Refund, bank_ref: str, sent_on: dat
             "booked_on": sent_on,
             "refund": refund,
         }
-        _note(viewer, user, _checked_ref(bank_ref), order=order, values=values)
+        ref = _checked_ref(bank_ref)
+        _note(viewer, user, ref, order=order, values=values, reason=reason)
     _apply(order)
     refund.refresh_from_db()
     return refund
@@ -215,7 +230,7 @@ def _checked_ref(bank_ref: str) -> str:
     return found
 
 
-def _note_line(viewer: Viewer, user: User, line: StatementLine) -> BankTransfer:
+def _note_line(viewer: Viewer, user: User, line: StatementLine, reason: str) -> BankTransfer:
     values = {
         "amount_minor": line.money.amount_minor,
         "currency": line.money.currency,
@@ -223,11 +238,17 @@ def _note_line(viewer: Viewer, user: User, line: StatementLine) -> BankTransfer:
         "text": line.text,
     }
     order = order_of_text(line.text, line.money.currency)
-    return _note(viewer, user, line.bank_ref, order=order, values=values)
+    return _note(viewer, user, line.bank_ref, order=order, values=values, reason=reason)
 
 
 def _note(
-    viewer: Viewer, user: User, bank_ref: str, *, order: Order | None, values: dict[str, object]
+    viewer: Viewer,
+    user: User,
+    bank_ref: str,
+    *,
+    order: Order | None,
+    values: dict[str, object],
+    reason: str = "",
 ) -> BankTransfer:
     """Write a transfer down, once by its number."""
     amount, booked_on = values["amount_minor"], values["booked_on"]
@@ -240,7 +261,7 @@ def _note(
         bank_ref=bank_ref, defaults={**values, "order": order, "noted_by": user}
     )
     if is_new:
-        _record(viewer, "transfer.note", row)
+        _record(viewer, "transfer.note", row, reason)
         return row
     same: Sequence[str] = ("amount_minor", "currency", "booked_on")
     is_same = all(getattr(row, name) == values[name] for name in same)
@@ -251,7 +272,7 @@ def _note(
     return row
 
 
-def _record(viewer: Viewer, action: str, row: BankTransfer) -> None:
+def _record(viewer: Viewer, action: str, row: BankTransfer, reason: str) -> None:
     record(
         action,
         actor=viewer.user,
@@ -261,6 +282,7 @@ def _record(viewer: Viewer, action: str, row: BankTransfer) -> None:
         bank_ref=row.bank_ref,
         amount_minor=row.amount_minor,
         currency=row.currency,
+        reason=reason,
     )
 
 

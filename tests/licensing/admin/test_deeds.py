@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from django.contrib import admin
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db.models import Model
 from django.test import Client
 from django.utils import timezone
@@ -15,9 +16,11 @@ from licensing.admin.deeds import Deed, DeedAdmin
 from licensing.gateways.base import GatewayRefusedError
 from licensing.gateways.sandbox import Sandbox
 from licensing.models import (
+    BankTransfer,
     ConfirmedTaxNumber,
     FeeRule,
     LedgerMovement,
+    License,
     Order,
     PaymentEvent,
     Payout,
@@ -25,16 +28,23 @@ from licensing.models import (
     Refund,
     SellerProfile,
 )
-from licensing.services import payouts, refunds
+from licensing.services import license_keys, payouts, refunds
 from tests.factories import make_user
-from tests.licensing.payouts.conftest import gateways  # noqa: F401
 from tests.licensing.payouts.market import a_seller, earn, staff_viewer
 from tests.licensing.selling.shop import open_shop
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("gateways")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("transfers_too")]
 Browser = Callable[[User], Client]
 HTML = {"Accept": "text/html"}
 REASON = "Ticket 77 says so"
+
+
+@pytest.fixture
+def transfers_too(settings: Any) -> None:
+    """Bank transfers beside the sandbox."""
+    settings.ENV = settings.ENV.model_copy(
+        update={"gateways": ("sandbox", "invoice"), "bank_details": "IBAN DE02"}
+    )
 
 
 # ── what each deed is done to ───────────────────────────────────────────────────────────────────
@@ -97,6 +107,35 @@ def paused() -> PayoutPause:
     return payouts.pause(staff_viewer(), a_seller(), "We look at it")
 
 
+def transfer_order() -> Order:
+    order = open_shop().order()
+    rows = Order.objects.filter(pk=order.pk)
+    rows.update(public_id="order7", gateway="invoice", is_test=False)
+    return rows.get()
+
+
+def unmatched() -> BankTransfer:
+    transfer_order()
+    return BankTransfer.objects.create(
+        bank_ref="IN1", amount_minor=1900, currency="EUR", booked_on="2026-03-01"
+    )
+
+
+def suspended() -> License:
+    paid_order()
+    return license_keys.suspend(staff_viewer(), License.objects.get(), "We look at it")
+
+
+def a_license() -> License:
+    paid_order()
+    return License.objects.get()
+
+
+def statement() -> dict[str, Any]:
+    text = b"date,amount,currency,reference,id\n2026-03-01,19.00,EUR,hello,B7\n"
+    return {"statement": SimpleUploadedFile("march.csv", text)}
+
+
 def confirmed() -> ConfirmedTaxNumber:
     return ConfirmedTaxNumber.objects.create(number="DE136695976", source="VIES 1")
 
@@ -109,7 +148,7 @@ class Case(NamedTuple):
     """A deed, what it is done to, what its form says besides, and what it is called then."""
 
     make: Callable[[], Model | None]
-    form: dict[str, str]
+    form: dict[str, Any]
     action: str
     done: Callable[[], bool]
 
@@ -149,6 +188,36 @@ CASES = {
         {},
         "payment_event.dismiss",
         lambda: exists(PaymentEvent.objects.filter(outcome="nothing_new", note=REASON)),
+    ),
+    "banktransfer/note": Case(
+        transfer_order,
+        {"order": "order7", "amount": "19", "reference": "IN1", "received_on": "2026-03-01"},
+        "transfer.note",
+        lambda: exists(Order.objects.filter(state="fulfilled")),
+    ),
+    "banktransfer/assign": Case(
+        unmatched,
+        {"order": "order7"},
+        "transfer.assign",
+        lambda: exists(Order.objects.filter(state="fulfilled")),
+    ),
+    "banktransfer/import": Case(
+        lambda: None,
+        {},
+        "transfer.note",
+        lambda: exists(BankTransfer.objects.filter(bank_ref="B7", order=None)),
+    ),
+    "license/suspend": Case(
+        a_license,
+        {},
+        "license.suspend",
+        lambda: exists(License.objects.filter(suspended_for=REASON)),
+    ),
+    "license/reinstate": Case(
+        suspended,
+        {},
+        "license.reinstate",
+        lambda: exists(License.objects.filter(suspended_at=None)),
     ),
     "payout/run": Case(available, {}, "payout.run", lambda: exists(Payout.objects.all())),
     "payout/mark-sent": Case(
@@ -213,6 +282,12 @@ def place(name: str, row: Model | None) -> str:
     return f"/admin/licensing/{model}/{to}do/{deed}/"
 
 
+def form_of(name: str, reason: str = REASON) -> dict[str, Any]:
+    """What is sent; a file can be read once."""
+    more = statement() if name == "banktransfer/import" else {}
+    return {**CASES[name].form, **more, "reason": reason}
+
+
 def everything() -> tuple[object, ...]:
     """What a refusal must leave as it was."""
     return (
@@ -221,6 +296,8 @@ def everything() -> tuple[object, ...]:
         list(Order.objects.values_list("state", "paid_minor", "refunded_minor")),
         list(Refund.objects.values_list("state", "answer", "external_id")),
         list(PaymentEvent.objects.values_list("outcome", "note")),
+        list(BankTransfer.objects.values_list("bank_ref", "order")),
+        list(License.objects.values_list("suspended_for", "grant__state")),
         list(Payout.objects.values_list("state", "external_id", "failure")),
         list(PayoutPause.objects.values_list("namespace", "reason")),
         list(FeeRule.objects.values_list("basis_points", "note")),
@@ -243,7 +320,7 @@ def test_a_deed_leaves_exactly_one_event_with_its_reason(
     assert asked.status_code == 200
     before = AuditEvent.objects.count()
 
-    answer = browser.post(place(name, row), {**case.form, "reason": REASON})
+    answer = browser.post(place(name, row), form_of(name))
 
     assert answer.status_code == 302, answer.content.decode()
     assert AuditEvent.objects.count() == before + 1
@@ -262,7 +339,7 @@ def test_without_a_reason_nothing_happens(browser_of: Browser, staff: User, name
     before = everything()
 
     for reason in ("", "   ", "x" * 301):
-        answer = browser.post(place(name, row), {**case.form, "reason": reason})
+        answer = browser.post(place(name, row), form_of(name, reason))
         assert answer.status_code == 200
         assert 'class="errorlist"' in answer.content.decode()
 
@@ -275,7 +352,7 @@ def test_deeds_are_closed_to_others(
 ) -> None:
     case = CASES[name]
     row = case.make()
-    address, form = place(name, row), {**case.form, "reason": REASON}
+    address = place(name, row)
     careless = make_user("dora", is_staff=True)
     without = Client()
     without.force_login(careless)
@@ -284,7 +361,7 @@ def test_deeds_are_closed_to_others(
 
     for browser in (client, member, without):
         assert browser.get(address, headers=HTML).status_code in {302, 403}
-        assert browser.post(address, form, headers=HTML).status_code in {302, 403}
+        assert browser.post(address, form_of(name), headers=HTML).status_code in {302, 403}
 
     assert everything() == before
 
@@ -299,7 +376,7 @@ def test_deeds_need_a_recent_proof(browser_of: Browser, staff: User, name: str) 
     session.save()
     before = everything()
 
-    answer = browser.post(place(name, row), {**case.form, "reason": REASON})
+    answer = browser.post(place(name, row), form_of(name))
 
     assert answer.status_code == 302
     assert answer["Location"].startswith("/login/confirm?next=%2Fadmin%2Flicensing%2F")
@@ -320,7 +397,7 @@ def test_payouts_need_two_factors_even_where_staff_need_one(
     session.save()
     before = everything()
 
-    answer = browser.post(place(name, row), {**case.form, "reason": REASON})
+    answer = browser.post(place(name, row), form_of(name))
 
     assert answer["Location"] == "/settings/security"
     assert everything() == before
@@ -375,3 +452,37 @@ def test_namespaces_are_chosen_by_name(browser_of: Browser, staff: User) -> None
     )
     assert answer.status_code == 200
     assert PayoutPause.objects.count() == 0
+
+
+def test_a_statement_that_is_too_large_is_not_read(browser_of: Browser, staff: User) -> None:
+    file = SimpleUploadedFile("march.csv", b"x" * 1_000_001)
+
+    answer = browser_of(staff).post(
+        "/admin/licensing/banktransfer/do/import/", {"statement": file, "reason": REASON}
+    )
+
+    assert "A statement has at most 1 MB." in answer.content.decode()
+    assert BankTransfer.objects.count() == 0
+
+
+def test_a_refund_of_a_transfer_is_sent_by_hand(browser_of: Browser, staff: User) -> None:
+    order = transfer_order()
+    browser = browser_of(staff)
+    browser.post("/admin/licensing/banktransfer/do/note/", form_of("banktransfer/note"))
+    refund = refunds.give_back(staff_viewer(), Order.objects.get(), None, "As asked")
+    page = browser.get(f"/admin/licensing/refund/{refund.pk}/change/").content.decode()
+    before = AuditEvent.objects.count()
+
+    browser.post(
+        f"/admin/licensing/refund/{refund.pk}/do/mark-sent/",
+        {"reference": "OUT1", "sent_on": "2026-03-02", "reason": REASON},
+    )
+
+    assert "do/mark-sent/" in page
+    refund.refresh_from_db()
+    order.refresh_from_db()
+    assert (refund.state, order.state) == ("done", "refunded")
+    sent = BankTransfer.objects.get(refund=refund)
+    assert (sent.bank_ref, str(sent.booked_on)) == ("OUT1", "2026-03-02")
+    assert AuditEvent.objects.count() == before + 1
+    assert AuditEvent.objects.first().detail["reason"] == REASON

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent, User
 from licensing.models import (
+    BankTransfer,
     Dispute,
     LedgerEntry,
     License,
@@ -29,7 +30,7 @@ Browser = Callable[[User], Client]
 HTML = {"Accept": "text/html"}
 MODELS = (
     *("order", "refund", "dispute", "paymentevent", "payout", "payoutpause", "feerule"),
-    *("sellerprofile", "confirmedtaxnumber", "license", "reconcilerun"),
+    *("sellerprofile", "confirmedtaxnumber", "license", "reconcilerun", "banktransfer"),
 )
 
 
@@ -52,6 +53,9 @@ def full_shop() -> None:
     earn(shop.repo.namespace, 3000)
     payouts.run_payouts()
     payouts.pause(staff, shop.repo.namespace, "We look at it")
+    BankTransfer.objects.create(
+        bank_ref="IN1", amount_minor=1900, currency="EUR", booked_on="2026-03-01"
+    )
     reconcile()
 
 

@@ -44,9 +44,11 @@ def bank(monkeypatch: pytest.MonkeyPatch) -> Bank:
 
 
 @pytest.fixture
-def gateways(monkeypatch: pytest.MonkeyPatch) -> None:
+def gateways(settings: Any) -> None:
     """``invoice`` beside the sandbox: money that staff transfer by hand."""
-    _add(monkeypatch, Bank("invoice"))
+    settings.ENV = settings.ENV.model_copy(
+        update={"gateways": ("sandbox", "invoice"), "bank_details": "IBAN DE02"}
+    )
 
 
 def _add(monkeypatch: pytest.MonkeyPatch, gateway: Bank) -> None:

@@ -91,8 +91,7 @@ def dispute(order: Order, outcome: str = "") -> None:
     from licensing.models import SandboxCharge
 
     charge = SandboxCharge.objects.get(order_ref=order.public_id)
-    if not charge.dispute:
-        SandboxCharge.objects.filter(pk=charge.pk).update(dispute="open")
+    Sandbox().dispute(charge.public_id)
     if outcome:
         Sandbox().settle_dispute(charge.public_id, is_won=outcome == "won")
     inbox.receive("sandbox", Sandbox().facts_of(order.public_id))

@@ -8,8 +8,16 @@ import time_machine
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from licensing.models import LedgerEntry, LedgerMovement, Payout, PayoutItem, SellerProfile
-from licensing.services import paying_out, payout_statements, payouts, reconciling
+from licensing.models import (
+    LedgerEntry,
+    LedgerMovement,
+    LineShare,
+    Payout,
+    PayoutItem,
+    SellerAccount,
+    SellerProfile,
+)
+from licensing.services import checkout, paying_out, payout_statements, payouts, reconciling
 from licensing.services.balances import balance_of
 from licensing.services.invoicing import document_of
 from licensing.services.payout_accounts import NoPayoutAccountError, payout_account
@@ -299,11 +307,15 @@ def test_without_a_day_nothing_is_scheduled(run_jobs: Any, settings: Any) -> Non
 def test_where_money_goes() -> None:
     maria = a_seller()
     assert payout_account(maria, "sandbox") == "sandbox:maria"
-    for gateway in ("invoice", "stripe"):
+    for gateway in ("invoice", "stripe", "stripe-test", "nowhere"):
         with pytest.raises(NoPayoutAccountError, match="maria has no account"):
             payout_account(maria, gateway)
     SellerProfile.objects.create(namespace=maria, bank_details="IBAN DE02")
     assert payout_account(maria, "invoice") == "IBAN DE02"
+    SellerAccount.objects.create(
+        namespace=maria, gateway="stripe-test", external_id="acct_1", state="ready"
+    )
+    assert payout_account(maria, "stripe-test") == "acct_1"
 
 
 def test_long_statements_are_summed_by_day_and_by_month(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -346,3 +358,28 @@ def test_the_reconciler_agrees(run_jobs: Any) -> None:
         (payout,) = Payout.objects.all()
         paying_out.mark_failed(staff_viewer(), payout, "Account closed")
         assert list(reconciling.differences()) == []
+
+
+def test_a_share_is_stated_without_the_other_sellers_order() -> None:
+    shop = open_shop()
+    upstream = a_seller("omar")
+    quiet = shop.order()
+    line = quiet.lines.get()
+    LineShare.objects.create(
+        line=line, namespace=upstream, repo=shop.repo, basis_points=1000, amount_minor=190
+    )
+    checkout.start(quiet, method="test_success")
+    with time_machine.travel(timezone.now() + timedelta(days=15), tick=True):
+        made = {row.namespace.name: row for row in run_payouts(least_minor=1)}
+
+    (theirs,) = document_of(made["omar"].statement).lines
+    (mine,) = document_of(made["maria"].statement).lines
+    assert (theirs.title, theirs.detail, theirs.gross_minor) == (
+        "Share of a sale",
+        "share of this sale €1.90",
+        190,
+    )
+    assert mine.detail == (
+        f"Order {quiet.public_id}, price €19.00, shares of upstream owners -€1.90"
+    )
+    assert mine.gross_minor == 1710

@@ -5,9 +5,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
-from accounts.models import AuditEvent, Namespace
+from accounts.models import AuditEvent, Namespace, User
 from accounts.viewer import VISITOR, Viewer
 from licensing.gateways.base import GatewayError, GatewayRefusedError
 from licensing.gateways.registry import UnknownGatewayError
@@ -28,6 +29,7 @@ from licensing.services.paying_out import (
 from store.core.errors import ForbiddenError, UnauthenticatedError
 from store.core.jobs import JobName
 from store.core.models import Job
+from tests.factories import enrol
 from tests.licensing.payouts.conftest import Bank
 from tests.licensing.payouts.market import a_seller, at_gateway, earn, owed, rows_of, staff_viewer
 from tests.threads import at_once
@@ -404,3 +406,19 @@ def test_the_reconciler_finds_entries_that_do_not_add_up(bank: Bank) -> None:
         ("payout_items", "its entries leave -70")
     ]
     assert str(item) == f"{entry.pk} in {payout.pk}"
+
+
+def test_the_seller_reads_why_they_are_not_paid(browser_of: Callable[[User], Client]) -> None:
+    maria = a_seller()
+    earn(maria, 5000)
+    assert maria.user is not None
+    enrol(maria.user)
+    browser = browser_of(maria.user)
+
+    for page in ("/sales/balance", "/sales/payouts"):
+        assert "Payouts are paused" not in browser.get(page).content.decode()
+    payouts.pause(staff_viewer(), maria, "We look at <your> account")
+    for page in ("/sales/balance", "/sales/payouts"):
+        told = browser.get(page).content.decode()
+        assert "Payouts are paused" in told
+        assert "We look at &lt;your&gt; account" in told
