@@ -10,6 +10,7 @@ from accounts.viewer import VISITOR, Viewer
 from catalog.models import Grant, Listing, ModelRepo
 from catalog.services.repos import delete_repo
 from licensing.gateways.base import Fact, FactKind
+from licensing.gateways.sandbox import Sandbox
 from licensing.models import (
     Coupon,
     Dispute,
@@ -18,13 +19,14 @@ from licensing.models import (
     Order,
     PaymentEvent,
     Price,
+    Quote,
     Refund,
     RevenueAsk,
     Subscription,
 )
 from licensing.services import checkout, inbox, offers, refunds, settling, storefront, upstream
 from licensing.services.offers import BadOfferError, NewPrice, NotSellableError
-from licensing.services.pricing import Item
+from licensing.services.pricing import BadQuantityError, Item
 from store.core.errors import ForbiddenError, StoreError
 from store.core.models import Job
 from tests.factories import make_user
@@ -275,3 +277,59 @@ def test_only_who_sells_all_of_it_gives_an_order_back() -> None:
     refunds.give_back(maria, order, order.lines.get(position=0), "x")
 
     assert Refund.objects.get().state == Refund.State.DONE
+
+
+def test_a_payment_told_under_another_id_counts_once(shop: Shop) -> None:
+    order = shop.buy()
+    paid = Sandbox().facts_of(order.public_id)[0]
+
+    inbox.receive("sandbox", [replace(paid, event_id="again")])
+
+    again = PaymentEvent.objects.get(external_id="again")
+    assert again.outcome == PaymentEvent.Outcome.NOTHING_NEW
+    order.refresh_from_db()
+    assert order.paid_minor == 1900
+
+
+def test_a_refund_may_fail_before_it_was_called_sent(shop: Shop, monkeypatch) -> None:
+    order = shop.buy()
+    monkeypatch.setattr(Sandbox, "refund", lambda *_args, **_more: [])
+    refund = refunds.give_back(shop.selling, order, None, "x")
+    paid = Sandbox().facts_of(order.public_id)[0]
+    failed = replace(
+        paid, event_id="f", kind=FactKind.REFUND_FAILED, subject_id="re", key=refund.public_id
+    )
+
+    inbox.receive("sandbox", [failed, replace(failed, event_id="f2")])
+    inbox.receive("sandbox", [replace(failed, event_id="r", kind=FactKind.REFUNDED)])
+
+    refund.refresh_from_db()
+    assert refund.state == Refund.State.FAILED
+    assert order.payments.get().refunded_minor == 0
+    check_always()
+
+
+def test_an_order_comes_to_at_most_what_can_be_counted(shop: Shop) -> None:
+    from licensing.services import quotes
+    from store.core.money import MAX_MINOR
+
+    other = offers.make_offer(shop.selling, [shop.repo], FIXED)
+    Price.objects.update(amount_minor=MAX_MINOR)
+    items = [Item(shop.offer.public_id), Item(other.public_id)]
+
+    with pytest.raises(BadQuantityError):
+        quotes.make_quote(shop.buying, items, currency="EUR")
+
+    assert not Quote.objects.exists()
+
+
+def test_quotes_nobody_can_use_any_more_are_forgotten(shop: Shop) -> None:
+    from licensing.services import quotes
+
+    shop.order("a")
+    shop.order("b")
+    old = Quote.objects.order_by("id").first()
+    Quote.objects.filter(pk=old.pk).update(expires_at=timezone.now() - timedelta(days=3))
+
+    assert quotes.forget_old() == 1
+    assert Quote.objects.count() == 1
