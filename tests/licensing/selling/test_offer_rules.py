@@ -28,6 +28,7 @@ from licensing.services.upstream import BadAskError, set_ask
 from store.core.errors import ForbiddenError, StoreError
 from tests.factories import add_files, make_repo, make_user, safetensors
 from tests.licensing.selling.shop import FIXED, Shop, make_model, open_shop
+from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db
 PWYW = replace(FIXED, kind=Offer.Kind.PAY_WHAT_YOU_WANT)
@@ -258,3 +259,14 @@ def test_strangers_order_nothing(shop: Shop, bob: User) -> None:
 def test_a_preview_needs_prices_that_make_sense(shop: Shop) -> None:
     with pytest.raises(BadOfferError):
         preview([shop.repo], replace(FIXED, prices=(NewPrice("EUR", 0),)))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_last_two_offers_can_go_at_once() -> None:
+    shop = open_shop()
+    second = make_offer(shop.selling, [shop.repo], FIXED)
+    both = [shop.offer, second]
+
+    at_once(lambda n: set_active(Viewer(user=shop.seller), both[n], is_active=False), 2)
+
+    assert not ModelRepo.objects.get(pk=shop.repo.pk).is_for_sale
