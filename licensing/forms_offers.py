@@ -58,12 +58,14 @@ class PriceForm(forms.Form):
         label=_("Currency"),
         max_length=3,
         required=False,
+        initial="",  # a price is not optional, though a spare row is
         widget=forms.TextInput({"placeholder": "EUR", "autocapitalize": "characters", "size": 4}),
     )
     amount = forms.CharField(
         label=_("Price"),
         max_length=20,
         required=False,
+        initial="",
         widget=forms.TextInput({"inputmode": "decimal", "placeholder": "19.00"}),
     )
     suggested = forms.CharField(

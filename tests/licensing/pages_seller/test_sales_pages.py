@@ -313,7 +313,7 @@ def test_a_dispute_shows(shop: Shop, browser_of: Browser) -> None:
     assert "bank disputes the payment" in page
     assert "Give back …" not in page
     balance = client.get("/sales/balance", headers=HTML).text
-    assert "When the bank decides for you" in balance
+    assert "Released when the bank decides for you" in balance
     assert order.public_id in client.get("/sales/orders?only=disputed", headers=HTML).text
 
 
