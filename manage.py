@@ -4,7 +4,9 @@
 import os
 import sys
 
-ENGINELESS = {"help", "makemessages", "compilemessages", "collectstatic", "spectacular"}
+ENGINELESS = {
+    *("help", "makemessages", "compilemessages", "collectstatic", "spectacular", "license_keys"),
+}
 """Commands that touch neither database nor queue."""
 
 

@@ -55,6 +55,30 @@ class LicenseNotYetValidError(LicenseFileError):
     code = "license_not_yet_valid"
 
 
+class WrongStoreError(LicenseFileError):
+    """The keys are trusted for another store than the one the license names."""
+
+    code = "license_wrong_store"
+
+
+class WrongMachineError(LicenseFileError):
+    """The file was checked out for another machine."""
+
+    code = "license_wrong_machine"
+
+
+class ClockSetBackError(LicenseFileError):
+    """The clock is behind a time that was seen before; nothing about expiry can be said."""
+
+    code = "clock_set_back"
+
+
+class BadAddressError(InvalidError):
+    """Keys cannot be fetched from there: no web address, or one that anybody could answer for."""
+
+    code = "bad_address"
+
+
 class BadKeySetError(InvalidError):
     """The text is no set of public keys for licenses (RFC 7517)."""
 
@@ -62,7 +86,19 @@ class BadKeySetError(InvalidError):
 
 
 class KeyFolderError(StoreError):
-    """The private keys cannot be read, or must not be used as they lie there."""
+    """The private keys cannot be read, or must not be used as they lie there.
+
+    Args:
+        detail: What the operator has to mend, paths included. It is what ``str`` gives, for logs
+            and commands; ``message``, which pages show to anybody, does not have it.
+    """
 
     code = "license_key_folder"
     status = 500
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("Licenses cannot be signed or verified here now. Tell the operator.")
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return self.detail

@@ -135,7 +135,7 @@ class KeyFolder:
             return self._listed() or [self._add([])]
 
     def _add(self, listed: list[KeptKey]) -> KeptKey:
-        private = Ed25519PrivateKey.generate()
+        private = _new_key()
         kept = KeptKey(private.public_key().public_bytes_raw(), int(time.time()))
         pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         self._write(self._path(kept.kid), pem)
@@ -195,6 +195,14 @@ class KeyFolder:
             yield
         finally:
             os.close(lock)
+
+
+def _new_key() -> Ed25519PrivateKey:
+    """Return a key whose id commands do not take for an option: one in 64 begins with a dash."""
+    while True:
+        private = Ed25519PrivateKey.generate()
+        if not thumbprint(private.public_key().public_bytes_raw()).startswith("-"):
+            return private
 
 
 def read_private_key(pem: bytes) -> Ed25519PrivateKey:

@@ -70,10 +70,7 @@ def open_license(text: str, keys: KeySet) -> OpenedLicense:
         UnknownKeyError: its key is not in ``keys``.
         BadSignatureError: the key did not sign it, or had been retired before.
     """
-    parts = text.split(".", 3)
-    if len(text) > MAX_FILE_BYTES or len(parts) != 3 or not text.isascii():
-        raise MalformedLicenseError("This is no license. Download it again from your library.")
-    head, body, tail = parts
+    head, body, tail = _parts(text)
     kid = _kid(from_base64url(head))
     key = keys.get(kid)
     signature = from_base64url(tail)
@@ -84,6 +81,17 @@ def open_license(text: str, keys: KeySet) -> OpenedLicense:
     if key.retired_at is not None and document.issued_at > key.retired_at:
         raise BadSignatureError("The license was written after its key had been retired.")
     return OpenedLicense(document, kid)
+
+
+def read_unverified(text: str) -> OpenedLicense:
+    """Return what a compact text claims; anybody may have written it.
+
+    Raises:
+        MalformedLicenseError: see ``open_license``.
+        WrongPurposeError: see ``open_license``.
+    """
+    head, body, _ = _parts(text)
+    return OpenedLicense(read_document(from_base64url(body)), _kid(from_base64url(head)))
 
 
 def check_times(document: LicenseDocument, *, now_s: int) -> None:
@@ -129,6 +137,13 @@ def read_file(data: bytes) -> str:
     fields = Fields(value, "license file", {"format", "license"})
     fields.choice("format", (FORMAT,))
     return fields.text("license", most_chars=MAX_FILE_BYTES)
+
+
+def _parts(text: str) -> list[str]:
+    parts = text.split(".", 3)
+    if len(text) > MAX_FILE_BYTES or len(parts) != 3 or not text.isascii():
+        raise MalformedLicenseError("This is no license. Download it again from your library.")
+    return parts
 
 
 def _kid(header: bytes) -> str:

@@ -153,8 +153,6 @@ def coverage_of(graph: Graph, repo: ModelRepo, row: GrantedRepo) -> Coverage:
 
 def covers_commit(row: GrantedRepo, commit_oid: str) -> bool:
     """Whether a grant reaches a commit that was published: proposals of strangers are none."""
-    if commit_oid == row.commit_oid:
-        return True
     graph = load_graph(row.repo_id)
     refs = Ref.objects.filter(repo=row.repo_id)
     published = refs.filter(Q(name__startswith=HEADS) | Q(name__startswith=TAGS))

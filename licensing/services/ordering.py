@@ -188,9 +188,14 @@ def _make(
     )
     for position, line in enumerate(priced.lines):
         add_line(order, position, line)
+    _note(viewer, order, priced)
+    return order
+
+
+def _note(viewer: Viewer, order: Order, priced: Priced) -> None:
     record(
         "order.open",
-        actor=user,
+        actor=viewer.user,
         subject=order.public_id,
         namespace=order.holder,
         address=viewer.address,
@@ -198,7 +203,6 @@ def _make(
         currency=order.currency,
         terms=sorted(priced.terms),
     )
-    return order
 
 
 def _holder_name(user: User, priced: Priced) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from licensing.configured import key_folder, signer
+from licensing.documents.errors import KeyFolderError
 from licensing.documents.folder import KeptKey, KeyFolder
 from licensing.documents.keyset import PublicKey
-from store.core.errors import StoreError
 
 
 class Command(BaseCommand):
@@ -34,8 +34,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             self._do(options)
-        except StoreError as error:
-            raise CommandError(error.message) from error
+        except KeyFolderError as error:
+            raise CommandError(error.detail) from error
 
     def _do(self, options: dict[str, Any]) -> None:
         action = options["action"] or "list"

@@ -16,7 +16,7 @@ from licensing.documents.document import (
     write_document,
 )
 from licensing.documents.errors import MalformedLicenseError, WrongPurposeError
-from licensing.documents.strict import canonical
+from licensing.documents.strict import MAX_DEPTH, canonical, read_json
 from tests.licensing.documents.making import DAY_S, MODEL, NOW_S, a_license, covered
 
 names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=300)
@@ -191,6 +191,14 @@ def test_refuses_what_is_no_license(value) -> None:
 def test_refuses_bytes_that_stores_do_not_write(data) -> None:
     with pytest.raises(MalformedLicenseError):
         read_document(data)
+
+
+def test_lists_and_objects_are_nested_so_deep_and_no_deeper() -> None:
+    text = b'"' + b"[" * 50 + b'\\""'  # brackets in texts do not count
+
+    assert read_json(b"[" * (MAX_DEPTH - 1) + b"[" + text + b"]" * MAX_DEPTH)
+    with pytest.raises(MalformedLicenseError, match="nested"):
+        read_json(b"[" * (MAX_DEPTH + 1) + text + b"]" * (MAX_DEPTH + 1))
 
 
 def test_whatever_is_refused_is_not_written_either() -> None:

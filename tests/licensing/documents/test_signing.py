@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
@@ -29,6 +30,7 @@ from licensing.documents.errors import (
 from licensing.documents.folder import KeyFolder
 from licensing.documents.jws import open_license
 from licensing.documents.keys import digest_of_key
+from licensing.documents.keyset import thumbprint
 from licensing.documents.signing import GivenKeys, Signer, signer_for
 from store.core.sealing import SealBrokenError
 from tests.licensing.documents.making import a_license
@@ -65,6 +67,18 @@ def test_the_first_key_is_made_once_and_for_its_owner_alone(folder) -> None:
     assert stat.S_IMODE(folder.folder.stat().st_mode) == 0o700
 
 
+def test_no_id_looks_like_an_option_of_a_command(folder, monkeypatch) -> None:
+    drawn = [Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in range(256)]
+    ids = [thumbprint(key.public_key().public_bytes_raw()) for key in drawn]
+    first = next(place for place, kid in enumerate(ids) if kid.startswith("-"))
+    queue = iter(drawn[first:])
+    monkeypatch.setattr(Ed25519PrivateKey, "generate", lambda: next(queue))
+
+    kid = folder.kept()[0].kid
+
+    assert kid == next(kid for kid in ids[first:] if not kid.startswith("-"))
+
+
 def test_of_many_first_starts_one_makes_the_key(folder) -> None:
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda _: KeyFolder(folder.folder).kept(), range(16)))
@@ -90,13 +104,18 @@ def test_two_processes_agree_on_the_first_key(folder) -> None:
 
 def test_files_are_whole_before_they_have_their_names(folder, monkeypatch) -> None:
     steps = []
-    fsync, rename = os.fsync, type(folder.folder).rename
-    monkeypatch.setattr(os, "fsync", lambda fd: (steps.append("sync"), fsync(fd))[1])
-    monkeypatch.setattr(
-        type(folder.folder),
-        "rename",
-        lambda self, to: (steps.append(to.name), rename(self, to))[1],
-    )
+    fsync, rename = os.fsync, Path.rename
+
+    def noted_fsync(handle):
+        steps.append("sync")
+        fsync(handle)
+
+    def noted_rename(self, to):
+        steps.append(to.name)
+        return rename(self, to)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(Path, "rename", noted_rename)
 
     kid = folder.kept()[0].kid
 
@@ -307,6 +326,19 @@ def test_the_key_set_is_public_and_cacheable(client) -> None:
     assert (again.status_code, again.content) == (304, b"")
     assert again["Access-Control-Allow-Origin"] == "*"
     assert client.post("/.well-known/jwks.json").status_code == 405
+
+
+def test_strangers_do_not_read_where_the_keys_are(client, settings, caplog) -> None:
+    settings.LICENSE_KEY_DIR.parent.mkdir(exist_ok=True)
+    settings.LICENSE_KEY_DIR.write_text("a file in its place")
+
+    answer = client.get("/.well-known/jwks.json")
+
+    assert answer.status_code == 500
+    assert answer.json()["code"] == "license_key_folder"
+    assert str(settings.LICENSE_KEY_DIR) not in answer.text
+    assert answer["Cache-Control"] == "no-store"
+    assert str(settings.LICENSE_KEY_DIR) in caplog.text
 
 
 def test_a_new_key_shows_at_once(client) -> None:

@@ -22,9 +22,9 @@ def test_a_sale_opens_the_model_to_its_buyer_alone() -> None:
     check_contents(shop.buying, shop.repo)
     with pytest.raises(PurchaseRequiredError):
         check_contents(VISITOR, shop.repo)
-    license = License.objects.get()
-    assert license.grant.state == Grant.State.ACTIVE
-    assert {file.path for file in license.files.all()} == {
+    sold = License.objects.get()
+    assert sold.grant.state == Grant.State.ACTIVE
+    assert {file.path for file in sold.files.all()} == {
         ".gitattributes",
         "README.md",
         "config.json",
