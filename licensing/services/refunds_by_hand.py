@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from accounts.viewer import Viewer
 from licensing.gateways.transfer import Transfer
 from licensing.models import Order, Refund
-from licensing.services import booking, office, transfers
+from licensing.services import booking, office, returning, transfers
 from store.core.errors import ConflictError, InvalidError
 
 MAX_REFERENCE_CHARS = 128
@@ -68,7 +68,8 @@ def mark_sent(
         locked.state, locked.done_at = Refund.State.DONE, timezone.now()
         locked.external_id = known
         locked.save(update_fields=["state", "done_at", "external_id"])
-        _count(order, locked)
+        first = locked.payment or order.payments.earliest("id")
+        returning.count_back(order, first, locked.amount_minor)
         booking.book_refund_sent(
             order, locked, from_deposits_minor=locked.amount_minor, is_by_hand=True
         )
