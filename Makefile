@@ -37,6 +37,9 @@ fix: $(VENV)/.dev ## let the tools mend what they can
 bench: $(VENV)/.dev ## measure the figures of docs/figures.md on this machine
 	$(BIN)/python -m bench
 
+crash: $(VENV)/.dev ## kill -9 the store in mid-purchase, 100 times: nothing paid without a grant, nothing granted unpaid
+	STORE_CRASH_ROUNDS=$${STORE_CRASH_ROUNDS:-100} $(BIN)/python -m pytest -s tests/licensing/selling/crash
+
 css: $(VENV)/bin/python ## join the style sheets into static/css/store.css
 	$(BIN)/python -m scripts.stylesheet
 
@@ -76,4 +79,4 @@ $(VENV)/.dev: requirements/base.txt requirements/ml.txt requirements/dev.txt | $
 	$(BIN)/pip install --quiet -r requirements/dev.txt
 	@touch $@ $(VENV)/.runtime
 
-.PHONY: help run test clients lint fix bench css messages schema screenshots demo-models demo-smollm system
+.PHONY: help run test clients lint fix bench crash css messages schema screenshots demo-models demo-smollm system

@@ -210,13 +210,36 @@ class AccessTokenAdmin(ReadOnlyAdmin[AccessToken]):
         self.message_user(request, text % {"n": count}, messages.SUCCESS)
 
 
+class StaffFilter(admin.SimpleListFilter):
+    """By who acted, of the people in staff; everybody else is found by the search."""
+
+    title = _("member of staff")
+    parameter_name = "staff"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        people = User.objects.filter(is_staff=True).order_by("username")
+        return [(str(person.pk), person.username) for person in people]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[AuditEvent]
+    ) -> QuerySet[AuditEvent]:
+        chosen = self.value() or ""
+        return queryset.filter(actor=int(chosen)) if chosen.isdecimal() else queryset
+
+
 @admin.register(AuditEvent)
 class AuditEventAdmin(ReadOnlyAdmin[AuditEvent]):
     """The audit trail."""
 
-    list_display = ("at", "actor_name", "action", "subject", "address")
-    list_filter = ("action",)
-    search_fields = ("actor_name", "action", "subject")
+    list_display = ("at", "actor_name", "action", "subject", "reason", "address")
+    list_filter = ("action", StaffFilter)
+    date_hierarchy = "at"
+    search_fields = ("=actor_name", "action", "subject")
+
+    @admin.display(description=_("reason"))
+    def reason(self, event: AuditEvent) -> str:
+        """What staff gave as the reason."""
+        return str(event.detail.get("reason", ""))
 
 
 @admin.register(Namespace)

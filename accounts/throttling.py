@@ -34,8 +34,12 @@ REFUSED_MOST = 300
 """Dead or forged tokens one address may send in a window, whatever it calls."""
 HEADERS_OF = frozenset({API, RESOLVERS, LICENSES})
 
-_UNCOUNTED = re.compile(r"/(?:static/|healthz$|readyz$|api/lfs/|xet/|v1/telemetry$)")
-"""``api/lfs``: links whose signature was counted when it was made. ``xet`` counts by itself."""
+_UNCOUNTED = re.compile(
+    r"/(?:static/|healthz$|readyz$|api/lfs/|xet/|v1/telemetry$"
+    r"|gateways/[^/]+/events$)"
+)
+"""``api/lfs``: links whose signature was counted when it was made. ``xet`` counts by itself.
+``gateways``: payment services send what they have at once, and sign it."""
 _RESOLVERS = re.compile(
     r"/[^/]+(?:/[^/]+)?/(?:resolve|raw|archive)/|/[^/]+/[^/]+/info/lfs/objects/[0-9a-f]{64}$"
     r"|/api/resolve-cache/"

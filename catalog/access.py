@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from accounts.models import Namespace, Permission, Scope
 from accounts.viewer import Viewer
-from catalog.models import AccessRequest, Grant, ModelRepo, RepoAlias, RepoRedirect
+from catalog.models import AccessRequest, Grant, GrantedRepo, ModelRepo, RepoAlias, RepoRedirect
 from catalog.models.repo import RepoQuerySet
 from store.core.errors import ForbiddenError, NotFoundError, StoreError
 
@@ -137,12 +137,15 @@ def can(viewer: Viewer, repo: ModelRepo, *, to: Action) -> bool:
     return True
 
 
-def check_contents(viewer: Viewer, repo: ModelRepo) -> None:
+def check_contents(viewer: Viewer, repo: ModelRepo) -> list[GrantedRepo] | None:
     """Refuse the contents of a visible repository: its files, and what a model makes of them.
 
     Names, sizes, digests, history and the card are not contents. Members of the owner pass, and
     holders of a grant: what they bought survives a gate that closes and a takedown (staff who
     want to end it refund the orders).
+
+    Returns:
+        The grants it opens by, which may not reach every revision; ``None``: it needs none.
 
     Raises:
         RepoDisabledError: it is taken down and the viewer is not staff.
@@ -150,13 +153,12 @@ def check_contents(viewer: Viewer, repo: ModelRepo) -> None:
         GatedRepoError: the viewer has not been let in.
     """
     is_down = bool(repo.disabled_reason) and not viewer.is_staff
-    if not is_down:
-        if not repo.is_sold and passes_gate(viewer, repo):
-            return
-        if viewer.role_at(repo.namespace_id, repo.public_id) is not None:
-            return
-    if holds_grant(viewer, repo):
-        return
+    if not is_down and not repo.is_sold and passes_gate(viewer, repo):
+        return None
+    if held := grants_in_force(viewer, repo):
+        return held
+    if not is_down and viewer.role_at(repo.namespace_id, repo.public_id) is not None:
+        return None
     if is_down:
         raise RepoDisabledError(
             "This repository is disabled. Its page says why.", reason=repo.disabled_reason
@@ -173,15 +175,19 @@ def may_see_contents(viewer: Viewer, repo: ModelRepo) -> bool:
     return True
 
 
-def holds_grant(viewer: Viewer, repo: ModelRepo) -> bool:
-    """Whether a grant in force opens ``repo`` to ``viewer``: their own, or a team's they are in.
+def grants_in_force(viewer: Viewer, repo: ModelRepo) -> list[GrantedRepo]:
+    """Return what opens ``repo`` to ``viewer`` now: their own grants, and those of their teams.
 
-    A fine-grained token uses a grant where it lists the model, or reaches gated ones at all.
+    A fine-grained token uses a grant where it lists the model, or reaches gated ones at all. One
+    query: every download of a sold model asks it.
     """
     if viewer.user is None or not _reaches(viewer, repo):
-        return False
-    grants = Grant.objects.in_force().held_by(viewer.person_roles)
-    return grants.filter(granted__repo=repo).exists()
+        return []
+    mine = Q(holder__user=viewer.user)
+    ours = Q(holder__organization__memberships__user=viewer.user)
+    grants = Grant.objects.in_force().filter(mine | ours)
+    rows = GrantedRepo.objects.filter(repo=repo, grant__in=grants)
+    return list(rows.select_related("grant").order_by("pk"))
 
 
 def passes_gate(viewer: Viewer, repo: ModelRepo) -> bool:

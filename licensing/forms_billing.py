@@ -84,6 +84,7 @@ class BillingForm(forms.Form):
         if address is not None:
             kwargs["initial"] = {**_initial(address), **kwargs.get("initial", {})}
         super().__init__(*args, **kwargs)
+        self.address = address
         self._choose("country", [("", _("Choose a country")), *countries_for_forms()])
         self._choose("region", [("", _("None of these")), *regions_for_forms()])
 

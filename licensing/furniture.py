@@ -8,7 +8,13 @@ from typing import Any
 
 from django.db import connections
 
-APPEND_ONLY = ("licensing_ledgermovement", "licensing_ledgerentry", "licensing_terms")
+APPEND_ONLY = (
+    "licensing_ledgermovement",
+    "licensing_ledgerentry",
+    "licensing_payoutitem",
+    "licensing_feerule",
+    "licensing_terms",
+)
 """Tables whose rows are never changed or deleted."""
 
 _FROZEN = """

@@ -12,7 +12,7 @@ from store.core.templatetags.store_parts import Fact
 ICONS = (
     *("mark", "search", "download", "upload", "heart", "heart-full", "file", "folder", "check"),
     *("cross", "warn", "info", "clock", "lock", "key", "copy", "plus", "person", "people", "link"),
-    *("play", "branch", "down", "more", "comment", "merge", "bell", "eye", "list", "up"),
+    *("play", "branch", "down", "more", "comment", "merge", "bell", "cart", "eye", "list", "up"),
 )
 
 _EARNED = list(enumerate([8, 0, 24, 19, 42, 31, 57], start=1))

@@ -194,8 +194,25 @@ class Env(BaseSettings):
     )
     """Ways to pay, comma-separated, the usual one first: ``sandbox`` (pretended money, for trying
     things out), ``invoice`` (bank transfer, confirmed by staff), ``stripe``."""
+    bank_details: str = ""
+    """The store's bank account as buyers read it, with ``invoice`` among the gateways: name, IBAN,
+    BIC and bank, in several lines (``\\n`` between them)."""
+    stripe_secret_key: SecretStr = SecretStr("")
+    """Secret key of the Stripe account, with ``stripe`` among the gateways: ``sk_test_…`` for
+    test money, ``sk_live_…`` for real money, or a restricted key (``rk_…``)."""
+    stripe_webhook_secrets: Annotated[tuple[SecretStr, ...], *_CommaSeparated] = ()
+    """Signing secrets of the webhook endpoints at Stripe (``whsec_…``), comma-separated: one for
+    the account, one for connected accounts, and old ones while they are being replaced."""
+    stripe_api_base: str = ""
+    """Address of the Stripe API. Empty: Stripe's own. For tests."""
     payout_hold_days: Annotated[int, Ge(0), Le(180)] = 14
     """How long a seller's part of a sale is held before it can be paid out, in days."""
+    payout_least_minor: Annotated[int, Ge(1)] = 1_000
+    """Least amount that is paid out, in the smallest unit of its currency (1,000 is 10 euros, and
+    1,000 yen); less waits for the next payout."""
+    payout_day: Annotated[int, Ge(0), Le(28)] = 0
+    """Day of the month on which sellers are paid what was available at its start (UTC), 1 to 28.
+    0: only when staff run payouts."""
     trust_vat_numbers: bool = False
     """Take a buyer's VAT number for confirmed once its check digits are right: businesses in other
     EU states then pay no VAT (reverse charge). Off, it is charged until staff confirmed the

@@ -11,6 +11,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts.views.guards import viewer_of
+from licensing.services.reconciling import latest_run
 from store.core.errors import InvalidError, NotFoundError
 from store.core.redirects import next_path, own_path
 from store.core.ui.identicon import identicon
@@ -101,10 +103,19 @@ def guide(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def status(request: HttpRequest) -> HttpResponse:
-    """Show which parts of the store work; programs read ``/readyz``."""
+    """Show which parts of the store work; programs read ``/readyz``.
+
+    Staff see as well whether the money agreed when it was last compared.
+    """
     results = check_all()
     is_ready = all(result == "ok" for result in results.values())
-    context = {"results": results, "is_ready": is_ready}
+    is_for_staff = results["database"] == "ok" and viewer_of(request).is_staff
+    context = {
+        "results": results,
+        "is_ready": is_ready,
+        "is_for_staff": is_for_staff,
+        "reconciled": latest_run() if is_for_staff else None,
+    }
     answer = render(request, "status.html", context, status=200 if is_ready else 503)
     answer["Cache-Control"] = "no-store"
     return answer

@@ -173,6 +173,44 @@ def send_refund(context: JobContext) -> dict[str, Any]:
     return {"state": refunds.send(context.claim.job.args["refund_id"])}
 
 
+def renew_subscriptions(_context: JobContext) -> dict[str, Any]:
+    """Collect the periods of subscriptions that are due."""
+    from licensing.services import dunning
+
+    return {"renewed": dunning.renew_due()}
+
+
+def subscription_unpaid(context: JobContext) -> dict[str, Any]:
+    """Tell a buyer that a period of their subscription was not paid."""
+    from licensing.models import Order
+    from licensing.services import order_letters
+
+    order_letters.tell_unpaid(Order.objects.get(pk=context.claim.job.args["order_id"]))
+    return {}
+
+
+def end_collection(context: JobContext) -> dict[str, Any]:
+    """Have a gateway collect no more of a subscription."""
+    from licensing.services import renewals
+
+    return {"told": renewals.stop_collecting(context.claim.job.args["subscription_id"])}
+
+
+def remind_transfers(_context: JobContext) -> dict[str, Any]:
+    """Remind buyers of bank transfers that have not come."""
+    from licensing.services import transfers
+
+    return {"reminded": transfers.remind()}
+
+
+def send_order_letter(context: JobContext) -> dict[str, Any]:
+    """Write a letter about an order that waits for money, and send it."""
+    from licensing.services import order_letters
+
+    args = context.claim.job.args
+    return {"sent": order_letters.send(args["letter"], args["ident"], args["language"])}
+
+
 def close_orders(_context: JobContext) -> dict[str, Any]:
     """Cancel orders nobody paid in time, and forget old quotes."""
     from licensing.services import closing, quotes
@@ -185,6 +223,20 @@ def reconcile(context: JobContext) -> dict[str, Any]:
     from licensing.services import reconciling
 
     return reconciling.reconcile(check=context.check).to_json()
+
+
+def run_payouts(_context: JobContext) -> dict[str, Any]:
+    """Pay sellers what was available on the day of the month the site pays out."""
+    from licensing.services import payouts
+
+    return {"payouts": len(payouts.run_scheduled())}
+
+
+def pay_out(context: JobContext) -> dict[str, Any]:
+    """Have a payout sent by its gateway."""
+    from licensing.services import paying_out
+
+    return {"state": paying_out.send(context.claim.job.args["payout_id"])}
 
 
 def flush_downloads(_context: JobContext) -> dict[str, Any]:
@@ -237,8 +289,15 @@ HANDLERS: Mapping[JobName, Handler] = {
     JobName.FULFIL_ORDER: fulfil_order,
     JobName.TELL_SALE: tell_sale,
     JobName.SEND_REFUND: send_refund,
+    JobName.RENEW_SUBSCRIPTIONS: renew_subscriptions,
+    JobName.SUBSCRIPTION_UNPAID: subscription_unpaid,
+    JobName.END_COLLECTION: end_collection,
+    JobName.REMIND_TRANSFERS: remind_transfers,
+    JobName.SEND_ORDER_LETTER: send_order_letter,
     JobName.CLOSE_ORDERS: close_orders,
     JobName.RECONCILE: reconcile,
+    JobName.RUN_PAYOUTS: run_payouts,
+    JobName.PAY_OUT: pay_out,
     JobName.GENERATE: generate,
 }
 

@@ -39,11 +39,18 @@ ERRANDS = {
     "sweep-uploads": Errand("workers.sweep_uploads", crontab(minute="17"), expires_s=1800),
     "close-orders": Errand("workers.close_orders", crontab(minute="*/15"), expires_s=900),
     "reconcile": Errand("workers.reconcile", crontab(hour="2", minute="41"), expires_s=3600),
+    "run-payouts": Errand("workers.run_payouts", crontab(hour="4", minute="11"), expires_s=3600),
     "collect-garbage": Errand(
         "workers.collect_garbage", crontab(hour="3", minute="23"), expires_s=3600
     ),
     "forget-notices": Errand(
         "workers.forget_notices", crontab(hour="3", minute="27"), expires_s=3600
+    ),
+    "renew-subscriptions": Errand(
+        "workers.renew_subscriptions", crontab(minute="*/15"), expires_s=900
+    ),
+    "remind-transfers": Errand(
+        "workers.remind_transfers", crontab(hour="6", minute="41"), expires_s=3600
     ),
     "refresh-trends": Errand("workers.refresh_trends", crontab(minute="*/10"), expires_s=600),
     "forget-old": Errand("workers.forget_old", crontab(minute="37"), expires_s=1800),

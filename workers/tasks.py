@@ -6,6 +6,8 @@ Tasks know nothing of the work itself. A message may be lost or come twice: the 
 import logging
 import os
 
+from django.conf import settings
+
 from store.core import jobs
 from store.core.jobs import ERRAND, RUN_TASK, JobName
 from workers.app import app
@@ -77,6 +79,13 @@ def reconcile() -> None:
     jobs.enqueue(JobName.RECONCILE, key=ERRAND)
 
 
+@app.task(name="workers.run_payouts")
+def run_payouts() -> None:
+    """See ``JobName.RUN_PAYOUTS``; a site that pays out by hand is left alone."""
+    if settings.ENV.payout_day:
+        jobs.enqueue(JobName.RUN_PAYOUTS, key=ERRAND)
+
+
 @app.task(name="workers.collect_garbage")
 def collect_garbage() -> None:
     """See ``JobName.COLLECT_GARBAGE``."""
@@ -87,6 +96,18 @@ def collect_garbage() -> None:
 def forget_notices() -> None:
     """See ``JobName.FORGET_NOTICES``."""
     jobs.enqueue(JobName.FORGET_NOTICES, key=ERRAND)
+
+
+@app.task(name="workers.renew_subscriptions")
+def renew_subscriptions() -> None:
+    """See ``JobName.RENEW_SUBSCRIPTIONS``."""
+    jobs.enqueue(JobName.RENEW_SUBSCRIPTIONS, key=ERRAND)
+
+
+@app.task(name="workers.remind_transfers")
+def remind_transfers() -> None:
+    """See ``JobName.REMIND_TRANSFERS``."""
+    jobs.enqueue(JobName.REMIND_TRANSFERS, key=ERRAND)
 
 
 @app.task(name="workers.refresh_trends")

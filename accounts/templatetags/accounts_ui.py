@@ -50,6 +50,21 @@ _TOLD = {
     "webhook.key": _("made a new signing key for the webhook to"),
     "webhook.delete": _("deleted the webhook to"),
     "webhook.stop": _("switched off the failing webhook"),
+    "repo.opening": _("said when everybody gets the model"),
+    "offer.make": _("made the offer"),
+    "offer.change": _("changed the offer"),
+    "offer.open": _("put on sale the offer"),
+    "offer.close": _("took off sale the offer"),
+    "order.open": _("ordered, with the number"),
+    "refund.ask": _("asked for a refund of the order"),
+    "refund.accept": _("gave the money back for the order"),
+    "refund.decline": _("declined a refund of the order"),
+    "license.reveal": _("looked at the key of the license"),
+    "license.rotate": _("made a new key for the license"),
+    "license.suspend": _("suspended the license"),
+    "license.reinstate": _("reinstated the license"),
+    "seat.end": _("ended a seat of the license"),
+    "seat.transfer": _("handed on a seat of the license"),
 }
 
 

@@ -40,7 +40,7 @@ class _Target(NamedTuple):
 
     @property
     def token_line(self) -> str:
-        """What a shell needs first, for a private or gated model."""
+        """What a shell needs first, for a private, gated or sold model."""
         return f"export HF_TOKEN={TOKEN}\n" if self.needs_token else ""
 
     @property

@@ -1,12 +1,13 @@
 """Components about people, collections and notices."""
 
+from collections.abc import Iterable
 from typing import Any, TypedDict
 
 from django import template
 from django.http import HttpRequest
 
 from accounts.models import Namespace, Organization, User
-from catalog.models import Collection, Notice
+from catalog.models import Collection, Listing, Notice
 from catalog.services.collection_items import Placed
 from catalog.services.event_words import notice_words
 from catalog.services.inbox import MOST_COUNTED, count_unread
@@ -91,6 +92,12 @@ def is_team(owner: User | Organization) -> bool:
 def name_of(owner: User | Organization) -> str:
     """Return the name that is in addresses."""
     return owner.name if isinstance(owner, Organization) else owner.username
+
+
+@register.filter
+def listings(placed: Iterable[Placed]) -> list[Listing]:
+    """Return the listings of the models in a collection."""
+    return [entry.item.repo.listing for entry in placed if entry.item.repo is not None]
 
 
 @register.filter

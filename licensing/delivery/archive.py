@@ -37,9 +37,9 @@ def archive(
         GatedRepoError: its publisher has not let the viewer in.
         NotFoundError: there is nothing to download.
     """
-    check_gate(viewer, repo)
+    held = check_gate(viewer, repo)
     commit = Commit.objects.get(repo=repo, oid=resolve(repo, revision).commit_oid)
-    check_revision(viewer, repo, commit.oid)
+    check_revision(viewer, repo, commit.oid, held)
     granted, blocked = _granted(viewer, repo, revision, commit)
     if not granted:
         raise NotFoundError("There is no file to download in this revision yet.")

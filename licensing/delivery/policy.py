@@ -8,6 +8,7 @@ from catalog.access import PurchaseRequiredError, can, check_contents
 from catalog.content.ownership import owned_size
 from catalog.content.reading import recipe_of
 from catalog.content.recipes import Recipe
+from catalog.formats.kinds import Kind
 from catalog.history.errors import EntryNotFoundError
 from catalog.history.objects import FILE_MODE
 from catalog.history.pointers import LfsPointer
@@ -19,6 +20,10 @@ from licensing.services import covering, storefront
 from store.core.errors import ForbiddenError, NotFoundError
 
 _COMMIT_ID = re.compile(r"[0-9a-f]{40}")
+_CARD = "README.md"
+_IN_THE_WINDOW = re.compile(r"README\.md|.*\.(?:png|jpe?g|gif|webp)", re.IGNORECASE)
+"""What everybody sees of a sold model: its card, and pictures, which are told by their bytes."""
+PICTURES = frozenset({Kind.PNG, Kind.JPEG, Kind.GIF, Kind.WEBP})
 
 
 class FileBlockedError(ForbiddenError):
@@ -60,13 +65,17 @@ def authorize(viewer: Viewer, repo: ModelRepo, revision: str, path: str) -> Deli
         GatedRepoError: its publisher has not let the viewer in.
         FileBlockedError: the file's verdict keeps it from others than its owners.
     """
-    check_gate(viewer, repo)
+    refusal, held = _asked_at_gate(viewer, repo)
+    if refusal is not None and not _IN_THE_WINDOW.fullmatch(path):
+        raise refusal
     commit_oid = resolve(repo, revision).commit_oid
-    covering.check_revision(viewer, repo, commit_oid)
+    covering.check_revision(viewer, repo, commit_oid, held)
     entry = find_entry(repo, commit_oid, path)
     if entry.is_folder or entry.is_link or (entry.lfs and not _owns(repo, entry.lfs.sha256)):
         raise missing_entry(path, commit_oid)
     scan = FileScan.objects.filter(repo=repo, blob_oid=entry.oid, path=entry.path).first()
+    if refusal is not None and path != _CARD and (scan is None or scan.kind not in PICTURES):
+        raise refusal
     if not may_see_proposed(viewer, repo, revision, commit_oid, scan):
         check_verdict(viewer, repo, entry.path, scan)
     return Delivery(
@@ -89,7 +98,7 @@ def authorize_object(viewer: Viewer, repo: ModelRepo, sha256: str) -> Delivery:
         GatedRepoError: its publisher has not let the viewer in.
         FileBlockedError: its verdict keeps it from others than its owners.
     """
-    check_gate(viewer, repo)
+    held = check_gate(viewer, repo)
     blob = GitObject.objects.filter(repo=repo, lfs_sha256=sha256).defer("data").first()
     scans = FileScan.objects.filter(repo=repo, blob_oid=blob.oid if blob else "")
     listed = scans.filter(is_proposed=False)
@@ -98,7 +107,7 @@ def authorize_object(viewer: Viewer, repo: ModelRepo, sha256: str) -> Delivery:
     is_here = blob is not None and scan is not None and _owns(repo, sha256)
     if not is_here or blob is None or scan is None or blob.lfs_size_bytes is None:
         raise missing_entry(sha256, "")
-    covering.check_object(viewer, repo, sha256)
+    covering.check_object(viewer, repo, sha256, held)
     for each in scans:  # one content under several names: the worst verdict counts
         check_verdict(viewer, repo, each.path, each)
     pointer = LfsPointer(sha256, blob.lfs_size_bytes)
@@ -146,15 +155,32 @@ def authorize_recipe(
     return Recipe.from_bytes(bytes(claim.file.terms)), None
 
 
+def _asked_at_gate(
+    viewer: Viewer, repo: ModelRepo
+) -> tuple[PurchaseRequiredError | None, covering.Held]:
+    """Return why a sold model is refused, if it is, and the grants it opens by.
+
+    Raises:
+        RepoDisabledError, GatedRepoError: refused for another reason.
+    """
+    try:
+        return None, check_gate(viewer, repo)
+    except PurchaseRequiredError as error:
+        return error, None
+
+
 def _owns(repo: ModelRepo, sha256: str) -> bool:
     """Whether the bytes are still the repository's; its owners may have deleted them for good."""
     return owned_size(repo, sha256) is not None
 
 
-def check_gate(viewer: Viewer, repo: ModelRepo) -> None:
+def check_gate(viewer: Viewer, repo: ModelRepo) -> covering.Held:
     """Refuse everything in a repository at once, before any single file is looked at.
 
     Every way the bytes or a model's outputs leave calls this.
+
+    Returns:
+        The grants it opens by, which may not reach every revision; ``None``: it needs none.
 
     Raises:
         RepoDisabledError: it is taken down and the viewer is not staff.
@@ -162,7 +188,7 @@ def check_gate(viewer: Viewer, repo: ModelRepo) -> None:
         GatedRepoError: its publisher has not let the viewer in.
     """
     try:
-        check_contents(viewer, repo)
+        return check_contents(viewer, repo)
     except PurchaseRequiredError as error:
         raise storefront.refusal(viewer, repo) from error
 
@@ -174,8 +200,7 @@ def check_whole(viewer: Viewer, repo: ModelRepo) -> None:
         RepoDisabledError, PurchaseRequiredError, GatedRepoError: as ``check_gate``.
         UpdateNotIncludedError: the license is for earlier revisions.
     """
-    check_gate(viewer, repo)
-    covering.check_all_revisions(viewer, repo)
+    covering.check_all_revisions(viewer, repo, check_gate(viewer, repo))
 
 
 def check_verdict(viewer: Viewer, repo: ModelRepo, path: str, scan: FileScan | None) -> None:

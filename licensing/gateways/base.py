@@ -24,6 +24,10 @@ class FactKind(StrEnum):
     DISPUTE_WON = "dispute_won"
     DISPUTE_LOST = "dispute_lost"
     SUBSCRIPTION_ENDED = "subscription_ended"
+    RENEWED = "renewed"
+    """The gateway collected a later period of a subscription by itself."""
+    RENEWAL_FAILED = "renewal_failed"
+    """It tried to, and could not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +37,17 @@ class Fact:
     Args:
         event_id: Unique among the gateway's facts; the same fact told again has the same one.
         kind: What happened.
-        order_ref: Public id of our order.
+        order_ref: Public id of our order; of a subscription's facts, the order that began it.
         payment_id: The gateway's id of the payment.
         amount_minor: Of the payment, the refund or the disputed sum.
         currency: Three capitals.
         at: When it happened, by the gateway's clock.
         subject_id: The gateway's id of the refund, the dispute or the subscription.
-        key: Our id of the refund, if we asked for it.
+        key: Our id of the refund, if we asked for it; of a renewal, the gateway's id of the
+            period's invoice.
         note: What a person should read: why a payment failed.
+        is_exact: The gateway collects whole charges only, so a payment of another amount than the
+            order's is not what it was asked for.
     """
 
     event_id: str
@@ -53,6 +60,7 @@ class Fact:
     subject_id: str = ""
     key: str = ""
     note: str = ""
+    is_exact: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return what the inbox keeps."""
@@ -81,6 +89,9 @@ class Charge:
         cancel_url: Where it goes otherwise.
         method: How to pay without a browser: a name the gateway knows; empty: in a browser.
         interval: ``month`` or ``year`` for a subscription, else empty.
+        tax_minor: The part of the amount that is tax, to be shown beside the price.
+        buyer_id: Id of the person who pays, for cards they saved; ``None``: nobody any more.
+        expires_at: When the order is cancelled if nobody paid.
     """
 
     order_ref: str
@@ -92,6 +103,9 @@ class Charge:
     cancel_url: str
     method: str = ""
     interval: str = ""
+    tax_minor: int = 0
+    buyer_id: int | None = None
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +158,15 @@ class Gateway(Protocol):
     name: str
     is_test: bool
     """No real money moves."""
+    renews_itself: bool
+    """It collects later periods of subscriptions unasked, and tells of each."""
 
     def start(self, charge: Charge) -> Checkout:
         """Begin to collect. Safe to repeat: one order has one checkout.
 
         Raises:
             PaymentDeclinedError: paying without a browser was refused.
+            GatewayRefusedError: it cannot collect this amount, or in this currency.
             GatewayError: try again.
         """
 
@@ -183,5 +200,19 @@ class Gateway(Protocol):
 
         Raises:
             GatewayRefusedError: the seller has no account there, or it cannot be paid.
+            GatewayError: try again.
+        """
+
+    def saved_method(self, order_ref: str) -> str:
+        """Return the ``method`` that paid an order, to pay its renewals with; empty: none."""
+
+    def end_subscription(self, order_ref: str, *, at_once: bool) -> None:
+        """Collect no more of the subscription an order began. Safe to repeat.
+
+        Args:
+            order_ref: Public id of the order that began it.
+            at_once: Now, because it was refunded; else with the period that is paid.
+
+        Raises:
             GatewayError: try again.
         """

@@ -1,8 +1,22 @@
 """Tables of the licensing room, one module a subject."""
 
 from licensing.models.counting import CounterBatch, DownloadCount
-from licensing.models.invoicing import Invoice, InvoiceSeries, SellerProfile
-from licensing.models.ledger import LedgerAccount, LedgerEntry, LedgerMovement, Payout
+from licensing.models.gateways import (
+    BankTransfer,
+    SellerAccount,
+    StripeCustomer,
+    StripeObject,
+    TransferReminder,
+)
+from licensing.models.invoicing import ConfirmedTaxNumber, Invoice, InvoiceSeries, SellerProfile
+from licensing.models.ledger import (
+    LedgerAccount,
+    LedgerEntry,
+    LedgerMovement,
+    Payout,
+    PayoutItem,
+    PayoutPause,
+)
 from licensing.models.licenses import Activation, ActivationQuerySet, License, LicensedFile
 from licensing.models.offers import (
     Coupon,
@@ -16,6 +30,7 @@ from licensing.models.offers import (
 )
 from licensing.models.orders import LineShare, Order, OrderLine, Quote, Subscription
 from licensing.models.payments import Dispute, Payment, PaymentEvent, Refund
+from licensing.models.reconciling import ReconcileRun
 from licensing.models.sandbox import SandboxCharge
 from licensing.models.terms import Terms
 from licensing.models.trials import TrialUse
@@ -23,6 +38,8 @@ from licensing.models.trials import TrialUse
 __all__ = [
     "Activation",
     "ActivationQuerySet",
+    "BankTransfer",
+    "ConfirmedTaxNumber",
     "CounterBatch",
     "Coupon",
     "Dispute",
@@ -44,14 +61,21 @@ __all__ = [
     "Payment",
     "PaymentEvent",
     "Payout",
+    "PayoutItem",
+    "PayoutPause",
     "Price",
     "Quote",
+    "ReconcileRun",
     "Refund",
     "RevenueAsk",
     "SandboxCharge",
     "SeatKind",
+    "SellerAccount",
     "SellerProfile",
+    "StripeCustomer",
+    "StripeObject",
     "Subscription",
     "Terms",
+    "TransferReminder",
     "TrialUse",
 ]

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from accounts.models import Namespace
 from licensing.invoices.document import DocumentKind
@@ -120,3 +121,19 @@ class SellerProfile(models.Model):
 
     def __str__(self) -> str:
         return self.legal_name or self.namespace.name
+
+
+class ConfirmedTaxNumber(models.Model):
+    """A buyer's tax number that staff found in use, so that reverse charge may rest on it."""
+
+    number = models.CharField(max_length=20, primary_key=True)
+    """As ``licensing.tax.numbers.read_vat_number`` gives it, with its country's prefix."""
+    source = models.CharField(max_length=300)
+    """How it was confirmed: the register that was asked, and its answer's reference."""
+    confirmed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+"
+    )
+    confirmed_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return self.number

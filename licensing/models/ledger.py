@@ -3,6 +3,7 @@
 Triggers of ``licensing.furniture`` hold both in the database itself.
 """
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -60,6 +61,7 @@ class LedgerMovement(models.Model):
         SALE = "sale", _("Sale")
         REFUND = "refund", _("Refund")
         REFUND_SENT = "refund_sent", _("Refund sent")
+        REFUND_RETURNED = "refund_returned", _("Refund came back")
         DISPUTE_OPENED = "dispute_opened", _("Payment disputed")
         DISPUTE_WON = "dispute_won", _("Dispute won")
         DISPUTE_LOST = "dispute_lost", _("Dispute lost")
@@ -140,8 +142,15 @@ class Payout(models.Model):
     until = models.DateTimeField()
     """It has everything that was available at this moment."""
     state = models.CharField(max_length=8, choices=State.choices, default=State.SENDING)
+    account = models.TextField(max_length=1000, blank=True)
+    """Where it goes, noted before the gateway is asked; empty: it was not asked yet. Of one that
+    staff transfer it is noted at once: the lines of the seller's bank."""
     external_id = models.CharField(max_length=128, blank=True)
+    """What the gateway calls it; of one sent by hand, the bank's reference."""
     failure = models.CharField(max_length=300, blank=True)
+    statement = models.OneToOneField(
+        "licensing.Invoice", models.PROTECT, null=True, related_name="payout"
+    )
     created_at = models.DateTimeField(default=timezone.now)
     closed_at = models.DateTimeField(null=True, blank=True)
 
@@ -153,3 +162,32 @@ class Payout(models.Model):
 
     def __str__(self) -> str:
         return f"payout {self.public_id} ({self.state})"
+
+
+class PayoutItem(models.Model):
+    """An entry of a seller's payable account that a payout settles, its own booking among them.
+
+    So the items of a payout add up to nothing, and no entry is ever paid out twice.
+    """
+
+    payout = models.ForeignKey(Payout, models.PROTECT, related_name="items")
+    entry = models.OneToOneField(LedgerEntry, models.PROTECT, related_name="settled_by")
+
+    def __str__(self) -> str:
+        return f"{self.entry_id} in {self.payout_id}"
+
+
+class PayoutPause(models.Model):
+    """A seller who is not paid out for the time being; they read why."""
+
+    namespace = models.OneToOneField(
+        Namespace, models.PROTECT, related_name="payout_pause", primary_key=True
+    )
+    reason = models.CharField(max_length=300)
+    paused_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+"
+    )
+    paused_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"{self.namespace_id}: {self.reason}"

@@ -215,10 +215,13 @@ class RevenueAsk(models.Model):
 
 
 class FeeRule(models.Model):
-    """What the store keeps of each sale: the newest rule that has begun, a seller's own first."""
+    """What the store keeps of each sale: the newest rule that has begun, a seller's own first.
+
+    Only ever added: a newer rule replaces an older one.
+    """
 
     namespace = models.ForeignKey(
-        Namespace, models.CASCADE, null=True, blank=True, related_name="+"
+        Namespace, models.PROTECT, null=True, blank=True, related_name="+"
     )
     """Whose sales; ``None``: everybody's."""
     basis_points = models.PositiveIntegerField()

@@ -88,7 +88,7 @@ class Order(models.Model):
     """The license it adds another term to, instead of making a new one."""
     created_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField()
-    """An open order that nothing was paid of is cancelled after it."""
+    """An order that is still open then is cancelled; part payments go back."""
     paid_at = models.DateTimeField(null=True, blank=True)
     fulfilled_at = models.DateTimeField(null=True, blank=True)
     closed_at = models.DateTimeField(null=True, blank=True)
@@ -118,8 +118,13 @@ class Order(models.Model):
 
     @property
     def due_minor(self) -> int:
-        """What is still to be paid, in minor units, from 0."""
-        return max(0, self.gross_minor - self.paid_minor)
+        """What is still to be paid, in minor units, from 0.
+
+        Money that went back, or is on its way back, does not count as paid.
+        """
+        if self.state not in {self.State.OPEN, self.State.CANCELLED}:
+            return 0
+        return max(0, self.gross_minor - self.paid_minor + self.refunded_minor)
 
 
 class OrderLine(models.Model):

@@ -81,8 +81,12 @@ class Refund(models.Model):
         """Decided; access has ended; the gateway is told."""
         DONE = "done", _("Refunded")
         FAILED = "failed", _("Failed")
+        COVERED = "covered", _("Taken back by the bank")
+        """The money went back another way: by a lost dispute, or by hand at the gateway."""
 
     OPEN = (State.ASKED, State.SENDING)
+    OWED = (State.SENDING, State.FAILED)
+    """The money is the buyer's again and has not left yet."""
 
     public_id = models.CharField(max_length=24, default=new_public_id, unique=True)
     order = models.ForeignKey(Order, models.PROTECT, related_name="refunds")
@@ -93,6 +97,7 @@ class Refund(models.Model):
     payment = models.ForeignKey(
         Payment, models.PROTECT, null=True, blank=True, related_name="refunds"
     )
+    """Where it is sent back from; known as soon as it is decided."""
     state = models.CharField(max_length=8, choices=State.choices)
     amount_minor = models.BigIntegerField()
     external_id = models.CharField(max_length=128, blank=True)

@@ -20,7 +20,9 @@ class SandboxCharge(models.Model):
         DECLINED = "declined"
 
     public_id = models.CharField(max_length=24, default=new_public_id, unique=True)
-    order_ref = models.CharField(max_length=64, unique=True)
+    order_ref = models.CharField(max_length=64, db_index=True)
+    is_transfer = models.BooleanField(default=False)
+    """Money that came without being asked for: in parts, twice, or too much."""
     amount_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
     state = models.CharField(max_length=10, choices=State.choices, default=State.OPEN)
@@ -28,13 +30,19 @@ class SandboxCharge(models.Model):
     """Name of the test card that was used."""
     dispute = models.CharField(max_length=4, blank=True)
     """``open``, ``won`` or ``lost``; empty: none."""
+    disputed_minor = models.BigIntegerField(default=0)
     refunds = models.JSONField(default=dict)
-    """Amounts by the key each was asked for with."""
+    """Amounts by the key each was asked for with; ``hand:`` begins those nobody asked for."""
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         constraints = [
-            models.CheckConstraint(condition=Q(amount_minor__gte=1), name="sandbox_charge_is_sane")
+            models.CheckConstraint(condition=Q(amount_minor__gte=1), name="sandbox_charge_is_sane"),
+            models.UniqueConstraint(
+                fields=["order_ref"],
+                condition=Q(is_transfer=False),
+                name="sandbox_charge_once_per_order",
+            ),
         ]
 
     def __str__(self) -> str:

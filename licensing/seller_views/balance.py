@@ -14,6 +14,7 @@ from licensing.models import Payout
 from licensing.seller_views.orders import pdf_answer
 from licensing.seller_views.seller_frame import of_seller, seller_context, seller_of
 from licensing.services import balances
+from licensing.services.payouts import pause_of
 from store.core.errors import NotFoundError
 from store.core.money import Money, show
 from store.core.paging import BadCursorError, keyset_page
@@ -43,6 +44,7 @@ def balance_page(request: HttpRequest, user: User) -> HttpResponse:
     context = seller_context(viewer, seller, "balance") | {
         "balances": found,
         "most_held": balances.MOST_HELD,
+        "pause": pause_of(seller),
     }
     return render(request, "licensing/balance.html", context)
 
@@ -69,6 +71,7 @@ def payouts_page(request: HttpRequest, user: User) -> HttpResponse:
     context = seller_context(viewer, seller, "payouts") | {
         "payouts": [(row, statements.get(row.public_id)) for row in found],
         "next_href": more if following else "",
+        "pause": pause_of(seller),
     }
     return render(request, "licensing/payouts.html", context)
 

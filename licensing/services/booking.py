@@ -4,12 +4,19 @@ payment       gateway +, deposits -            the buyer's money is here, and st
 sale          deposits +, payable -, fees -    it is the sellers', the upstream owners', ours
 refund        the sale backwards, in part or whole: it is the buyer's again
 refund sent   deposits +, gateway -            it has left
+returned      gateway +, deposits -            the buyer's bank did not take it
 disputed      payable +, disputed -            held back until the bank decides
-lost          disputed +, fees +, gateway -    the bank took it
+won           disputed +, payable -            let go when no bank has to decide any more
+lost          deposits +, gateway -            the bank took it, after a refund of what it took
+
+What leaves although nobody was owed it (a bank takes back what was refunded) is a loss of the
+store: fees +.
 """
 
-from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db.models import Sum
@@ -34,8 +41,15 @@ Purpose = LedgerEntry.Purpose
 
 
 def _book(order: Order, kind: LedgerMovement.Kind, ident: str, entries: list[Entry]) -> bool:
+    if not any(entry.amount_minor for entry in entries):
+        return False
     key = f"{kind}:{ident}"
     return book(kind, key, entries, gateway=order.gateway, currency=order.currency, order=order)
+
+
+def ident_of(dispute: Dispute) -> str:
+    """Return what names a dispute in the ledger."""
+    return f"{dispute.gateway}:{dispute.external_id}"
 
 
 def book_payment(order: Order, payment: Payment) -> None:
@@ -58,22 +72,21 @@ def book_sale(order: Order) -> None:
     entries: list[Entry] = []
     for line in order.lines.prefetch_related("shares"):
         entries += _sold(line, available)
-    if entries:
-        _book(order, Kind.SALE, order.public_id, entries)
+    _book(order, Kind.SALE, order.public_id, entries)
 
 
-def _sold(line: OrderLine, available: object) -> list[Entry]:
+def _sold(line: OrderLine, available: datetime) -> list[Entry]:
     """Return what a line's price is divided into; all of it is held for the refund window."""
     shares = list(line.shares.all())
     price = line.net_minor - line.fee_minor - sum(share.amount_minor for share in shares)
-    held = {
+    held: dict[str, Any] = {
         "line": line,
         "hold": LedgerEntry.Hold.REFUND_WINDOW,
         "available_at": available,
     }
 
     def owed(namespace_id: int, amount: int, purpose: LedgerEntry.Purpose) -> Entry:
-        return Entry(Account.PAYABLE, -amount, purpose, namespace_id, **held)  # type: ignore[arg-type]
+        return Entry(Account.PAYABLE, -amount, purpose, namespace_id, **held)
 
     return [
         Entry(Account.DEPOSITS, line.gross_minor, Purpose.PRICE, line=line),
@@ -84,11 +97,12 @@ def _sold(line: OrderLine, available: object) -> list[Entry]:
     ]
 
 
-def book_refund(order: Order, refund: Refund, parts: Mapping[OrderLine, int]) -> None:
+def book_refund(order: Order, ident: str, parts: Mapping[OrderLine, int]) -> None:
     """Undo ``parts`` of the sale: the money is the buyer's again.
 
     What was divided is taken back in the same proportion, so that several part refunds come to
-    exactly the whole. ``line.refunded_minor`` is as it was before this refund.
+    exactly the whole. ``line.refunded_minor`` is as it was before this refund. What is held back
+    by a dispute is taken from there.
     """
     entries: list[Entry] = []
     for line, part in parts.items():
@@ -100,8 +114,18 @@ def book_refund(order: Order, refund: Refund, parts: Mapping[OrderLine, int]) ->
             entries.append(_back(entry, now - was))
         if owed:
             entries.append(Entry(Account.DEPOSITS, -part, Purpose.PRICE, line=line))
-    if entries:
-        _book(order, Kind.REFUND, refund.public_id, entries)
+    _book(order, Kind.REFUND, ident, entries + _from_held(order, entries))
+
+
+def _from_held(order: Order, entries: list[Entry]) -> list[Entry]:
+    """Return what must come out of a dispute's hold, so that owners can give ``entries`` back."""
+    taken: dict[int, int] = defaultdict(int)
+    for entry in entries:
+        if entry.account == Account.PAYABLE:
+            taken[entry.namespace_id or 0] += entry.amount_minor
+    owed = _owed(order, Account.PAYABLE)
+    short = {owner: amount - owed.get(owner, 0) for owner, amount in taken.items()}
+    return _moved(order, {owner: lack for owner, lack in short.items() if lack > 0})
 
 
 def _original(line: OrderLine) -> list[LedgerEntry]:
@@ -123,93 +147,101 @@ def _back(entry: LedgerEntry, amount_minor: int) -> Entry:
     )
 
 
-def book_refund_sent(order: Order, refund: Refund) -> None:
-    """The money has left."""
+def book_refund_sent(
+    order: Order, refund: Refund, *, from_deposits_minor: int, is_by_hand: bool = False
+) -> None:
+    """The money has left.
+
+    Args:
+        order: The locked order.
+        refund: What was sent.
+        from_deposits_minor: How much of it the buyer was owed; the rest is the store's loss.
+        is_by_hand: By people, perhaps after it had left the gateway once and come back.
+    """
+    ident = f"{refund.public_id}:by-hand" if is_by_hand else refund.public_id
+    _book(order, Kind.REFUND_SENT, ident, _left(refund.amount_minor, from_deposits_minor))
+
+
+def _left(amount_minor: int, from_deposits_minor: int) -> list[Entry]:
+    """Return the entries of money that left a gateway."""
+    return [
+        Entry(Account.DEPOSITS, from_deposits_minor, Purpose.MONEY),
+        Entry(Account.FEES, amount_minor - from_deposits_minor, Purpose.MONEY),
+        Entry(Account.GATEWAY, -amount_minor, Purpose.MONEY),
+    ]
+
+
+def book_refund_returned(order: Order, refund: Refund) -> None:
+    """The money had left and came back: it is still the buyer's."""
     amount = refund.amount_minor
     _book(
         order,
-        Kind.REFUND_SENT,
+        Kind.REFUND_RETURNED,
         refund.public_id,
         [
-            Entry(Account.DEPOSITS, amount, Purpose.MONEY),
-            Entry(Account.GATEWAY, -amount, Purpose.MONEY),
+            Entry(Account.GATEWAY, amount, Purpose.MONEY),
+            Entry(Account.DEPOSITS, -amount, Purpose.MONEY),
         ],
     )
 
 
-def book_dispute_opened(order: Order, dispute: Dispute) -> None:
+def book_dispute_opened(order: Order, ident: str) -> None:
     """Hold back what this order still brings its sellers."""
-    entries = []
-    for owner_id, owed in _owed(order, [Account.PAYABLE]).items():
-        entries += [
-            Entry(Account.PAYABLE, owed, Purpose.PRICE, owner_id),
-            Entry(Account.DISPUTED, -owed, Purpose.PRICE, owner_id),
-        ]
-    if entries:
-        _book(order, Kind.DISPUTE_OPENED, _ident(dispute), entries)
+    owed = _owed(order, Account.PAYABLE)
+    entries = _moved(order, {owner: -amount for owner, amount in owed.items()})
+    _book(order, Kind.DISPUTE_OPENED, ident, entries)
 
 
 def book_dispute_won(order: Order, dispute: Dispute) -> None:
-    """Let go what this dispute held back."""
-    entries = []
-    for owner_id, owed in _held_by(dispute).items():
-        entries += [
-            Entry(Account.DISPUTED, owed, Purpose.PRICE, owner_id),
-            Entry(Account.PAYABLE, -owed, Purpose.PRICE, owner_id),
-        ]
-    if entries:
-        _book(order, Kind.DISPUTE_WON, _ident(dispute), entries)
-
-
-def book_dispute_lost(order: Order, dispute: Dispute) -> None:
-    """The bank took the money: first what was held back, then the fee, then the sellers' rest."""
-    left = dispute.amount_minor
-    entries: list[Entry] = []
-
-    def take(account: LedgerAccount.Kind, owner_id: int | None, owed: int) -> int:
-        nonlocal left
-        part = min(owed, left)
-        left -= part
-        entries.append(Entry(account, part, Purpose.PRICE, owner_id))
-        return part
-
-    for owner_id, owed in _held_by(dispute).items():
-        rest = owed - take(Account.DISPUTED, owner_id, owed)
-        entries += [
-            Entry(Account.DISPUTED, rest, Purpose.PRICE, owner_id),
-            Entry(Account.PAYABLE, -rest, Purpose.PRICE, owner_id),
-        ]
-    for account in (Account.FEES, Account.DEPOSITS, Account.PAYABLE):
-        for owner, owed in _owed(order, [account]).items():
-            take(account, owner, owed)
-    if left:  # nothing of the order is left: the store bears it
-        entries.append(Entry(Account.FEES, left, Purpose.FEE))
-    entries.append(Entry(Account.GATEWAY, -dispute.amount_minor, Purpose.MONEY))
-    _book(order, Kind.DISPUTE_LOST, _ident(dispute), entries)
-
-
-def _ident(dispute: Dispute) -> str:
-    return f"{dispute.gateway}:{dispute.external_id}"
-
-
-def _owed(order: Order, kinds: Iterable[LedgerAccount.Kind]) -> dict[int | None, int]:
-    """Return what accounts still have to give of an order, by owner, where it is more than 0."""
-    rows = LedgerEntry.objects.filter(movement__order=order, account__kind__in=list(kinds))
-    sums = rows.values("account__namespace_id").annotate(total=Sum("amount_minor"))
-    found = {row["account__namespace_id"]: -row["total"] for row in sums}
-    return {owner: owed for owner, owed in sorted(found.items(), key=_owner) if owed > 0}
-
-
-def _owner(item: tuple[int | None, int]) -> int:
-    return item[0] or 0
-
-
-def _held_by(dispute: Dispute) -> dict[int, int]:
-    """Return what one dispute held back, by owner."""
-    rows = LedgerEntry.objects.filter(
-        movement__key=f"{Kind.DISPUTE_OPENED}:{_ident(dispute)}", account__kind=Account.DISPUTED
+    """Let go what was held back."""
+    _book(
+        order,
+        Kind.DISPUTE_WON,
+        ident_of(dispute),
+        _moved(order, _owed(order, Account.DISPUTED)),
     )
-    return {
-        row.account.namespace_id or 0: -row.amount_minor
-        for row in rows.select_related("account").order_by("id")
+
+
+def book_dispute_lost(
+    order: Order, dispute: Dispute, *, from_deposits_minor: int, is_last: bool
+) -> None:
+    """The bank took the money.
+
+    Args:
+        order: The locked order; what the bank took was given back to the buyer before.
+        dispute: What was lost.
+        from_deposits_minor: How much of it the buyer was owed; the rest is the store's loss.
+        is_last: No other dispute holds what is left for the sellers.
+    """
+    entries = _left(dispute.amount_minor, from_deposits_minor)
+    if is_last:
+        entries += _moved(order, _owed(order, Account.DISPUTED))
+    _book(order, Kind.DISPUTE_LOST, ident_of(dispute), entries)
+
+
+def _moved(order: Order, amounts: Mapping[int, int]) -> list[Entry]:
+    """Return entries that let amounts out of the hold of a dispute, or (negative) into it.
+
+    They are available when the sale is: a dispute neither shortens nor lengthens that.
+    """
+    sale = LedgerEntry.objects.filter(
+        movement__order=order, movement__kind=Kind.SALE, account__kind=Account.PAYABLE
+    ).first()
+    if sale is None:
+        return []
+    held: dict[str, Any] = {
+        "hold": LedgerEntry.Hold(sale.hold),
+        "available_at": sale.available_at,
     }
+    return [
+        Entry(account, signed, Purpose.PRICE, owner, **held)
+        for owner, amount in sorted(amounts.items())
+        for account, signed in ((Account.DISPUTED, amount), (Account.PAYABLE, -amount))
+    ]
+
+
+def _owed(order: Order, kind: LedgerAccount.Kind) -> dict[int, int]:
+    """Return what accounts of one kind have to give of an order, by owner, where it is not 0."""
+    rows = LedgerEntry.objects.filter(movement__order=order, account__kind=kind)
+    sums = rows.values("account__namespace_id").annotate(total=Sum("amount_minor"))
+    return {row["account__namespace_id"]: -row["total"] for row in sums if row["total"]}

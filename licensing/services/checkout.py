@@ -54,5 +54,8 @@ def _charge(order: Order, method: str) -> Charge:
         success_url=here,
         cancel_url=f"{here}?paid=no",
         method=method,
-        interval=first.interval if first is not None else "",
+        interval=first.interval if first is not None and order.renews_id is None else "",
+        tax_minor=order.tax_minor if order.paid_minor == 0 else 0,
+        buyer_id=order.buyer_id,
+        expires_at=order.expires_at,
     )

@@ -20,11 +20,14 @@ def close_expired() -> int:
         How many were cancelled.
     """
     late = Order.objects.filter(state=Order.State.OPEN, expires_at__lt=timezone.now())
-    closed = 0
-    for order in late.order_by("expires_at")[:_AT_ONCE]:
+    closed, away = 0, set[str]()
+    for order in late.order_by("expires_at").iterator(chunk_size=_AT_ONCE):
+        if order.gateway in away:
+            continue
         try:
             facts = gateway_named(order.gateway).facts_of(order.public_id)
         except (GatewayError, UnknownGatewayError):
+            away.add(order.gateway)
             continue
         inbox.receive(order.gateway, facts)
         try:

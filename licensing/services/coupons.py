@@ -30,7 +30,7 @@ def find(code: str, offers: Sequence[Offer]) -> Coupon:
     rows = Coupon.objects.filter(
         namespace_id__in=sellers, code__iexact=code.strip()[:40], is_active=True
     )
-    found = list(rows)
+    found = list(rows.order_by("pk"))
     if not found:
         raise CouponError(_("There is no such coupon."), reason="unknown")
     for coupon in found:

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import takewhile
@@ -49,51 +49,61 @@ class UpdateNotIncludedError(PurchaseRequiredError):
     code = "update_not_included"
 
 
-def check_revision(viewer: Viewer, repo: ModelRepo, commit_oid: str) -> None:
-    """Refuse a revision that the viewer's grants do not reach. Free and own models pass.
+Held = Sequence[GrantedRepo] | None
+"""The grants a model's contents open by; ``None``: they are open without."""
 
-    ``repo`` passed ``catalog.access.check_contents`` for this viewer.
+
+def check_revision(viewer: Viewer, repo: ModelRepo, commit_oid: str, held: Held) -> None:
+    """Refuse a revision that the viewer's grants do not reach.
+
+    Args:
+        viewer: Who asks.
+        repo: The model.
+        commit_oid: The revision.
+        held: As ``catalog.access.check_contents`` gave it.
 
     Raises:
         UpdateNotIncludedError: the license is for earlier revisions.
     """
-    held = _limited(viewer, repo)
-    if held is None or any(row.commit_oid == commit_oid for row in held):
+    rows = _limited(viewer, repo, held)
+    if rows is None or any(row.commit_oid == commit_oid for row in rows):
         return
     graph = load_graph(repo.pk)
-    if not any(_reaches(graph, repo, row, commit_oid) for row in held):
-        raise _not_included(repo, held)
+    if not any(_reaches(graph, repo, row, commit_oid) for row in rows):
+        raise _not_included(repo, rows)
 
 
-def check_all_revisions(viewer: Viewer, repo: ModelRepo) -> None:
+def check_all_revisions(viewer: Viewer, repo: ModelRepo, held: Held) -> None:
     """Refuse all revisions together to somebody whose licenses reach some of them only.
 
     Raises:
         UpdateNotIncludedError: the license is for earlier revisions; they can be had one by one.
     """
-    held = _limited(viewer, repo)
-    if held is not None:
-        raise _not_included(repo, held)
+    rows = _limited(viewer, repo, held)
+    if rows is not None:
+        raise _not_included(repo, rows)
 
 
-def check_object(viewer: Viewer, repo: ModelRepo, sha256: str) -> None:
+def check_object(viewer: Viewer, repo: ModelRepo, sha256: str, held: Held) -> None:
     """Refuse a large file by its digest that no revision the viewer's grants reach has.
+
+    Looked for in the files that were bought and in the newest revision the grants reach.
 
     Raises:
         UpdateNotIncludedError: the license is for earlier revisions.
     """
-    held = _limited(viewer, repo)
-    if held is None:
+    rows = _limited(viewer, repo, held)
+    if rows is None:
         return
     bought = LicensedFile.objects.filter(repo=repo, sha256=sha256)
-    if bought.filter(license__grant__in=[row.grant_id for row in held]).exists():
+    if bought.filter(license__grant__in=[row.grant_id for row in rows]).exists():
         return
     graph = load_graph(repo.pk)
-    for row in held:
+    for row in rows:
         newest = newest_covered(graph, repo, row)
         if any(sha256 == digest for _path, digest, _size in covered_files(repo, newest)):
             return
-    raise _not_included(repo, held)
+    raise _not_included(repo, rows)
 
 
 def newest_covered(graph: Graph, repo: ModelRepo, row: GrantedRepo) -> str:
@@ -108,18 +118,12 @@ def newest_covered(graph: Graph, repo: ModelRepo, row: GrantedRepo) -> str:
     return oid.hex()
 
 
-def _limited(viewer: Viewer, repo: ModelRepo) -> list[GrantedRepo] | None:
-    """Return the viewer's grants of a sold model; ``None``: they reach every revision."""
-    if not repo.is_sold and not repo.disabled_reason:
+def _limited(viewer: Viewer, repo: ModelRepo, held: Held) -> Sequence[GrantedRepo] | None:
+    """Return grants that do not reach everything; ``None``: nothing is to be looked at."""
+    if held is None or any(row.grant.updates == Grant.Updates.ALL for row in held):
         return None
-    if viewer.role_at(repo.namespace_id, repo.public_id) is not None:
-        return None
-    grants = Grant.objects.in_force().held_by(viewer.person_roles)
-    rows = GrantedRepo.objects.filter(repo=repo, grant__in=grants).select_related("grant")
-    held = list(rows.order_by("id"))
-    if any(row.grant.updates == Grant.Updates.ALL for row in held):
-        return None
-    return held if held or repo.is_sold else None
+    is_member = viewer.role_at(repo.namespace_id, repo.public_id) is not None
+    return None if is_member else held
 
 
 def _reaches(graph: Graph, repo: ModelRepo, row: GrantedRepo, commit_oid: str) -> bool:
@@ -164,8 +168,6 @@ def coverage_of(graph: Graph, repo: ModelRepo, row: GrantedRepo) -> Coverage:
 
 def covers_commit(row: GrantedRepo, commit_oid: str) -> bool:
     """Whether a grant reaches a commit that was published: proposals of strangers are none."""
-    if commit_oid == row.commit_oid:
-        return True
     graph = load_graph(row.repo_id)
     refs = Ref.objects.filter(repo=row.repo_id)
     published = refs.filter(Q(name__startswith=HEADS) | Q(name__startswith=TAGS))
@@ -226,8 +228,8 @@ def _majors(repo: ModelRepo) -> Iterable[tuple[bytes, int]]:
             yield bytes.fromhex(ref.commit_oid), int(match[1])
 
 
-def _not_included(repo: ModelRepo, held: list[GrantedRepo]) -> UpdateNotIncludedError:
-    covered = held[-1].commit_oid if held else ""
+def _not_included(repo: ModelRepo, held: Sequence[GrantedRepo]) -> UpdateNotIncludedError:
+    covered = held[-1].commit_oid
     return UpdateNotIncludedError(
         repo,
         f"Your license of {repo.full_name} is for earlier revisions, up to {covered[:12]}. Ask for"

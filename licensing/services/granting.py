@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -10,20 +11,23 @@ from catalog.models import Grant, GrantedRepo, ModelRepo
 from licensing.configured import new_license_key
 from licensing.documents.keys import digest_of_key
 from licensing.models import (
-    Dispute,
     License,
     LicensedFile,
     Offer,
     Order,
     OrderLine,
-    Refund,
     Subscription,
 )
 from licensing.services import extending, paperwork, periods
 from licensing.services.covering import covered_files, head_of
 from store.core.ids import new_public_id
+from store.core.jobs import JobName, enqueue
 
 State = Grant.State
+GOING = (Subscription.State.ACTIVE, Subscription.State.OVERDUE)
+GRACE = timedelta(days=1)
+"""A subscription's license goes on so long after the paid period: gateways collect the next one
+after it has begun (Stripe: about an hour). None is given once it is to end."""
 
 
 def fulfil(order: Order) -> None:
@@ -47,7 +51,6 @@ def _license(order: Order, line: OrderLine) -> License:
         updates=line.updates,
         starts_at=now,
         ends_at=_end(line, now),
-        state=State.FROZEN if _is_disputed(order) else State.ACTIVE,
     )
     public_id = new_public_id()
     row = License.objects.create(
@@ -71,7 +74,8 @@ def _license(order: Order, line: OrderLine) -> License:
         GrantedRepo.objects.create(grant=grant, repo=repo, commit_oid=commit_oid)
         bind_files(row, repo, commit_oid)
     if line.kind == Offer.Kind.SUBSCRIPTION:
-        Subscription.objects.create(line=line, paid_until=grant.ends_at or now)
+        paid_until = periods.after(now, line.interval, 1)
+        Subscription.objects.create(line=line, paid_until=paid_until)
     return row
 
 
@@ -88,22 +92,35 @@ def bind_files(row: License, repo: ModelRepo, commit_oid: str) -> None:
 
 def _end(line: OrderLine, start: datetime) -> datetime | None:
     if line.kind == Offer.Kind.SUBSCRIPTION:
-        return periods.after(start, line.interval, 1)
+        return periods.after(start, line.interval, 1) + GRACE
     return start + timedelta(days=line.term_days) if line.term_days else None
 
 
 def _renew(subscription: Subscription) -> None:
     """Carry a license on for another period, counted from its start."""
-    grant = Grant.objects.select_for_update().get(license__line=subscription.line)
+    grant = _grant_of(subscription)
     subscription.periods += 1
-    subscription.paid_until = periods.after(
-        grant.starts_at, subscription.line.interval, subscription.periods
-    )
     subscription.attempts, subscription.next_try_at = 0, None
     if subscription.state == Subscription.State.OVERDUE:
         subscription.state = Subscription.State.ACTIVE
+    _set_end(subscription, grant)
+
+
+def _grant_of(subscription: Subscription) -> Grant:
+    """Return the grant a subscription carries, locked, and read the subscription anew."""
+    grant = Grant.objects.select_for_update().get(license__line=subscription.line)
+    subscription.refresh_from_db()
+    return grant
+
+
+def _set_end(subscription: Subscription, grant: Grant) -> None:
+    """Write until when a subscription is paid and its license good, and save both."""
+    subscription.paid_until = periods.after(
+        grant.starts_at, subscription.line.interval, subscription.periods
+    )
     subscription.save()
-    grant.ends_at = subscription.paid_until
+    goes_on = subscription.state in GOING
+    grant.ends_at = subscription.paid_until + (GRACE if goes_on else timedelta())
     grant.save(update_fields=["ends_at"])
 
 
@@ -113,27 +130,35 @@ def revoke(line: OrderLine) -> None:
     line.save(update_fields=["taken_back_at"])
     subscription = line.order.renews
     rows = _lock_licenses(line.order)
-    if subscription is not None:
-        _shorten(subscription)
+    if subscription is not None and line.order.fulfilled_at is not None:
+        _shorten(subscription)  # before that it has not lengthened anything
     for row in rows:
         if subscription is not None:
             _thaw(row)
         elif line.order.extends_id is not None or row.line_id == line.pk:
             extending.recount(row)
-    Subscription.objects.filter(line=line).update(state=Subscription.State.ENDED)
+    for going in Subscription.objects.filter(line=line):
+        Subscription.objects.filter(pk=going.pk).update(state=Subscription.State.ENDED)
+        _collect_no_more(going)
 
 
 def _shorten(subscription: Subscription) -> None:
     """Take one paid period back, and collect no more."""
-    grant = Grant.objects.select_for_update().get(license__line=subscription.line)
+    grant = _grant_of(subscription)
     subscription.periods = max(0, subscription.periods - 1)
-    subscription.paid_until = periods.after(
-        grant.starts_at, subscription.line.interval, subscription.periods
+    if subscription.state in GOING:
+        subscription.state = Subscription.State.ENDING
+    _set_end(subscription, grant)
+    _collect_no_more(subscription)
+
+
+def _collect_no_more(subscription: Subscription) -> None:
+    """Have the gateway told; it may collect by itself."""
+    enqueue(
+        JobName.END_COLLECTION,
+        key=f"subscription-{subscription.pk}-{subscription.state}",
+        subscription_id=subscription.pk,
     )
-    subscription.state = Subscription.State.ENDING
-    subscription.save()
-    grant.ends_at = subscription.paid_until
-    grant.save(update_fields=["ends_at"])
 
 
 def freeze(order: Order) -> None:
@@ -167,18 +192,61 @@ def _lock_licenses(order: Order) -> list[License]:
     return list(License.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk"))
 
 
-def _is_disputed(order: Order) -> bool:
-    return order.disputes.filter(state=Dispute.State.OPEN).exists()
-
-
-def credit(order: Order, refund: Refund, parts: Mapping[OrderLine, int]) -> None:
-    """Write the credit note of a refund."""
-    paperwork.credit_note(order, refund, parts)
+def credit(order: Order, ident: str, parts: Mapping[OrderLine, int]) -> None:
+    """Write the credit notes of what goes back."""
+    paperwork.credit_note(order, ident, parts)
 
 
 def end_subscription(order: Order) -> bool:
     """Let the order's subscription end with what is paid; ``False``: it was ending already."""
-    line = order.renews.line if order.renews is not None else order.lines.first()
-    going = [Subscription.State.ACTIVE, Subscription.State.OVERDUE]
-    rows = Subscription.objects.filter(line=line, state__in=going)
-    return bool(rows.update(state=Subscription.State.ENDING))
+    subscription = subscription_of(order)
+    if subscription is None:
+        return False
+    grant = _grant_of(subscription)
+    if subscription.state not in GOING:
+        return False
+    subscription.state = Subscription.State.ENDING
+    subscription.next_try_at = None
+    _set_end(subscription, grant)
+    _collect_no_more(subscription)
+    return True
+
+
+def end_unpaid(subscription: Subscription) -> bool:
+    """End a subscription nobody paid for; ``False``: it was paid or ended meanwhile."""
+    periods = subscription.periods
+    with transaction.atomic():
+        grant = _grant_of(subscription)
+        if subscription.state not in GOING or subscription.periods != periods:
+            return False
+        subscription.state, subscription.next_try_at = Subscription.State.ENDED, None
+        _set_end(subscription, grant)
+        _collect_no_more(subscription)
+    return True
+
+
+def mark_overdue(order: Order, period_key: str) -> bool:
+    """Note that a period could not be collected; ``False``: it was paid since, or is to end."""
+    subscription = subscription_of(order)
+    if subscription is None:
+        return False
+    _grant_of(subscription)
+    paid = subscription.renewals.filter(idempotency_key=renewal_key(subscription, period_key))
+    if subscription.state not in GOING or paid.exclude(paid_at=None).exists():
+        return False
+    subscription.state = Subscription.State.OVERDUE
+    subscription.attempts += 1
+    subscription.save(update_fields=["state", "attempts"])
+    return True
+
+
+def subscription_of(order: Order) -> Subscription | None:
+    """Return the subscription an order began or renews."""
+    if order.renews is not None:
+        return order.renews
+    return Subscription.objects.filter(line__order=order).first()
+
+
+def renewal_key(subscription: Subscription, period_key: str) -> str:
+    """Return the idempotency key of the order that pays one period."""
+    return f"renewal:{subscription.public_id}:{period_key}"[:128]

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from django.db import transaction
 from django.utils import timezone
 
-from licensing.gateways.base import Fact
-from licensing.models import Order, PaymentEvent
-from licensing.services import settling
+from licensing.gateways.base import Fact, FactKind
+from licensing.models import Order, Payment, PaymentEvent
+from licensing.services import renewals, settling
 from store.core.jobs import JobName, enqueue
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ def keep(gateway: str, facts: Sequence[Fact]) -> list[int]:
             },
         )
         if is_new:
-            enqueue(JobName.APPLY_PAYMENT, event_id=event.pk)
+            enqueue(JobName.APPLY_PAYMENT, delay_s=settling.SPARE_S, event_id=event.pk)
         if event.outcome == Outcome.WAITING:
             waiting.append(event.pk)
     return waiting
@@ -56,55 +56,79 @@ def apply(event_id: int) -> str:
     Returns:
         What came of it.
     """
-    order_id = None
+    is_news = False
     with transaction.atomic():
         event = PaymentEvent.objects.select_for_update().get(pk=event_id)
-        if event.outcome != Outcome.WAITING:
-            return event.outcome
         fact = Fact.from_json(event.fact)
-        rows = Order.objects.select_for_update().filter(gateway=event.gateway)
-        order = rows.filter(public_id=fact.order_ref).first()
-        if order is None:
-            _park(event, "There is no such order.")
-        elif order.currency != fact.currency:
-            _park(event, f"The order is in {order.currency}, the fact in {fact.currency}.")
-        else:
-            order_id = order.pk
-            _settle(event, order, fact)
-    if event.outcome == Outcome.APPLIED and order_id is not None:
+        order = _order_of(event, fact)
+        if event.outcome == Outcome.WAITING:
+            order, is_news = _settle(event, order, fact)
+    if order is not None:  # somebody else may have applied it, and stopped here
+        settling.fulfil_if_paid(order.pk)
+    if is_news:
         _apply_early(event)
-        settling.fulfil_if_paid(order_id)
     return event.outcome
 
 
-def _settle(event: PaymentEvent, order: Order, fact: Fact) -> None:
+def _order_of(event: PaymentEvent, fact: Fact) -> Order | None:
+    """Return the order a fact is about, locked.
+
+    What happened to a payment happened to the order that payment was for: the facts of a
+    subscription all name the order that began it, and its renewals are orders of their own.
+    """
+    rows = Order.objects.select_for_update().filter(gateway=event.gateway)
+    if fact.payment_id and fact.kind not in {FactKind.PAID, FactKind.RENEWED}:
+        payments = Payment.objects.filter(gateway=event.gateway, external_id=fact.payment_id)
+        if order_id := payments.values_list("order_id", flat=True).first():
+            return rows.get(pk=order_id)
+    return rows.filter(public_id=fact.order_ref).first()
+
+
+def _settle(event: PaymentEvent, order: Order | None, fact: Fact) -> tuple[Order | None, bool]:
+    """Apply a waiting fact; return the order it went to, and whether it was news."""
+    if order is None:
+        return _park(event, "There is no such order.")
+    if order.currency != fact.currency:
+        return _park(event, f"The order is in {order.currency}, the fact in {fact.currency}.")
     try:
         with transaction.atomic():
+            if fact.kind == FactKind.RENEWED:
+                order, fact = renewals.for_fact(order, fact)
             is_news = settling.settle(order, fact)
     except settling.TooEarlyError as error:
         event.note = error.message[:_MAX_NOTE_CHARS]
         event.save(update_fields=["note"])
-        return
-    except settling.DoesNotFitError as error:
-        _park(event, error.message)
-        return
+        return None, False
+    except (settling.DoesNotFitError, renewals.NotRenewableError) as error:
+        return _park(event, error.message)
     event.outcome = Outcome.APPLIED if is_news else Outcome.NOTHING_NEW
     event.applied_at, event.note = timezone.now(), ""
     event.save(update_fields=["outcome", "applied_at", "note"])
+    if is_news:
+        for other in _early(event):  # after a crash these jobs look at them again
+            key = f"event-{other}"
+            enqueue(JobName.APPLY_PAYMENT, delay_s=settling.SPARE_S, key=key, event_id=other)
+    return order, is_news
 
 
 def _apply_early(event: PaymentEvent) -> None:
     """Look again at what came too early for an order."""
-    early = PaymentEvent.objects.filter(
-        gateway=event.gateway, order_ref=event.order_ref, outcome=Outcome.WAITING
-    )
-    for other in early.exclude(pk=event.pk).order_by("id").values_list("pk", flat=True):
+    for other in _early(event):
         apply(other)
 
 
-def _park(event: PaymentEvent, note: str) -> None:
+def _early(event: PaymentEvent) -> list[int]:
+    """Return the ids of the order's other facts that wait."""
+    rows = PaymentEvent.objects.filter(
+        gateway=event.gateway, order_ref=event.order_ref, outcome=Outcome.WAITING
+    )
+    return list(rows.exclude(pk=event.pk).order_by("id").values_list("pk", flat=True))
+
+
+def _park(event: PaymentEvent, note: str) -> tuple[None, bool]:
     """Set a fact aside for people; the gateway is not asked to send it again."""
     logger.error("payment event %s is parked: %s", event.pk, note)
     event.outcome, event.applied_at = Outcome.PARKED, timezone.now()
     event.note = note[:_MAX_NOTE_CHARS]
     event.save(update_fields=["outcome", "applied_at", "note"])
+    return None, False

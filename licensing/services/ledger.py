@@ -75,10 +75,15 @@ def book(
     except IntegrityError:
         return False
     now = timezone.now()
+    wanted = {(entry.account, entry.namespace_id) for entry in entries if entry.amount_minor}
+    accounts = {  # made in one order by all, so that two sales do not wait for each other
+        (kind_, owner): account(kind_, gateway, currency, owner)
+        for kind_, owner in sorted(wanted, key=lambda pair: (pair[0], pair[1] or 0))
+    }
     LedgerEntry.objects.bulk_create(
         LedgerEntry(
             movement=movement,
-            account=account(entry.account, gateway, currency, entry.namespace_id),
+            account=accounts[entry.account, entry.namespace_id],
             line=entry.line,
             purpose=entry.purpose,
             amount_minor=entry.amount_minor,

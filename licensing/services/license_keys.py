@@ -104,7 +104,7 @@ def suspend(viewer: Viewer, license_: License, reason: str) -> License:
 
 
 @transaction.atomic
-def reinstate(viewer: Viewer, license_: License) -> License:
+def reinstate(viewer: Viewer, license_: License, reason: str = "") -> License:
     """Let a suspended license count again. What a dispute froze stays frozen. Safe to repeat.
 
     ``license_`` passed ``access.license_for(…, to="police")`` for this viewer.
@@ -120,7 +120,7 @@ def reinstate(viewer: Viewer, license_: License) -> License:
     locked.save(update_fields=["suspended_at", "suspended_for"])
     if not is_disputed(locked):
         Grant.objects.filter(pk=locked.grant_id).update(state=State.ACTIVE)
-    _tell(_note("license.reinstate", viewer, locked))
+    _tell(_note("license.reinstate", viewer, locked, reason=reason))
     return locked
 
 

@@ -99,7 +99,9 @@ def open_order(
     try:
         with transaction.atomic():
             return _make(viewer, user, quote, key, asked, accepted_terms, chosen), True
-    except IntegrityError:  # the same request came twice at once
+    except (IntegrityError, coupons.CouponError, SpendLimitError):
+        # the same request came twice at once, and the other one had the key, the coupon's last
+        # use, or what was left of the token's limit
         if found := _before(user, key, asked):
             return found, False
         raise
@@ -291,13 +293,13 @@ def _check_spending(token: AccessToken, priced: Priced) -> None:
 
 
 def spent_this_month(token: AccessToken, at: datetime | None = None) -> int:
-    """Return what a token ordered in this calendar month (UTC), in minor units.
+    """Return what a token ordered in this calendar month (UTC), in its limit's minor units.
 
     Cancelled orders do not count, refunded ones do: a limit is not to be gone around by refunds.
     """
     now = at or timezone.now()
     start = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    rows = Order.objects.filter(token=token, created_at__gte=start)
+    rows = Order.objects.filter(token=token, created_at__gte=start, currency=token.spend_currency)
     rows = rows.exclude(state=Order.State.CANCELLED)
     total: int = rows.aggregate(total=Coalesce(Sum("gross_minor"), 0))["total"]
     return total

@@ -15,7 +15,7 @@ from licensing.invoices.document import (
     TaxSum,
     Totals,
 )
-from licensing.models import Invoice, Order, OrderLine, Refund
+from licensing.models import Invoice, Order, OrderLine
 from licensing.services.invoicing import document_of, issue
 from licensing.services.seller_profiles import party_of, profile_of
 from licensing.tax.rules import Treatment
@@ -52,10 +52,12 @@ def buyer_party(order: Order) -> Party:
 def invoice(order: Order) -> list[Invoice]:
     """Issue the invoices of a paid order, one for each seller; a free order has none.
 
-    Safe to repeat: each is issued once.
+    Safe to repeat: each is issued once. What was taken back before is left out, and what was given
+    back of a line before is credited at once.
     """
     issued = []
-    for seller_id, lines in _by_seller(order.lines.select_related("seller")).items():
+    lines_left = order.lines.filter(taken_back_at=None).select_related("seller")
+    for seller_id, lines in _by_seller(lines_left).items():
         rows = [_sold(line) for line in lines]
         if not sum(row.gross_minor for row in rows):
             continue
@@ -84,11 +86,14 @@ def invoice(order: Order) -> list[Invoice]:
                 key=f"invoice:{order.public_id}:{seller_id}",
             )
         )
+        credit_note(
+            order, f"early-{order.public_id}", {line: line.refunded_minor for line in lines}
+        )
     return issued
 
 
-def credit_note(order: Order, refund: Refund, parts: Mapping[OrderLine, int]) -> list[Invoice]:
-    """Issue the credit notes of a refund, one for each seller. Safe to repeat.
+def credit_note(order: Order, ident: str, parts: Mapping[OrderLine, int]) -> list[Invoice]:
+    """Issue the credit notes of what goes back, one for each seller. Safe to repeat.
 
     What was never invoiced (the order was not complete yet) is not credited.
     """
@@ -120,7 +125,7 @@ def credit_note(order: Order, refund: Refund, parts: Mapping[OrderLine, int]) ->
                 seller=lines[0].seller,
                 buyer=order.buyer,
                 holder=order.holder,
-                key=f"credit:{refund.public_id}:{seller_id}",
+                key=f"credit:{ident}:{seller_id}",
                 corrects=first,
             )
         )
@@ -128,8 +133,9 @@ def credit_note(order: Order, refund: Refund, parts: Mapping[OrderLine, int]) ->
 
 
 def _by_seller(lines: Iterable[OrderLine]) -> dict[int, list[OrderLine]]:
+    """Return the lines of each seller, sellers in one order for all: each has a series to lock."""
     groups: dict[int, list[OrderLine]] = defaultdict(list)
-    for line in sorted(lines, key=lambda row: row.position):
+    for line in sorted(lines, key=lambda row: (row.seller_id, row.position)):
         groups[line.seller_id].append(line)
     return groups
 
@@ -172,7 +178,7 @@ def _tax_sums(lines: Sequence[OrderLine], rows: Sequence[InvoiceLine]) -> tuple[
     """Return what each tax comes to, in the order of the lines."""
     sums: dict[tuple[str, int], list[int]] = {}
     for line, row in zip(lines, rows, strict=True):
-        label = _label(line.tax)
+        label = tax_label(line.tax)
         if label:
             found = sums.setdefault((label, row.tax_basis_points), [0, 0])
             found[0] += row.net_minor
@@ -183,7 +189,8 @@ def _tax_sums(lines: Sequence[OrderLine], rows: Sequence[InvoiceLine]) -> tuple[
     )
 
 
-def _label(tax: Mapping[str, Any]) -> str:
+def tax_label(tax: Mapping[str, Any]) -> str:
+    """Return what a tax is called, as ``VAT DE``, from what a line keeps; empty: there is none."""
     name = _NAMES.get(Treatment(tax["kind"])) if tax else None
     place = "-".join(filter(None, [tax.get("country", ""), tax.get("region", "")]))
     return f"{name} {place}".strip() if name else ""

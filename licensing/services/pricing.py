@@ -28,6 +28,8 @@ MAX_LINES = 20
 """Offers in one order."""
 MAX_QUANTITY = 10_000
 """Units of one offer in one order."""
+MAX_SEATS = 1_000_000_000
+"""Seats of one line: what the database can count."""
 
 
 class OfferNotFoundError(NotFoundError):
@@ -184,6 +186,16 @@ class Priced:
     at: datetime
 
     @property
+    def listed_minor(self) -> int:
+        """What the sellers' pages say it costs, before a coupon."""
+        return sum(line.listed_minor for line in self.lines)
+
+    @property
+    def discount_minor(self) -> int:
+        """What the coupon takes off."""
+        return sum(line.discount_minor for line in self.lines)
+
+    @property
     def net_minor(self) -> int:
         """Without tax."""
         return sum(line.net_minor for line in self.lines)
@@ -290,6 +302,11 @@ def _listed(item: Item, offer: Offer, currency: str, at: datetime) -> PricedLine
     if not 1 <= item.quantity <= MAX_QUANTITY:
         raise BadQuantityError(
             _("A quantity is between 1 and %(most)d.") % {"most": MAX_QUANTITY},
+            offer=offer.public_id,
+        )
+    if offer.seats * item.quantity > MAX_SEATS:
+        raise BadQuantityError(
+            _("An order has at most %(most)d seats of one offer.") % {"most": MAX_SEATS},
             offer=offer.public_id,
         )
     unit = 0

@@ -19,6 +19,7 @@ from catalog.models import Grant, ModelRepo
 from licensing.gateways.base import GatewayError
 from licensing.gateways.registry import UnknownGatewayError, gateway_named
 from licensing.models import (
+    Dispute,
     LedgerAccount,
     LedgerEntry,
     LedgerMovement,
@@ -26,13 +27,17 @@ from licensing.models import (
     Order,
     OrderLine,
     PaymentEvent,
+    Payout,
+    ReconcileRun,
     Refund,
 )
-from licensing.services import inbox, ledger, settling
+from licensing.services import inbox, ledger, payout_checks, returning, settling
 
 logger = logging.getLogger(__name__)
 ASK_FOR = timedelta(days=120)
 """Orders so young are asked of at their gateway: disputes come as late as that."""
+RUNS_KEPT = 90
+"""How many reports are kept, the newest."""
 _SETTLED = timedelta(minutes=10)
 """What is younger may be in the middle of its steps."""
 
@@ -76,7 +81,7 @@ def reconcile(*, since: datetime | None = None, check: Callable[[], None] = lamb
         since: Ask of orders made after it; ``None``: ``ASK_FOR`` ago.
         check: Called between orders; may raise to stop.
     """
-    report = Report()
+    report, began_at = Report(), timezone.now()
     orders = Order.objects.filter(created_at__gte=since or timezone.now() - ASK_FOR)
     away: set[str] = set()
     for order in orders.order_by("id").iterator(chunk_size=500):
@@ -85,10 +90,31 @@ def reconcile(*, since: datetime | None = None, check: Callable[[], None] = lamb
         _ask_gateway(order, report, away)
         report.fulfilled += settling.fulfil_if_paid(order.pk)
     report.unreachable = sorted(away)
+    _wake()
     report.differences = list(differences())
     for found in report.differences:
         logger.error("reconcile: %s %s: %s", found.kind, found.subject, found.note)
+    _keep(report, began_at)
     return report
+
+
+def latest_run() -> ReconcileRun | None:
+    """Return the newest report; ``None``: there never was one."""
+    return ReconcileRun.objects.order_by("-began_at", "-id").first()
+
+
+@transaction.atomic
+def _keep(report: Report, began_at: datetime) -> None:
+    """Write a report down for staff, and forget the oldest."""
+    figures = report.to_json()
+    ReconcileRun.objects.create(
+        began_at=began_at,
+        ended_at=timezone.now(),
+        differences=figures.pop("differences"),
+        figures=figures,
+    )
+    kept = ReconcileRun.objects.order_by("-began_at", "-id").values("pk")[:RUNS_KEPT]
+    ReconcileRun.objects.exclude(pk__in=kept).delete()
 
 
 def _ask_gateway(order: Order, report: Report, away: set[str]) -> None:
@@ -108,11 +134,21 @@ def _ask_gateway(order: Order, report: Report, away: set[str]) -> None:
     inbox.receive(order.gateway, facts)
 
 
+def _wake() -> None:
+    """Go on with what waits although its job is gone: facts that came early, refunds to send."""
+    waiting = PaymentEvent.objects.filter(outcome=PaymentEvent.Outcome.WAITING)
+    for event_id in list(waiting.order_by("id").values_list("pk", flat=True)):
+        inbox.apply(event_id)
+    for refund in Refund.objects.filter(state=Refund.State.SENDING).order_by("id"):
+        returning.ask_to_send(refund)
+
+
 @transaction.atomic
 def differences() -> Iterator[Difference]:
     """Compare our own rows with each other; changes nothing. Empty: everything agrees."""
     found: list[Difference] = []
-    for compare in (_sums, _states, _grants, _movements, _money, _inbox, _shelf):
+    checks = (_sums, _states, _grants, _movements, _deposits, _money, _payouts, _inbox, _shelf)
+    for compare in checks:
         found += compare()
     return iter(found)
 
@@ -132,8 +168,12 @@ def _sums() -> Iterator[Difference]:
 def _states() -> Iterator[Difference]:
     """A complete order is paid; a paid one is complete soon."""
     done = [Order.State.FULFILLED, Order.State.PAID]
-    for order in Order.objects.filter(state__in=done, paid_minor__lt=F("gross_minor")):
-        yield Difference("not_paid", order.public_id, f"{order.state}, but not paid in full")
+    back = Coalesce(Sum("lines__refunded_minor"), 0)
+    kept = F("paid_minor") - F("refunded_minor")
+    sold = Order.objects.filter(state__in=done).annotate(price=F("gross_minor") - back)
+    short = sold.annotate(kept=kept).filter(kept__lt=F("price"))
+    for ident, state in short.values_list("public_id", "state"):
+        yield Difference("not_paid", ident, f"{state}, but not paid in full")
     old = timezone.now() - _SETTLED
     for order in Order.objects.filter(state=Order.State.PAID, paid_at__lt=old):
         yield Difference("not_fulfilled", order.public_id, "paid, but nothing was granted")
@@ -146,18 +186,33 @@ def _states() -> Iterator[Difference]:
 
 def _grants() -> Iterator[Difference]:
     """Each line of a complete order has one license in force; no other line has."""
-    lines = OrderLine.objects.filter(order__renews=None).annotate(held=Count("license"))
+    lines = OrderLine.objects.filter(order__renews=None, order__extends=None).annotate(
+        held=Count("license")
+    )
     complete = lines.filter(order__state=Order.State.FULFILLED)
-    for line in complete.filter(held=0):
+    for line in complete.filter(held=0, taken_back_at=None):
         yield Difference("no_license", line.public_id, "complete, but without a license")
     early = lines.filter(order__state__in=[Order.State.OPEN, Order.State.CANCELLED], held__gt=0)
     for line in early:
         yield Difference("license_unpaid", line.public_id, "a license without a payment")
     live = Q(license__grant__state=Grant.State.ACTIVE)
-    is_back = Q(gross_minor__gt=0, refunded_minor=F("gross_minor"))
+    is_back = Q(taken_back_at__isnull=False)
     ended = Q(order__state__in=[Order.State.REFUNDED, Order.State.DISPUTED])
-    for line in lines.filter(live & (is_back | ended)):
+    extended = Q(
+        license__extensions__lines__extended_at__isnull=False,
+        license__extensions__lines__taken_back_at=None,
+    )
+    for line in lines.filter(live & (is_back | ended)).exclude(extended):
         yield Difference("open_after_refund", line.public_id, "given back, but still open")
+    kept = complete.filter(taken_back_at=None)
+    for line in kept.filter(license__grant__state=Grant.State.REVOKED):
+        yield Difference("ended_without_refund", line.public_id, "paid, but it opens nothing")
+    disputed = Dispute.objects.filter(state=Dispute.State.OPEN).values("order")
+    frozen = kept.filter(license__grant__state=Grant.State.FROZEN, license__suspended_at=None)
+    held = Q(order__in=disputed) | Q(subscription__renewals__in=disputed)
+    held |= Q(license__extensions__in=disputed)
+    for line in frozen.exclude(held):
+        yield Difference("frozen", line.public_id, "nobody disputes it, but it opens nothing")
 
 
 def _movements() -> Iterator[Difference]:
@@ -171,6 +226,21 @@ def _movements() -> Iterator[Difference]:
         yield Difference("not_booked", order.public_id, "paid, but no sale is in the ledger")
 
 
+def _deposits() -> Iterator[Difference]:
+    """What the store owes buyers is what came and is for nothing yet, or has to go back."""
+    rows = LedgerEntry.objects.filter(account__kind=LedgerAccount.Kind.DEPOSITS)
+    sums = rows.values_list("movement__order").annotate(total=Sum("amount_minor"))
+    owed = {order_id: -total for order_id, total in sums}
+    waiting = Refund.objects.filter(state__in=Refund.OWED).values_list("order")
+    for order_id, total in waiting.annotate(total=Sum("amount_minor")):
+        owed[order_id] = owed.get(order_id, 0) - total
+    for order in Order.objects.filter(pk__in=owed).iterator(chunk_size=500):
+        unused = returning.surplus_minor(order)
+        if owed[order.pk] != unused:
+            note = f"{owed[order.pk]} is owed to the buyer, {unused} came for nothing"
+            yield Difference("deposits", order.public_id, note)
+
+
 def _money() -> Iterator[Difference]:
     """What gateways hold is what came, less what was sent back, lost and paid out."""
     kind = LedgerAccount.Kind.GATEWAY
@@ -182,7 +252,8 @@ def _money() -> Iterator[Difference]:
         done = Q(refunds__state=Refund.State.DONE)
         back = _total(mine.filter(done), "refunds__amount_minor")
         lost = _total(mine.filter(disputes__state="lost"), "disputes__amount_minor")
-        out = -_total_entries(entries, LedgerMovement.Kind.PAYOUT_SENT)
+        sent = Payout.objects.filter(gateway=account.gateway, currency=account.currency)
+        out = sum(sent.filter(state=Payout.State.SENT).values_list("amount_minor", flat=True))
         if held != came - back - lost - out:
             note = f"{held} in the ledger, {came} - {back} - {lost} - {out} by orders"
             yield Difference("gateway_balance", str(account), note)
@@ -193,9 +264,10 @@ def _total(orders: Any, name: str) -> int:
     return sum(row[name] or 0 for row in rows)
 
 
-def _total_entries(entries: Any, kind: LedgerMovement.Kind) -> int:
-    rows = entries.filter(movement__kind=kind)
-    return int(rows.aggregate(total=Coalesce(Sum("amount_minor"), 0))["total"])
+def _payouts() -> Iterator[Difference]:
+    """Payouts are what they settle, and arrive."""
+    for kind, subject, note in payout_checks.differences(timezone.now() - _SETTLED):
+        yield Difference(kind, subject, note)
 
 
 def _inbox() -> Iterator[Difference]:
@@ -206,7 +278,7 @@ def _inbox() -> Iterator[Difference]:
     for event in PaymentEvent.objects.filter(waiting | parked).order_by("id"):
         yield Difference(f"event_{event.outcome}", event.external_id, event.note or event.kind)
     sending = Refund.objects.filter(state=Refund.State.SENDING, decided_at__lt=old)
-    for refund in sending:
+    for refund in sending.exclude(order__disputes__state=Dispute.State.OPEN):
         yield Difference("refund_waits", refund.public_id, "the gateway has not answered yet")
     for refund in Refund.objects.filter(state=Refund.State.FAILED):
         yield Difference("refund_failed", refund.public_id, refund.answer)

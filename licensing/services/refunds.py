@@ -9,8 +9,6 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Sum
-from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -18,11 +16,10 @@ from accounts.models import Role
 from accounts.services.audit import record
 from accounts.viewer import Viewer
 from licensing.gateways.base import GatewayRefusedError
-from licensing.gateways.registry import gateway_named
-from licensing.models import Order, OrderLine, Payment, Refund
-from licensing.services import inbox, settling, telling
+from licensing.gateways.registry import UnknownGatewayError, gateway_named
+from licensing.models import Order, OrderLine, Refund
+from licensing.services import disputing, inbox, returning, telling
 from store.core.errors import ConflictError, ForbiddenError, NotFoundError, TransientError
-from store.core.jobs import JobName, enqueue
 
 State = Refund.State
 REFUNDABLE = (Order.State.PAID, Order.State.FULFILLED)
@@ -68,7 +65,7 @@ def ask(viewer: Viewer, order: Order, line: OrderLine | None, reason: str) -> Re
             % {"n": settings.ENV.refund_days},
             reason="too_late",
         )
-    waiting = locked.refunds.filter(state=State.ASKED, line=line).first()
+    waiting = locked.refunds.filter(state=State.ASKED, line=line).order_by("id").first()
     if waiting is not None:
         return waiting
     refund = Refund.objects.create(
@@ -123,12 +120,17 @@ def decline(viewer: Viewer, refund: Refund, answer: str) -> Refund:
         locked.state, locked.answer = State.DECLINED, answer.strip()[:MAX_REASON_CHARS]
         locked.decided_by, locked.decided_at = viewer.user, timezone.now()
         locked.save()
-        _note(viewer, locked, "refund.decline")
+        _note(viewer, locked, "refund.decline", locked.answer)
     return locked
 
 
-def accept(viewer: Viewer, refund: Refund) -> Refund:
+def accept(viewer: Viewer, refund: Refund, *, why: str = "") -> Refund:
     """Grant a request: access ends now, the money is sent.
+
+    Args:
+        viewer: Who decides; they passed ``refund_for``.
+        refund: The request.
+        why: For the audit trail.
 
     Raises:
         RefundAnsweredError, NotRefundableError: see there; nothing changes.
@@ -136,7 +138,7 @@ def accept(viewer: Viewer, refund: Refund) -> Refund:
     with transaction.atomic():
         order = Order.objects.select_for_update().get(pk=refund.order_id)
         locked = _waiting(refund)
-        _decide(viewer, order, locked, _parts(order, locked.line))
+        _decide(viewer, order, locked, _parts(order, locked.line), why)
     return send_now(locked)
 
 
@@ -158,7 +160,7 @@ def give_back(viewer: Viewer, order: Order, line: OrderLine | None, reason: str)
             amount_minor=0,
             reason=reason.strip()[:MAX_REASON_CHARS],
         )
-        _decide(viewer, locked, refund, _parts(locked, line))
+        _decide(viewer, locked, refund, _parts(locked, line), refund.reason)
     return send_now(refund)
 
 
@@ -170,7 +172,8 @@ def _parts(order: Order, line: OrderLine | None) -> dict[OrderLine, int]:
             % {"state": order.get_state_display()},
             reason="wrong_state",
         )
-    lines = [line] if line is not None else list(order.lines.order_by("position"))
+    rows = order.lines.order_by("position")  # read anew: the caller's line is from before the lock
+    lines = list(rows.filter(pk=line.pk) if line is not None else rows)
     left = {row: row.gross_minor - row.refunded_minor for row in lines}
     parts = {row: amount for row, amount in left.items() if amount or row.taken_back_at is None}
     if not parts:
@@ -185,18 +188,19 @@ def _waiting(refund: Refund) -> Refund:
     return locked
 
 
-def _decide(viewer: Viewer, order: Order, refund: Refund, parts: dict[OrderLine, int]) -> None:
+def _decide(
+    viewer: Viewer, order: Order, refund: Refund, parts: dict[OrderLine, int], why: str
+) -> None:
     refund.amount_minor = sum(parts.values())
     refund.state = State.SENDING if refund.amount_minor else State.DONE
     refund.decided_by, refund.decided_at = viewer.user, timezone.now()
     refund.save()
-    settling.take_back(order, refund, parts)
-    _note(viewer, refund, "refund.accept")
-    if refund.amount_minor:
-        enqueue(JobName.SEND_REFUND, key=f"refund-{refund.pk}", refund_id=refund.pk)
+    returning.take_back(order, refund.public_id, parts)
+    _note(viewer, refund, "refund.accept", why)
+    returning.plan(order, refund)
 
 
-def _note(viewer: Viewer, refund: Refund, action: str) -> None:
+def _note(viewer: Viewer, refund: Refund, action: str, reason: str) -> None:
     record(
         action,
         actor=viewer.user,
@@ -205,12 +209,13 @@ def _note(viewer: Viewer, refund: Refund, action: str) -> None:
         address=viewer.address,
         amount_minor=refund.amount_minor,
         currency=refund.order.currency,
+        reason=reason,
     )
 
 
 def send_now(refund: Refund) -> Refund:
-    """Try to send a decided refund in this request; the job goes on where it fails."""
-    with suppress(TransientError):
+    """Try to send a decided refund in this request; the jobs go on where it fails."""
+    with suppress(TransientError, UnknownGatewayError):
         send(refund.pk)
     refund.refresh_from_db()
     return refund
@@ -219,18 +224,23 @@ def send_now(refund: Refund) -> Refund:
 def send(refund_id: int) -> str:
     """Ask the gateway to send a refund back. Safe to repeat: its key is the refund's id.
 
+    While a bank decides on a dispute of the order it waits: the bank has the money, and may keep
+    it.
+
     Returns:
         The state afterwards.
 
     Raises:
         GatewayError: try again.
     """
-    refund = Refund.objects.select_related("order").get(pk=refund_id)
+    refund = Refund.objects.select_related("order", "payment").get(pk=refund_id)
     if refund.state != State.SENDING:
         return refund.state
-    payment = refund.payment or _payment_for(refund)
+    if disputing.is_disputed(refund.order):
+        return refund.state
+    payment = refund.payment
     if payment is None:
-        return _failed(refund, _("No single payment is large enough. Send it by hand."))
+        return _failed(refund, _("No payment has so much left. Send it by hand."))
     try:
         facts = gateway_named(refund.order.gateway).refund(
             payment_id=payment.external_id,
@@ -243,18 +253,6 @@ def send(refund_id: int) -> str:
     inbox.receive(refund.order.gateway, facts)
     refund.refresh_from_db()
     return refund.state
-
-
-def _payment_for(refund: Refund) -> Payment | None:
-    """Return a payment of the order that has enough left, less what other refunds take of it."""
-    for payment in refund.order.payments.order_by("id"):
-        others = payment.refunds.filter(state=State.SENDING).exclude(pk=refund.pk)
-        planned = others.aggregate(total=Coalesce(Sum("amount_minor"), 0))["total"]
-        left = payment.amount_minor - payment.refunded_minor - int(planned)
-        if left >= refund.amount_minor:
-            Refund.objects.filter(pk=refund.pk).update(payment=payment)
-            return payment
-    return None
 
 
 def _failed(refund: Refund, why: str) -> str:

@@ -11,30 +11,22 @@ so facts may come in any order, more than once, and after a crash at any point:
 from collections.abc import Callable, Mapping
 
 from django.db import transaction
-from django.db.models import Sum
-from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from licensing.gateways.base import Fact, FactKind
-from licensing.models import Dispute, Order, OrderLine, Payment, Refund
-from licensing.services import booking, granting, telling
+from licensing.models import Order, Payment, Refund, Subscription
+from licensing.services import booking, disputing, granting, returning, subscribing, telling
+from licensing.services.fact_errors import DoesNotFitError, TooEarlyError
+from licensing.services.returning import SPARE_S
 from store.core.errors import ConflictError
 from store.core.jobs import JobName, enqueue
 
 State = Order.State
-CLOSED = (State.REFUNDED, State.CANCELLED)
-
-
-class TooEarlyError(ConflictError):
-    """The fact follows from one that has not been heard of yet; it waits."""
-
-    code = "too_early"
-
-
-class DoesNotFitError(ConflictError):
-    """The fact contradicts what is known; people must look at it."""
-
-    code = "does_not_fit"
+_WITHOUT_MONEY = (
+    FactKind.PAYMENT_FAILED,
+    FactKind.SUBSCRIPTION_ENDED,
+    FactKind.RENEWAL_FAILED,
+)
 
 
 class NotCancellableError(ConflictError):
@@ -50,31 +42,50 @@ def settle(order: Order, fact: Fact) -> bool:
         TooEarlyError: what it follows from is not known yet.
         DoesNotFitError: it contradicts what is known.
     """
+    if fact.amount_minor < 1 and fact.kind not in _WITHOUT_MONEY:
+        raise DoesNotFitError("Nothing is no amount.")
     steps: Mapping[FactKind, Callable[[Order, Fact], bool]] = {
         FactKind.PAID: _paid,
         FactKind.PAYMENT_FAILED: _payment_failed,
         FactKind.REFUNDED: _refunded,
         FactKind.REFUND_FAILED: _refund_failed,
-        FactKind.DISPUTE_OPENED: _dispute_opened,
-        FactKind.DISPUTE_WON: _dispute_won,
-        FactKind.DISPUTE_LOST: _dispute_lost,
-        FactKind.SUBSCRIPTION_ENDED: _subscription_ended,
+        FactKind.DISPUTE_OPENED: disputing.opened,
+        FactKind.DISPUTE_WON: disputing.won,
+        FactKind.DISPUTE_LOST: disputing.lost,
+        FactKind.SUBSCRIPTION_ENDED: subscribing.ended,
+        FactKind.RENEWED: _paid,
+        FactKind.RENEWAL_FAILED: subscribing.renewal_failed,
     }
     return steps[fact.kind](order, fact)
 
 
 def advance(order: Order) -> None:
     """Bring a locked order to the state its sums ask for, and ask for what follows."""
-    if order.state in {State.OPEN, State.CANCELLED} and order.due_minor == 0 and _wants(order):
-        booking.book_sale(order)
-        order.state, order.paid_at, order.closed_at = State.PAID, timezone.now(), None
-        order.save(update_fields=["state", "paid_at", "closed_at"])
-        enqueue(JobName.FULFIL_ORDER, key=f"order-{order.pk}", order_id=order.pk)
-    _send_surplus_back(order)
+    if not returning.is_sold(order) and order.due_minor == 0:
+        if _wants(order):
+            _sell(order)
+        elif order.state == State.OPEN:
+            _cancel(order)
+    returning.send_surplus_back(order)
+
+
+def _sell(order: Order) -> None:
+    booking.book_sale(order)
+    order.state, order.paid_at, order.closed_at = State.PAID, timezone.now(), None
+    order.save(update_fields=["state", "paid_at", "closed_at"])
+    enqueue(JobName.FULFIL_ORDER, delay_s=SPARE_S, key=f"order-{order.pk}", order_id=order.pk)
+    if disputing.is_disputed(order):  # a part payment was, before the rest came
+        disputing.hold(order, f"sale:{order.public_id}")
 
 
 def _wants(order: Order) -> bool:
-    """Whether a full payment makes it a sale; a free order that was cancelled stays so."""
+    """Whether a full payment makes it a sale.
+
+    A free order that was cancelled stays so, and a subscription that was taken back or ended is
+    not carried on: the money goes back.
+    """
+    if order.renews is not None and order.renews.state == Subscription.State.ENDED:
+        return False
     return order.state == State.OPEN or order.gross_minor > 0
 
 
@@ -82,6 +93,9 @@ def fulfil_if_paid(order_id: int) -> bool:
     """Grant what a paid order promised; ``False``: nothing was to be done. Safe to repeat."""
     with transaction.atomic():
         order = Order.objects.select_for_update().get(pk=order_id)
+        if order.state != State.PAID:
+            return False
+        returning.give_back_gone(order)
         if order.state != State.PAID:
             return False
         granting.fulfil(order)
@@ -114,14 +128,24 @@ def cancel(order_id: int) -> Order:
             return order
         if order.state != State.OPEN:
             raise NotCancellableError("This order was paid. Ask for a refund instead.")
-        order.state, order.closed_at = State.CANCELLED, timezone.now()
-        order.save(update_fields=["state", "closed_at"])
-        _send_surplus_back(order)
+        _cancel(order)
+        returning.send_surplus_back(order)
     return order
 
 
+def _cancel(order: Order) -> None:
+    order.state, order.closed_at = State.CANCELLED, timezone.now()
+    order.save(update_fields=["state", "closed_at"])
+
+
 def _paid(order: Order, fact: Fact) -> bool:
-    """Count a payment, once by its id."""
+    """Count a payment, once by its id.
+
+    The price is the order's. A gateway that collects whole charges cannot have collected another
+    amount for it, so such a payment is no payment of this order, whatever it names.
+    """
+    if fact.is_exact and fact.amount_minor != order.gross_minor:
+        raise DoesNotFitError(f"{fact.amount_minor} was paid, the order is {order.gross_minor}.")
     payment, is_new = Payment.objects.get_or_create(
         gateway=order.gateway,
         external_id=fact.payment_id,
@@ -146,223 +170,77 @@ def _payment_failed(order: Order, fact: Fact) -> bool:
     return False
 
 
-def _payment_of(order: Order, fact: Fact) -> Payment:
-    found = Payment.objects.filter(
-        order=order, gateway=order.gateway, external_id=fact.payment_id
-    ).first()
-    if found is None:
-        raise TooEarlyError("Its payment has not been heard of yet.")
-    return found
-
-
 def _refunded(order: Order, fact: Fact) -> bool:
     """A refund arrived: one we asked for, or one made at the gateway by hand."""
-    payment = _payment_of(order, fact)
+    payment = returning.payment_of(order, fact)
     refund = _known_refund(order, fact)
-    if refund is not None and refund.state == Refund.State.DONE:
+    if refund is not None and _is_over(refund, fact):
         return False
+    owed = fact.amount_minor
     if refund is None:
-        left = payment.amount_minor - payment.refunded_minor
-        if fact.amount_minor > left:
+        if fact.amount_minor > payment.amount_minor:
             raise DoesNotFitError("More went back than was paid.")
-        refund = _refund_by_hand(order, payment, fact)
+        refund, owed = _refund_by_hand(order, payment, fact)
     elif refund.amount_minor != fact.amount_minor:
         raise DoesNotFitError(f"Refund {refund.public_id} was of another amount.")
+    elif refund.state == Refund.State.COVERED:  # it went back twice: nobody was owed this one
+        owed = 0
     refund.state, refund.done_at = Refund.State.DONE, timezone.now()
     refund.payment, refund.external_id = payment, fact.subject_id or fact.event_id
     refund.save(update_fields=["state", "done_at", "payment", "external_id"])
-    payment.refunded_minor += fact.amount_minor
-    payment.save(update_fields=["refunded_minor"])
-    booking.book_refund_sent(order, refund)
+    returning.count_back(order, payment, fact.amount_minor)
+    booking.book_refund_sent(order, refund, from_deposits_minor=owed)
     return True
 
 
 def _known_refund(order: Order, fact: Fact) -> Refund | None:
+    """Return the refund by our id, or by the gateway's: it may tell one twice in other words."""
     rows = Refund.objects.filter(order=order)
-    if fact.key:
-        return rows.filter(public_id=fact.key).first()
-    return rows.filter(external_id=fact.subject_id or fact.event_id).first()
+    asked = rows.filter(public_id=fact.key).first() if fact.key else None
+    return asked or rows.filter(external_id=fact.subject_id or fact.event_id).first()
 
 
-def _refund_by_hand(order: Order, payment: Payment, fact: Fact) -> Refund:
-    """Note a refund nobody asked us for; it ends access only when all of the price is back."""
-    surplus = order.paid_minor - order.refunded_minor - _sold_minor(order)
-    is_surplus = fact.amount_minor <= surplus
-    refund = Refund.objects.create(
+def _is_over(refund: Refund, fact: Fact) -> bool:
+    """Whether a refund is done, or is known to have failed under the same id at the gateway."""
+    has_failed = refund.state == Refund.State.FAILED and refund.external_id == fact.subject_id
+    return refund.state == Refund.State.DONE or (bool(fact.subject_id) and has_failed)
+
+
+def _refund_by_hand(order: Order, payment: Payment, fact: Fact) -> tuple[Refund, int]:
+    """Note a refund nobody asked us for; it ends access only when all of the price is back.
+
+    Returns:
+        The refund, and how much of it the buyer was owed then.
+    """
+    refund = Refund(
         order=order,
         payment=payment,
-        state=Refund.State.SENDING,
+        state=Refund.State.DONE,
         amount_minor=fact.amount_minor,
-        is_surplus=is_surplus,
         reason="Made at the payment service.",
         decided_at=timezone.now(),
     )
-    if is_surplus:
-        _count_refund(order, fact.amount_minor)
-    else:
-        take_back(order, refund, spread_over(order, fact.amount_minor))
-    return refund
-
-
-def spread_over(order: Order, amount_minor: int) -> dict[OrderLine, int]:
-    """Return which lines an amount without a line is taken from: in order, each to its end."""
-    left, parts = amount_minor, {}
-    for line in order.lines.order_by("position"):
-        part = min(left, line.gross_minor - line.refunded_minor)
-        if part:
-            parts[line] = part
-            left -= part
-    return parts
-
-
-def take_back(order: Order, refund: Refund, parts: Mapping[OrderLine, int]) -> None:
-    """Undo lines, wholly or in part, of a locked order: ledger, access, invoice.
-
-    A line whose whole price goes back loses its grant at once. ``refund`` says why and is sent by
-    a job of its own.
-    """
-    booking.book_refund(order, refund, parts)
-    for line, part in parts.items():
-        line.refunded_minor += part
-        line.save(update_fields=["refunded_minor"])
-        if line.refunded_minor == line.gross_minor:
-            granting.revoke(line)
-    _count_refund(order, sum(parts.values()))
-    granting.credit(order, refund, parts)
-    telling.note_refund(order, list(parts))
-    if not order.lines.filter(taken_back_at=None).exists():
-        order.state, order.closed_at = State.REFUNDED, timezone.now()
-        order.save(update_fields=["state", "closed_at"])
-
-
-def _count_refund(order: Order, amount_minor: int) -> None:
-    order.refunded_minor += amount_minor
-    order.save(update_fields=["refunded_minor"])
+    gone = returning.note_gone(order, payment, refund.public_id, fact.amount_minor)
+    refund.is_surplus = not gone.price_minor
+    refund.save()
+    return refund, gone.owed_minor + gone.price_minor
 
 
 def _refund_failed(order: Order, fact: Fact) -> bool:
-    """The money did not arrive: it is still owed; staff must find another way."""
+    """The money did not arrive: it is still owed; staff must find another way.
+
+    Banks may say so days after the gateway called it done.
+    """
     refund = _known_refund(order, fact)
     if refund is None:
         raise TooEarlyError("Its refund has not been heard of yet.")
-    if refund.state != Refund.State.SENDING:
+    was_done = refund.state == Refund.State.DONE and refund.external_id == fact.subject_id
+    if refund.state != Refund.State.SENDING and not was_done:
         return False
+    if was_done:
+        booking.book_refund_returned(order, refund)
+        returning.count_returned(order, refund)
     refund.state, refund.answer = Refund.State.FAILED, fact.note[:500]
-    refund.save(update_fields=["state", "answer"])
+    refund.external_id, refund.done_at = fact.subject_id, None
+    refund.save(update_fields=["state", "answer", "external_id", "done_at"])
     return True
-
-
-def _dispute(order: Order, fact: Fact) -> tuple[Dispute, bool]:
-    _payment_of(order, fact)
-    found, is_new = Dispute.objects.get_or_create(
-        gateway=order.gateway,
-        external_id=fact.subject_id,
-        defaults={"order": order, "amount_minor": fact.amount_minor, "opened_at": fact.at},
-    )
-    if found.order_id != order.pk:
-        raise DoesNotFitError("This dispute is about another order.")
-    return found, is_new
-
-
-def _dispute_opened(order: Order, fact: Fact) -> bool:
-    """Freeze: the sellers' part is held back, grants open nothing until it is decided."""
-    dispute, is_new = _dispute(order, fact)
-    if is_new:
-        _freeze(order, dispute)
-    return is_new
-
-
-def _freeze(order: Order, dispute: Dispute) -> None:
-    booking.book_dispute_opened(order, dispute)
-    granting.freeze(order)
-    if order.state in {State.PAID, State.FULFILLED}:
-        order.state = State.DISPUTED
-        order.save(update_fields=["state"])
-
-
-def _dispute_won(order: Order, fact: Fact) -> bool:
-    dispute, is_new = _dispute(order, fact)
-    if is_new:
-        _freeze(order, dispute)
-    if dispute.state != Dispute.State.OPEN:
-        return False
-    _close(dispute, Dispute.State.WON)
-    booking.book_dispute_won(order, dispute)
-    is_over = not order.disputes.filter(state=Dispute.State.OPEN).exists()
-    if order.state == State.DISPUTED and is_over:
-        granting.thaw(order)
-        order.state = State.FULFILLED if order.fulfilled_at else State.PAID
-        order.save(update_fields=["state"])
-        enqueue(JobName.FULFIL_ORDER, key=f"order-{order.pk}", order_id=order.pk)
-    return True
-
-
-def _dispute_lost(order: Order, fact: Fact) -> bool:
-    """The bank took the money back: as a refund, but without asking anybody."""
-    dispute, is_new = _dispute(order, fact)
-    if is_new:
-        _freeze(order, dispute)
-    if dispute.state != Dispute.State.OPEN:
-        return False
-    _close(dispute, Dispute.State.LOST)
-    booking.book_dispute_lost(order, dispute)
-    payment = _payment_of(order, fact)
-    back = min(
-        fact.amount_minor,
-        payment.amount_minor - payment.refunded_minor,
-        order.paid_minor - order.refunded_minor,
-    )
-    payment.refunded_minor += back
-    payment.save(update_fields=["refunded_minor"])
-    _count_refund(order, back)
-    for line in order.lines.all():
-        granting.revoke(line)
-    if order.state != State.REFUNDED:
-        order.state, order.closed_at = State.REFUNDED, timezone.now()
-        order.save(update_fields=["state", "closed_at"])
-    return True
-
-
-def _close(dispute: Dispute, state: Dispute.State) -> None:
-    dispute.state, dispute.closed_at = state, timezone.now()
-    dispute.save(update_fields=["state", "closed_at"])
-
-
-def _subscription_ended(order: Order, fact: Fact) -> bool:
-    """The gateway will not collect any more; what is paid stays paid."""
-    return granting.end_subscription(order)
-
-
-def _sold_minor(order: Order) -> int:
-    """Return how much of what was paid is the price of something still sold."""
-    if order.state in {State.OPEN, State.CANCELLED}:
-        return 0
-    back = order.lines.aggregate(total=Coalesce(Sum("refunded_minor"), 0))["total"]
-    return order.gross_minor - int(back)
-
-
-def _send_surplus_back(order: Order) -> None:
-    """Ask for a refund of what is for nothing: paid twice, too much, or for a cancelled order."""
-    if order.state == State.OPEN:
-        return
-    surplus = order.paid_minor - order.refunded_minor - _sold_minor(order)
-    if surplus <= 0:
-        return
-    for payment in order.payments.order_by("-id"):
-        planned = Refund.objects.filter(payment=payment, state=Refund.State.SENDING)
-        waiting = planned.aggregate(total=Coalesce(Sum("amount_minor"), 0))["total"]
-        part = min(surplus, payment.amount_minor - payment.refunded_minor - int(waiting))
-        if part <= 0:
-            continue
-        refund = Refund.objects.create(
-            order=order,
-            payment=payment,
-            state=Refund.State.SENDING,
-            amount_minor=part,
-            is_surplus=True,
-            reason="Paid twice or too much.",
-            decided_at=timezone.now(),
-        )
-        _count_refund(order, part)
-        enqueue(JobName.SEND_REFUND, key=f"refund-{refund.pk}", refund_id=refund.pk)
-        surplus -= part

@@ -5,12 +5,11 @@ from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from django.conf import settings
-
 from accounts.models import Namespace
-from licensing.models import SellerProfile
+from licensing.models import OrderLine, SellerProfile
 from licensing.services.seller_profiles import profile_of
-from licensing.tax.amounts import Line, tax_lines
+from licensing.services.tax_numbers import is_confirmed
+from licensing.tax.amounts import Line, Taxed, tax_lines, tax_on
 from licensing.tax.parties import BillingAddress, Seller, read_place
 from licensing.tax.rates import rates_from_settings
 from licensing.tax.rules import Assessment, assess
@@ -55,6 +54,26 @@ def taxed(
     return found
 
 
+def taxed_again(
+    line: OrderLine, billing: Mapping[str, Any], amount_minor: int, *, included: bool, on: date
+) -> tuple[Taxed, dict[str, Any]]:
+    """Return the tax on a line that is paid again, by the rules of another day.
+
+    Args:
+        line: As it was ordered first.
+        billing: ``BillingAddress.to_json()`` of the order.
+        amount_minor: Its price, discounts taken off.
+        included: The price contains the tax.
+        on: Day of the new sale.
+
+    Raises:
+        BadCountryError, BadRegionError, RateMissingError: see there.
+    """
+    tax = _assessment(line.seller, billing, on)
+    rate = tax.rate_basis_points if tax is not None else 0
+    return tax_on(amount_minor, rate, included=included), _facts(tax)
+
+
 def seller_of(profile: SellerProfile) -> Seller | None:
     """Return a seller as tax sees them; ``None``: they have not said where they are."""
     if not profile.country:
@@ -73,7 +92,7 @@ def _assessment(namespace: Namespace, billing: Mapping[str, Any], on: date) -> A
     if seller is None or not billing.get("country"):
         return None
     buyer = BillingAddress.from_json(dict(billing)).buyer(
-        vat_checked=bool(billing["vat_number"]) and settings.ENV.trust_vat_numbers
+        vat_checked=is_confirmed(billing["vat_number"])
     )
     return assess(seller, buyer, on, rates_from_settings())
 

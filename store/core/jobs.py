@@ -80,8 +80,13 @@ class JobName(StrEnum):
     SEND_REFUND = "licensing.send_refund"
     RENEW_SUBSCRIPTIONS = "licensing.renew_subscriptions"
     SUBSCRIPTION_UNPAID = "licensing.subscription_unpaid"
+    END_COLLECTION = "licensing.end_collection"
+    REMIND_TRANSFERS = "licensing.remind_transfers"
+    SEND_ORDER_LETTER = "licensing.send_order_letter"
     CLOSE_ORDERS = "licensing.close_orders"
     RECONCILE = "licensing.reconcile"
+    RUN_PAYOUTS = "licensing.run_payouts"
+    PAY_OUT = "licensing.pay_out"
     GENERATE = "inference.generate"
 
 
@@ -120,8 +125,13 @@ POLICIES: Mapping[JobName, Policy] = {
     JobName.SEND_REFUND: Policy(Queue.DEFAULT, max_attempts=12),
     JobName.RENEW_SUBSCRIPTIONS: Policy(Queue.DEFAULT),
     JobName.SUBSCRIPTION_UNPAID: Policy(Queue.DEFAULT),
+    JobName.END_COLLECTION: Policy(Queue.DEFAULT, max_attempts=12),
+    JobName.REMIND_TRANSFERS: Policy(Queue.DEFAULT),
+    JobName.SEND_ORDER_LETTER: Policy(Queue.DEFAULT, max_attempts=8, time_limit_s=60),
     JobName.CLOSE_ORDERS: Policy(Queue.DEFAULT),
     JobName.RECONCILE: Policy(Queue.DEFAULT, time_limit_s=3600),
+    JobName.RUN_PAYOUTS: Policy(Queue.DEFAULT, time_limit_s=3600),
+    JobName.PAY_OUT: Policy(Queue.DEFAULT, max_attempts=12),
     JobName.GENERATE: Policy(Queue.INFERENCE, max_attempts=3, lease_s=30, time_limit_s=3600),
 }
 

@@ -137,15 +137,18 @@ def check_amount(money: Money) -> Money:
     return money
 
 
-def show(money: Money, locale: str | None = None) -> str:
+def show(money: Money, locale: str | None = None, *, is_brief: bool = False) -> str:
     """Return the amount for people, as ``€19.00``, in the language of the page.
 
     Args:
         money: What to show.
         locale: A language code of Django's; ``None``: the active one.
+        is_brief: Leave decimals out where all are 0: ``€19``.
     """
     language = (locale or get_language() or "en").replace("-", "_")
     decimals = currencies()[money.currency]
+    if is_brief and money.amount_minor % 10**decimals == 0:
+        decimals = 0
     pattern = "¤#,##0" + ("." + "0" * decimals if decimals else "")
     pattern = f"{pattern};-{pattern}"
     try:

@@ -4,8 +4,10 @@ from collections.abc import Callable
 
 import pytest
 from django.contrib import admin
+from django.db import IntegrityError, connection, transaction
 from django.test import Client
 
+from accounts import furniture
 from accounts.admin import AuditedAdmin
 from accounts.models import AccessToken, AuditEvent, User
 from catalog.models import RepoAlias
@@ -193,3 +195,31 @@ def test_pages_keep_the_policy(browser_of: Browser, staff: User, path: str) -> N
     policy = response["Content-Security-Policy"]
     assert "unsafe" not in policy
     assert "default-src 'none'" in policy
+
+
+def test_the_trail_is_kept_below_python(alice: User, staff: User) -> None:
+    event = AuditEvent.objects.create(action="x.y", actor=staff, actor_name="carol")
+    rows = AuditEvent.objects.filter(pk=event.pk)
+
+    for change in (
+        lambda: rows.update(action="z"),
+        lambda: rows.update(actor=alice),
+        lambda: rows.update(actor=None, detail={"reason": "another"}),
+        rows.delete,
+    ):
+        with pytest.raises(IntegrityError), transaction.atomic():
+            change()
+    assert rows.get() == event
+    assert (rows.get().action, rows.get().actor) == ("x.y", staff)
+
+    rows.update(actor=None)  # as when the person leaves
+    assert (rows.get().actor, rows.get().actor_name) == (None, "carol")
+
+
+def test_a_database_without_tables_gets_no_triggers(db: None) -> None:
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("DROP TABLE accounts_auditevent CASCADE")
+        furniture.create_triggers(using="default")
+        transaction.set_rollback(True)
+    assert AuditEvent.objects.count() == 0

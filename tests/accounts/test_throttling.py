@@ -1,4 +1,4 @@
-"""Limits on requests: three buckets, told in headers that clients can wait by."""
+"""Limits on requests: four buckets, told in headers that clients can wait by."""
 
 import logging
 import re
@@ -13,7 +13,7 @@ from redis.exceptions import ConnectionError as ValkeyGoneError
 
 from accounts import throttling
 from accounts.models import User
-from accounts.throttling import API, PAGES, RESOLVERS, bucket_of
+from accounts.throttling import API, LICENSES, PAGES, RESOLVERS, bucket_of
 from catalog.models import ModelRepo
 
 LIST = "/api/models"
@@ -35,6 +35,13 @@ def limited(settings: Any) -> Callable[..., None]:
     [
         ("/api/models", API),
         ("/api/v1/models", API),
+        ("/api/v1/licenses", API),
+        ("/api/v1/licenses/0123456789abcdef01234567", API),
+        ("/api/v1/licenses/validate", LICENSES),
+        ("/api/v1/licenses/activate", LICENSES),
+        ("/api/v1/licenses/heartbeat", LICENSES),
+        ("/api/v1/licenses/deactivate", LICENSES),
+        ("/api/v1/licenses/checkout", LICENSES),
         ("/api/models/a/b/commit/main", API),
         ("/a/b/info/lfs/objects/batch", API),
         ("/a/b/info/lfs/objects/" + "0" * 64, RESOLVERS),

@@ -2,10 +2,14 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
+from huggingface_hub import CommitOperationAdd, HfApi
 from playwright.sync_api import Browser, BrowserContext, Page
+from safetensors.numpy import save
 
 from tests.e2e.browser import PHONE, WIDE, chromium, listen, violations
+from tests.e2e.selling import buy, put_on_sale
 from tests.live import PASSWORD, LiveStore
 
 pytestmark = pytest.mark.e2e
@@ -32,6 +36,7 @@ PUBLIC = [
     "/regency?tab=members",
     "/regency?tab=collections",
     "/collections",
+    "/cart",
     "/login",
     "/signup",
     "/password-reset",
@@ -63,6 +68,8 @@ SIGNED_IN = [
     f"{DEMO}/discussions/new",
     f"{DEMO}/propose/main",
     "/notifications",
+    "/library",
+    "/orders",
     "/feed",
     "/collections/new",
     f"{DEMO}/collect",
@@ -140,6 +147,49 @@ def test_pages_of_strangers(store: LiveStore, browser: Browser) -> None:
     found = [fault for path in PUBLIC for fault in faults(context, store.url + path, "dark")]
 
     context.close()
+    assert found == [], "\n".join(found)
+
+
+@pytest.fixture(scope="module")
+def buyer(store: LiveStore) -> tuple[str, list[str]]:
+    """Somebody with things in the cart and in the library; their name and their pages."""
+    seller, token = store.person()
+    name, _ = store.person()
+    api = HfApi(store.url, token=token)
+    weights = {"weight": np.zeros((4, 4), dtype=np.float32)}
+    files = {"model.safetensors": save(weights), "README.md": b"---\nlicense: mit\n---\n# poems\n"}
+    api.create_repo(f"{seller}/poems")
+    changes = [CommitOperationAdd(path, data) for path, data in files.items()]
+    api.create_commit(f"{seller}/poems", changes, commit_message="First version")
+    store.settled(f"{seller}/poems", token)
+    offers = [
+        {"title": "Commercial", "kind": "fixed", "terms_id": "store-commercial"}
+        | {"prices": [["EUR", 1900], ["USD", 2100]]},
+        {"title": "Thanks", "kind": "pwyw", "terms_id": "store-research", "prices": [["EUR", 500]]},
+    ]
+    ids = put_on_sale(store, seller, f"{seller}/poems", *offers)
+    return name, [f"/{seller}/poems", *buy(store, name, ids[0])]
+
+
+def test_pages_of_buyers(store: LiveStore, browser: Browser, buyer: tuple[str, list[str]]) -> None:
+    name, paths = buyer
+    visitors, members = (
+        context_of(browser, store, "dark"),
+        context_of(browser, store, "light", name),
+    )
+
+    found = faults(visitors, store.url + paths[0], "light")
+    page = members.new_page()
+    page.goto(store.url + paths[0])
+    page.locator("summary", has_text="Buy another license").click()
+    page.get_by_role("button", name="Add to cart").first.click()
+    page.wait_for_url("**/cart")
+    page.close()
+    for path in [*paths, "/cart", "/checkout", "/library", "/orders"]:
+        found += faults(members, store.url + path, "dark")
+
+    visitors.close()
+    members.close()
     assert found == [], "\n".join(found)
 
 

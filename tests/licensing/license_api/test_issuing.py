@@ -12,12 +12,12 @@ import time_machine
 from django.utils import timezone
 
 from accounts.models import Namespace
-from accounts.viewer import VISITOR, Viewer
+from accounts.viewer import VISITOR
 from catalog.history.trees import list_entries, read_blob
 from catalog.models import Grant, ModelRepo
 from licensing.configured import signer
 from licensing.documents.document import MAX_SEATS, LicenseDocument
-from licensing.documents.errors import BadSignatureError, LicenseExpiredError, LicenseFileError
+from licensing.documents.errors import LicenseExpiredError, LicenseFileError
 from licensing.documents.jws import check_times, open_license, write_file
 from licensing.models import Activation, License, SeatKind
 from licensing.services import license_keys
@@ -116,6 +116,7 @@ def test_a_major_line_reaches_until_the_next_one() -> None:
     fix = add_files(seller, repo, {"model.safetensors": safetensors(seed=5)})
     add_files(seller, repo, {"model.safetensors": safetensors(seed=6)})
     tag(held, "v1.0")
+    tag(held, "newest")
     add_files(seller, repo, {"notes.md": b"later"})
 
     first, second = opened(issue_file(held.row)).models
@@ -196,7 +197,6 @@ def test_a_changed_or_foreign_file_is_refused(settings: Any, tmp_path: Path) -> 
     settings.LICENSE_KEY_DIR = tmp_path / "other-keys"
     with pytest.raises(LicenseFileError):
         opened(text)
-    assert BadSignatureError.code == "license_signature"
 
 
 def test_an_offline_file_is_for_one_machine_and_holds_a_seat() -> None:
@@ -322,4 +322,3 @@ def test_the_offline_command_verifies_file_and_folder(tmp_path: Path) -> None:
     assert verify("newer", machine="m2").returncode == 1
     (tmp_path / "newer/config.json").write_bytes(b"{}")
     assert verify("newer").returncode == 3
-    assert Viewer(user=held.shop.buyer) == held.holding

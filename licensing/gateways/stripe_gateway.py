@@ -1,0 +1,318 @@
+"""Stripe: Checkout for browsers, saved cards for scripts, Billing for subscriptions, Connect.
+
+Every write has an idempotency key made of our own ids, and what Stripe made is kept in
+``StripeObject``, so that an order has one open checkout however often it is started.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import stripe
+from django.conf import settings
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from licensing.gateways import stripe_events
+from licensing.gateways import stripe_facts as facts
+from licensing.gateways.base import (
+    Charge,
+    Checkout,
+    Fact,
+    GatewayRefusedError,
+    PaymentDeclinedError,
+)
+from licensing.gateways.stripe_amounts import to_stripe
+from licensing.gateways.stripe_client import calling, client, intent_of, is_test_key
+from licensing.models import StripeCustomer, StripeObject
+
+if TYPE_CHECKING:
+    from stripe.params.checkout import SessionCreateParams
+
+Kind = StripeObject.Kind
+SAVED = "saved"
+"""Method of a script: the card the buyer saved last; ``pm_…`` is a certain one."""
+_NEEDS_BROWSER = "authentication_required"
+_LEAST, _MOST = timedelta(minutes=31), timedelta(hours=24)
+"""Stripe lets a checkout live for 30 minutes to 24 hours."""
+_GONE = "resource_missing"
+
+
+class Stripe:
+    """See ``licensing.gateways.base.Gateway`` for what each method promises.
+
+    In test mode it has a name of its own: pretended money must never be in one account with real
+    money, whatever key the site had before.
+    """
+
+    renews_itself = True
+
+    def __init__(self) -> None:
+        self.is_test = is_test_key(settings.ENV.stripe_secret_key.get_secret_value())
+        self.name = "stripe-test" if self.is_test else "stripe"
+
+    def start(self, charge: Charge) -> Checkout:
+        if charge.method and not charge.interval:
+            return self._pay_saved(charge)
+        checkout = self._in_browser(charge)
+        needs_browser = bool(charge.method and checkout.url)
+        return Checkout(checkout.url, facts=checkout.facts, needs_browser=needs_browser)
+
+    def _in_browser(self, charge: Charge) -> Checkout:
+        """Return the order's open session, or a new one when the last has expired."""
+        made = StripeObject.objects.filter(kind=Kind.SESSION, order_ref=charge.order_ref)
+        last = made.order_by("-id").first()
+        if last is not None:
+            with calling():
+                session = client().v1.checkout.sessions.retrieve(last.external_id)
+            if session.status == "open" and session.url:
+                return Checkout(session.url)
+            if session.status == "complete":
+                return Checkout(facts=facts.of_session(session))
+        params = self._session_params(charge)
+        key = f"{charge.order_ref}-session-{made.count()}"
+        with calling():
+            session = client().v1.checkout.sessions.create(params, {"idempotency_key": key})
+        facts.remember(Kind.SESSION, session.id, charge.order_ref)
+        return Checkout(session.url or "")
+
+    def _session_params(self, charge: Charge) -> "SessionCreateParams":
+        words = {facts.ORDER: charge.order_ref}
+        params: SessionCreateParams = {
+            "client_reference_id": charge.order_ref,
+            "metadata": words,
+            "line_items": _lines(charge),
+            "success_url": charge.success_url,
+            "cancel_url": charge.cancel_url,
+            "adaptive_pricing": {"enabled": False},
+        }
+        left = (charge.expires_at - timezone.now()) if charge.expires_at else timedelta()
+        if charge.expires_at is not None and _LEAST <= left <= _MOST:
+            params["expires_at"] = int(charge.expires_at.timestamp())
+        if charge.buyer_id is not None:
+            params["customer"] = self._customer(charge, charge.buyer_id)
+        if charge.interval:
+            params["mode"] = "subscription"
+            params["subscription_data"] = {"metadata": words}
+        else:
+            params["mode"] = "payment"
+            params["payment_intent_data"] = {"metadata": words}
+            if charge.buyer_id is not None:
+                params["saved_payment_method_options"] = {"payment_method_save": "enabled"}
+        return params
+
+    def _customer(self, charge: Charge, buyer_id: int) -> str:
+        """Return who the buyer is at Stripe, made on first asking."""
+        known = StripeCustomer.objects.filter(user_id=buyer_id, gateway=self.name).first()
+        if known is not None:
+            return known.external_id
+        with calling():
+            made = client().v1.customers.create(
+                {"email": charge.buyer_email, "metadata": {"buyer": str(buyer_id)}},
+                {"idempotency_key": f"{charge.order_ref}-customer"},
+            )
+        row, _made = StripeCustomer.objects.get_or_create(
+            user_id=buyer_id, gateway=self.name, defaults={"external_id": made.id}
+        )
+        return row.external_id
+
+    def _pay_saved(self, charge: Charge) -> Checkout:
+        """Pay with a saved card, nobody at a browser; where the bank insists on one, say so."""
+        method = self._method(charge)
+        amount = to_stripe(charge.amount_minor, charge.currency)
+        made = StripeObject.objects.filter(kind=Kind.INTENT, order_ref=charge.order_ref)
+        try:
+            with calling():
+                intent = client().v1.payment_intents.create(
+                    {
+                        "amount": amount,
+                        "currency": charge.currency.lower(),
+                        "customer": facts.id_of(method.customer),
+                        "payment_method": method.id,
+                        "confirm": True,
+                        "off_session": True,
+                        "description": charge.title,
+                        "metadata": {facts.ORDER: charge.order_ref},
+                    },
+                    {"idempotency_key": f"{charge.order_ref}-intent-{made.count()}"},
+                )
+        except PaymentDeclinedError as error:
+            # A declined intent is remembered, so that the next attempt is a new one.
+            facts.remember(Kind.INTENT, intent_of(error), charge.order_ref)
+            if error.extra["reason"] != _NEEDS_BROWSER:
+                raise
+            return Checkout(self._in_browser(charge).url, needs_browser=True)
+        found = facts.of_intent(intent)
+        if intent.status == "requires_action":
+            return Checkout(self._in_browser(charge).url, needs_browser=True)
+        return Checkout(facts=found)
+
+    def _method(self, charge: Charge) -> stripe.PaymentMethod:
+        """Return the buyer's own saved card of this name; nobody pays with another's.
+
+        Raises:
+            PaymentDeclinedError: they have none.
+        """
+        known = StripeCustomer.objects.filter(
+            user_id=charge.buyer_id or 0, gateway=self.name
+        ).first()
+        found: list[stripe.PaymentMethod] = []
+        if known is not None:
+            with calling():
+                rows = client().v1.customers.payment_methods.list(known.external_id)
+            found = [row for row in rows.data if charge.method in {SAVED, row.id}]
+        if not found:
+            raise PaymentDeclinedError(
+                _("You have saved no such card. Pay in a browser once, and save it there."),
+                reason="unknown_method",
+            )
+        return found[0]
+
+    def refund(self, *, payment_id: str, amount_minor: int, currency: str, key: str) -> list[Fact]:
+        api = client().v1.refunds
+        with calling():
+            sent = api.list({"payment_intent": payment_id, "limit": 100})
+        # Stripe forgets idempotency keys after a day or more; its list of refunds it keeps.
+        known = [row for row in sent.data if _key_of(row) == key]
+        if known:
+            return facts.of_refund(known[0])
+        with calling():
+            made = api.create(
+                {
+                    "payment_intent": payment_id,
+                    "amount": to_stripe(amount_minor, currency),
+                    "metadata": {facts.REFUND: key},
+                },
+                {"idempotency_key": f"refund-{key}"},
+            )
+        return facts.of_refund(made)
+
+    def read_event(self, body: bytes, headers: Mapping[str, str]) -> list[Fact]:
+        return stripe_events.read(body, headers, gateway=self.name)
+
+    def facts_of(self, order_ref: str) -> list[Fact]:
+        return _Inquiry(order_ref).facts()
+
+    def pay_out(self, *, account: str, amount_minor: int, currency: str, key: str) -> str:
+        api = client().v1.transfers
+        with calling():
+            sent = api.list({"transfer_group": key})
+            if sent.data:
+                return sent.data[0].id
+            made = api.create(
+                {
+                    "destination": account,
+                    "amount": to_stripe(amount_minor, currency),
+                    "currency": currency.lower(),
+                    "transfer_group": key,
+                },
+                {"idempotency_key": f"payout-{key}"},
+            )
+        return made.id
+
+    def saved_method(self, order_ref: str) -> str:
+        """Billing collects by itself; nothing is to be charged."""
+        return ""
+
+    def end_subscription(self, order_ref: str, *, at_once: bool) -> None:
+        api = client().v1.subscriptions
+        for external_id in _Inquiry(order_ref).subscription_ids():
+            try:
+                with calling():
+                    if at_once:
+                        api.cancel(external_id)
+                    else:
+                        api.update(external_id, {"cancel_at_period_end": True})
+            except GatewayRefusedError as error:
+                if error.extra.get("reason") != _GONE:  # else it has ended already
+                    raise
+
+
+class _Inquiry:
+    """Asks Stripe for all that happened to one order.
+
+    What we remember is asked for by id, which is exact; a search by our word in the metadata finds
+    what a crash kept us from remembering. Stripe's search lags behind by up to a minute.
+    """
+
+    def __init__(self, order_ref: str) -> None:
+        self.order_ref = order_ref
+        self.query = f"metadata['{facts.ORDER}']:'{order_ref}'"
+
+    def facts(self) -> list[Fact]:
+        """Return every fact, payments before what became of them."""
+        found: dict[str, Fact] = {}
+        intents = dict.fromkeys(self._paid_by_session(found))
+        for external_id in self._known(Kind.INTENT) | self._searched_intents():
+            with calling():
+                intent = client().v1.payment_intents.retrieve(external_id)
+            intents[external_id] = None
+            if facts.order_ref_in(intent) == self.order_ref:
+                _add(found, facts.of_intent(intent))
+        for external_id in self.subscription_ids():
+            intents |= dict.fromkeys(self._of_subscription(external_id, found))
+        for external_id in intents:
+            _add(found, facts.after_payment(external_id))
+        return list(found.values())
+
+    def subscription_ids(self) -> list[str]:
+        """Return the ids of the order's subscriptions."""
+        with calling():
+            rows = client().v1.subscriptions.search({"query": self.query})
+        return sorted(self._known(Kind.SUBSCRIPTION) | {row.id for row in rows.data})
+
+    def _paid_by_session(self, found: dict[str, Fact]) -> list[str]:
+        for external_id in self._known(Kind.SESSION):
+            with calling():
+                session = client().v1.checkout.sessions.retrieve(external_id)
+            _add(found, facts.of_session(session))
+        return [fact.payment_id for fact in found.values()]
+
+    def _of_subscription(self, external_id: str, found: dict[str, Fact]) -> list[str]:
+        """Add what a subscription's invoices say; return the payments."""
+        with calling():
+            subscription = client().v1.subscriptions.retrieve(external_id)
+            invoices = client().v1.invoices.list(
+                {"subscription": external_id, "limit": 100, "expand": ["data.payments"]}
+            )
+        told = [fact for row in reversed(invoices.data) for fact in facts.of_invoice(row)]
+        _add(found, told)
+        _add(found, facts.of_subscription(subscription))
+        return [fact.payment_id for fact in told]
+
+    def _known(self, kind: StripeObject.Kind) -> set[str]:
+        rows = StripeObject.objects.filter(kind=kind, order_ref=self.order_ref)
+        return set(rows.values_list("external_id", flat=True))
+
+    def _searched_intents(self) -> set[str]:
+        with calling():
+            rows = client().v1.payment_intents.search({"query": self.query})
+        return {row.id for row in rows.data}
+
+
+def _add(found: dict[str, Fact], more: list[Fact]) -> None:
+    for fact in more:
+        found.setdefault(fact.event_id, fact)
+
+
+def _key_of(refund: stripe.Refund) -> str:
+    metadata: Any = refund.metadata
+    return str(metadata.to_dict().get(facts.REFUND, "")) if metadata is not None else ""
+
+
+def _lines(charge: Charge) -> list[Any]:
+    """Return price and tax as lines of their own; Stripe reckons nothing."""
+    parts = [(charge.title, charge.amount_minor - charge.tax_minor), (_("Tax"), charge.tax_minor)]
+    return [
+        {
+            "quantity": 1,
+            "price_data": {
+                "currency": charge.currency.lower(),
+                "unit_amount": to_stripe(amount, charge.currency),
+                "product_data": {"name": name},
+                **({"recurring": {"interval": charge.interval}} if charge.interval else {}),
+            },
+        }
+        for name, amount in parts
+        if amount
+    ]

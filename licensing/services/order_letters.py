@@ -1,0 +1,114 @@
+"""Letters about orders that wait for money: bank transfers, and periods that were not paid.
+
+Asked for in the transaction of what they are about, written when they are sent, and not at all
+when the money has come meanwhile.
+"""
+
+from enum import StrEnum
+
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.db import transaction
+from django.utils.translation import get_language, override
+from django.utils.translation import gettext as _
+
+from accounts.services import mailing
+from licensing.gateways import references
+from licensing.models import Order, TransferReminder
+from store.core.jobs import JobName, enqueue
+from store.core.money import Money, show
+
+
+class OrderLetter(StrEnum):
+    """Kinds of letters."""
+
+    TRANSFER = "transfer"
+    """How to pay by bank transfer; about a reminder."""
+    UNPAID = "unpaid"
+    """A period of a subscription was not paid; about its order."""
+
+
+@transaction.atomic
+def ask_for_transfer(order: Order, number: int) -> bool:
+    """Have a buyer asked for a transfer; ``False``: this letter was written before.
+
+    Args:
+        order: What is to be paid.
+        number: Which reminder it is, see ``TransferReminder``.
+    """
+    reminder, is_new = TransferReminder.objects.get_or_create(order=order, number=number)
+    if is_new:
+        _ask(OrderLetter.TRANSFER, reminder.pk)
+    return is_new
+
+
+def tell_unpaid(order: Order) -> None:
+    """Have a buyer told that a period of their subscription was not paid."""
+    _ask(OrderLetter.UNPAID, order.pk)
+
+
+def send(letter: str, ident: int, language: str) -> int:
+    """Write a letter and send it; the work of the job.
+
+    Returns:
+        How many were sent: 0 when it is paid by now, or the person is gone.
+
+    Raises:
+        MailError: the server could not be reached; worth another attempt.
+    """
+    with override(language):
+        message = _transfer(ident) if letter == OrderLetter.TRANSFER else _unpaid(ident)
+    return 0 if message is None else mailing.deliver(message)
+
+
+def _ask(letter: OrderLetter, ident: int) -> None:
+    language = get_language() or settings.LANGUAGE_CODE
+    enqueue(
+        JobName.SEND_ORDER_LETTER,
+        key=f"{letter}-{ident}",
+        letter=letter.value,
+        ident=ident,
+        language=language,
+    )
+
+
+def _transfer(reminder_id: int) -> EmailMessage | None:
+    reminder = TransferReminder.objects.select_related("order__buyer").get(pk=reminder_id)
+    order = reminder.order
+    if order.state != Order.State.OPEN or order.buyer is None:
+        return None
+    context = _context(order) | {
+        "number": reminder.number,
+        "reference": references.shown(references.reference_of(order.public_id)),
+        "bank": settings.ENV.bank_details,
+        "until": order.expires_at.date(),
+    }
+    subject = _("Waiting for your transfer: %(title)s") % {"title": context["title"]}
+    return mailing.compose(subject, "licensing/mail/transfer.txt", context, order.buyer.email)
+
+
+def _unpaid(order_id: int) -> EmailMessage | None:
+    order = Order.objects.select_related("buyer", "renews__line__order").get(pk=order_id)
+    first = order if order.renews is None else order.renews.line.order
+    line = first.lines.select_related("subscription").first()
+    subscription = getattr(line, "subscription", None)
+    is_paid = order.renews is not None and order.paid_at is not None
+    if subscription is None or order.buyer is None or is_paid:
+        return None
+    context = _context(first) | {
+        "paid_until": subscription.paid_until.date(),
+        "next_try_on": subscription.next_try_at.date() if subscription.next_try_at else None,
+        "has_ended": subscription.state == subscription.State.ENDED,
+    }
+    subject = _("Payment failed: %(title)s") % {"title": context["title"]}
+    return mailing.compose(subject, "licensing/mail/unpaid.txt", context, order.buyer.email)
+
+
+def _context(order: Order) -> dict[str, object]:
+    line = order.lines.order_by("position").first()
+    return {
+        "order": order,
+        "title": line.title if line is not None else order.public_id,
+        "amount": show(Money(order.due_minor or order.gross_minor, order.currency)),
+        "link": f"{settings.PUBLIC_URL}{order.get_absolute_url()}",
+    }

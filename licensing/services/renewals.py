@@ -1,0 +1,238 @@
+"""The later periods of subscriptions: each is an order of its own, with the first one's terms."""
+
+import hashlib
+from dataclasses import replace
+from datetime import timedelta
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from accounts.models import Role
+from accounts.services.audit import record
+from accounts.viewer import Viewer
+from licensing.gateways.base import Fact, FactKind
+from licensing.gateways.registry import gateway_named
+from licensing.models import LineShare, Offer, Order, OrderLine, Subscription
+from licensing.services import fees, granting, settling, taxing
+from licensing.tax.amounts import Taxed
+from store.core.errors import ConflictError, NotFoundError, StoreError
+
+State = Subscription.State
+OPEN_FOR = timedelta(days=30)
+"""A renewal nobody paid is cancelled after it, and with it the subscription."""
+_HOLDERS = {Role.ADMIN, Role.WRITE}
+
+
+class SubscriptionNotFoundError(NotFoundError):
+    """The person has no such subscription."""
+
+    code = "subscription_not_found"
+
+
+class NotRenewableError(ConflictError):
+    """The period cannot be priced, or was collected with another amount; people must look."""
+
+    code = "not_renewable"
+
+
+@transaction.atomic
+def open_renewal(
+    subscription: Subscription, key: str, *, collected_minor: int | None = None
+) -> Order:
+    """Return the order that pays one more period, made on first asking with this key.
+
+    Price, seats and terms are those of the first order; the tax is that of today. What a gateway
+    collected by itself is the sum the buyer agreed to: when the rate changed since, the tax is
+    taken out of that sum, not put on top of it.
+
+    Args:
+        subscription: What is paid again.
+        key: Of the period: the gateway's invoice, or a number of ours. At most 90 characters.
+        collected_minor: What a gateway has collected for it; ``None``: nothing yet.
+
+    Raises:
+        NotRenewableError: it was collected with a sum nobody agreed to, or the tax is not known.
+    """
+    locked = Subscription.objects.select_for_update().get(pk=subscription.pk)
+    full_key = granting.renewal_key(locked, key)
+    if found := Order.objects.filter(renews=locked, idempotency_key=full_key).first():
+        return found
+    line = OrderLine.objects.select_related("order__holder", "seller").get(pk=locked.line_id)
+    first, now = line.order, timezone.now()
+    amounts, tax = _priced(line, first, collected_minor)
+    order = Order.objects.create(
+        buyer=first.buyer,
+        holder=first.holder,
+        idempotency_key=full_key,
+        request_digest=hashlib.sha256(full_key.encode()).hexdigest(),
+        gateway=first.gateway,
+        is_test=first.is_test,
+        currency=first.currency,
+        net_minor=amounts.net_minor,
+        tax_minor=amounts.tax_minor,
+        gross_minor=amounts.gross_minor,
+        billing=first.billing,
+        terms_accepted_at=first.terms_accepted_at,
+        renews=locked,
+        created_at=now,
+        expires_at=now + OPEN_FOR,
+    )
+    _copy(line, order, amounts, tax)
+    return order
+
+
+def for_fact(first: Order, fact: Fact) -> tuple[Order, Fact]:
+    """Return the order a collected period pays, locked, and the fact as one of that order.
+
+    Money for a license that was taken back is a surplus of the first order, and goes back.
+
+    Args:
+        first: The order that began the subscription, locked.
+        fact: ``FactKind.RENEWED``.
+
+    Raises:
+        TooEarlyError: the first period has not been paid yet.
+        NotRenewableError: see ``open_renewal``.
+    """
+    subscription = Subscription.objects.filter(line__order=first).first()
+    if subscription is None:
+        if first.closed_at is not None:
+            return first, replace(fact, kind=FactKind.PAID, is_exact=False)
+        raise settling.TooEarlyError("Its subscription has not begun yet.")
+    if first.state == Order.State.REFUNDED:
+        return first, replace(fact, kind=FactKind.PAID, is_exact=False)
+    order = open_renewal(subscription, fact.key, collected_minor=fact.amount_minor)
+    return Order.objects.select_for_update().get(pk=order.pk), fact
+
+
+def subscription_for(viewer: Viewer, public_id: str) -> Subscription:
+    """Return a subscription the viewer may end: who bought it, or who buys for its holder.
+
+    Raises:
+        SubscriptionNotFoundError: there is none, or not theirs.
+    """
+    user = viewer.signed_in()
+    rows = Subscription.objects.select_related("line__order__holder")
+    found = rows.filter(public_id=public_id).first()
+    order = found.line.order if found is not None else None
+    is_theirs = order is not None and (
+        order.buyer_id == user.pk or viewer.role_in(order.holder_id) in _HOLDERS
+    )
+    if found is None or not is_theirs:
+        raise SubscriptionNotFoundError(_("You have no such subscription."))
+    return found
+
+
+def cancel_subscription(viewer: Viewer, subscription: Subscription) -> Subscription:
+    """Let a subscription end with what is paid. Cancelling again changes nothing.
+
+    A period that was due and not paid is not collected any more.
+
+    Raises:
+        SubscriptionNotFoundError: not theirs.
+    """
+    found = subscription_for(viewer, subscription.public_id)
+    first = found.line.order
+    with transaction.atomic():
+        Order.objects.select_for_update().get(pk=first.pk)
+        if granting.end_subscription(first):
+            record(
+                "subscription.cancel",
+                actor=viewer.user,
+                subject=first.public_id,
+                namespace=first.holder,
+                address=viewer.address,
+                subscription=found.public_id,
+            )
+    for renewal in found.renewals.filter(state=Order.State.OPEN):
+        settling.cancel(renewal.pk)
+    found.refresh_from_db()
+    return found
+
+
+def stop_collecting(subscription_id: int) -> bool:
+    """Tell the gateway that a subscription ends; the work of a job. Safe to repeat.
+
+    Returns:
+        Whether there was something to tell.
+
+    Raises:
+        GatewayError: try again.
+    """
+    subscription = Subscription.objects.select_related("line__order").get(pk=subscription_id)
+    first = subscription.line.order
+    if subscription.state in granting.GOING:
+        return False
+    gateway = gateway_named(first.gateway)
+    gateway.end_subscription(first.public_id, at_once=subscription.state == State.ENDED)
+    return True
+
+
+def _priced(
+    line: OrderLine, first: Order, collected_minor: int | None
+) -> tuple[Taxed, dict[str, object]]:
+    """Return what a period costs, with today's tax."""
+    today = timezone.now().date()
+    amount = line.unit_minor * line.quantity - line.discount_minor
+    try:
+        priced = taxing.taxed_again(
+            line, first.billing, amount, included=_is_tax_included(line), on=today
+        )
+        if collected_minor is None or collected_minor == priced[0].gross_minor:
+            return priced
+        if collected_minor == line.gross_minor:
+            return taxing.taxed_again(line, first.billing, collected_minor, included=True, on=today)
+    except StoreError as error:
+        raise NotRenewableError(f"The tax of the period is not known: {error.message}") from error
+    raise NotRenewableError(f"{collected_minor} was collected, agreed was {line.gross_minor}.")
+
+
+def _is_tax_included(line: OrderLine) -> bool:
+    """Whether the price was shown with the tax; without any tax, as the offer shows it now."""
+    if line.tax_minor:
+        return line.gross_minor == line.unit_minor * line.quantity - line.discount_minor
+    return line.offer is not None and line.offer.is_tax_included
+
+
+def _copy(line: OrderLine, order: Order, amounts: Taxed, tax: dict[str, object]) -> None:
+    """Write the renewal's one line, with today's fee and the agreed parts of upstream owners."""
+    fee = fees.fee_on(amounts.net_minor, line.seller, order.created_at)
+    row = OrderLine.objects.create(
+        order=order,
+        position=0,
+        seller=line.seller,
+        offer=line.offer,
+        title=line.title,
+        detail=line.detail,
+        kind=Offer.Kind.SUBSCRIPTION,
+        interval=line.interval,
+        quantity=line.quantity,
+        unit_minor=line.unit_minor,
+        discount_minor=line.discount_minor,
+        net_minor=amounts.net_minor,
+        tax_minor=amounts.tax_minor,
+        gross_minor=amounts.gross_minor,
+        tax=tax,
+        fee_minor=fee,
+        terms_id=line.terms_id,
+        rights=line.rights,
+        seats=line.seats,
+        seat_kind=line.seat_kind,
+        term_days=line.term_days,
+        updates=line.updates,
+    )
+    row.repos.set(line.repos.all())
+    was, now = line.net_minor - line.fee_minor, amounts.net_minor - fee
+    parts = [(share, share.amount_minor * now // was if was else 0) for share in line.shares.all()]
+    LineShare.objects.bulk_create(
+        LineShare(
+            line=row,
+            namespace_id=share.namespace_id,
+            repo_id=share.repo_id,
+            basis_points=share.basis_points,
+            amount_minor=part,
+        )
+        for share, part in parts
+        if part
+    )

@@ -1,0 +1,214 @@
+"""Pages of orders: the list, one order from open to complete, its documents."""
+
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.models import User
+from accounts.viewer import Viewer
+from accounts.views.guards import personal, viewer_of
+from catalog.models import ModelCard, ModelRepo
+from catalog.services.usage import Snippet, snippets
+from catalog.views.listing import page_number
+from licensing.access_orders import (
+    invoice_seen_by,
+    invoices_of,
+    may_change,
+    order_changed_by,
+    order_seen_by,
+    orders_of,
+)
+from licensing.configured import license_key_again
+from licensing.models import License, Order, OrderLine
+from licensing.services import checkout, settling
+from licensing.services.invoicing import pdf_response_bytes
+from licensing.services.paperwork import buyer_party
+from licensing.views_checkout import WAYS, pay
+from store.core.errors import StoreError
+from store.core.sealing import SealBrokenError
+from store.core.web import origin
+
+PAGE = 30
+FRESH = timedelta(hours=1)
+"""So long after an order is complete, its page shows its buyer the keys without being asked."""
+_WANTED = ("hf", "transformers", "curl")
+"""Ways to use a model that the success page shows; the listing has them all."""
+
+
+class Bought(NamedTuple):
+    """A line of an order with what came of it."""
+
+    line: OrderLine
+    license: License | None
+    key: str
+    """Only on the page right after paying; else empty."""
+    repos: list[ModelRepo]
+    ways: list[Snippet]
+
+
+class Stage(NamedTuple):
+    """One step of an order."""
+
+    title: str
+    state: str
+    at: Any
+
+
+@require_safe
+@personal
+def list_page(request: HttpRequest, user: User) -> HttpResponse:
+    """Show the person's orders and those for their teams."""
+    number = page_number(request)
+    start = (number - 1) * PAGE
+    found = list(orders_of(viewer_of(request)).prefetch_related("lines")[start : start + PAGE + 1])
+    context = {
+        "orders": found[:PAGE],
+        "next_href": f"?page={number + 1}" if len(found) > PAGE else "",
+        "previous_href": f"?page={number - 1}" if number > 1 else "",
+    }
+    return render(request, "licensing/orders.html", context)
+
+
+@require_safe
+@personal
+def order_page(request: HttpRequest, user: User, order: str) -> HttpResponse:
+    """Show where an order stands, what it came to and what it gave."""
+    viewer = viewer_of(request)
+    found = order_seen_by(viewer, order)
+    is_open = found.state == Order.State.OPEN
+    can_change = may_change(viewer, found)
+    bought = _bought(request, viewer, found)
+    context = {
+        "order": found,
+        "lines": [item.line for item in bought],
+        "stages": stages_of(found),
+        "bought": bought,
+        "payments": list(found.payments.order_by("id")),
+        "refunds": list(found.refunds.select_related("line").order_by("id")),
+        "invoices": list(invoices_of(found)),
+        "party": buyer_party(found) if can_change or viewer.is_staff else None,
+        "can_change": can_change,
+        "can_cancel": can_change and is_open and not found.paid_minor,
+        "way": WAYS.get(found.gateway, found.gateway),
+        "instructions": _instructions(found) if is_open and can_change else "",
+        "is_fresh": _is_fresh(viewer, found),
+        "is_waiting": found.state == Order.State.PAID,
+    }
+    return render(request, "licensing/order.html", context)
+
+
+def _instructions(order: Order) -> str:
+    """Return how to pay where there is no page for it: a bank transfer."""
+    if order.gateway != "invoice":
+        return ""
+    return checkout.start(order).instructions
+
+
+def _is_fresh(viewer: Viewer, order: Order) -> bool:
+    """Whether its buyer looks at it right after paying."""
+    is_buyer = viewer.user is not None and order.buyer_id == viewer.user.pk
+    return (
+        is_buyer
+        and order.state == Order.State.FULFILLED
+        and order.fulfilled_at is not None
+        and timezone.now() - order.fulfilled_at < FRESH
+    )
+
+
+def _bought(request: HttpRequest, viewer: Viewer, order: Order) -> list[Bought]:
+    lines = order.lines.select_related("license__grant", "seller", "terms").prefetch_related(
+        "repos__namespace"
+    )
+    is_fresh = _is_fresh(viewer, order)
+    return [_of_line(request, line, is_fresh=is_fresh) for line in lines.order_by("position")]
+
+
+def _of_line(request: HttpRequest, line: OrderLine, *, is_fresh: bool) -> Bought:
+    row: License | None = getattr(line, "license", None)
+    repos = list(line.repos.all())
+    if row is None or not is_fresh:
+        return Bought(line, row, "", repos, [])
+    return Bought(line, row, _key_of(row), repos, ways_to_use(origin(request), repos[:1]))
+
+
+def _key_of(row: License) -> str:
+    try:
+        return license_key_again(row.public_id, rotation=row.key_rotation, digest=row.key_digest)
+    except SealBrokenError:  # the library says what to do then
+        return ""
+
+
+def ways_to_use(address: str, repos: list[ModelRepo]) -> list[Snippet]:
+    """Return the snippets a buyer needs first, with the store's address."""
+    cards = ModelCard.objects.filter(repo__in=repos).only("repo_id", "facts")
+    facts = {card.repo_id: card.facts for card in cards}
+    return [
+        snippet
+        for repo in repos
+        for snippet in snippets(address, repo, facts.get(repo.pk, {}))
+        if snippet.title in _WANTED
+    ]
+
+
+def stages_of(order: Order) -> list[Stage]:
+    """Return the steps of an order in words, each with its state and time."""
+    state = Order.State(order.state)
+    first = Stage(_("Ordered"), "done", order.created_at)
+    if state == Order.State.CANCELLED:
+        return [first, Stage(_("Cancelled"), "bad", order.closed_at)]
+    if state == Order.State.OPEN:
+        paid = _("Waiting for payment")
+        if order.paid_minor:
+            paid = _("Partly paid")
+        return [first, Stage(paid, "now", None), Stage(_("Licenses"), "todo", None)]
+    paid_stage = Stage(_("Paid"), "done", order.paid_at)
+    if state == Order.State.PAID:
+        return [first, paid_stage, Stage(_("Licenses are being made"), "now", None)]
+    stages = [first, paid_stage, Stage(_("Licenses are yours"), "done", order.fulfilled_at)]
+    if state == Order.State.DISPUTED:
+        stages.append(Stage(_("The payment is disputed: access is frozen"), "bad", None))
+    if state == Order.State.REFUNDED:
+        stages.append(Stage(_("Refunded: access has ended"), "bad", order.closed_at))
+    return stages
+
+
+@require_POST
+@personal
+def pay_order(request: HttpRequest, user: User, order: str) -> HttpResponse:
+    """Pay an open order, again where it failed."""
+    return pay(request, order_changed_by(viewer_of(request), order))
+
+
+@require_POST
+@personal
+def cancel_order(request: HttpRequest, user: User, order: str) -> HttpResponse:
+    """Cancel an order that nothing was paid of."""
+    found = order_changed_by(viewer_of(request), order)
+    try:
+        settling.cancel(found.pk)
+    except StoreError as error:
+        messages.error(request, error.message)
+    else:
+        messages.success(request, _("The order is cancelled. Nothing was charged."))
+    return redirect(found)
+
+
+@require_safe
+@personal
+def invoice_pdf(request: HttpRequest, user: User, invoice: str) -> HttpResponse:
+    """Send a document as PDF, in the language of the page."""
+    found = invoice_seen_by(viewer_of(request), invoice)
+    language = get_language() or settings.LANGUAGE_CODE
+    content = pdf_response_bytes(found, language=language)
+    answer = HttpResponse(content, content_type="application/pdf")
+    answer["Content-Disposition"] = f'attachment; filename="{found.text_number}.pdf"'
+    answer["X-Content-Type-Options"] = "nosniff"
+    return answer
