@@ -47,12 +47,7 @@ def mark_sent(
         RefundNotFailedError: it did not fail. Nothing changes.
     """
     office.staff_of(viewer)
-    text, known = office.clean_reason(reason), reference.strip()
-    if not 1 <= len(known) <= MAX_REFERENCE_CHARS or not known.isprintable():
-        raise BadRefundReferenceError(
-            _("Give the bank's reference, up to %(most)d characters.")
-            % {"most": MAX_REFERENCE_CHARS}
-        )
+    text, known = office.clean_reason(reason), _checked(reference)
     if refund.order.gateway == Transfer.name:
         today = timezone.now().date()
         return transfers.mark_refund_sent(viewer, refund, known, sent_on or today, reason=text)
@@ -85,3 +80,13 @@ def mark_sent(
             currency=order.currency,
         )
     return locked
+
+
+def _checked(reference: str) -> str:
+    known = reference.strip()
+    if not 1 <= len(known) <= MAX_REFERENCE_CHARS or not known.isprintable():
+        raise BadRefundReferenceError(
+            _("Give the bank's reference, up to %(most)d characters.")
+            % {"most": MAX_REFERENCE_CHARS}
+        )
+    return known
