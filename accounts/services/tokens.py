@@ -107,15 +107,19 @@ def create_token(
     )
     if reach is not None:
         _set_reach(token, reach)
+    _note_new(token, address)
+    return token, text
+
+
+def _note_new(token: AccessToken, address: str) -> None:
     record(
         "token.create",
-        actor=user,
+        actor=token.user,
         subject=token.name,
-        namespace=user.namespace,
+        namespace=token.user.namespace,
         address=address,
         scopes=token.scopes,
     )
-    return token, text
 
 
 def _limit(spend_limit: Money | None) -> dict[str, Any]:

@@ -68,18 +68,22 @@ def mark_sent(
         booking.book_refund_sent(
             order, locked, from_deposits_minor=locked.amount_minor, is_by_hand=True
         )
-        office.note(
-            viewer,
-            "refund.sent_by_hand",
-            subject=order.public_id,
-            namespace=order.holder,
-            reason=text,
-            refund=locked.public_id,
-            reference=known,
-            amount_minor=locked.amount_minor,
-            currency=order.currency,
-        )
+        _note(viewer, order, locked, text)
     return locked
+
+
+def _note(viewer: Viewer, order: Order, refund: Refund, reason: str) -> None:
+    office.note(
+        viewer,
+        "refund.sent_by_hand",
+        subject=order.public_id,
+        namespace=order.holder,
+        reason=reason,
+        refund=refund.public_id,
+        reference=refund.external_id,
+        amount_minor=refund.amount_minor,
+        currency=order.currency,
+    )
 
 
 def _checked(reference: str) -> str:
