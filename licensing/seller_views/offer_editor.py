@@ -254,7 +254,7 @@ def _show(
     context = frame(editor.viewer, editor.repo, tab="offers") | found
     context |= {
         "form": form,
-        "prices": prices,
+        "price_rows": prices,
         "offer": editor.offer,
         "bundle": repos if len(repos) > 1 else [],
         "verdicts": [(repo, sale_verdict(editor.viewer, repo)) for repo in repos],
