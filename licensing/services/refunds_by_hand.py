@@ -59,12 +59,7 @@ def mark_sent(
     with transaction.atomic():
         order = Order.objects.select_for_update().get(pk=refund.order_id)
         locked = Refund.objects.select_for_update().get(pk=refund.pk)
-        if locked.state != Refund.State.FAILED:
-            raise RefundNotFailedError(
-                _("This refund did not fail: %(state)s.") % {"state": locked.get_state_display()}
-            )
-        if order.refunds.filter(external_id=known).exclude(pk=locked.pk).exists():
-            raise BadRefundReferenceError(_("Another refund of this order has this reference."))
+        _check(order, locked, known)
         locked.state, locked.done_at = Refund.State.DONE, timezone.now()
         locked.external_id = known
         locked.save(update_fields=["state", "done_at", "external_id"])
@@ -72,18 +67,31 @@ def mark_sent(
         booking.book_refund_sent(
             order, locked, from_deposits_minor=locked.amount_minor, is_by_hand=True
         )
-        office.note(
-            viewer,
-            "refund.sent_by_hand",
-            subject=order.public_id,
-            namespace=order.holder,
-            reason=text,
-            refund=locked.public_id,
-            reference=known,
-            amount_minor=locked.amount_minor,
-            currency=order.currency,
-        )
+        _note(viewer, order, locked, text)
     return locked
+
+
+def _check(order: Order, refund: Refund, reference: str) -> None:
+    if refund.state != Refund.State.FAILED:
+        raise RefundNotFailedError(
+            _("This refund did not fail: %(state)s.") % {"state": refund.get_state_display()}
+        )
+    if order.refunds.filter(external_id=reference).exclude(pk=refund.pk).exists():
+        raise BadRefundReferenceError(_("Another refund of this order has this reference."))
+
+
+def _note(viewer: Viewer, order: Order, refund: Refund, reason: str) -> None:
+    office.note(
+        viewer,
+        "refund.sent_by_hand",
+        subject=order.public_id,
+        namespace=order.holder,
+        reason=reason,
+        refund=refund.public_id,
+        reference=refund.external_id,
+        amount_minor=refund.amount_minor,
+        currency=order.currency,
+    )
 
 
 def _count(order: Order, refund: Refund) -> None:
