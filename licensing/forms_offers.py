@@ -28,6 +28,7 @@ from store.core.money import Money, check_currency, read_amount
 
 SPARE_ROWS = 1
 """Empty price rows below those that are filled in."""
+_AMOUNTS = ("amount", "suggested", "launch")
 _PLANS: dict[str, tuple[Offer.Kind, str, Any]] = {
     "fixed": (Offer.Kind.FIXED, "", _("One price")),
     "month": (Offer.Kind.SUBSCRIPTION, Offer.Interval.MONTH.value, _("Subscription, by the month")),
@@ -52,18 +53,20 @@ class MomentField(forms.DateTimeField):
 
 
 class PriceForm(forms.Form):
-    """What one unit costs in one currency; a row without currency and amount is left out."""
+    """What one unit costs in one currency; a row without an amount is left out."""
 
     currency = forms.CharField(
         label=_("Currency"),
         max_length=3,
         required=False,
+        initial="",  # a price is not optional, though a spare row is
         widget=forms.TextInput({"placeholder": "EUR", "autocapitalize": "characters", "size": 4}),
     )
     amount = forms.CharField(
         label=_("Price"),
         max_length=20,
         required=False,
+        initial="",
         widget=forms.TextInput({"inputmode": "decimal", "placeholder": "19.00"}),
     )
     suggested = forms.CharField(
@@ -85,21 +88,20 @@ class PriceForm(forms.Form):
 
     @property
     def is_blank(self) -> bool:
-        """Whether the row says nothing."""
-        values = self.cleaned_data
-        return not any(values.get(name) for name in ("currency", "amount", "suggested", "launch"))
+        """Whether the row says nothing; a currency alone is as the page proposed it."""
+        return not any(self.cleaned_data.get(name) for name in _AMOUNTS)
 
     def clean(self) -> dict[str, Any]:
         """Read the amounts in the row's currency."""
         values = super().clean() or {}
-        if not any(values.get(name) for name in ("currency", "amount", "suggested", "launch")):
+        if self.is_blank:
             return values
         try:
             currency = check_currency(values.get("currency") or "")
         except StoreError as error:
             self.add_error("currency", error.message)
             return values
-        for name in ("amount", "suggested", "launch"):
+        for name in _AMOUNTS:
             text = values.get(name) or ("" if name != "amount" else "0")
             if text:
                 self._read(name, text, currency)

@@ -1,4 +1,4 @@
-"""Fails when too little of the code is exercised: branches, overall and for the delivery door."""
+"""Fails when too little of the code is exercised: branches, overall, for money and delivery."""
 
 import json
 import subprocess
@@ -7,8 +7,19 @@ import tempfile
 from pathlib import Path
 
 OVERALL_PERCENT = 95.0
-WHOLE = "licensing/delivery/"
-"""Every branch of what lets bytes out."""
+WHOLE = (
+    "licensing/delivery/",
+    "licensing/gateways/base.py",
+    "licensing/gateways/registry.py",
+    *(
+        f"licensing/services/{name}.py"
+        for name in (
+            *("booking", "checkout", "closing", "coupons", "disputing", "fees", "inbox", "ledger"),
+            *("paperwork", "periods", "refunds", "returning", "settling", "taxing", "upstream"),
+        )
+    ),
+)
+"""Every branch of what lets bytes out, and of what moves money."""
 
 
 def main() -> int:

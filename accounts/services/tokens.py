@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -90,35 +91,44 @@ def create_token(
         InvalidError: no name, no scope, nothing to reach, an expiry in the past, or a limit that
             is no amount.
     """
-    name = _checked_name(name)
     if reach is None and not scopes:
         raise InvalidError(_("Choose at least one scope."))
     _check_expiry(expires_at)
-    if spend_limit is not None:
-        check_amount(spend_limit)
     text = new_secret()
     token = AccessToken.objects.create(
         user=user,
-        name=name,
+        name=_checked_name(name),
         digest=digest_of(text),
         tail=text[-4:],
         scopes=[] if reach else sorted({Scope(scope).value for scope in scopes}),
         is_fine_grained=reach is not None,
         expires_at=expires_at,
-        spend_limit_minor=spend_limit.amount_minor if spend_limit else None,
-        spend_currency=check_currency(spend_limit.currency) if spend_limit else "",
+        **_limit(spend_limit),
     )
     if reach is not None:
         _set_reach(token, reach)
+    _note_new(token, address)
+    return token, text
+
+
+def _note_new(token: AccessToken, address: str) -> None:
     record(
         "token.create",
-        actor=user,
-        subject=name,
-        namespace=user.namespace,
+        actor=token.user,
+        subject=token.name,
+        namespace=token.user.namespace,
         address=address,
         scopes=token.scopes,
     )
-    return token, text
+
+
+def _limit(spend_limit: Money | None) -> dict[str, Any]:
+    """Return a limit as the row keeps it."""
+    if spend_limit is None:
+        return {}
+    amount_minor = check_amount(spend_limit).amount_minor
+    currency = check_currency(spend_limit.currency)
+    return {"spend_limit_minor": amount_minor, "spend_currency": currency}
 
 
 def _check_expiry(expires_at: datetime | None) -> None:

@@ -100,8 +100,7 @@ def submit(
     is_trial = _check_right(viewer, repo)
     commit_oid = resolve(repo, revision or DEFAULT_BRANCH).commit_oid
     needed_files(repo, commit_oid)
-    head = Listing.objects.filter(repo=repo, head_oid=commit_oid)
-    context_tokens = head.values_list("context_length", flat=True).first()
+    context_tokens = _context_of(repo, commit_oid)
     run = GenerationRun(
         repo=repo,
         commit_oid=commit_oid,
@@ -117,6 +116,12 @@ def submit(
     except RedisError as error:
         raise TransientError(_("The queue cannot be reached. Try again in a minute.")) from error
     return run
+
+
+def _context_of(repo: ModelRepo, commit_oid: str) -> int | None:
+    """Return how many tokens the model takes, where it is known."""
+    head = Listing.objects.filter(repo=repo, head_oid=commit_oid)
+    return head.values_list("context_length", flat=True).first()
 
 
 def _check_right(viewer: Viewer, repo: ModelRepo) -> bool:

@@ -85,7 +85,7 @@ BALANCES = _answer(
                         "amount_minor": 2071,
                         "rule": "Held for 14 days after the sale, as buyers can get their money"
                         " back at first.",
-                        "release": "By itself on that day, unless the order is refunded.",
+                        "release": "Released by itself on that day, unless the order is refunded.",
                         "available_at": "2026-12-09T02:19:05.471377Z",
                     }
                 ],

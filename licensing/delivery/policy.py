@@ -8,6 +8,7 @@ from catalog.access import PurchaseRequiredError, can, check_contents
 from catalog.content.ownership import owned_size
 from catalog.content.reading import recipe_of
 from catalog.content.recipes import Recipe
+from catalog.formats.kinds import Kind
 from catalog.history.errors import EntryNotFoundError
 from catalog.history.objects import FILE_MODE
 from catalog.history.pointers import LfsPointer
@@ -19,6 +20,10 @@ from licensing.services import covering, storefront
 from store.core.errors import ForbiddenError, NotFoundError
 
 _COMMIT_ID = re.compile(r"[0-9a-f]{40}")
+_CARD = "README.md"
+_IN_THE_WINDOW = re.compile(r"README\.md|.*\.(?:png|jpe?g|gif|webp)", re.IGNORECASE)
+"""What everybody sees of a sold model: its card, and pictures, which are told by their bytes."""
+PICTURES = frozenset({Kind.PNG, Kind.JPEG, Kind.GIF, Kind.WEBP})
 
 
 class FileBlockedError(ForbiddenError):
@@ -60,13 +65,17 @@ def authorize(viewer: Viewer, repo: ModelRepo, revision: str, path: str) -> Deli
         GatedRepoError: its publisher has not let the viewer in.
         FileBlockedError: the file's verdict keeps it from others than its owners.
     """
-    held = check_gate(viewer, repo)
+    refusal, held = _asked_at_gate(viewer, repo)
+    if refusal is not None and not _IN_THE_WINDOW.fullmatch(path):
+        raise refusal
     commit_oid = resolve(repo, revision).commit_oid
     covering.check_revision(viewer, repo, commit_oid, held)
     entry = find_entry(repo, commit_oid, path)
     if entry.is_folder or entry.is_link or (entry.lfs and not _owns(repo, entry.lfs.sha256)):
         raise missing_entry(path, commit_oid)
     scan = FileScan.objects.filter(repo=repo, blob_oid=entry.oid, path=entry.path).first()
+    if refusal is not None and path != _CARD and (scan is None or scan.kind not in PICTURES):
+        raise refusal
     if not may_see_proposed(viewer, repo, revision, commit_oid, scan):
         check_verdict(viewer, repo, entry.path, scan)
     return Delivery(
@@ -144,6 +153,20 @@ def authorize_recipe(
     if claim is None:
         raise RecipeNotFoundError("The repository has no file of this hash.")
     return Recipe.from_bytes(bytes(claim.file.terms)), None
+
+
+def _asked_at_gate(
+    viewer: Viewer, repo: ModelRepo
+) -> tuple[PurchaseRequiredError | None, covering.Held]:
+    """Return why a sold model is refused, if it is, and the grants it opens by.
+
+    Raises:
+        RepoDisabledError, GatedRepoError: refused for another reason.
+    """
+    try:
+        return None, check_gate(viewer, repo)
+    except PurchaseRequiredError as error:
+        return error, None
 
 
 def _owns(repo: ModelRepo, sha256: str) -> bool:

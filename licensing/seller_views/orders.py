@@ -18,6 +18,7 @@ from licensing.services.invoicing import pdf_response_bytes
 from licensing.services.ordering import OrderNotFoundError
 from licensing.services.refunds import MAX_REASON_CHARS
 from licensing.services.sold_orders import BadFilterError, SoldOrder, orders_of, sold
+from licensing.tax.countries import country_name
 from store.core.errors import InvalidError, StoreError
 from store.core.paging import BadCursorError, keyset_page
 
@@ -96,6 +97,7 @@ def _told(seller: Namespace, found: SoldOrder) -> dict[str, Any]:
         "disputes": sold_orders.open_disputes(found.order),
         "papers": sold_orders.papers_of(seller, found.order),
         "max_reason_chars": MAX_REASON_CHARS,
+        "country": country_name(found.order.billing.get("country", "")),
     }
 
 

@@ -139,10 +139,10 @@ def _held(row: dict[str, Any], own: set[int]) -> Held:
     until: datetime | None = row.get("available_at")
     if until is None:
         rule = _("The buyer's bank disputes the payment.")
-        release = _("When the bank decides for you. If it decides for the buyer, it is lost.")
+        release = _("Released when the bank decides for you; lost if it decides for the buyer.")
     else:
         rule = rule_text(row["hold"], round((until - row["since"]) / timedelta(days=1)))
-        release = _("By itself on that day, unless the order is refunded.")
+        release = _("Released by itself on that day, unless the order is refunded.")
     is_own = row["movement__order_id"] in own
     return Held(
         order=row["movement__order__public_id"] if is_own else "",

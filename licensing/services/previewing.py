@@ -19,10 +19,12 @@ from licensing.services.offer_checks import NewPrice, OfferDraft, check_prices
 from licensing.services.pricing import PricedLine, divided
 from licensing.services.seller_profiles import profile_of
 from licensing.tax.countries import NEEDS_REGION, country_name, region_name
-from licensing.tax.numbers import TAX_NUMBER_PREFIX
-from licensing.tax.parties import BuyerKind
-from store.core.errors import StoreError
+from licensing.tax.parties import BillingAddress, BuyerKind, Place
+from licensing.tax.rates import RateMissingError
 from store.core.money import Money
+
+_NUMBERS = {"DE": "DE136695976", "FR": "FR40303265045"}
+"""Tax numbers in the right shape, for businesses that do not exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +136,18 @@ def _person(country: str, region: str = "") -> tuple[str, dict[str, Any]]:
     if region:
         place = f"{region_name(country, region)}, {place}"
     words = _("A person in %(place)s") % {"place": place}
-    return words, {"kind": BuyerKind.PERSON.value, "country": country, "region": region}
+    return words, _address(BuyerKind.PERSON, Place(country, region))
 
 
 def _business(country: str) -> tuple[str, dict[str, Any]]:
     words = _("A business in %(place)s") % {"place": country_name(country)}
-    number = f"{TAX_NUMBER_PREFIX.get(country, country)}123456789"
-    return words, {"kind": BuyerKind.BUSINESS.value, "country": country, "vat_number": number}
+    return words, _address(BuyerKind.BUSINESS, Place(country), _NUMBERS[country])
+
+
+def _address(kind: BuyerKind, place: Place, vat_number: str = "") -> dict[str, Any]:
+    """Return an address of nobody, of which only the place and the number count."""
+    name = "Example"
+    return BillingAddress(kind, name, (name,), "", name, place, vat_number).to_json()
 
 
 def _case(
@@ -148,7 +155,7 @@ def _case(
 ) -> Case:
     try:
         sold = divided(taxing.taxed([line], billing, on=at.date())[0], at)
-    except StoreError as error:  # no rate for the place, as an order would be told
+    except RateMissingError as error:  # an order would be told the same
         return Case(words, problem=error.message)
     tax = sold.tax or {}
     names = _owners({share.repo_id for share in sold.shares})

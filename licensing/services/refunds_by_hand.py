@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from accounts.viewer import Viewer
 from licensing.gateways.transfer import Transfer
 from licensing.models import Order, Refund
-from licensing.services import booking, office, transfers
+from licensing.services import booking, office, returning, transfers
 from store.core.errors import ConflictError, InvalidError
 
 MAX_REFERENCE_CHARS = 128
@@ -47,37 +47,29 @@ def mark_sent(
         RefundNotFailedError: it did not fail. Nothing changes.
     """
     office.staff_of(viewer)
-    text, known = office.clean_reason(reason), reference.strip()
-    if not 1 <= len(known) <= MAX_REFERENCE_CHARS or not known.isprintable():
-        raise BadRefundReferenceError(
-            _("Give the bank's reference, up to %(most)d characters.")
-            % {"most": MAX_REFERENCE_CHARS}
-        )
+    text, known = office.clean_reason(reason), _checked(reference)
     if refund.order.gateway == Transfer.name:
         today = timezone.now().date()
         return transfers.mark_refund_sent(viewer, refund, known, sent_on or today, reason=text)
     with transaction.atomic():
         order = Order.objects.select_for_update().get(pk=refund.order_id)
         locked = Refund.objects.select_for_update().get(pk=refund.pk)
-        _check(order, locked, known)
+        if locked.state != Refund.State.FAILED:
+            raise RefundNotFailedError(
+                _("This refund did not fail: %(state)s.") % {"state": locked.get_state_display()}
+            )
+        if order.refunds.filter(external_id=known).exclude(pk=locked.pk).exists():
+            raise BadRefundReferenceError(_("Another refund of this order has this reference."))
         locked.state, locked.done_at = Refund.State.DONE, timezone.now()
         locked.external_id = known
         locked.save(update_fields=["state", "done_at", "external_id"])
-        _count(order, locked)
+        first = locked.payment or order.payments.earliest("id")
+        returning.count_back(order, first, locked.amount_minor)
         booking.book_refund_sent(
             order, locked, from_deposits_minor=locked.amount_minor, is_by_hand=True
         )
         _note(viewer, order, locked, text)
     return locked
-
-
-def _check(order: Order, refund: Refund, reference: str) -> None:
-    if refund.state != Refund.State.FAILED:
-        raise RefundNotFailedError(
-            _("This refund did not fail: %(state)s.") % {"state": refund.get_state_display()}
-        )
-    if order.refunds.filter(external_id=reference).exclude(pk=refund.pk).exists():
-        raise BadRefundReferenceError(_("Another refund of this order has this reference."))
 
 
 def _note(viewer: Viewer, order: Order, refund: Refund, reason: str) -> None:
@@ -94,12 +86,11 @@ def _note(viewer: Viewer, order: Order, refund: Refund, reason: str) -> None:
     )
 
 
-def _count(order: Order, refund: Refund) -> None:
-    """Note on the payments that so much of them went back: its own first, then the others."""
-    left = refund.amount_minor
-    others = order.payments.select_for_update().exclude(pk=refund.payment_id or 0).order_by("id")
-    for payment in [*([refund.payment] if refund.payment else []), *others]:
-        part = min(left, payment.amount_minor - payment.refunded_minor)
-        payment.refunded_minor += part
-        payment.save(update_fields=["refunded_minor"])
-        left -= part
+def _checked(reference: str) -> str:
+    known = reference.strip()
+    if not 1 <= len(known) <= MAX_REFERENCE_CHARS or not known.isprintable():
+        raise BadRefundReferenceError(
+            _("Give the bank's reference, up to %(most)d characters.")
+            % {"most": MAX_REFERENCE_CHARS}
+        )
+    return known

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 from types import SimpleNamespace
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 
 from catalog.services.usage import snippets
 
-REPO = SimpleNamespace(full_name="ann/gpt", name="gpt", is_private=False, gate="none")
-SECRET = SimpleNamespace(full_name="ann/gpt", name="gpt", is_private=True, gate="none")
+OPEN = {"full_name": "ann/gpt", "name": "gpt", "is_private": False, "is_sold": False}
+REPO = SimpleNamespace(**OPEN, gate="none")
+SECRET = SimpleNamespace(**OPEN | {"is_private": True}, gate="none")
 NASTY = ["$(touch x).gguf", "a';touch x;'.gguf", "-rf.gguf", '"`id`".gguf', "ü b/c\\d.gguf"]
 names = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1).map(
     lambda text: text.replace("/", "-").strip() + ".gguf"
@@ -50,10 +52,11 @@ def test_any_name_in_python(path: str) -> None:
     assert values == [path, path]
 
 
-def test_a_gated_model_names_the_token_too() -> None:
-    gated = SimpleNamespace(full_name="ann/gpt", name="gpt", is_private=False, gate="auto")
+@pytest.mark.parametrize("changes", [{"gate": "auto"}, {"gate": "none", "is_sold": True}])
+def test_a_gated_or_sold_model_names_the_token_too(changes: dict[str, Any]) -> None:
+    closed: Any = SimpleNamespace(**OPEN | changes)
 
-    assert [each.code for each in snippets("https://s.test", gated, {})] == [
+    assert [each.code for each in snippets("https://s.test", closed, {})] == [
         each.code for each in snippets("https://s.test", SECRET, {})
     ]
 

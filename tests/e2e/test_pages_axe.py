@@ -76,6 +76,16 @@ SIGNED_IN = [
     f"{DEMO}/upload/main",
     f"{DEMO}/checks",
     f"{DEMO}/settings",
+    f"{DEMO}/offers",
+    f"{DEMO}/offers/new",
+    "/sales",
+    "/sales?seller=regency&days=365",
+    "/sales/orders",
+    "/sales/buyers",
+    "/sales/balance",
+    "/sales/coupons",
+    "/sales/coupons/new",
+    "/sales/profile",
     f"{DEMO}/refs",
 ]
 

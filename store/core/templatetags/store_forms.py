@@ -46,6 +46,7 @@ class FormErrors(TypedDict):
 @register.inclusion_tag("components/form_errors.html")
 def form_errors(form: "BaseForm | BaseFormSet[Any]") -> FormErrors:
     """Show what is wrong with a form, or a set of forms, as a whole; nothing when all is well."""
-    is_set = isinstance(form, BaseFormSet)
-    errors = form.non_form_errors() if is_set else form.non_field_errors()
+    if isinstance(form, BaseFormSet):
+        return {"errors": [str(error) for error in form.non_form_errors()]}
+    errors = form.non_field_errors()
     return {"errors": [str(error) for error in errors]}

@@ -152,7 +152,7 @@ def test_a_profile_takes_a_fixed_number_of_queries(
         set_like(Viewer(user=alice), make_repo(alice, f"m{number}"), liked=True)
 
     for tab in [*TABS, "likes", "following"]:
-        with django_assert_max_num_queries(12):
+        with django_assert_max_num_queries(13):
             text(client, f"/alice?tab={tab}")
 
 

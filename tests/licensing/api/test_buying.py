@@ -9,7 +9,7 @@ from accounts.models import AccessToken, Role, Scope, User
 from accounts.services.tokens import create_token
 from licensing.models import LedgerMovement, License, Offer, Order, Payment, Quote, Refund
 from store.core.money import Money
-from tests.factories import make_org, make_user
+from tests.factories import add_files, make_org, make_user
 from tests.licensing.selling.shop import BILLING, Shop, open_shop
 
 pytestmark = pytest.mark.django_db
@@ -358,3 +358,25 @@ def test_money_needs_an_address(client: Client, shop: Shop, script: Any) -> None
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "billing_required")
     assert nothing_ordered()
+
+
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c49444154789c63f8cfc0"
+    "00000301010018dd8db00000000049454e44ae426082"
+)
+
+
+def test_the_shop_window_is_open_to_everybody(client: Client, shop: Shop) -> None:
+    files = {"pictures/loss.png": PNG, "sly.png": b"not a picture, but weights " * 9}
+    add_files(shop.seller, shop.repo, files)
+
+    def answer(path: str) -> Any:
+        return client.get(f"/maria/haiku-gpt/resolve/main/{path}")
+
+    assert answer("README.md").status_code == 200
+    assert answer("pictures/loss.png").status_code == 200
+    assert answer("pictures/loss.png")["Cache-Control"].startswith("no-cache")
+    for path in ("sly.png", "config.json", "model.safetensors", "nowhere.json"):
+        refused = answer(path)
+        assert (refused.status_code, refused.json()["code"]) == (403, "purchase_required")
+    assert answer("nowhere.png").status_code == 404

@@ -18,16 +18,17 @@ from licensing.services.seller_profiles import (
     prefix_of,
     profile_of,
 )
+from store.core.errors import StoreError
 from tests.factories import make_org, make_user
 
 FULL = ProfileChange(
     legal_name=" Regency  Affine GmbH ",
     address=("Lindenstraße 7", "", " 10969 Berlin "),
     country="de",
-    vat_number="de 123.456-789",
+    vat_number="de 136.695-976",
     is_registered=True,
     uses_oss=True,
-    nexus_states=("ny", "CA", "NY"),
+    registrations=("us-ny", "US-CA", "US-NY", "gb"),
     invoice_prefix="ra",
     bank_details="IBAN DE02 1203\r\n\nBIC BYLADEM1",
 )
@@ -77,16 +78,16 @@ def test_a_profile_is_kept_in_one_spelling_and_told(seller: Namespace) -> None:
         name="Regency Affine GmbH",
         address=("Lindenstraße 7", "10969 Berlin"),
         country="DE",
-        vat_number="DE123456789",
+        vat_number="DE136695976",
     )
-    assert there.nexus_states == ["CA", "NY"]
+    assert there.registrations == ["GB", "US-CA", "US-NY"]
     assert there.bank_details == "IBAN DE02 1203\nBIC BYLADEM1"
     assert prefix_of(there) == "RA"
     assert (there.is_registered, there.uses_oss, str(there)) == (True, True, "Regency Affine GmbH")
     event = AuditEvent.objects.get(action="seller.profile")
     assert (event.actor, event.namespace, event.subject) == (alice, seller, "regency")
     assert event.address == "203.0.113.0"
-    assert event.detail["changed"] == sorted(ProfileChange.__dataclass_fields__)
+    assert event.detail["changed"] == sorted({*ProfileChange.__dataclass_fields__} - {"region"})
 
 
 def test_a_second_change_tells_only_what_is_new(seller: Namespace) -> None:
@@ -98,25 +99,19 @@ def test_a_second_change_tells_only_what_is_new(seller: Namespace) -> None:
     there = SellerProfile.objects.get()
     assert (there.legal_name, there.address, there.country) == ("Regency Affine GmbH", [], "")
     event = AuditEvent.objects.filter(action="seller.profile").first()
-    assert event.detail["changed"] == sorted({*ProfileChange.__dataclass_fields__} - {"legal_name"})
+    assert event.detail["changed"] == sorted(
+        {*ProfileChange.__dataclass_fields__} - {"legal_name", "region"}
+    )
 
 
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
-        ({"country": "Germany"}, "country"),
-        ({"country": "EU"}, "country"),
-        ({"country": "ZZ"}, "country"),
-        ({"country": "XX"}, "country"),
-        ({"country": "49"}, "country"),
-        ({"vat_number": "DE1"}, "vat_number"),
-        ({"vat_number": "DE" + "1" * 19}, "vat_number"),
-        ({"vat_number": "DЕ123456789"}, "vat_number"),  # noqa: RUF001 - a Cyrillic E
+        ({"vat_number": "DE136695976"}, "country"),
+        ({"is_registered": True, "vat_number": "DE136695976"}, "country"),
         ({"is_registered": True}, "vat_number"),
         ({"is_registered": True, "country": "DE"}, "vat_number"),
-        ({"is_registered": True, "vat_number": "DE123456789"}, "vat_number"),
         ({"uses_oss": True}, "uses_oss"),
-        ({"nexus_states": ("XY",)}, "nexus_states"),
         ({"invoice_prefix": "R"}, "invoice_prefix"),
         ({"invoice_prefix": "1R"}, "invoice_prefix"),
         ({"invoice_prefix": "A-B"}, "invoice_prefix"),
@@ -171,3 +166,38 @@ def test_a_name_that_leaves_no_prefix_gives_its_id(db: None, name: str) -> None:
     namespace = Namespace.objects.create(name=name)
 
     assert prefix_of(profile_of(namespace)) == f"N{namespace.pk}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"country": "Germany"}, "bad_country"),
+        ({"country": "EU"}, "bad_country"),
+        ({"country": "ZZ"}, "bad_country"),
+        ({"country": "49"}, "bad_country"),
+        ({"country": "US"}, "bad_region"),
+        ({"country": "US", "region": "XY"}, "bad_region"),
+        ({"country": "DE", "vat_number": "DE1"}, "bad_tax_number"),
+        ({"country": "DE", "vat_number": "DE" + "1" * 19}, "bad_tax_number"),
+        ({"country": "DE", "vat_number": "D\u0415136695976"}, "bad_tax_number"),
+        ({"country": "DE", "vat_number": "FR40303265045"}, "bad_tax_number"),
+        ({"registrations": ("US-XY",)}, "bad_region"),
+        ({"registrations": ("XY",)}, "bad_country"),
+    ],
+)
+def test_places_and_numbers_are_those_of_the_tax_rules(
+    seller: Namespace, changes: dict[str, Any], code: str
+) -> None:
+    with pytest.raises(StoreError) as caught:
+        change(seller, ProfileChange(**changes), actor=make_user("alice"))
+
+    assert caught.value.code == code
+    assert not SellerProfile.objects.exists()
+
+
+def test_a_seller_in_the_states_needs_no_number(seller: Namespace) -> None:
+    new = ProfileChange(country="us", region="us-ny", is_registered=True)
+
+    there = change(seller, new, actor=make_user("alice"))
+
+    assert (there.country, there.region, there.is_registered) == ("US", "NY", True)

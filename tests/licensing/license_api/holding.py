@@ -6,8 +6,9 @@ from typing import Any
 from accounts.viewer import Viewer
 from catalog.models import Grant
 from licensing.configured import license_key_again
-from licensing.models import Activation, License
-from licensing.services import activations
+from licensing.gateways.sandbox import Sandbox
+from licensing.models import Activation, License, Order, SandboxCharge
+from licensing.services import activations, inbox
 from licensing.services.activations import Seat
 from tests.licensing.selling.shop import Shop, open_shop
 
@@ -62,6 +63,16 @@ def hold(*, key: str = "k", **offer: Any) -> Held:
     shop = open_shop(**offer)
     order = shop.buy(key)
     return Held(shop, License.objects.select_related("grant", "holder").get(line__order=order))
+
+
+def bank_says(order: Order, word: str) -> None:
+    """Dispute the payment of an order (``open``), or end that dispute: ``won``, ``lost``."""
+    charge = SandboxCharge.objects.get(order_ref=order.public_id)
+    if word == "open":
+        Sandbox().dispute(charge.public_id)
+    else:
+        Sandbox().settle_dispute(charge.public_id, is_won=word == "won")
+    inbox.receive("sandbox", Sandbox().facts_of(order.public_id))
 
 
 def everything() -> dict[str, Any]:

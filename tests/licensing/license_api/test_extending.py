@@ -1,6 +1,7 @@
 """Another term: what it costs, what it adds, and what a refund of it takes away."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,12 +10,19 @@ from django.utils import timezone
 
 from catalog.models import Grant
 from licensing.access import LicenseNotFoundError
-from licensing.models import Dispute, Invoice, License, Offer, Order, SandboxCharge
+from licensing.models import (
+    Dispute,
+    Invoice,
+    License,
+    Offer,
+    Order,
+    OrderLine,
+    Subscription,
+)
 from licensing.services import (
     checkout,
     extending,
     granting,
-    inbox,
     ledger,
     license_keys,
     ordering,
@@ -28,8 +36,8 @@ from licensing.services.offers import NewPrice, make_offer
 from licensing.services.pricing import Item
 from licensing.services.validating import Code, validate
 from tests.factories import make_user
-from tests.licensing.license_api.holding import Held, everything, hold
-from tests.licensing.selling.shop import BILLING, FIXED
+from tests.licensing.license_api.holding import Held, bank_says, everything, hold
+from tests.licensing.selling.shop import BILLING, FIXED, make_model
 
 pytestmark = pytest.mark.django_db
 TERM = timedelta(days=30)
@@ -135,24 +143,16 @@ def test_a_term_paid_for_after_the_first_was_given_back_counts_by_itself() -> No
     assert held.grant.ends_at == order.lines.get().extended_at + TERM
 
 
-def told(order: Order, dispute: str) -> None:
-    """The bank says this of the order's payment."""
-    from licensing.gateways.registry import gateway_named
-
-    SandboxCharge.objects.filter(order_ref=order.public_id).update(dispute=dispute)
-    inbox.receive("sandbox", gateway_named("sandbox").facts_of(order.public_id))
-
-
 @pytest.mark.parametrize(("word", "terms"), [("won", 2), ("lost", 1)])
 def test_a_disputed_extension_freezes_all_until_it_is_decided(word: str, terms: int) -> None:
     held = hold(term_days=30)
     start = held.grant.starts_at
     order = renew(held)
 
-    told(order, "open")
+    bank_says(order, "open")
     assert validate(held.key).code == Code.FROZEN
 
-    told(order, word)
+    bank_says(order, word)
     assert validate(held.key).code == Code.VALID
     assert held.grant.ends_at == start + terms * TERM
 
@@ -174,9 +174,9 @@ def test_a_lost_extension_does_not_reinstate_what_is_suspended() -> None:
     held = hold(term_days=30)
     order = renew(held)
     license_keys.suspend(held.selling, held.row, "late")
-    told(order, "open")
+    bank_says(order, "open")
 
-    told(order, "lost")
+    bank_says(order, "lost")
 
     assert validate(held.key).code == Code.SUSPENDED
     assert held.grant.state == Grant.State.FROZEN
@@ -287,19 +287,19 @@ def test_a_quote_is_stale_once_the_license_is_suspended() -> None:
     assert Order.objects.count() == 1
 
 
-def test_a_line_given_back_before_it_was_fulfilled_gets_no_license() -> None:
+def test_a_line_given_back_before_it_was_fulfilled_gets_no_license(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Of two lines one is refunded while the order is paid and not yet complete."""
     shop = hold(term_days=30).shop
-    from tests.licensing.selling.shop import make_model
-
     other = make_offer(shop.selling, [make_model(shop.seller, "sonnet-gpt")], FIXED)
     items = [Item(shop.offer.public_id), Item(other.public_id)]
-    order = shop.buy("two", items=items)
-    License.objects.filter(line__order=order).delete()
-    Order.objects.filter(pk=order.pk).update(state=Order.State.PAID)
-    line = order.lines.get(offer=other)
+    with monkeypatch.context() as stopped:
+        stopped.setattr(settling, "fulfil_if_paid", lambda _order_id: False)
+        order = shop.buy("two", items=items)
+        assert order.state == Order.State.PAID
+        refunds.give_back(shop.selling, order, order.lines.get(offer=other), "Sorry")
 
-    refunds.give_back(shop.selling, Order.objects.get(pk=order.pk), line, "Sorry")
     settling.fulfil_if_paid(order.pk)
 
     assert [row.line.offer for row in License.objects.filter(line__order=order)] == [shop.offer]
@@ -307,10 +307,6 @@ def test_a_line_given_back_before_it_was_fulfilled_gets_no_license() -> None:
 
 def test_an_order_of_a_free_and_a_paid_license_is_open_until_both_are_given_back() -> None:
     shop = hold().shop
-    from dataclasses import replace
-
-    from tests.licensing.selling.shop import make_model
-
     draft = replace(FIXED, kind=Offer.Kind.FREE, prices=())
     free = make_offer(shop.selling, [make_model(shop.seller, "sonnet-gpt")], draft)
     order = shop.buy("two", items=[Item(shop.offer.public_id), Item(free.public_id)])
@@ -329,8 +325,6 @@ def test_an_order_of_a_free_and_a_paid_license_is_open_until_both_are_given_back
 
 
 def test_a_lost_renewal_of_a_subscription_leaves_what_was_paid_before() -> None:
-    from licensing.models import OrderLine, Subscription
-
     held = hold(**subscription())
     first = held.row.line.order
     subscription_row = Subscription.objects.get()

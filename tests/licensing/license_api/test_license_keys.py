@@ -18,7 +18,7 @@ from licensing.services.validating import Code, validate
 from store.core.errors import ForbiddenError, StaleError, UnauthenticatedError
 from store.core.sealing import SealBrokenError
 from tests.factories import make_org, make_user
-from tests.licensing.license_api.holding import Held, everything, hold
+from tests.licensing.license_api.holding import Held, bank_says, everything, hold
 from tests.licensing.selling.shop import open_shop
 
 pytestmark = pytest.mark.django_db
@@ -132,6 +132,8 @@ def test_a_new_key_ends_the_old_one_and_keeps_the_seats(run_jobs: Callable[[], A
     held = hold()
     old = held.key
     held.machine("m1")
+    run_jobs()
+    mail.outbox.clear()
 
     new = license_keys.rotate_key(held.holding, held.row)
 
@@ -141,7 +143,7 @@ def test_a_new_key_ends_the_old_one_and_keeps_the_seats(run_jobs: Callable[[], A
     assert held.live() == ["m1"]
     assert AuditEvent.objects.get(action="license.rotate").subject == held.row.public_id
     run_jobs()
-    letter = mail.outbox[-1]
+    (letter,) = mail.outbox
     assert letter.to == ["ada@example.org"]
     assert letter.subject == "The key of a license of yours was replaced"
     assert "replaced by ada" in letter.body
@@ -224,47 +226,25 @@ def test_suspending_needs_a_reason_that_can_be_read(reason: str) -> None:
     assert everything() == before
 
 
-def disputed(held: Held) -> Dispute:
-    """The bank asks for the money back."""
-    from licensing.gateways.registry import gateway_named
-    from licensing.models import SandboxCharge
-    from licensing.services import inbox
-
-    SandboxCharge.objects.update(dispute="open")
-    order = held.row.line.order
-    inbox.receive("sandbox", gateway_named("sandbox").facts_of(order.public_id))
-    return Dispute.objects.get()
-
-
-def decided(held: Held, word: str) -> None:
-    from licensing.gateways.registry import gateway_named
-    from licensing.models import SandboxCharge
-    from licensing.services import inbox
-
-    SandboxCharge.objects.update(dispute=word)
-    order = held.row.line.order
-    inbox.receive("sandbox", gateway_named("sandbox").facts_of(order.public_id))
-
-
 def test_reinstating_never_thaws_a_dispute() -> None:
     held = hold()
     license_keys.suspend(held.selling, held.row, "late")
-    disputed(held)
+    bank_says(held.row.line.order, "open")
 
     license_keys.reinstate(held.selling, held.row)
     assert held.grant.state == Grant.State.FROZEN
     assert validate(held.key).code == Code.FROZEN
 
-    decided(held, "won")
+    bank_says(held.row.line.order, "won")
     assert held.grant.state == Grant.State.ACTIVE
 
 
 def test_winning_a_dispute_never_reinstates() -> None:
     held = hold()
-    disputed(held)
+    bank_says(held.row.line.order, "open")
     license_keys.suspend(held.selling, held.row, "late")
 
-    decided(held, "won")
+    bank_says(held.row.line.order, "won")
 
     assert validate(held.key).code == Code.SUSPENDED
     license_keys.reinstate(held.selling, held.row)
@@ -273,9 +253,9 @@ def test_winning_a_dispute_never_reinstates() -> None:
 
 def test_losing_a_dispute_revokes() -> None:
     held = hold()
-    disputed(held)
+    bank_says(held.row.line.order, "open")
 
-    decided(held, "lost")
+    bank_says(held.row.line.order, "lost")
 
     assert validate(held.key).code == Code.REVOKED
 
@@ -283,7 +263,7 @@ def test_losing_a_dispute_revokes() -> None:
 def test_one_dispute_won_does_not_thaw_what_another_holds() -> None:
     held = hold()
     order = held.row.line.order
-    disputed(held)
+    bank_says(held.row.line.order, "open")
     other = Dispute.objects.create(
         order=order,
         gateway="sandbox",

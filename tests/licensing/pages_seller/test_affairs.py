@@ -321,7 +321,7 @@ def test_states_of_licenses(shop: Shop, seller: Client) -> None:
 
 
 def rows_of(client: Client, table: str) -> list[dict[str, str]]:
-    answer = client.get(f"/sales/tables/{table}.csv", headers=HTML)
+    answer: Any = client.get(f"/sales/tables/{table}.csv", headers=HTML)
     assert answer.status_code == 200, answer
     assert answer.streaming
     text = b"".join(answer.streaming_content).decode("utf-8")

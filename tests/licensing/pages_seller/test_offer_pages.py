@@ -431,3 +431,68 @@ def test_viewers_of_a_fine_token_do_not_move_offers(shop: Shop, alice: User) -> 
 
     with pytest.raises(ForbiddenError):
         move_offer(Viewer(user=alice), shop.repo, shop.offer, step=1)
+
+
+def test_a_new_offer_proposes_terms_and_a_currency(shop: Shop, browser_of: Browser) -> None:
+    page = browser_of(shop.seller).get("/maria/haiku-gpt/offers/new", headers=HTML).text
+
+    assert 'value="EUR"' in page
+    assert "COMMERCIAL" in page.upper()
+
+
+def test_a_free_offer_needs_no_price(editor: Callable[..., Any], model: ModelRepo) -> None:
+    assert editor(plan="free", **{"prices-0-amount": ""}).status_code == 302
+
+    assert Offer.objects.get().kind == "free"
+    assert not Price.objects.exists()
+
+
+def test_a_spare_row_is_left_out(editor: Callable[..., Any]) -> None:
+    sent = {"prices-TOTAL_FORMS": "2", "prices-1-currency": "USD", "prices-1-amount": ""}
+
+    assert editor(**sent).status_code == 302
+    assert Price.objects.get().currency == "EUR"
+
+
+def test_terms_that_do_not_fit_are_told_at_their_field(seller: User, browser_of: Browser) -> None:
+    from tests.licensing.selling.test_offer_rules import child_of
+
+    child_of(seller, "alike", "cc-by-sa-4.0")
+
+    answer = browser_of(seller).post("/maria/alike/offers/new", FORM, headers=HTML)
+
+    assert answer.status_code == 409
+    assert 'id="id_terms_id_error"' in answer.text
+    assert counts() == (0, 0)
+
+
+def test_a_change_is_previewed(shop: Shop, browser_of: Browser) -> None:
+    path = f"/maria/haiku-gpt/offers/{shop.offer.public_id}"
+    sent = FORM | {"do": "preview", "prices-0-amount": "25"}
+
+    page = browser_of(shop.seller).post(path, sent, headers=HTML)
+
+    assert "€25.00" in page.text
+    assert Price.objects.get().amount_minor == 1900
+
+
+def test_what_the_service_refuses_of_the_shelf_is_told(
+    shop: Shop, browser_of: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from django.forms import DecimalField
+
+    monkeypatch.setattr(DecimalField, "validate", lambda self, value: None)
+    monkeypatch.setattr(DecimalField, "run_validators", lambda self, value: None)
+
+    sent = {"form": "ask", "percent": "51"}
+    answer = browser_of(shop.seller).post("/maria/haiku-gpt/offers", sent, headers=HTML)
+
+    assert answer.status_code == 400
+    assert "A share is between 0 and 50 percent" in answer.text
+    assert not RevenueAsk.objects.exists()
+
+
+def test_there_is_no_offer_of_this_id(shop: Shop, browser_of: Browser) -> None:
+    path = "/maria/haiku-gpt/offers/nothing"
+
+    assert browser_of(shop.seller).get(path, headers=HTML).status_code == 404

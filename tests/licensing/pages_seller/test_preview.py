@@ -61,9 +61,21 @@ def test_three_buyers_of_a_german_seller() -> None:
     assert home.tax_basis_points == 1900
     assert (home.fee, home.receives) == (Money(190, "EUR"), Money(1710, "EUR"))
     assert business.buyer == "A business in France"
+    assert business.tax == Money(380, "EUR")  # nobody confirmed its number
     assert abroad.buyer == "A person in New York, United States"
     assert (abroad.pays, abroad.tax) == (Money(1900, "EUR"), Money(0, "EUR"))
     assert found.fee_basis_points == 1000
+
+
+def test_a_business_whose_number_counts_pays_no_tax(settings: Any) -> None:
+    shop = open_shop()
+    at_home(shop)
+    settings.ENV = settings.ENV.model_copy(update={"trust_vat_numbers": True})
+
+    business = preview([shop.repo], FIXED).by_currency[0][1][1]
+
+    assert (business.pays, business.tax) == (Money(1900, "EUR"), Money(0, "EUR"))
+    assert business.note.startswith("Reverse charge")
 
 
 @pytest.mark.parametrize("country", ["FR", "US", "CH", "CA"])

@@ -153,7 +153,7 @@ def test_held_amounts_say_why_until_when_and_what_releases_them(
     (held,) = balance["held"]
     assert (held["order"], held["amount_minor"]) == (order.public_id, 1900)
     assert held["rule"].startswith("Held for 14 days after the sale")
-    assert held["release"] == "By itself on that day, unless the order is refunded."
+    assert held["release"] == "Released by itself on that day, unless the order is refunded."
     with time_machine.travel(timezone.now() + timedelta(days=15)):
         (later,) = ask("balance").json()["balances"]
     assert (later["available_minor"], later["held_minor"], later["held"]) == (1900, 0, [])

@@ -313,7 +313,7 @@ def test_a_dispute_shows(shop: Shop, browser_of: Browser) -> None:
     assert "bank disputes the payment" in page
     assert "Give back …" not in page
     balance = client.get("/sales/balance", headers=HTML).text
-    assert "When the bank decides for you" in balance
+    assert "Released when the bank decides for you" in balance
     assert order.public_id in client.get("/sales/orders?only=disputed", headers=HTML).text
 
 
@@ -359,3 +359,49 @@ def test_payouts_need_two_factors(shop: Shop, browser_of: Browser) -> None:
     client = browser_of(shop.seller)
     assert client.get("/sales/payouts", headers=HTML).status_code == 200
     assert client.get("/sales/payouts/x/statement.pdf", headers=HTML).status_code == 404
+
+
+def test_money_that_cannot_be_sent_is_told(
+    shop: Shop, browser_of: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from licensing.gateways.base import GatewayRefusedError
+    from licensing.gateways.sandbox import Sandbox
+
+    def refuse(self: Sandbox, **_asked: Any) -> Any:
+        raise GatewayRefusedError("The account is closed.")
+
+    order = shop.buy()
+    monkeypatch.setattr(Sandbox, "refund", refuse)
+    client = browser_of(shop.seller)
+    path = f"/sales/orders/{order.public_id}"
+
+    sent = {"act": "give-back", "line": order.lines.get().public_id}
+    page = client.post(path, sent, headers=HTML, follow=True)
+
+    assert "the money could not be sent" in page.text
+    assert Refund.objects.get().state == Refund.State.FAILED
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "told"),
+    [(3, 2, "+50"), (1, 2, "-50"), (2, 2, "the same"), (2, 0, ""), (-1, 2, ""), (0, -1, "")],
+)
+def test_how_much_more_it_is(now: int, before: int, told: str) -> None:
+    from licensing.seller_views.overview import change_text
+
+    assert change_text(now, before).replace("\u202f%", "").replace("\u2009%", "") == told
+
+
+def test_the_history_of_a_balance_begins_with_what_was_there(shop: Shop) -> None:
+    import time_machine
+
+    from licensing.services.balances import histories_of, rule_text
+
+    with time_machine.travel("2026-01-05", tick=False):
+        shop.buy("old")
+    shop.buy("new")
+
+    (history,) = histories_of(shop.repo.namespace, 3).values()
+
+    assert [total for _day, total in history] == [1900, 1900, 3800]
+    assert rule_text("", 0) == "It is not due yet."

@@ -86,15 +86,13 @@ class MoneyMachine(RuleBasedStateMachine):
         self.made = 0
         self.crash: int | None = None
         self.clock.move_to(START)
-        self.example = transaction.atomic()
-        self.example.__enter__()
+        self.before = transaction.savepoint()
 
     def teardown(self) -> None:
         try:
             self._settle_everything()
         finally:
-            transaction.set_rollback(True)
-            self.example.__exit__(None, None, None)
+            _undo(self.before)
 
     @initialize(names=WISHES, coupon=COUPONS, method=st.sampled_from([*PAYING, "", ""]))
     def first(self, names: list[str], coupon: str, method: str) -> None:
@@ -222,9 +220,9 @@ class MoneyMachine(RuleBasedStateMachine):
     @rule()
     def would_agree(self) -> None:
         """If everything were told now, all would agree; then go on as if nothing was told."""
-        with transaction.atomic():
-            self._settle_everything()
-            transaction.set_rollback(True)
+        here = transaction.savepoint()
+        self._settle_everything()
+        _undo(here)
 
     def _settle_everything(self) -> None:
         run_money_jobs()
@@ -245,6 +243,12 @@ class MoneyMachine(RuleBasedStateMachine):
                 _try(work)
         except CrashError:  # what was written outside of transactions is there to stay
             transaction.set_rollback(False)
+
+
+def _undo(savepoint: str) -> None:
+    """Go back to a savepoint, whatever broke since."""
+    transaction.set_rollback(False)
+    transaction.savepoint_rollback(savepoint)
 
 
 def _try(work: Callable[[], Any]) -> None:

@@ -1,0 +1,197 @@
+"""Each fault the reconciler knows is found when it is there, and nothing is told without one."""
+
+import io
+import json
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db.models import F
+from django.utils import timezone
+
+from catalog.models import Grant, ModelRepo
+from licensing.gateways.base import FactKind
+from licensing.gateways.sandbox import Sandbox
+from licensing.models import (
+    LedgerEntry,
+    LedgerMovement,
+    License,
+    Order,
+    OrderLine,
+    Payment,
+    PaymentEvent,
+    Refund,
+)
+from licensing.services import checkout, inbox, ledger, reconciling, refunds, settling
+from tests.licensing.selling.market import facts_of
+from tests.licensing.selling.shop import Shop, open_shop
+
+pytestmark = pytest.mark.django_db
+LONG_AGO = timedelta(hours=1)
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return open_shop()
+
+
+def told() -> list[str]:
+    return [item.kind for item in reconciling.differences()]
+
+
+def on_orders(**changes: object) -> Callable[[], object]:
+    return lambda: Order.objects.update(**changes)
+
+
+def on_grants(state: Grant.State) -> Callable[[], object]:
+    return lambda: Grant.objects.update(state=state)
+
+
+def unbooked() -> None:
+    """A payment the ledger knows nothing of."""
+    order = Order.objects.get()
+    Payment.objects.create(
+        order=order, gateway="sandbox", external_id="x", amount_minor=5, at=timezone.now()
+    )
+    Order.objects.update(paid_minor=F("paid_minor") + 5, refunded_minor=F("refunded_minor") + 5)
+
+
+def booked_alone() -> None:
+    """Money in the ledger that no payment brought."""
+    order = Order.objects.get()
+    ledger.book(
+        LedgerMovement.Kind.PAYMENT,
+        "x",
+        [
+            ledger.Entry(ledger.Kind.GATEWAY, 5, LedgerEntry.Purpose.MONEY),
+            ledger.Entry(ledger.Kind.DEPOSITS, -5, LedgerEntry.Purpose.MONEY),
+        ],
+        gateway="sandbox",
+        currency="EUR",
+        order=order,
+    )
+
+
+def no_license() -> None:
+    License.objects.all().delete()
+
+
+@pytest.mark.parametrize(
+    ("break_it", "kinds"),
+    [
+        (lambda: None, []),
+        (on_orders(paid_minor=1901), ["paid_sum", "deposits"]),
+        (on_orders(net_minor=1901, gross_minor=1901), ["line_sum", "not_paid"]),
+        (on_orders(refunded_minor=1), ["not_paid"]),
+        (on_orders(state="paid", paid_at=timezone.now() - LONG_AGO), ["not_fulfilled"]),
+        (on_orders(state="open"), ["still_open", "license_unpaid", "deposits"]),
+        (on_orders(state="cancelled"), ["license_unpaid", "deposits"]),
+        (on_orders(state="refunded"), ["open_after_refund"]),
+        (on_grants(Grant.State.REVOKED), ["ended_without_refund"]),
+        (on_grants(Grant.State.FROZEN), ["frozen"]),
+        (lambda: OrderLine.objects.update(taken_back_at=timezone.now()), ["open_after_refund"]),
+        (no_license, ["no_license"]),
+        (unbooked, ["gateway_balance"]),
+        (booked_alone, ["deposits", "gateway_balance"]),
+        (lambda: ModelRepo.objects.update(is_for_sale=False), ["shelf"]),
+        (
+            lambda: PaymentEvent.objects.update(
+                outcome="waiting", received_at=timezone.now() - LONG_AGO
+            ),
+            ["event_waiting"],
+        ),
+        (lambda: PaymentEvent.objects.update(outcome="parked", note="odd"), ["event_parked"]),
+    ],
+)
+def test_a_fault_is_told(shop: Shop, break_it: Callable[[], object], kinds: list[str]) -> None:
+    shop.buy()
+    assert told() == []
+
+    break_it()
+
+    assert told() == kinds
+
+
+def test_a_sale_that_is_not_booked_is_told(shop: Shop) -> None:
+    order = shop.order()
+    Order.objects.filter(pk=order.pk).update(state=Order.State.REFUNDED, paid_at=timezone.now())
+
+    assert told() == ["not_booked"]
+
+
+def test_movements_that_do_not_add_up_are_told(shop: Shop, monkeypatch) -> None:
+    """The database lets none in; what it lets in under another name is looked for all the same."""
+    monkeypatch.setattr(ledger, "off_balance", lambda: [7])
+
+    assert [(item.kind, item.subject) for item in reconciling.differences()] == [
+        ("unbalanced", "7")
+    ]
+
+
+def test_lost_messages_are_found_and_crashes_mended(shop: Shop, monkeypatch) -> None:
+    unheard, unfinished = shop.order("a"), shop.order("b")
+    Sandbox().transfer(unheard.public_id, 1900, "EUR")
+    monkeypatch.setattr(settling, "fulfil_if_paid", lambda order_id: False)
+    checkout.start(unfinished, method="test_success")
+    monkeypatch.undo()
+    asked = []
+
+    report = reconciling.reconcile(check=lambda: asked.append(1))
+
+    assert (report.orders, report.facts_found) == (2, 1)
+    assert report.differences == []
+    assert len(asked) == 2
+    assert set(Order.objects.values_list("state", flat=True)) == {Order.State.FULFILLED}
+    assert json.loads(json.dumps(report.to_json()))["orders"] == 2
+
+
+def test_an_early_fact_is_applied_although_the_process_died(shop: Shop, monkeypatch) -> None:
+    order = shop.order()
+    Sandbox().transfer(order.public_id, 1900, "EUR")
+    Sandbox().refund_by_hand(facts_of(order)[0].payment_id, 300)
+    paid, refunded = facts_of(order)
+    assert refunded.kind == FactKind.REFUNDED
+    inbox.receive("sandbox", [refunded])
+    monkeypatch.setattr(inbox, "_apply_early", lambda event: None)
+    inbox.receive("sandbox", [paid])
+    monkeypatch.undo()
+    assert Order.objects.get().refunded_minor == 0
+
+    reconciling.reconcile()
+
+    assert Order.objects.get().refunded_minor == 300
+    assert told() == []
+
+
+def test_the_command_prints_what_differs(shop: Shop, monkeypatch) -> None:
+    order = shop.buy()
+    out = io.StringIO()
+    call_command("reconcile", stdout=out)
+    assert "1 orders, 0 lost messages found, 0 orders completed, 0 differences" in out.getvalue()
+
+    Grant.objects.update(state=Grant.State.REVOKED)
+    out = io.StringIO()
+    with pytest.raises(CommandError):
+        call_command("reconcile", "--json", stdout=out)
+    (found,) = json.loads(out.getvalue())["differences"]
+    assert (found["kind"], found["subject"]) == (
+        "ended_without_refund",
+        order.lines.get().public_id,
+    )
+    Order.objects.update(gateway="stripe")
+    out = io.StringIO()
+    with pytest.raises(CommandError):
+        call_command("reconcile", stdout=out)
+    assert "gateway stripe could not be asked" in out.getvalue()
+
+
+def test_a_refund_of_a_gateway_this_site_lost_waits(shop: Shop) -> None:
+    order = shop.buy()
+    Order.objects.update(gateway="stripe")
+    order.refresh_from_db()
+
+    refund = refunds.give_back(shop.selling, order, None, "x")
+
+    assert refund.state == Refund.State.SENDING
+    assert Order.objects.get().state == Order.State.REFUNDED
