@@ -19,7 +19,7 @@ from licensing.services.shelf import Sale, price_notes, sale_of
 from licensing.services.validating import Code, message_of
 from licensing.sessions import cart_of
 from licensing.terms.rights import Rights
-from store.core.money import BASIS_POINTS, Money, show
+from store.core.money import BASIS_POINTS, Money
 from store.core.templatetags.store_parts import Fact
 from store.core.ui.figures import percent_text
 
@@ -27,12 +27,6 @@ register = template.Library()
 
 register.filter("grants_text", grants_text)
 register.filter("interval_text", interval_text)
-
-
-@register.filter
-def money(amount_minor: int, currency: str) -> str:
-    """Show an amount: ``{{ order.gross_minor|money:order.currency }}`` gives ``€22.61``."""
-    return show(Money(amount_minor, currency))
 
 
 @register.filter
