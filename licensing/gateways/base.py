@@ -12,6 +12,9 @@ from typing import Any, Protocol
 
 from store.core.errors import StoreError, TransientError
 
+TEST_GATEWAYS = frozenset({"sandbox", "stripe-test"})
+"""Names of gateways where no real money moves: what is counted for them is marked everywhere."""
+
 
 class FactKind(StrEnum):
     """What a gateway can tell. Each is true once and for all, whenever it is heard of."""

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.models import Namespace
-from licensing.gateways.sandbox import Sandbox
+from licensing.gateways.base import TEST_GATEWAYS
 from licensing.invoices.document import DocumentKind
 from licensing.models import Invoice, LedgerAccount, LedgerEntry, OrderLine, Payout
 
@@ -44,7 +44,7 @@ class Balance:
     @property
     def is_test(self) -> bool:
         """No real money."""
-        return self.gateway == Sandbox.name
+        return self.gateway in TEST_GATEWAYS
 
     @property
     def place(self) -> Place:

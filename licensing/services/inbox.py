@@ -63,9 +63,11 @@ def apply(event_id: int) -> str:
         order = _order_of(event, fact)
         if event.outcome == Outcome.WAITING:
             order, is_news = _settle(event, order, fact)
-    if order is not None:  # somebody else may have applied it, and stopped here
-        settling.fulfil_if_paid(order.pk)
     if is_news:
+        _apply_early(event)
+    # Somebody else may have applied it, and stopped here. What is said of a subscription waits
+    # until that exists, so it is looked at once more.
+    if order is not None and settling.fulfil_if_paid(order.pk):
         _apply_early(event)
     return event.outcome
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from accounts.models import Namespace
-from licensing.gateways.sandbox import Sandbox
+from licensing.gateways.base import TEST_GATEWAYS
 from licensing.models import LedgerAccount, LedgerEntry
 from licensing.services.balances import payouts_of
 from licensing.services.paperwork import licensee_name
@@ -70,7 +70,7 @@ def entries_table(seller: Namespace) -> Iterator[list[str]]:
         is_own = entry.line is None or entry.line.seller_id == seller.pk
         yield [
             _moment(movement.at),
-            _yes(account.gateway == Sandbox.name),
+            _yes(account.gateway in TEST_GATEWAYS),
             account.gateway,
             account.kind,
             movement.kind,
@@ -90,7 +90,7 @@ def payouts_table(seller: Namespace) -> Iterator[list[str]]:
         yield [
             payout.public_id,
             _moment(payout.created_at),
-            _yes(payout.gateway == Sandbox.name),
+            _yes(payout.gateway in TEST_GATEWAYS),
             payout.gateway,
             payout.state,
             payout.currency,
