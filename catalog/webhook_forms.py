@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organization
 from catalog.models import Webhook, WebhookWatch
-from catalog.services.webhooks.managing import MAX_SECRET_CHARS, MAX_WATCHED
+from catalog.services.webhooks.managing import MAX_SECRET_CHARS, MAX_WATCHED, USUAL_DOMAINS
 
 _NAME_CHARS = 140
 _KINDS = "|".join(WebhookWatch.Kind.values)
@@ -36,7 +36,7 @@ class WebhookForm(forms.Form):
     domains = forms.MultipleChoiceField(
         label=_("Tell it about"),
         choices=Webhook.Domain.choices,
-        initial=Webhook.Domain.values,
+        initial=USUAL_DOMAINS,
         widget=forms.CheckboxSelectMultiple,
     )
     secret = forms.CharField(

@@ -10,7 +10,7 @@ from licensing.models import OrderLine, SellerProfile
 from licensing.services.seller_profiles import profile_of
 from licensing.services.tax_numbers import is_confirmed
 from licensing.tax.amounts import Line, Taxed, tax_lines, tax_on
-from licensing.tax.parties import BillingAddress, Seller, read_place
+from licensing.tax.parties import Buyer, BuyerKind, Seller, read_place
 from licensing.tax.rates import rates_from_settings
 from licensing.tax.rules import Assessment, assess
 
@@ -91,8 +91,12 @@ def _assessment(namespace: Namespace, billing: Mapping[str, Any], on: date) -> A
     seller = seller_of(profile_of(namespace))
     if seller is None or not billing.get("country"):
         return None
-    buyer = BillingAddress.from_json(dict(billing)).buyer(
-        vat_checked=is_confirmed(billing["vat_number"])
+    number = str(billing.get("vat_number") or "")
+    buyer = Buyer(  # the checkout shows the tax as soon as the country is known
+        read_place(billing["country"], billing.get("region") or ""),
+        BuyerKind(billing.get("kind") or BuyerKind.PERSON),
+        number,
+        vat_checked=bool(number) and is_confirmed(number),
     )
     return assess(seller, buyer, on, rates_from_settings())
 

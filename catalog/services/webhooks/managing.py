@@ -26,6 +26,8 @@ MAX_WEBHOOKS = 50
 MAX_WATCHED = 100
 """Names one webhook watches."""
 MAX_SECRET_CHARS = 256
+USUAL_DOMAINS = (Webhook.Domain.REPO.value, Webhook.Domain.DISCUSSION.value)
+"""What a webhook hears of when its maker does not say; the hub's two."""
 _PART = r"[A-Za-z0-9_.-]{1,96}"
 _NAMES = {
     WebhookWatch.Kind.USER: re.compile(_PART),
@@ -111,7 +113,7 @@ def create(viewer: Viewer, wish: Wish) -> tuple[Webhook, str]:
     webhook = Webhook(
         owner=user,
         url=_checked_url(wish.url or ""),
-        domains=_checked_domains(Webhook.Domain.values if wish.domains is None else wish.domains),
+        domains=_checked_domains(USUAL_DOMAINS if wish.domains is None else wish.domains),
     )
     key = signing.new_key()
     webhook.sealed_key = seal(key, purpose=signing.purpose(webhook, "key"))

@@ -119,7 +119,7 @@ def test_the_inbox_takes_a_fixed_number_of_queries(
 def test_switches(alice: User, browser_of, client: Client) -> None:
     browser = browser_of(alice)
     page = text(browser, "/settings/notifications")
-    assert page.count('type="checkbox"') == 10
+    assert page.count('type="checkbox"') == 12
     assert page.count(" checked") == 8
 
     answer = browser.post("/settings/notifications", {"site-comment": "on", "mail-follower": "on"})

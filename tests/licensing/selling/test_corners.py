@@ -206,7 +206,7 @@ def test_what_gateways_say_of_subscriptions() -> None:
     subscription = Subscription.objects.get()
     renewal = renewal_of(subscription, "renewal")
     failed = Fact("f", FactKind.PAYMENT_FAILED, renewal.public_id, "p", 900, "EUR", timezone.now())
-    ended = Fact("s", FactKind.SUBSCRIPTION_ENDED, renewal.public_id, "", 0, "EUR", timezone.now())
+    ended = Fact("s", FactKind.SUBSCRIPTION_ENDED, order.public_id, "", 0, "EUR", timezone.now())
 
     inbox.receive("sandbox", [failed, ended, replace(ended, event_id="s2")])
 
