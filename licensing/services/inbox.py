@@ -63,11 +63,11 @@ def apply(event_id: int) -> str:
         order = _order_of(event, fact)
         if event.outcome == Outcome.WAITING:
             order, is_news = _settle(event, order, fact)
-    if is_news:
-        _apply_early(event)
-    # Somebody else may have applied it, and stopped here. What is said of a subscription waits
-    # until that exists, so it is looked at once more.
-    if order is not None and settling.fulfil_if_paid(order.pk):
+    # Somebody else may have applied it, and stopped here. What came early is looked at after the
+    # grants are made: so every order of the same facts ends the same, and what is said of a
+    # subscription finds it.
+    is_granted = order is not None and settling.fulfil_if_paid(order.pk)
+    if is_news or is_granted:
         _apply_early(event)
     return event.outcome
 

@@ -120,7 +120,7 @@ def test_switches(alice: User, browser_of, client: Client) -> None:
     browser = browser_of(alice)
     page = text(browser, "/settings/notifications")
     assert page.count('type="checkbox"') == 12
-    assert page.count(" checked") == 8
+    assert page.count(" checked") == 10
 
     answer = browser.post("/settings/notifications", {"site-comment": "on", "mail-follower": "on"})
 
@@ -132,6 +132,7 @@ def test_switches(alice: User, browser_of, client: Client) -> None:
         ("discussion", False, False),
         ("follower", False, True),
         ("revision", False, False),
+        ("sale", False, False),
     ]
     assert text(browser, "/settings/notifications").count(" checked") == 2
     assert client.post("/settings/notifications", headers={"accept": "text/html"})["Location"]
