@@ -136,7 +136,7 @@ def test_switches(alice: User, browser_of, client: Client) -> None:
     ]
     assert text(browser, "/settings/notifications").count(" checked") == 2
     assert client.post("/settings/notifications", headers={"accept": "text/html"})["Location"]
-    assert NoticeSetting.objects.filter(user=alice).count() == 5
+    assert NoticeSetting.objects.filter(user=alice).count() == 6
 
 
 def test_watching_and_muting(repo: ModelRepo, bob: User, browser_of) -> None:
