@@ -63,7 +63,7 @@ def test_a_link_ends_with_the_license_it_was_made_for(
     assert fetch(theirs) == 403
     assert fetch(owners) == 206
     after = stranger.get(f"/v1/reconstructions/{WEIGHTS.file}")
-    assert (after.status_code, after["X-Error-Code"]) == (401, "GatedRepo")
+    assert (after.status_code, after["X-Error-Code"]) == (403, "GatedRepo")
 
 
 def test_a_link_of_somebody_who_left_opens_nothing(
