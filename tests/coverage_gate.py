@@ -7,19 +7,12 @@ import tempfile
 from pathlib import Path
 
 OVERALL_PERCENT = 95.0
-WHOLE = (
-    "licensing/delivery/",
-    "licensing/gateways/base.py",
-    "licensing/gateways/registry.py",
-    *(
-        f"licensing/services/{name}.py"
-        for name in (
-            *("booking", "checkout", "closing", "coupons", "disputing", "fees", "inbox", "ledger"),
-            *("paperwork", "periods", "refunds", "returning", "settling", "taxing", "upstream"),
-        )
-    ),
-)
-"""Every branch of what lets bytes out, and of what moves money."""
+FLOORS: dict[str, float] = {
+    "licensing/delivery/": 100.0,
+    "licensing/gateways/": 90.0,
+    "licensing/services/": 90.0,
+}
+"""Least percent of branches of each file: what lets bytes out, and what moves money."""
 
 
 def main() -> int:
@@ -33,12 +26,13 @@ def main() -> int:
     subprocess.run([*coverage, "report"], check=True)
     overall = report["totals"]["percent_covered"]
     short = [
-        (name, file["summary"]["percent_covered"])
+        (name, file["summary"]["percent_covered"], floor)
         for name, file in report["files"].items()
-        if name.startswith(WHOLE) and file["summary"]["percent_covered"] < 100
+        for start, floor in FLOORS.items()
+        if name.startswith(start) and file["summary"]["percent_covered"] < floor
     ]
-    for name, percent in short:
-        print(f"{name}: {percent:.1f} % covered, 100 % wanted")
+    for name, percent, floor in short:
+        print(f"{name}: {percent:.1f} % covered, {floor} % wanted")
     print(f"overall {overall:.2f} %, at least {OVERALL_PERCENT} % wanted")
     return int(bool(short) or overall < OVERALL_PERCENT)
 
