@@ -37,8 +37,8 @@ def test_a_phone_has_the_download_at_hand(store: LiveStore, browser: Browser) ->
     assert bar["y"] + bar["height"] <= PHONE["height"] + 1
     expect(phone.locator(".getbar a[href$='/archive/main.zip']")).to_be_visible()
     expect(wide.locator(".getbar")).to_be_hidden()
-    phone.locator(".getbar a[href='#get']").click()
-    expect(phone.locator("#get")).to_be_in_viewport()
+    phone.locator(".getbar a[href='#use']").click()
+    expect(phone.locator("#use")).to_be_in_viewport()
 
 
 def test_lists_of_files_fit_a_phone(store: LiveStore, browser: Browser) -> None:
