@@ -1,6 +1,5 @@
 """What a paid order gives its buyer, and takes back. Every function runs under the order's lock."""
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -190,11 +189,6 @@ def _lock_licenses(order: Order) -> list[License]:
         mine |= Q(line=order.renews.line)
     ids = License.objects.filter(mine).values("pk")
     return list(License.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk"))
-
-
-def credit(order: Order, ident: str, parts: Mapping[OrderLine, int]) -> None:
-    """Write the credit notes of what goes back."""
-    paperwork.credit_note(order, ident, parts)
 
 
 def end_subscription(order: Order) -> bool:

@@ -7,7 +7,7 @@ Our own few tables and not a ledger library: the ones for Django count in decima
 "booked once under this key", which is what a repeated message needs.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -136,12 +136,6 @@ def balance(
         rows = rows.filter(available_at__lte=until)
     total: int = rows.aggregate(total=Coalesce(Sum("amount_minor"), 0))["total"]
     return total if kind == Kind.GATEWAY else -total
-
-
-def entries_of(order: Order, kinds: Iterable[LedgerMovement.Kind]) -> list[LedgerEntry]:
-    """Return what was booked for an order by movements of these kinds, in order."""
-    rows = LedgerEntry.objects.filter(movement__order=order, movement__kind__in=list(kinds))
-    return list(rows.select_related("account", "line").order_by("id"))
 
 
 def off_balance() -> list[int]:

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from licensing.gateways.base import Fact
 from licensing.models import Order, OrderLine, Payment, Refund
-from licensing.services import booking, granting, telling
+from licensing.services import booking, granting, paperwork, telling
 from licensing.services.fact_errors import TooEarlyError
 from store.core.jobs import JobName, enqueue
 
@@ -223,7 +223,7 @@ def take_back(order: Order, ident: str, parts: Mapping[OrderLine, int]) -> None:
         if line.refunded_minor == line.gross_minor:
             granting.revoke(line)
     _count(order, sum(parts.values()))
-    granting.credit(order, ident, parts)
+    paperwork.credit_note(order, ident, parts)
     telling.note_refund(order, list(parts))
     close_if_over(order)
 
