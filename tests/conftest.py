@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.conf import settings
@@ -25,6 +25,9 @@ from store.core.valkey import valkey
 from tests import live
 from tests.factories import enrol, make_user
 from tests.openapi import CheckedClient
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 hypothesis_settings.register_profile(
     "shared-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -110,6 +113,15 @@ def store() -> Iterator[live.LiveStore]:
     running = live.start(**live.RECEIVERS_HERE)
     yield running
     live.discard(running)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """One Chromium for all tests of a module."""
+    from tests.e2e.browser import chromium  # only a few tests need it
+
+    with chromium() as found:
+        yield found
 
 
 @pytest.fixture

@@ -1,16 +1,22 @@
 """A Chromium for tests that need a real browser."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.live import PASSWORD, LiveStore
+
 WIDE = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+PICTURES = os.environ.get("PAGE_PICTURES", "")
+"""Folder for pictures of the pages that ``look`` sees; empty: none are made."""
 
 
 @contextmanager
@@ -55,3 +61,38 @@ def violations(page: Page, *, without: str = "") -> list[str]:
         for violation in results["violations"]
         for node in violation["nodes"]
     ]
+
+
+def sign_in(page: Page, store: LiveStore, name: str) -> None:
+    """Sign in by password, as somebody that ``LiveStore.person`` made."""
+    page.goto(f"{store.url}/login")
+    page.locator("input[name=username]").fill(name)
+    page.locator("input[type=password]").fill(PASSWORD)
+    page.locator("main form button").last.click()
+    page.wait_for_url(lambda url: "/login" not in url)
+
+
+def looked_at(page: Page) -> list[str]:
+    """Return what is wrong with the page as it stands: what axe finds, and scrolling sideways."""
+    found = violations(page)
+    wider = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    return [*found, f"{wider} pixels too wide"] if wider > 0 else found
+
+
+def look(page: Page, name: str) -> list[str]:
+    """Return what is wrong with the page, wide and on a phone, and take its picture.
+
+    Args:
+        page: The page; it is wide afterwards.
+        name: What faults and pictures are called.
+    """
+    found = []
+    scheme = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
+    suffix = "-dark" if scheme else ""
+    for size, viewport in (("wide", WIDE), ("phone", PHONE)):
+        page.set_viewport_size(viewport)  # type: ignore[arg-type]
+        found += [f"{name} {size}{suffix}: {fault}" for fault in looked_at(page)]
+        if PICTURES:
+            page.screenshot(path=Path(PICTURES) / f"{name}-{size}{suffix}.png", full_page=True)
+    page.set_viewport_size(WIDE)  # type: ignore[arg-type]
+    return found

@@ -2,25 +2,18 @@
 
 import re
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.browser import PHONE, WIDE, chromium, listen, violations
+from tests.e2e.browser import PHONE, WIDE, listen, sign_in, violations
 from tests.e2e.selling import put_on_sale
 from tests.live import PASSWORD, LiveStore
 
 pytestmark = pytest.mark.e2e
 FIXED = {"kind": "fixed", "terms_id": "store-commercial", "prices": [["EUR", 1900]]}
 DEMO = "regency/austen-gpt2-small"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
@@ -38,14 +31,6 @@ def sold(store: LiveStore) -> str:
     store.settled(model, token)
     put_on_sale(store, seller, model, FIXED | {"title": "Commercial"})
     return model
-
-
-def sign_in(page: Page, store: LiveStore, name: str) -> None:
-    page.goto(f"{store.url}/login")
-    page.locator("input[name=username]").fill(name)
-    page.locator("input[type=password]").fill(PASSWORD)
-    page.locator("main form button").last.click()
-    page.wait_for_url(lambda url: "/login" not in url)
 
 
 def fill_address(page: Page) -> None:

@@ -3,24 +3,17 @@
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from huggingface_hub import CommitOperationAdd, HfApi
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser
 
-from tests.e2e.browser import PHONE, WIDE, chromium, listen, violations
+from tests.e2e.browser import PHONE, WIDE, listen, sign_in, violations
 from tests.factories import safetensors
-from tests.live import PASSWORD, LiveStore
+from tests.live import LiveStore
 
 pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture
@@ -43,14 +36,6 @@ def people(store: LiveStore, monkeypatch: pytest.MonkeyPatch) -> tuple[HfApi, Hf
     owner.create_commit(repo, files(0, "writes"), commit_message="Publish")
     stranger.create_commit(repo, files(1, "sings"), commit_message="Let it sing", create_pr=True)
     return owner, stranger, repo
-
-
-def sign_in(page: Page, store: LiveStore, name: str) -> None:
-    page.goto(f"{store.url}/login")
-    page.locator("input[name=username]").fill(name)
-    page.locator("input[type=password]").fill(PASSWORD)
-    page.locator("main form button").last.click()
-    page.wait_for_url(lambda url: "/login" not in url)
 
 
 def test_everything_works_without_javascript(

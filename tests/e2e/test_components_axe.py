@@ -1,20 +1,12 @@
 """The design system in a real browser: axe, both themes, wide and phone, no script needed."""
 
-from collections.abc import Iterator
-
 import pytest
 from playwright.sync_api import Browser
 from pytest_django.live_server_helper import LiveServer
 
-from tests.e2e.browser import PHONE, WIDE, chromium, listen, violations
+from tests.e2e.browser import PHONE, WIDE, listen, violations
 
 pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -11,18 +11,12 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.clients.models import save_tiny_gpt
-from tests.e2e.browser import PHONE, WIDE, chromium, listen
+from tests.e2e.browser import PHONE, WIDE, listen
 from tests.live import LiveStore, environment
 
 pytestmark = pytest.mark.e2e
 PASSWORD = "correct horse battery 9"
 BIN = Path(sys.executable).parent
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as found:
-        yield found
 
 
 def hf(store: LiveStore, token: str, home: Path, *args: str) -> str:

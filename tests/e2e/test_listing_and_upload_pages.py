@@ -6,18 +6,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.browser import PHONE, WIDE, chromium
+from tests.e2e.browser import PHONE, WIDE
 from tests.e2e.test_journey import sign_up
 from tests.live import LiveStore
 
 pytestmark = pytest.mark.e2e
 MODEL = "regency/austen-gpt2-small"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as found:
-        yield found
 
 
 def height(page: Page, selector: str) -> float:

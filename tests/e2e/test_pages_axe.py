@@ -1,16 +1,14 @@
 """Every page in a real browser: axe finds nothing, nothing scrolls sideways, the policy holds."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 from huggingface_hub import CommitOperationAdd, HfApi
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext
 from safetensors.numpy import save
 
-from tests.e2e.browser import PHONE, WIDE, chromium, listen, violations
+from tests.e2e.browser import PHONE, WIDE, listen, looked_at, sign_in
 from tests.e2e.selling import buy, put_on_sale
-from tests.live import PASSWORD, LiveStore
+from tests.live import LiveStore
 
 pytestmark = pytest.mark.e2e
 
@@ -91,12 +89,6 @@ SIGNED_IN = [
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
 def member(store: LiveStore) -> str:
     """Somebody who runs the organization of the demo catalogue."""
     name, _ = store.person()
@@ -108,11 +100,7 @@ def context_of(browser: Browser, store: LiveStore, theme: str, name: str = "") -
     context = browser.new_context(viewport=WIDE, color_scheme=theme)  # type: ignore[arg-type]
     if name:
         page = context.new_page()
-        page.goto(f"{store.url}/login")
-        page.locator("input[name=username]").fill(name)
-        page.locator("input[type=password]").fill(PASSWORD)
-        page.locator("main form button").last.click()
-        page.wait_for_url(lambda url: "/login" not in url)
+        sign_in(page, store, name)
         page.close()
     return context
 
@@ -132,13 +120,6 @@ def faults(context: BrowserContext, url: str, other_theme: str) -> list[str]:
     found += [text for text in complaints if "status of 404" not in text]
     page.close()
     return [f"{url}: {fault}" for fault in found]
-
-
-def looked_at(page: Page) -> list[str]:
-    """What is wrong with the page as it stands."""
-    found = violations(page)
-    wider = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-    return [*found, f"{wider} pixels too wide"] if wider > 0 else found
 
 
 def test_pages_of_strangers(store: LiveStore, browser: Browser) -> None:

@@ -2,31 +2,16 @@
 
 import json
 import urllib.request
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.e2e.browser import PHONE, WIDE, chromium, listen, violations
-from tests.live import PASSWORD, LiveStore
+from tests.e2e.browser import PHONE, WIDE, listen, sign_in, violations
+from tests.live import LiveStore
 
 pytestmark = pytest.mark.e2e
 
 DEMO = "regency/austen-gpt2-small"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
-
-
-def sign_in(page: Page, store: LiveStore, name: str) -> None:
-    page.goto(f"{store.url}/login")
-    page.locator("input[name=username]").fill(name)
-    page.locator("input[type=password]").fill(PASSWORD)
-    page.locator("main form button").last.click()
-    page.wait_for_url(lambda url: "/login" not in url)
 
 
 def follow(store: LiveStore, name: str, token: str) -> None:

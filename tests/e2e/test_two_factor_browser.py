@@ -3,27 +3,16 @@
 WebAuthn works at names, not at numbers: these tests open the store as ``localhost``.
 """
 
-import os
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.browser import PHONE, WIDE, chromium, listen, violations
+from tests.e2e.browser import WIDE, listen, look
 from tests.factories import code_of
 from tests.live import PASSWORD, LiveStore
 
 pytestmark = pytest.mark.e2e
-PICTURES = os.environ.get("TWO_FACTOR_PICTURES", "")
-"""Folder for pictures of the pages; empty: none are made."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
 
 
 def home(store: LiveStore) -> str:
@@ -35,21 +24,6 @@ def give_password(page: Page, store: LiveStore, name: str) -> None:
     page.get_by_label("User name or e-mail address").fill(name)
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
-
-
-def look(page: Page, name: str) -> list[str]:
-    """Hold the page against axe, wide and on a phone, and take its picture."""
-    found = []
-    for size, viewport in (("wide", WIDE), ("phone", PHONE)):
-        page.set_viewport_size(viewport)  # type: ignore[arg-type]
-        found += [f"{name} {size}: {fault}" for fault in violations(page)]
-        wider = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-        if wider > 0:
-            found.append(f"{name} {size}: {wider} pixels too wide")
-        if PICTURES:
-            page.screenshot(path=Path(PICTURES) / f"{name}-{size}.png", full_page=True)
-    page.set_viewport_size(WIDE)  # type: ignore[arg-type]
-    return found
 
 
 def add_virtual_key(page: Page) -> None:
@@ -105,32 +79,32 @@ def test_a_key_that_chromium_plays(store: LiveStore, browser: Browser, theme: st
     give_password(page, store, name)
     page.wait_for_url("**/settings/tokens")
     page.goto(f"{home(store)}/settings/security")
-    faults = look(page, f"security-off-{theme}")
+    faults = look(page, "security-off")
     page.get_by_role("link", name="Set up an app").click()
-    faults += look(page, f"authenticator-{theme}")
+    faults += look(page, "authenticator")
     page.goto(f"{home(store)}/settings/security/keys")
-    faults += look(page, f"key-{theme}")
+    faults += look(page, "key")
     page.get_by_label("Name").fill("blue key")
     page.get_by_role("button", name="Add the key").click()
     expect(page.get_by_role("heading", name="Your recovery codes")).to_be_visible()
-    faults += look(page, f"codes-{theme}")
+    faults += look(page, "codes")
     page.get_by_role("link", name="I have kept them").click()
     expect(page.get_by_role("rowheader", name="blue key")).to_be_visible()
-    faults += look(page, f"security-on-{theme}")
+    faults += look(page, "security-on")
 
     page.goto(f"{home(store)}/settings/security/keys")
     page.get_by_label("Name").fill("the same")
     page.get_by_role("button", name="Add the key").click()
     expect(page.get_by_text("or is yours already")).to_be_visible()
     page.goto(f"{home(store)}/login/confirm?next=/settings/security&factor=second")
-    faults += look(page, f"confirm-{theme}")
+    faults += look(page, "confirm")
     page.get_by_role("button", name="Use a security key").click()
     page.wait_for_url("**/settings/security")
 
     page.context.clear_cookies()
     give_password(page, store, name)
     page.wait_for_url("**/login/two-factor")
-    faults += look(page, f"second-step-{theme}")
+    faults += look(page, "second-step")
     page.get_by_role("button", name="Use a security key").click()
     page.wait_for_url("**/settings/tokens")
 

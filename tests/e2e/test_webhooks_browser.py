@@ -1,53 +1,16 @@
 """A person makes a webhook in a real browser, tries it, and sees how it goes."""
 
-import os
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from huggingface_hub import HfApi
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 from standardwebhooks.webhooks import Webhook as Verifier
 
 from tests import receivers
-from tests.e2e.browser import PHONE, WIDE, chromium, listen, violations
-from tests.live import PASSWORD, LiveStore
+from tests.e2e.browser import WIDE, listen, look, sign_in
+from tests.live import LiveStore
 from tests.receivers import Receiver
 
 pytestmark = pytest.mark.e2e
-PICTURES = os.environ.get("WEBHOOK_PICTURES", "")
-"""Folder for pictures of the pages; empty: none are made."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
-
-
-def sign_in(page: Page, store: LiveStore, name: str) -> None:
-    page.goto(f"{store.url}/login")
-    page.locator("input[name=username]").fill(name)
-    page.locator("input[type=password]").fill(PASSWORD)
-    page.locator("main form button").last.click()
-    page.wait_for_url(lambda url: "/login" not in url)
-
-
-def look(page: Page, name: str) -> list[str]:
-    """Hold the page against axe, wide and on a phone, and take its picture."""
-    found = []
-    for size, viewport in (("wide", WIDE), ("phone", PHONE)):
-        page.set_viewport_size(viewport)  # type: ignore[arg-type]
-        found += [f"{name} {size}: {fault}" for fault in violations(page)]
-        wider = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-        if wider > 0:
-            found.append(f"{name} {size}: {wider} pixels too wide")
-        if PICTURES:
-            scheme = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
-            suffix = "-dark" if scheme else ""
-            page.screenshot(path=Path(PICTURES) / f"{name}-{size}{suffix}.png", full_page=True)
-    page.set_viewport_size(WIDE)  # type: ignore[arg-type]
-    return found
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

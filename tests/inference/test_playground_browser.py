@@ -13,18 +13,11 @@ from pytest_django.live_server_helper import LiveServer
 from catalog.models import ModelRepo
 from inference.models import GenerationRun
 from store.core.models import Job
-from tests.e2e.browser import PHONE, WIDE, chromium, listen, violations
+from tests.e2e.browser import PHONE, WIDE, listen, violations
 from tests.inference.fakes import FakeBox
 from workers.runner import run_job
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One Chromium for all tests here."""
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture

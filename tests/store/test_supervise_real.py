@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -95,7 +96,13 @@ def check_a_killed_web_server_comes_back(run: Run, port: int) -> None:
 
 
 def web_processes(run: Run) -> list[psutil.Process]:
-    return [each for each in run.family() if "gunicorn" in " ".join(each.cmdline())]
+    """Of a family that changes while it is looked at: some of it may have just ended."""
+    found = []
+    for process in run.family():
+        with suppress(psutil.NoSuchProcess):  # ZombieProcess is one of them
+            if "gunicorn" in " ".join(process.cmdline()):
+                found.append(process)
+    return found
 
 
 def status_of(port: int, path: str) -> int:
