@@ -73,6 +73,11 @@ class Grant(models.Model):
     def __str__(self) -> str:
         return f"grant {self.public_id} ({self.state})"
 
+    def is_in_force(self, now: datetime) -> bool:
+        """Whether ``GrantQuerySet.in_force`` keeps it; for rows that were read anyhow."""
+        is_running = self.ends_at is None or self.ends_at > now
+        return is_running and self.state == Grant.State.ACTIVE and self.starts_at <= now
+
 
 class GrantedRepo(models.Model):
     """One model a grant opens, and what it was when the grant was made."""
