@@ -43,7 +43,7 @@ def sandbox_page(request: HttpRequest, charge: str) -> HttpResponse:
         found = Sandbox().pay(found.public_id, card, is_confirmed="confirm" in sent)
     except PaymentDeclinedError as error:
         found.refresh_from_db()
-        inbox.receive(Sandbox.name, Sandbox().facts_of(found.order_ref))
+        inbox.receive(Sandbox.name, error.facts)
         return _page(request, found, problem=error.message, status=error.status)
     if found.state == State.CHALLENGED:
         return redirect(f"/sandbox/{found.public_id}")

@@ -34,7 +34,7 @@ def _is_unapplied(event: PaymentEvent) -> bool:
 class PaymentEventAdmin(DeedAdmin[PaymentEvent]):
     """Verified messages of gateways."""
 
-    list_display = ("external_id", "gateway", "kind", "order_ref", "outcome", "received_at", "note")
+    list_display = ("received_at", "kind", "outcome", "note", "gateway", "order_ref", "external_id")
     list_filter = ("outcome", "gateway", "kind")
     show_full_result_count = False
     search_fields = ("=external_id", "=order_ref")

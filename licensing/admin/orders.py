@@ -38,7 +38,7 @@ def _fetch(viewer: Viewer, order: Order, values: dict[str, Any]) -> str:
 class OrderAdmin(DeedAdmin[Order]):
     """Purchases. Search takes ids of orders, payments, refunds and disputes, names, e-mails."""
 
-    list_display = ("public_id", "state", "buyer", "holder", "total", "gateway", "created_at")
+    list_display = ("public_id", "created_at", "state", "total", "buyer", "holder", "gateway")
     list_select_related = ("buyer", "holder")
     list_filter = ("state", "gateway")
     date_hierarchy = "created_at"

@@ -133,6 +133,8 @@ class PaymentDeclinedError(StoreError):
 
     code = "payment_declined"
     status = 402
+    facts: Sequence[Fact] = ()
+    """What the gateway noted of it, for the inbox; nothing, where it sends a message of its own."""
 
 
 class GatewayError(TransientError):

@@ -137,10 +137,12 @@ class Sandbox:
                     row.dispute, row.disputed_minor = "open", row.amount_minor
             row.save()
         if card.decline:
-            raise PaymentDeclinedError(
+            refusal = PaymentDeclinedError(
                 _("The card was declined. Nothing was charged. Try another one."),
                 reason=card.decline,
             )
+            refusal.facts = _facts(row)
+            raise refusal
         return row
 
     def refund(self, *, payment_id: str, amount_minor: int, currency: str, key: str) -> list[Fact]:

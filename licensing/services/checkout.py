@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.utils.translation import gettext as _
 
-from licensing.gateways.base import Charge, Checkout
+from licensing.gateways.base import Charge, Checkout, PaymentDeclinedError
 from licensing.gateways.registry import gateway_named
 from licensing.models import Order
 from licensing.services import inbox, settling
@@ -36,7 +36,11 @@ def start(order: Order, *, method: str = "") -> Checkout:
         raise OrderClosedError(
             _("There is nothing to pay for this order any more."), state=order.state
         )
-    checkout = gateway_named(order.gateway).start(_charge(order, method))
+    try:
+        checkout = gateway_named(order.gateway).start(_charge(order, method))
+    except PaymentDeclinedError as error:
+        inbox.receive(order.gateway, error.facts)
+        raise
     inbox.receive(order.gateway, checkout.facts)
     order.refresh_from_db()
     return checkout

@@ -298,10 +298,10 @@ def test_a_declined_card_leaves_the_order_open(shop: Shop) -> None:
         checkout.start(order, method="test_no_funds")
 
     assert caught.value.extra == {"reason": "insufficient_funds"}
+    before[TABLES.index(PaymentEvent)] += 1  # what the bank said of it
     assert counts() == before
     with pytest.raises(PaymentDeclinedError):
         checkout.start(order, method="a cheque")
-    inbox.receive("sandbox", facts_of(order))
     assert PaymentEvent.objects.get().outcome == PaymentEvent.Outcome.NOTHING_NEW
     checkout.start(order, method="test_success")
     assert order.state == Order.State.FULFILLED
