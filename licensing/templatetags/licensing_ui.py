@@ -18,6 +18,7 @@ from licensing.services.paperwork import tax_label
 from licensing.services.shelf import Sale, price_notes, sale_of
 from licensing.services.validating import Code, message_of
 from licensing.sessions import cart_of
+from licensing.tax.countries import country_name
 from licensing.terms.rights import Rights
 from store.core.money import BASIS_POINTS, Money
 from store.core.templatetags.store_parts import Fact
@@ -27,6 +28,7 @@ register = template.Library()
 
 register.filter("grants_text", grants_text)
 register.filter("interval_text", interval_text)
+register.filter("country", country_name)
 
 
 @register.filter

@@ -100,6 +100,15 @@ def test_the_style_sheet_is_small() -> None:
     assert len(stylesheet.build().encode()) < stylesheet.MAX_BYTES
 
 
+def test_a_class_is_styled_in_one_file() -> None:
+    found: dict[str, set[Path]] = {}
+    for path in stylesheet.component_files():
+        for rule in re.findall(r"^(\.[\w-]+) {", path.read_text(), flags=re.MULTILINE):
+            found.setdefault(rule, set()).add(path)
+
+    assert {rule: paths for rule, paths in found.items() if len(paths) > 1} == {}
+
+
 def test_every_rule_is_in_a_layer() -> None:
     text = re.sub(r"/\*.*?\*/", "", stylesheet.build(), flags=re.DOTALL)
     depth, outside = 0, ""
