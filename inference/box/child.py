@@ -1,10 +1,11 @@
 """The child's main loop: ``python -m inference.box.child``.
 
 Requests come in on standard input, events go out on what was standard output; anything a library
-prints goes to standard error. One generation runs at a time on the main thread; a second thread
+prints goes to standard error. The main thread works, all generations side by side; a second one
 reads requests, so that cancel and ping work meanwhile. End of input is the end.
 """
 
+import contextlib
 import os
 import queue
 import sys
@@ -20,7 +21,7 @@ from inference.box.hardening import lock_in
 from inference.box.protocol import HEADER, Request
 
 if TYPE_CHECKING:
-    from inference.box.loading import LoadedModel
+    from inference.box.engine import Engine
 
 
 _PANIC_MODULE = "pyo3_runtime"
@@ -34,11 +35,12 @@ class EventWriter:
         self._stream = stream
         self._lock = threading.Lock()
 
-    def send(self, event: protocol.Event) -> None:
-        """Write one event at once."""
-        with self._lock:
-            self._stream.write(protocol.pack(event))
-            self._stream.flush()
+    def send(self, *events: protocol.Event) -> None:
+        """Write events at once."""
+        if events:
+            with self._lock:
+                self._stream.write(b"".join(map(protocol.pack, events)))
+                self._stream.flush()
 
 
 def read_request(stream: RawIOBase) -> Request | None:
@@ -67,23 +69,29 @@ class RequestReader:
     def __init__(self, stream: RawIOBase, writer: EventWriter) -> None:
         self._stream = stream
         self._writer = writer
-        self._work: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[Request] = queue.SimpleQueue()
+        self._open: set[str] = set()
         self._cancelled: set[str] = set()
 
     def start(self) -> None:
         """Read until the input ends, beside the main thread."""
         threading.Thread(target=self._read, name="requests", daemon=True).start()
 
-    def next(self) -> Request | None:
-        """Wait for work; ``None`` is the end."""
-        return self._work.get()
+    def take(self, *, wait: bool) -> list[Request]:
+        """Return what has come; with ``wait`` at least one request."""
+        found = [self._work.get()] if wait else []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                found.append(self._work.get_nowait())
+        return found
 
     def is_cancelled(self, request_id: str) -> bool:
         """Whether somebody asked to end this generation."""
         return request_id in self._cancelled
 
     def forget(self, request_id: str) -> None:
-        """Drop a note about a generation that has ended."""
+        """Drop what is known of a generation that has ended."""
+        self._open.discard(request_id)
         self._cancelled.discard(request_id)
 
     def _read(self) -> None:
@@ -91,55 +99,79 @@ class RequestReader:
             if isinstance(request, protocol.PingRequest):
                 self._writer.send(protocol.PongEvent())
             elif isinstance(request, protocol.CancelRequest):
-                self._cancelled.add(request.id)
+                if request.id in self._open:  # not one that has ended meanwhile
+                    self._cancelled.add(request.id)
             else:
+                if isinstance(request, protocol.GenerateRequest):
+                    self._open.add(request.id)
                 self._work.put(request)
         os._exit(0)  # the other side is gone; a model in the middle of a step is not waited for
 
 
-def serve(reader: RequestReader, writer: EventWriter) -> None:
-    """Do what is asked, one thing after the other, until the input ends."""
-    began = time.monotonic()
-    from inference.box.generating import generate
-    from inference.box.loading import RefusedError, load
+class Service:
+    """Does what is asked: loads a model, and lets it write for everybody side by side."""
 
-    model: LoadedModel | None = None
-    while (request := reader.next()) is not None:
-        request_id = None
+    def __init__(self, reader: RequestReader, writer: EventWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._engine: Engine | None = None
+        self._began = time.monotonic()
+
+    def run(self) -> None:
+        """Work until the reader ends the process, with its input."""
         try:
-            if isinstance(request, protocol.LoadRequest):
-                model = load(request, since=began)
-                began = time.monotonic()
-                writer.send(model.facts())
-            elif isinstance(request, protocol.GenerateRequest):
-                request_id = request.id
-                for event in generate(_ready(model), request, reader.is_cancelled):
-                    writer.send(event)
-        except RefusedError as exc:
-            writer.send(protocol.ErrorEvent(id=request_id, code=exc.code, message=exc.message))
+            while True:
+                is_idle = self._engine is None or self._engine.is_idle
+                for request in self._reader.take(wait=is_idle):
+                    self._accept(request)
+                if self._engine is not None:
+                    self._send(self._engine.step())
         except BaseException as exc:
             if type(exc).__module__ == _PANIC_MODULE:  # its state is not to be trusted: end after
-                writer.send(_panic(request_id, exc))
+                self._writer.send(self._panic(exc))
             raise
-        finally:
-            reader.forget(request_id or "")
 
+    def _accept(self, request: Request) -> None:
+        from inference.box.loading import RefusedError
 
-def _panic(request_id: str | None, exc: BaseException) -> protocol.ErrorEvent:
-    line = str(exc).strip().splitlines()[:1]
-    return protocol.ErrorEvent(
-        id=request_id,
-        code="bad_tokenizer",
-        message=f"The tokenizer or the weights broke their reader: {' '.join(line)[:500]}",
-    )
+        request_id = request.id if isinstance(request, protocol.GenerateRequest) else None
+        try:
+            if isinstance(request, protocol.LoadRequest):
+                self._load(request)
+            elif isinstance(request, protocol.GenerateRequest):
+                self._ready().add(request)
+        except RefusedError as exc:
+            self._send([protocol.ErrorEvent(id=request_id, code=exc.code, message=exc.message)])
 
+    def _ready(self) -> "Engine":
+        from inference.box.loading import RefusedError
 
-def _ready(model: "LoadedModel | None") -> "LoadedModel":
-    from inference.box.loading import RefusedError
+        if self._engine is None:
+            raise RefusedError("cannot_generate", "No model is loaded yet.")
+        return self._engine
 
-    if model is None:
-        raise RefusedError("cannot_generate", "No model is loaded yet.")
-    return model
+    def _load(self, request: protocol.LoadRequest) -> None:
+        from inference.box.engine import Engine
+        from inference.box.loading import load
+
+        model = load(request, since=self._began)
+        self._began = time.monotonic()
+        self._engine = Engine(model, self._reader.is_cancelled)
+        self._send([model.facts()])
+
+    def _send(self, events: list[protocol.Event]) -> None:
+        for event in events:
+            if isinstance(event, (protocol.DoneEvent, protocol.ErrorEvent)) and event.id:
+                self._reader.forget(event.id)
+        self._writer.send(*events)
+
+    def _panic(self, exc: BaseException) -> protocol.ErrorEvent:
+        line = str(exc).strip().splitlines()[:1]
+        return protocol.ErrorEvent(
+            id=(self._engine.working_on if self._engine is not None else "") or None,
+            code="bad_tokenizer",
+            message=f"The tokenizer or the weights broke their reader: {' '.join(line)[:500]}",
+        )
 
 
 def main() -> None:
@@ -166,7 +198,7 @@ def _run(requests: RawIOBase) -> int:
         writer.send(protocol.HelloEvent(protection=lock_in(setup)))
         reader = RequestReader(requests, writer)
         reader.start()
-        serve(reader, writer)
+        Service(reader, writer).run()
     return 0
 
 

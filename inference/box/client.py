@@ -15,34 +15,25 @@ from types import TracebackType
 from typing import Self
 
 from inference.box.errors import (
-    BoxBrokeProtocolError,
-    BoxError,
     BoxProtectionError,
+    BoxTimeoutError,
     ModelRefusedError,
 )
 from inference.box.limits import BoxLimits
 from inference.box.params import SamplingParams
 from inference.box.process import CHILD_MODULE, BoxProcess
 from inference.box.protocol import (
-    CancelRequest,
     DoneEvent,
-    EndedEvent,
     ErrorEvent,
-    Event,
     GenerateRequest,
     HelloEvent,
     LoadedEvent,
     LoadRequest,
-    PingRequest,
-    PongEvent,
     Protection,
-    StartedEvent,
-    TokenEvent,
     pack,
 )
 from inference.box.setup import environment, setup_request
-
-GenerationEvent = StartedEvent | TokenEvent | EndedEvent | DoneEvent
+from inference.box.talks import GenerationEvent, Talks, broke
 
 _HELLO_S = 30.0
 """Python, pydantic and the locks take 0.4 s on an idle core; a loaded machine gets more."""
@@ -60,7 +51,7 @@ def _lock_in(process: BoxProcess, limits: BoxLimits, model_dir: Path | None) -> 
     process.send(pack(setup_request(limits, model_dir)))
     event = process.receive(time.monotonic() + _HELLO_S, "starting")
     if not isinstance(event, HelloEvent):
-        raise _broke(process, event)
+        raise broke(process, event)
     if not (event.protection.is_enough or limits.allow_unprotected):
         process.kill()
         raise BoxProtectionError(
@@ -78,7 +69,7 @@ def _load(process: BoxProcess, request: LoadRequest, limits: BoxLimits) -> Loade
     if isinstance(event, ErrorEvent):
         raise ModelRefusedError(event.message, reason=event.code)
     if not isinstance(event, LoadedEvent):
-        raise _broke(process, event)
+        raise broke(process, event)
     return event
 
 
@@ -92,16 +83,8 @@ def protection(limits: BoxLimits | None = None) -> Protection:
         process.close()
 
 
-def _broke(process: BoxProcess, event: Event) -> BoxBrokeProtocolError:
-    process.kill()
-    return BoxBrokeProtocolError(
-        "The model's process said something out of turn and was ended.",
-        detail=repr(event)[:500],
-    )
-
-
 class Box:
-    """One model in one locked-in process. One generation at a time; ``cancel`` from any thread.
+    """One model in one locked-in process, which writes for any number of threads side by side.
 
     Attributes:
         facts: What was loaded, as the child says (checked for shape, not for truth).
@@ -117,7 +100,7 @@ class Box:
     ) -> None:
         self._process = process
         self._limits = limits
-        self._running: str | None = None
+        self._talks = Talks(process)
         self.protection = protection
         self.facts = facts
 
@@ -177,77 +160,55 @@ class Box:
         """Continue ``prompt``; yields what happens as it happens, a ``DoneEvent`` at the end.
 
         Leaving the iterator early cancels the generation. After a :class:`BoxError` the process
-        is gone; after a :class:`ModelRefusedError` it waits for the next prompt.
+        is gone, and with it every other generation in it; after a :class:`ModelRefusedError` it
+        goes on.
 
         Args:
             prompt: Up to ``MAX_PROMPT_CHARS`` characters.
             params: How to sample.
-            request_id: Name to cancel it by; up to 64 of ``A-Z a-z 0-9 _ -``.
+            request_id: Name to cancel it by; up to 64 of ``A-Z a-z 0-9 _ -``, once at a time.
 
         Raises:
             ModelRefusedError: the prompt is too long, or the model fails.
             BoxError: it crashed, hung or grew too large.
         """
         request_id = request_id or f"g{next(_NAMES)}"
-        request = GenerateRequest(id=request_id, prompt=prompt, params=params)
         deadline = time.monotonic() + self._limits.generate_s
-        check = _Order(request)
-        self._process.send(pack(request))
-        self._running = request_id
+        talk = self._talks.begin(GenerateRequest(id=request_id, prompt=prompt, params=params))
         try:
-            while self._running is not None:
-                event = self._process.receive(deadline, "generating")
-                if isinstance(event, ErrorEvent) and event.id == request_id:
-                    self._running = None
+            while True:
+                event = talk.next(deadline)
+                if isinstance(event, ErrorEvent):
                     raise ModelRefusedError(event.message, reason=event.code)
-                passed = check.passed(event)
-                if passed is None:
-                    raise _broke(self._process, event)
-                if isinstance(passed, DoneEvent):
-                    self._running = None
-                yield passed
+                yield event
+                if isinstance(event, DoneEvent):
+                    return
+        except TimeoutError:
+            self._talks.end(talk, within_s=_CANCEL_S)
+            raise BoxTimeoutError(
+                "The model took too long (generating) and was ended.",
+                detail=self._process.last_words,
+            ) from None
         finally:
-            if self._running is not None:
-                self._abandon(request_id)
+            self._talks.end(talk, within_s=_CANCEL_S)
 
     def cancel(self, request_id: str) -> None:
         """Ask to end a generation; it ends after the token it is at. Unknown ids are ignored."""
-        try:
-            self._process.send(pack(CancelRequest(id=request_id)))
-        except BoxError:
-            return  # whoever reads the events learns it there
-
-    def _abandon(self, request_id: str) -> None:
-        """Nobody listens any more: end the generation and read it away, or end the process."""
-        self._running = None
-        if not self.is_alive:
-            return
-        self.cancel(request_id)
-        deadline = time.monotonic() + _CANCEL_S
-        try:
-            while True:
-                event = self._process.receive(deadline, "cancelling")
-                if isinstance(event, (DoneEvent, ErrorEvent)):
-                    return
-        except BoxError:
-            self._process.kill()
+        self._talks.cancel(request_id)
 
     def ping(self, *, timeout_s: float = 5.0) -> float:
-        """Return the seconds an idle box takes to answer.
+        """Return the seconds a box takes to answer.
 
         Raises:
             BoxError: it is gone, or does not answer in time and was ended.
         """
         started = time.monotonic()
-        self._process.send(pack(PingRequest()))
-        event = self._process.receive(started + timeout_s, "ping")
-        if not isinstance(event, PongEvent):
-            raise _broke(self._process, event)
+        self._talks.ping(timeout_s=timeout_s)
         return time.monotonic() - started
 
     def close(self) -> None:
         """End the process. Only when no generation is being read."""
-        self._process.close()
+        self._talks.close()
 
     def __enter__(self) -> Self:
         return self
@@ -259,38 +220,3 @@ class Box:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-class _Order:
-    """Checks that the events of one generation come in the order they may."""
-
-    def __init__(self, request: GenerateRequest) -> None:
-        self._id = request.id
-        self._most = request.params.max_new_tokens
-        self._counts = [0] * request.params.num_sequences
-        self._open = set(range(request.params.num_sequences))
-        self._started = False
-
-    def passed(self, event: Event) -> GenerationEvent | None:
-        """Return ``event`` if it may come now, and take note of it."""
-        if not isinstance(event, GenerationEvent) or event.id != self._id:
-            return None
-        return event if self._accepts(event) else None
-
-    def _accepts(self, event: GenerationEvent) -> bool:
-        if isinstance(event, StartedEvent):
-            is_first, self._started = not self._started, True
-            return is_first and event.max_new_tokens <= self._most
-        if not self._started:
-            return False
-        if isinstance(event, DoneEvent):
-            return not self._open and event.new_tokens == sum(self._counts)
-        return event.sequence in self._open and self._accepts_part(event)
-
-    def _accepts_part(self, event: TokenEvent | EndedEvent) -> bool:
-        count = self._counts[event.sequence]
-        if isinstance(event, EndedEvent):
-            self._open.discard(event.sequence)
-            return event.new_tokens == count
-        self._counts[event.sequence] = count + 1
-        return event.number == count and count < self._most

@@ -53,6 +53,12 @@ class BoxBusyError(TransientError):
     code = "box_busy"
 
 
+class BoxLostError(TransientError):
+    """The process ended while several used it; whose fault it was shows when each is alone."""
+
+    code = "box_lost"
+
+
 class BoxParkedError(BoxError):
     """This model has crashed too often of late and rests."""
 

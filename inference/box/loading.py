@@ -7,7 +7,7 @@ tensors with random numbers and go on; here every tensor must be there, fit, and
 import json
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -73,6 +73,7 @@ class LoadedModel:
         context_tokens: Most tokens of prompt and answer together.
         end_ids: Tokens that end an answer.
         load_s: Seconds it took.
+        token_texts: What single tokens say, as far as anybody asked.
     """
 
     model: Any
@@ -82,6 +83,7 @@ class LoadedModel:
     context_tokens: int
     end_ids: frozenset[int]
     load_s: float
+    token_texts: dict[int, str] = field(default_factory=dict)
 
     @property
     def vocabulary(self) -> int:

@@ -9,6 +9,7 @@ MAX_NEW_TOKENS = 4096
 MAX_SEQUENCES = 8
 MAX_STOPS = 4
 MAX_STOP_CHARS = 64
+MAX_LOGPROBS = 20
 MAX_SEED = 2**32 - 1
 
 
@@ -41,6 +42,9 @@ class SamplingParams(BaseModel):
         Field(max_length=MAX_STOPS),
     ] = ()
     """A sequence ends before the first of these texts."""
+
+    logprobs: Annotated[int, Field(ge=0, le=MAX_LOGPROBS)] | None = None
+    """Tell how likely each token was, and this many of the likeliest; ``None`` tells nothing."""
 
     @model_validator(mode="after")
     def _greedy_is_one(self) -> "SamplingParams":

@@ -12,10 +12,12 @@ from inference.box.client import Box
 from inference.box.errors import (
     BoxBusyError,
     BoxError,
+    BoxLostError,
     BoxParkedError,
     BoxProtectionError,
 )
 from inference.box.limits import GIB, MIB, BoxLimits
+from inference.box.turns import Turns
 
 _EMPTY_BOX_BYTES = 400 * MIB
 """Resident memory of Python, torch and transformers alone; measured 380 MB."""
@@ -38,6 +40,9 @@ class _Slot:
     Attributes:
         box: ``None`` while it is being started.
         users: Threads that hold it or wait for it.
+        turns: Shared by its users, or had by one alone.
+        starting: Held while ``box`` is started or thrown away.
+        failed: The last box whose failure was counted.
         expected_bytes: Measured after each use; before that a guess.
         used_at: When it was let go last, on the pool's clock.
     """
@@ -46,7 +51,9 @@ class _Slot:
     used_at: float
     box: Box | None = None
     users: int = 0
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    turns: Turns = field(default_factory=Turns)
+    starting: threading.Lock = field(default_factory=threading.Lock)
+    failed: Box | None = None
 
 
 @dataclass
@@ -58,7 +65,7 @@ class _Record:
 class BoxPool:
     """Boxes by key, least recently used ones closed first. Safe for any number of threads.
 
-    Two users of one key take turns; users of different keys run side by side.
+    Users of one key share its box and write side by side in it, unless one asks to be alone.
 
     Args:
         budget_bytes: Memory all boxes may hold together, in bytes. A single model may need more;
@@ -97,7 +104,9 @@ class BoxPool:
         self._changed = threading.Condition()
 
     @contextmanager
-    def use(self, key: str, model_dir: Path, *, gguf_file: str | None = None) -> Iterator[Box]:
+    def use(
+        self, key: str, model_dir: Path, *, gguf_file: str | None = None, alone: bool = False
+    ) -> Iterator[Box]:
         """Hold the box of ``key`` while the block runs, starting it if needed.
 
         A box that crashed, hung or was ended is thrown away; a refused request keeps it.
@@ -106,24 +115,30 @@ class BoxPool:
             key: What makes two boxes the same: commit, file, and whoever they may serve.
             model_dir: Folder of the model, for :meth:`Box.start`; used only to start.
             gguf_file: As for :meth:`Box.start`.
+            alone: Let nobody else use it meanwhile; otherwise its users share it.
 
         Raises:
             BoxBusyError: no place or turn within ``wait_s``.
             BoxParkedError: the key crashed ``park_after`` times in a row a short while ago.
+            BoxLostError: the block failed by a box that others used as well; try again ``alone``.
             ModelRefusedError, BoxError: from :meth:`Box.start`.
         """
         self._refuse_parked(key)
         deadline = self._clock() + self._wait_s
         slot = self._reserve(key, model_dir, deadline)
         try:
-            if not slot.lock.acquire(timeout=max(0.0, deadline - self._clock())):
-                raise BoxBusyError("Others are using this model; try again in a minute.")
-            try:
-                with self._counting_crashes(key):
-                    yield self._started(slot, model_dir, gguf_file)
-            finally:
-                self._measure(slot)
-                slot.lock.release()
+            left_s = deadline - self._clock()
+            with slot.turns.taken(alone=alone, timeout_s=left_s) as is_held:
+                if not is_held:
+                    raise BoxBusyError("Others are using this model; try again in a minute.")
+                with self._counting_crashes(key, slot):
+                    box = self._started(slot, model_dir, gguf_file, deadline)
+                try:
+                    with self._counting_crashes(key, slot, box):
+                        yield box
+                    self._forget_crashes(key)
+                finally:
+                    self._measure(slot, box)
         finally:
             self._let_go(key, slot)
 
@@ -167,19 +182,32 @@ class BoxPool:
             )
 
     @contextmanager
-    def _counting_crashes(self, key: str) -> Iterator[None]:
+    def _counting_crashes(self, key: str, slot: _Slot, box: Box | None = None) -> Iterator[None]:
+        """Note a failure once, however many used the box that failed."""
         try:
             yield
-        except BoxProtectionError:  # the machine's fault, not the model's
+        except (BoxProtectionError, BoxBusyError):  # not the model's fault
             raise
-        except BoxError:
+        except BoxError as exc:
             with self._changed:
-                record = self._records.setdefault(key, _Record())
-                record.crashes += 1
-                if record.crashes >= self._park_after:
-                    record.crashes = 0
-                    record.parked_until = self._clock() + self._park_s
+                is_first = box is None or slot.failed is not box
+                is_shared = box is not None and (slot.users > 1 or not is_first)
+                if is_first:
+                    self._note_crash(key)
+                slot.failed = box
+            if is_shared:
+                words = "The model's process ended while several used it; it is tried again alone."
+                raise BoxLostError(words) from exc
             raise
+
+    def _note_crash(self, key: str) -> None:
+        record = self._records.setdefault(key, _Record())
+        record.crashes += 1
+        if record.crashes >= self._park_after:
+            record.crashes = 0
+            record.parked_until = self._clock() + self._park_s
+
+    def _forget_crashes(self, key: str) -> None:
         with self._changed:
             self._records.pop(key, None)
 
@@ -217,24 +245,29 @@ class BoxPool:
             if box is not None:
                 closing.append(box)
 
-    def _started(self, slot: _Slot, model_dir: Path, gguf_file: str | None) -> Box:
-        if slot.box is not None and not slot.box.is_alive:
-            slot.box.close()
-            slot.box = None
-        if slot.box is None:
-            slot.box = self._starter(model_dir, limits=self._limits, gguf_file=gguf_file)
-        return slot.box
+    def _started(self, slot: _Slot, model_dir: Path, gguf_file: str | None, deadline: float) -> Box:
+        """Return the slot's box; the first of its users starts it, the others wait for that."""
+        if not slot.starting.acquire(timeout=max(0.0, deadline - self._clock())):
+            raise BoxBusyError("The model is being loaded; try again in a minute.")
+        try:
+            if slot.box is not None and not slot.box.is_alive:
+                slot.box.close()
+                slot.box = None
+            if slot.box is None:
+                slot.box = self._starter(model_dir, limits=self._limits, gguf_file=gguf_file)
+            return slot.box
+        finally:
+            slot.starting.release()
 
-    def _measure(self, slot: _Slot) -> None:
+    def _measure(self, slot: _Slot, box: Box) -> None:
         """Note the memory a box holds after use; throw away one that is gone."""
-        if slot.box is None:
-            return
-        measured = slot.box.rss_bytes() if slot.box.is_alive else 0
-        if measured:
-            slot.expected_bytes = measured
-        else:
-            slot.box.close()
-            slot.box = None
+        measured = box.rss_bytes() if box.is_alive else 0
+        with slot.starting:
+            if measured:
+                slot.expected_bytes = measured
+            elif slot.box is box:
+                box.close()
+                slot.box = None
 
     def _let_go(self, key: str, slot: _Slot) -> None:
         """Give a slot back; close it when it is empty, or over the budget with nobody waiting."""

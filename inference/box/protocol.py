@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from inference.box.limits import BoxLimits
-from inference.box.params import MAX_NEW_TOKENS, MAX_SEQUENCES, SamplingParams
+from inference.box.params import MAX_LOGPROBS, MAX_NEW_TOKENS, MAX_SEQUENCES, SamplingParams
 
 MAX_EVENT_BYTES = 64 * 1024
 MAX_REQUEST_BYTES = 2 * 1024 * 1024
@@ -25,6 +25,8 @@ FinishReason = Literal["stop", "length", "cancelled"]
 RequestId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 Count = Annotated[int, Field(ge=0, le=2**53)]
 Seconds = Annotated[float, Field(ge=0, le=1e7)]
+Logprob = Annotated[float, Field(ge=-1e4, le=1e-3)]
+"""Natural logarithm of a probability; rounding may lift it above 0 by a little."""
 Index = Annotated[int, Field(ge=0, lt=MAX_SEQUENCES)]
 Piece = Annotated[str, Field(max_length=8192, pattern=r"^[^\x00]*$")]
 """Text of an answer. No NUL, which no database takes: the box writes U+FFFD for it."""
@@ -168,6 +170,15 @@ class StartedEvent(_Message):
     """As asked, or what the context leaves."""
 
 
+class Alternative(_Message):
+    """A token that could have come."""
+
+    token_id: Annotated[int, Field(ge=0, le=2**31)]
+    text: Annotated[str, Field(max_length=64, pattern=r"^[^\x00]*$")]
+    """What it says by itself."""
+    logprob: Logprob
+
+
 class TokenEvent(_Message):
     """One token of one sequence."""
 
@@ -180,6 +191,10 @@ class TokenEvent(_Message):
     text: Piece
     """What can be shown now. Empty while a character is incomplete or a stop may be beginning;
     all texts of a sequence joined, with ``EndedEvent.text``, are its answer."""
+    logprob: Logprob | None = None
+    """Before temperature and cuts; only where ``SamplingParams.logprobs`` asked for it."""
+    top: Annotated[list[Alternative], Field(max_length=MAX_LOGPROBS)] = []
+    """The likeliest tokens in its place, likeliest first."""
 
 
 class EndedEvent(_Message):

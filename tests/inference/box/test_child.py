@@ -54,8 +54,11 @@ class Prepared:
         self.requests = list(requests)
         self.cancelled: set[str] = set()
 
-    def next(self) -> Request | None:
-        return self.requests.pop(0) if self.requests else None
+    def take(self, *, wait: bool) -> list[Request]:
+        if wait and not self.requests:
+            raise Exited
+        found, self.requests = self.requests, []
+        return found
 
     def is_cancelled(self, request_id: str) -> bool:
         return request_id in self.cancelled
@@ -66,7 +69,9 @@ class Prepared:
 
 def serve(*requests: Request) -> list[Event]:
     out = io.BytesIO()
-    child.serve(Prepared(*requests), child.EventWriter(out))  # type: ignore[arg-type]
+    service = child.Service(Prepared(*requests), child.EventWriter(out))  # type: ignore[arg-type]
+    with pytest.raises(Exited):
+        service.run()
     return events_of(out.getvalue())
 
 
@@ -122,7 +127,10 @@ def test_a_panic_is_told_before_the_end(tmp_path: Path, monkeypatch: pytest.Monk
     out = io.BytesIO()
 
     with pytest.raises(panic):
-        child.serve(Prepared(LoadRequest(model_dir=str(tmp_path))), child.EventWriter(out))  # type: ignore[arg-type]
+        child.Service(
+            Prepared(LoadRequest(model_dir=str(tmp_path))),  # type: ignore[arg-type]
+            child.EventWriter(out),
+        ).run()
 
     (event,) = events_of(out.getvalue())
     assert isinstance(event, ErrorEvent)
@@ -170,7 +178,7 @@ def test_pings_are_answered_and_cancels_noted_beside_the_work(no_exit: list[int]
         reader._read()
 
     assert events_of(out.getvalue()) == [PongEvent()]
-    assert reader.next() == work
+    assert reader.take(wait=True) == [work]
     assert reader.is_cancelled("g")
     reader.forget("g")
     assert not reader.is_cancelled("g")
@@ -185,7 +193,7 @@ def test_the_reader_works_beside_the_main_thread(monkeypatch: pytest.MonkeyPatch
 
     reader.start()
 
-    assert reader.next() == work
+    assert reader.take(wait=True) == [work]
     assert ended.get(timeout=10) == 0
 
 
@@ -219,7 +227,7 @@ def test_locks_in_before_it_says_hello_and_serves(
     served: list[str] = []
     monkeypatch.setattr(child, "lock_in", lambda setup: held)
     monkeypatch.setattr(child.RequestReader, "start", lambda self: served.append("reader"))
-    monkeypatch.setattr(child, "serve", lambda reader, writer: served.append("serve"))
+    monkeypatch.setattr(child.Service, "run", lambda self: served.append("serve"))
 
     assert child._run(Slow(setup_frame())) == 0
 

@@ -1,4 +1,4 @@
-"""The step loop against transformers' own ``generate``, in this process."""
+"""One request in the step loop, against transformers' own ``generate``, in this process."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 import torch
 
-from inference.box.generating import generate
+from inference.box.engine import Engine
 from inference.box.loading import RefusedError
 from inference.box.params import SamplingParams
 from inference.box.protocol import (
     DoneEvent,
     EndedEvent,
+    ErrorEvent,
     Event,
     GenerateRequest,
     StartedEvent,
@@ -33,6 +34,17 @@ def run(loaded: Any, prompt: str, is_cancelled: Any = never, **params: Any) -> l
         id="r", prompt=prompt, params=SamplingParams(**({"seed": 1} | params))
     )
     return list(generate(loaded, request, is_cancelled))
+
+
+def generate(loaded: Any, request: GenerateRequest, is_cancelled: Any = never) -> Iterator[Event]:
+    """One request alone; raises what it is refused for."""
+    engine = Engine(loaded, is_cancelled)
+    engine.add(request)
+    while not engine.is_idle:
+        for event in engine.step():
+            if isinstance(event, ErrorEvent):
+                raise RefusedError(event.code, event.message)
+            yield event
 
 
 def ids_of(events: list[Event], sequence: int = 0) -> list[int]:
@@ -187,7 +199,7 @@ def test_a_stop_text_that_only_begins_is_given_out_at_the_end(gpt2: Any) -> None
 
 
 def test_cancel_acts_within_one_token(gpt2: Any) -> None:
-    steps = iter([False, False, False, True])
+    steps = iter([False, False, False, True])  # asked once before each step
 
     events = run(gpt2, "The", lambda _: next(steps), max_new_tokens=50, num_sequences=2)
 
@@ -275,12 +287,14 @@ class BrokenModel:
     def get_input_embeddings(self) -> Any:
         return self._gpt2.model.get_input_embeddings()
 
-    def __call__(self, **inputs: Any) -> Any:
+    def forward(self, **inputs: Any) -> Any:
         if self._failure:
             raise self._failure
         output = self._gpt2.model(input_ids=inputs["input_ids"])
         output.logits[0, -1, 3] = float("nan")
         return output
+
+    __call__ = forward
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from inference.box.client import Box
 from inference.box.errors import (
     BoxBusyError,
     BoxCrashedError,
+    BoxLostError,
     BoxParkedError,
     BoxProtectionError,
     ModelRefusedError,
@@ -247,9 +248,22 @@ def test_no_place_is_told_and_a_freed_one_is_taken(make_pool: Any, world: World)
     assert set(pool.resident) == {"b"}
 
 
-def test_one_model_serves_one_at_a_time(make_pool: Any, world: World) -> None:
+def test_users_of_one_model_share_its_box(make_pool: Any, world: World) -> None:
+    pool = make_pool(clock=time.monotonic)
+
+    with pool.use("a", world.folder("a")) as first, pool.use("a", world.folder("a")) as second:
+        assert first is second
+
+    assert world.names == ["a"]
+
+
+def test_who_asks_to_be_alone_is_alone(make_pool: Any, world: World) -> None:
     pool = make_pool(clock=time.monotonic)
     with pool.use("a", world.folder("a")):
+        with pytest.raises(BoxBusyError, match="this model"):
+            with pool.use("a", world.folder("a"), alone=True):
+                pytest.fail("it was in use")
+    with pool.use("a", world.folder("a"), alone=True):
         with pytest.raises(BoxBusyError, match="this model"), pool.use("a", world.folder("a")):
             pytest.fail("it was in use")
 
@@ -257,22 +271,81 @@ def test_one_model_serves_one_at_a_time(make_pool: Any, world: World) -> None:
     assert world.names == ["a"]
 
 
+def test_a_crash_under_several_users_is_counted_once_and_told_apart(
+    make_pool: Any, world: World
+) -> None:
+    pool = make_pool(park_after=2, clock=time.monotonic, wait_s=20.0)
+    inside = threading.Barrier(3, timeout=20)
+    told: list[type[Exception]] = []
+
+    def work() -> None:
+        try:
+            with pool.use("a", world.folder("a")) as box:
+                inside.wait()
+                box.is_alive = False
+                raise BoxCrashedError("gone")
+        except (BoxCrashedError, BoxLostError) as error:
+            told.append(type(error))
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+    assert told == [BoxLostError] * 3
+    assert [box.closed for box in world.started] == [1]
+    with pytest.raises(BoxCrashedError):  # alone it is the model's own fault, and the second one
+        with pool.use("a", world.folder("a"), alone=True) as box:
+            box.is_alive = False
+            raise BoxCrashedError("gone")
+    with pytest.raises(BoxParkedError):
+        use(pool, world, "a")
+
+
+def test_a_slow_start_is_waited_for_by_the_others(make_pool: Any, world: World) -> None:
+    ready = threading.Event()
+
+    def slowly(model_dir: Path, *, limits: Any = None, gguf_file: str | None = None) -> Any:
+        assert ready.wait(20)
+        return world.start(model_dir)
+
+    pool = make_pool(starter=slowly, clock=time.monotonic, wait_s=20.0)
+    got: list[Any] = []
+
+    def work() -> None:
+        with pool.use("a", world.folder("a")) as box:
+            got.append(box)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.05)
+    ready.set()
+    for thread in threads:
+        thread.join(30)
+
+    assert len(got) == 4
+    assert len(set(map(id, got))) == 1
+    assert world.names == ["a"]
+
+
 def test_waiting_threads_get_their_turn(make_pool: Any, world: World) -> None:
     pool = make_pool(max_boxes=1, clock=time.monotonic, wait_s=20.0)
-    inside, most, done = 0, 0, []
+    inside: list[str] = []
+    mixed, done = [], []
     guard = threading.Lock()
 
     def work(key: str) -> None:
-        nonlocal inside, most
         for _ in range(5):
             with pool.use(key, world.folder(key)) as box:
                 assert box.name == key
                 with guard:
-                    inside += 1
-                    most = max(most, inside)
+                    inside.append(key)
+                    mixed.append(len(set(inside)) > 1)
                 time.sleep(0.002)
                 with guard:
-                    inside -= 1
+                    inside.remove(key)
         done.append(key)
 
     threads = [threading.Thread(target=work, args=(key,)) for key in "abab"]
@@ -282,7 +355,7 @@ def test_waiting_threads_get_their_turn(make_pool: Any, world: World) -> None:
         thread.join(30)
 
     assert sorted(done) == ["a", "a", "b", "b"]
-    assert most == 1
+    assert not any(mixed)
     assert sum(box.is_alive for box in world.started) <= 1
 
 

@@ -1,0 +1,225 @@
+"""The step loop: every request of a model moves one token further in each step.
+
+Requests join and leave at any step (continuous batching). A long prompt is read in pieces between
+the steps of those that are writing, each about as long as such a step, so that it delays nobody by
+more than that. Greedy answers equal ``model.generate(do_sample=False)`` token by token, and a
+single seeded sequence equals a seeded ``generate``. Neighbors in a batch change the last bits of
+scores, as batches do everywhere; a choice follows them only where two tokens are as good as equal.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+
+from inference.box.cohort import Cohort, Prompt
+from inference.box.loading import LoadedModel, RefusedError, is_out_of_memory
+from inference.box.protocol import ErrorEvent, Event, GenerateRequest
+from inference.box.sampling import choose, scores_of
+from inference.box.sequences import Running, running_of
+
+MAX_ROWS = 64
+"""Sequences at a time; further requests wait for their turn."""
+WHOLE_TOKENS = 512
+"""Most tokens of a prompt that are read at once while nobody writes."""
+_FEWEST_TOKENS = 16
+_WEIGHT = 0.2
+"""Of the newest of the times that are averaged."""
+_FAILURES = (RuntimeError, ValueError, IndexError, MemoryError)
+"""What a forward pass of a bad model raises; anything else is a fault of ours."""
+
+
+class Engine:
+    """Continues any number of prompts side by side. One thread uses it.
+
+    Args:
+        loaded: The model.
+        is_cancelled: Asked before every step, by request id, whether to end.
+    """
+
+    def __init__(self, loaded: LoadedModel, is_cancelled: Callable[[str], bool]) -> None:
+        self._loaded = loaded
+        self._is_cancelled = is_cancelled
+        self._waiting: deque[Running] = deque()
+        self._prompts: deque[Prompt] = deque()
+        self._cohorts: list[Cohort] = []
+        self._step_s = 0.0
+        self._token_s = 0.0
+        self.working_on = ""
+        """The request whose text is being handled, for the last words of a process."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to do."""
+        return not (self._waiting or self._prompts or self._cohorts)
+
+    def add(self, request: GenerateRequest) -> None:
+        """Take a request in; it begins with a coming step.
+
+        Raises:
+            RefusedError: its prompt cannot be read, or leaves no room.
+        """
+        self.working_on = request.id
+        self._waiting.append(running_of(self._loaded, request, arrived=time.monotonic()))
+
+    def step(self) -> list[Event]:
+        """Do a step: read a piece of a prompt, let every sequence write a token.
+
+        Returns:
+            What happened, in order. Each request ends with a ``DoneEvent`` or an ``ErrorEvent``.
+        """
+        events: list[Event] = []
+        with torch.inference_mode():
+            self._end_cancelled(events)
+            self._admit(events)
+            self._read(events)
+            for cohort in list(self._cohorts):
+                self._write(cohort, events)
+        self._cohorts = [cohort for cohort in self._cohorts if cohort.rows]
+        return events
+
+    def _all(self) -> Iterator[Running]:
+        yield from self._waiting
+        yield from (prompt.running for prompt in self._prompts)
+        yield from dict.fromkeys(row.running for cohort in self._cohorts for row in cohort.rows)
+
+    def _end_cancelled(self, events: list[Event]) -> None:
+        ended = [running for running in self._all() if self._is_cancelled(running.id)]
+        for running in ended:
+            if running in self._waiting:  # its reader expects a beginning
+                events.append(running.started())
+            events += [answer.end("cancelled") for answer in running.open_answers]
+            events.append(running.done())
+        if ended:
+            self._forget_ended()
+
+    def _forget_ended(self) -> None:
+        self._waiting = deque(each for each in self._waiting if each.open_answers)
+        self._prompts = deque(each for each in self._prompts if each.running.open_answers)
+        for cohort in self._cohorts:
+            cohort.drop_ended()
+        self._cohorts = [cohort for cohort in self._cohorts if cohort.rows]
+
+    def _admit(self, events: list[Event]) -> None:
+        rows = sum(len(cohort.rows) for cohort in self._cohorts)
+        rows += sum(len(prompt.running.answers) for prompt in self._prompts)
+        while self._waiting:
+            wanted = len(self._waiting[0].answers)
+            if rows and rows + wanted > MAX_ROWS:
+                return
+            running = self._waiting.popleft()
+            rows += wanted
+            events.append(running.started())
+            self._prompts.append(Prompt(running))
+
+    def _read(self, events: list[Event]) -> None:
+        """Read a piece of the oldest prompt; while nobody writes, a whole one."""
+        if not self._prompts:
+            return
+        prompt = self._prompts[0]
+        began = time.monotonic()
+        with self._failing(prompt.running, events):
+            tokens = prompt.read(self._piece_tokens())
+            self._token_s = _averaged(self._token_s, (time.monotonic() - began) / tokens)
+            if not prompt.is_read:
+                return
+            self._enter(prompt.cohort(), events)
+        self._prompts.popleft()
+
+    def _piece_tokens(self) -> int:
+        """Return how much of a prompt takes about as long as a step of those who write."""
+        if not self._cohorts:
+            return WHOLE_TOKENS
+        if not (self._token_s and self._step_s):
+            return _FEWEST_TOKENS
+        return max(_FEWEST_TOKENS, min(WHOLE_TOKENS, int(self._step_s / self._token_s)))
+
+    def _enter(self, cohort: Cohort, events: list[Event]) -> None:
+        self._refuse_bad_scores(cohort, events)
+        if not cohort.rows:
+            return
+        for other in self._cohorts:
+            if other.can_join(cohort):
+                other.join(cohort)
+                return
+        self._cohorts.append(cohort)
+
+    def _write(self, cohort: Cohort, events: list[Event]) -> None:
+        """Choose a token for each row, and run those that go on one further."""
+        chosen = choose(cohort.rows, cohort.logits)
+        scores = scores_of(cohort.rows, cohort.logits, chosen)
+        for row, token_id, its_scores in zip(cohort.rows, chosen, scores, strict=True):
+            running = row.running
+            if row.reason is not None:  # a neighbor's failure has ended the whole request
+                continue
+            self.working_on = running.id
+            running.first_token_s = running.first_token_s or time.monotonic() - running.arrived
+            with self._failing(running, events):
+                events += row.take(token_id, its_scores)
+                if not running.open_answers:
+                    events.append(running.done())
+        cohort.drop_ended()
+        if cohort.rows:
+            self._run(cohort, events)
+
+    def _run(self, cohort: Cohort, events: list[Event]) -> None:
+        """Run a cohort one token further. What fails together is tried again one by one."""
+        began = time.monotonic()
+        try:
+            cohort.forward()
+        except _FAILURES as exc:
+            if cohort.is_of_one:
+                self._fail(cohort.rows[0].running, exc, events)
+                cohort.drop_ended()
+            else:
+                self._run_apart(cohort, events)
+            return
+        self._step_s = _averaged(self._step_s, time.monotonic() - began)
+        self._refuse_bad_scores(cohort, events)
+
+    def _run_apart(self, cohort: Cohort, events: list[Event]) -> None:
+        parts = cohort.split()
+        self._cohorts.remove(cohort)
+        self._cohorts += parts
+        for part in parts:
+            self._run(part, events)
+
+    def _refuse_bad_scores(self, cohort: Cohort, events: list[Event]) -> None:
+        bad = cohort.logits.isnan().any(dim=-1)
+        if not bad.any():
+            return
+        words = "The model's scores are not numbers; its weights are bad."
+        for row in [row for row, is_bad in zip(cohort.rows, bad.tolist(), strict=True) if is_bad]:
+            if row.reason is None:
+                self._fail(row.running, RefusedError("not_finite", words), events)
+        cohort.drop_ended()
+
+    @contextmanager
+    def _failing(self, running: Running, events: list[Event]) -> Iterator[None]:
+        """Let a failure end this request and nothing else."""
+        try:
+            yield
+        except (RefusedError, *_FAILURES) as exc:
+            self._fail(running, exc, events)
+
+    def _fail(self, running: Running, exc: Exception, events: list[Event]) -> None:
+        refusal = refusal_of(exc)
+        events.append(ErrorEvent(id=running.id, code=refusal.code, message=refusal.message))
+        for answer in running.answers:
+            answer.reason = answer.reason or "cancelled"
+
+
+def refusal_of(exc: Exception) -> RefusedError:
+    """Return a failure of the model as one a person is told."""
+    if isinstance(exc, RefusedError):
+        return exc
+    if is_out_of_memory(exc):
+        return RefusedError("out_of_memory", "The answer needs more memory than the box has.")
+    line = str(exc).strip().splitlines()[:1]
+    return RefusedError("cannot_generate", f"The model failed. {' '.join(line)[:500]}")
+
+
+def _averaged(before: float, newest: float) -> float:
+    return newest if not before else before + _WEIGHT * (newest - before)

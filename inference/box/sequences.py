@@ -1,0 +1,228 @@
+"""Requests under way in the box, and the texts each is making; no forward pass happens here."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from inference.box.detokenizing import Detokenizer, StopTexts
+from inference.box.loading import LoadedModel, RefusedError, rss_bytes
+from inference.box.params import SamplingParams
+from inference.box.protocol import (
+    Alternative,
+    DoneEvent,
+    EndedEvent,
+    FinishReason,
+    GenerateRequest,
+    StartedEvent,
+    TokenEvent,
+)
+from inference.box.sampling import Scores, processors_of
+
+
+@dataclass(eq=False)
+class Answer:
+    """One sequence being made: its tokens so far and its text.
+
+    Attributes:
+        running: What asked for it.
+        index: Which of the request's sequences, from 0.
+        ids: Prompt and answer so far, int64, shape ``(tokens,)``: the first ``length`` count.
+        length: Tokens in ``ids``.
+        generator: Draws its tokens, so that none depends on its neighbors.
+        reason: Why it has ended; ``None``: it goes on.
+    """
+
+    running: "Running"
+    index: int
+    ids: torch.Tensor
+    length: int
+    generator: torch.Generator
+    detokenizer: Detokenizer
+    stops: StopTexts
+    new_tokens: int = 0
+    reason: FinishReason | None = None
+
+    @property
+    def seen(self) -> torch.Tensor:
+        """Prompt and answer so far, int64, shape ``(1, length)``."""
+        return self.ids[None, : self.length]
+
+    def take(self, token_id: int, scores: Scores | None) -> Iterator[TokenEvent | EndedEvent]:
+        """Add one token; end the sequence if it is complete."""
+        running = self.running
+        is_end = token_id in running.loaded.end_ids
+        text = "" if is_end else self.stops.push(self.detokenizer.push(token_id))
+        yield TokenEvent(
+            id=running.id,
+            sequence=self.index,
+            number=self.new_tokens,
+            token_id=token_id,
+            text=text,
+            logprob=None if scores is None else scores.logprob,
+            top=[] if scores is None else running.alternatives(scores),
+        )
+        self.ids[self.length] = token_id
+        self.length += 1
+        self.new_tokens += 1
+        if is_end or self.stops.is_reached:
+            yield self.end("stop")
+        elif self.new_tokens >= running.most:
+            yield self.end("length")
+
+    def end(self, reason: FinishReason) -> EndedEvent:
+        """Give out what was held back; a stop text may be complete only now."""
+        rest = ""
+        if not self.stops.is_reached:
+            rest = self.stops.push(self.detokenizer.finish())
+        if self.stops.is_reached:
+            reason = "stop"
+        else:
+            rest += self.stops.finish()
+        self.reason = reason
+        return EndedEvent(
+            id=self.running.id,
+            sequence=self.index,
+            finish_reason=reason,
+            new_tokens=self.new_tokens,
+            text=rest,
+        )
+
+
+@dataclass(eq=False)
+class Running:
+    """A request between its first and its last event.
+
+    Attributes:
+        prompt_ids: The prompt, as the model's tokenizer cuts it.
+        most: Tokens each sequence may add: as asked, or what the context leaves.
+        answers: Its sequences, by index.
+        first_token_s: Seconds from its arrival to its first token; 0 before.
+    """
+
+    id: str
+    loaded: LoadedModel
+    params: SamplingParams
+    prompt_ids: list[int]
+    most: int
+    arrived: float
+    answers: list[Answer] = field(default_factory=list)
+    first_token_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.processors = processors_of(self.params)
+        self.answers = [self._answer(index) for index in range(self.params.num_sequences)]
+
+    def _answer(self, index: int) -> Answer:
+        device = self.loaded.device
+        generator = torch.Generator(device=device)
+        generator.manual_seed(self.params.seed + index)
+        ids = torch.zeros(len(self.prompt_ids) + self.most, dtype=torch.int64, device=device)
+        ids[: len(self.prompt_ids)] = torch.tensor(self.prompt_ids, device=device)
+        return Answer(
+            running=self,
+            index=index,
+            ids=ids,
+            length=len(self.prompt_ids),
+            generator=generator,
+            detokenizer=Detokenizer(self._decode, self.prompt_ids),
+            stops=StopTexts(self.params.stop),
+        )
+
+    def _decode(self, ids: Any) -> str:
+        text = self.loaded.tokenizer.decode(
+            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return str(text)
+
+    @property
+    def open_answers(self) -> list[Answer]:
+        """Sequences that go on."""
+        return [answer for answer in self.answers if answer.reason is None]
+
+    def started(self) -> StartedEvent:
+        """Say how the prompt was read."""
+        return StartedEvent(
+            id=self.id, prompt_tokens=len(self.prompt_ids), max_new_tokens=self.most
+        )
+
+    def done(self) -> DoneEvent:
+        """Say that the whole request is complete."""
+        return DoneEvent(
+            id=self.id,
+            prompt_tokens=len(self.prompt_ids),
+            new_tokens=sum(answer.new_tokens for answer in self.answers),
+            first_token_s=self.first_token_s,
+            generate_s=time.monotonic() - self.arrived,
+            rss_bytes=rss_bytes(),
+        )
+
+    def alternatives(self, scores: Scores) -> list[Alternative]:
+        """Return the most likely tokens with their texts, likeliest first."""
+        return [
+            Alternative(token_id=token_id, text=token_text(self.loaded, token_id), logprob=logprob)
+            for token_id, logprob in scores.top
+        ]
+
+
+def token_text(loaded: LoadedModel, token_id: int) -> str:
+    """Return what one token says by itself; part of a character is a replacement character."""
+    known = loaded.token_texts
+    if token_id not in known:
+        text = loaded.tokenizer.decode([token_id], clean_up_tokenization_spaces=False)
+        known[token_id] = str(text).replace("\x00", "\N{REPLACEMENT CHARACTER}")[:64]
+    return known[token_id]
+
+
+def running_of(loaded: LoadedModel, request: GenerateRequest, *, arrived: float) -> Running:
+    """Read a request's prompt and make room for its answers.
+
+    Raises:
+        RefusedError: the tokenizer fails, or the prompt leaves no room for an answer.
+    """
+    prompt_ids = prompt_ids_of(loaded, request.prompt)
+    room = loaded.context_tokens - len(prompt_ids)
+    if room < 1:
+        raise RefusedError(
+            "prompt_too_long",
+            f"The prompt has {len(prompt_ids)} tokens; this model reads "
+            f"{loaded.context_tokens - 1} at most and needs room for an answer. Shorten it.",
+        )
+    most = min(request.params.max_new_tokens, room)
+    return Running(request.id, loaded, request.params, prompt_ids, most, arrived)
+
+
+def prompt_ids_of(loaded: LoadedModel, prompt: str) -> list[int]:
+    """Cut a prompt into tokens; an empty one begins with the model's own beginning.
+
+    Raises:
+        RefusedError: the tokenizer fails, gives tokens the model does not know, or nothing.
+    """
+    try:
+        ids = [int(token) for token in loaded.tokenizer(prompt)["input_ids"]]
+    except Exception as exc:
+        raise RefusedError("bad_tokenizer", f"The tokenizer failed: {type(exc).__name__}") from exc
+    return checked_ids(loaded, ids or _beginning(loaded))
+
+
+def _beginning(loaded: LoadedModel) -> list[int]:
+    start = loaded.tokenizer.bos_token_id
+    return [start] if isinstance(start, int) else sorted(loaded.end_ids)[:1]
+
+
+def checked_ids(loaded: LoadedModel, ids: Sequence[int]) -> list[int]:
+    """Return token ids the model can read.
+
+    Raises:
+        RefusedError: there are none, or the model does not know one of them.
+    """
+    if not ids:
+        raise RefusedError("empty_prompt", "This model cannot begin by itself; write a prompt.")
+    if min(ids) < 0 or max(ids) >= loaded.vocabulary:
+        raise RefusedError(
+            "bad_tokenizer",
+            f"The tokenizer gives token {max(ids)}, the model knows {loaded.vocabulary}.",
+        )
+    return list(ids)
