@@ -179,6 +179,9 @@ class Env(BaseSettings):
 
     model_memory_bytes: Annotated[int, Ge(64 * MIB)] = 6 * GIB
     """Memory all resident demo models may use together, in bytes."""
+    spare_box: bool = True
+    """Keep a process that has imported torch ready for the next model: it then answers after half a
+    second instead of five, for 270 MB of memory."""
     model_folder_bytes: Annotated[int, Ge(64 * MIB)] = 20 * GIB
     """Size of the model files workers keep ready under ``models`` in the data folder, in bytes.
     With local storage they are links and need no room of their own."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from inference.box import protocol
 from inference.box.hardening import lock_in
-from inference.box.protocol import HEADER, Request
+from inference.box.protocol import HEADER, WARM, Request
 
 if TYPE_CHECKING:
     from inference.box.engine import Engine
@@ -174,6 +174,18 @@ class Service:
         )
 
 
+def _warm_up() -> None:
+    """Import what takes seconds. Only our own and the libraries' code runs; it starts no thread.
+
+    Raises:
+        RuntimeError: it did start one, which the locks that come later would not hold.
+    """
+    from inference.box import engine  # noqa: F401
+
+    if len(os.listdir("/proc/self/task")) != 1:
+        raise RuntimeError("A library has started a thread; a process with it cannot be locked in.")
+
+
 def main() -> None:
     """Lock in, say so, serve; leave without the clean-up that threads of torch could hold up."""
     status = 1
@@ -190,6 +202,8 @@ def _run(requests: RawIOBase) -> int:
     with os.fdopen(os.dup(1), "wb") as events:
         os.dup2(2, 1)  # what libraries print goes to the log
         writer = EventWriter(events)
+        if WARM in sys.argv[1:]:
+            _warm_up()
         setup = read_request(requests)
         if not isinstance(setup, protocol.SetupRequest):
             return 2

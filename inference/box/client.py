@@ -112,6 +112,7 @@ class Box:
         limits: BoxLimits | None = None,
         gguf_file: str | None = None,
         module: str = CHILD_MODULE,
+        process: BoxProcess | None = None,
     ) -> Self:
         """Start a process, lock it in and load the model of ``model_dir``.
 
@@ -121,6 +122,7 @@ class Box:
             limits: What it may use; the defaults of :class:`BoxLimits`.
             gguf_file: Name of a GGUF file in the folder; safetensors are preferred without it.
             module: What to run; tests run others.
+            process: A process that waits for its locks, made with the same limits; it is used up.
 
         Raises:
             ModelRefusedError: the model cannot run; ``reason`` and message say why.
@@ -128,7 +130,7 @@ class Box:
             BoxError: it crashed, hung or grew too large while loading.
         """
         limits = limits or BoxLimits()
-        process = BoxProcess(
+        process = process or BoxProcess(
             environment=environment(limits), memory_bytes=limits.memory_bytes, module=module
         )
         try:

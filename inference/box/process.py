@@ -23,7 +23,14 @@ from inference.box.errors import (
     BoxTimeoutError,
 )
 from inference.box.limits import MIB
-from inference.box.protocol import HEADER, MAX_EVENT_BYTES, Event, FrameError, parse_event
+from inference.box.protocol import (
+    HEADER,
+    MAX_EVENT_BYTES,
+    WARM,
+    Event,
+    FrameError,
+    parse_event,
+)
 from inference.box.setup import CODE_ROOT
 
 CHILD_MODULE = "inference.box.child"
@@ -82,6 +89,7 @@ class BoxProcess:
         memory_bytes: Memory of its own past which it is ended.
         module: What to run with ``python -m``; tests run others.
         code_root: Folder the module is found in.
+        is_warm: Import torch first, while nothing is asked yet.
     """
 
     def __init__(
@@ -91,6 +99,7 @@ class BoxProcess:
         memory_bytes: int,
         module: str = CHILD_MODULE,
         code_root: Path = CODE_ROOT,
+        is_warm: bool = False,
     ) -> None:
         self._memory_bytes = memory_bytes
         self._send_lock = threading.Lock()
@@ -99,7 +108,7 @@ class BoxProcess:
         self._watch_at = 0.0
         self._popen = _STARTER.start(
             lambda: subprocess.Popen(
-                [sys.executable, "-s", "-B", "-m", module],
+                [sys.executable, "-s", "-B", "-m", module, *([WARM] if is_warm else [])],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

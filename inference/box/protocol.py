@@ -19,6 +19,8 @@ MAX_REQUEST_BYTES = 2 * 1024 * 1024
 MAX_PROMPT_CHARS = 400_000
 """Longest prompt that is sent at all; the model's context is usually far shorter."""
 HEADER = struct.Struct(">I")
+WARM = "--warm"
+"""Argument of a child that imports torch before it is asked for anything."""
 
 Network = Literal["namespace", "user-namespace", "seccomp", "open"]
 FinishReason = Literal["stop", "length", "cancelled"]

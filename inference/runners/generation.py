@@ -13,6 +13,7 @@ from inference.box.limits import BoxLimits
 from inference.box.params import SamplingParams
 from inference.box.pool import BoxPool
 from inference.box.protocol import DoneEvent, EndedEvent, StartedEvent, TokenEvent
+from inference.box.spares import WarmStarter
 from inference.models import GenerationRun
 from inference.runners.folders import model_folder
 from inference.runners.writer import StreamWriter
@@ -53,7 +54,10 @@ def box_pool() -> BoxPool:
         allow_unprotected=env.allow_unprotected_box,
     )
     return BoxPool(
-        budget_bytes=env.model_memory_bytes, limits=limits, wait_s=env.generation_timeout_s
+        budget_bytes=env.model_memory_bytes,
+        limits=limits,
+        wait_s=env.generation_timeout_s,
+        starter=WarmStarter(limits) if env.spare_box else Box.start,
     )
 
 
@@ -92,7 +96,8 @@ class _Attempt:
             check = self._checker(writer)
             with model_folder(run.repo, run.commit_oid, check) as folder:
                 key = f"{run.repo.public_id}/{run.commit_oid}"
-                with box_pool().use(key, folder) as box:
+                alone = self.context.attempt > 1  # the first may have failed by a neighbor's fault
+                with box_pool().use(key, folder, alone=alone) as box:
                     check()
                     self.load_s = time.monotonic() - self._started
                     self._generate(box, writer)

@@ -107,7 +107,7 @@ def _workers(celery: tuple[str, ...]) -> tuple[Process, ...]:
             name="inference",
             command=(
                 *(*worker, "--queues=inference", "--hostname=inference@%h"),
-                *("--pool=threads", "--concurrency=2"),
+                *("--pool=threads", "--concurrency=16"),
             ),
             # Two threads of one computation are several times slower than one as soon as
             # anything else runs on the machine.
