@@ -25,6 +25,7 @@ from licensing.sessions import cart_of, keep_cart
 from licensing.tax.parties import Place
 from store.core.errors import InvalidError, StoreError
 from store.core.ids import new_public_id
+from store.core.money import Money, show
 
 WAYS = {
     "sandbox": gettext_lazy("Test card (no real money)"),
@@ -229,4 +230,11 @@ def _lead(request: HttpRequest, order: Order, begun: Checkout) -> HttpResponse:
         return redirect(order)
     if begun.url.startswith(f"{settings.PUBLIC_URL}/"):
         return redirect(urlsplit(begun.url).path)
-    return render(request, "licensing/leaving.html", {"order": order, "url": begun.url})
+    context = {
+        "title": _("To the payment"),
+        "words": _("You are being led to the payment service. If nothing happens:"),
+        "action": _("Go on and pay %(amount)s")
+        % {"amount": show(Money(order.due_minor, order.currency))},
+        "url": begun.url,
+    }
+    return render(request, "licensing/leaving.html", context)

@@ -14,6 +14,7 @@ from licensing.models import Payout
 from licensing.seller_views.orders import pdf_answer
 from licensing.seller_views.seller_frame import of_seller, seller_context, seller_of
 from licensing.services import balances
+from licensing.services.payout_accounts import destinations_of
 from licensing.services.payouts import pause_of
 from store.core.errors import NotFoundError
 from store.core.money import Money, show
@@ -72,6 +73,7 @@ def payouts_page(request: HttpRequest, user: User) -> HttpResponse:
         "payouts": [(row, statements.get(row.public_id)) for row in found],
         "next_href": more if following else "",
         "pause": pause_of(seller),
+        "missing": [one for one in destinations_of(seller) if not one.is_ready],
     }
     return render(request, "licensing/payouts.html", context)
 
