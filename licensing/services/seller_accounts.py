@@ -83,13 +83,14 @@ def onboarding_link(viewer: Viewer, account: SellerAccount) -> str:
 
     return stripe_accounts.onboarding_url(
         account.external_id,
-        return_url=_page_of(account.namespace, back="yes"),
-        refresh_url=_page_of(account.namespace, again="yes"),
+        return_url=settings.PUBLIC_URL + page_of_seller(account.namespace, back="yes"),
+        refresh_url=settings.PUBLIC_URL + page_of_seller(account.namespace, again="yes"),
     )
 
 
-def _page_of(namespace: Namespace, **more: str) -> str:
-    return f"{settings.PUBLIC_URL}{PAGE}?{urlencode({'seller': namespace.name} | more)}"
+def page_of_seller(namespace: Namespace, **more: str) -> str:
+    """Return the path and query of the page that says where a seller's money goes."""
+    return f"{PAGE}?{urlencode({'seller': namespace.name} | more)}"
 
 
 def refresh(account: SellerAccount) -> SellerAccount:
