@@ -27,8 +27,8 @@ from licensing.access_orders import (
     orders_of,
 )
 from licensing.configured import license_key_again
-from licensing.models import License, Order, OrderLine
-from licensing.services import checkout, settling
+from licensing.models import License, Offer, Order, OrderLine
+from licensing.services import checkout, settling, subscriptions
 from licensing.services.invoicing import pdf_response_bytes
 from licensing.services.paperwork import buyer_party
 from licensing.views_checkout import WAYS, pay
@@ -101,6 +101,7 @@ def order_page(request: HttpRequest, user: User, order: str) -> HttpResponse:
         "instructions": _instructions(found) if is_open and can_change else "",
         "is_fresh": _is_fresh(viewer, found),
         "is_waiting": found.state == Order.State.PAID,
+        "standing": _standing(viewer, bought) if can_change else None,
     }
     return render(request, "licensing/order.html", context)
 
@@ -135,8 +136,26 @@ def _of_line(request: HttpRequest, line: OrderLine, *, is_fresh: bool) -> Bought
     row: License | None = getattr(line, "license", None)
     repos = list(line.repos.all())
     if row is None or not is_fresh:
-        return Bought(line, row, "", repos, [])
+        return Bought(line, row or _carried_on(line), "", repos, [])
     return Bought(line, row, _key_of(row), repos, ways_to_use(origin(request), repos[:1]))
+
+
+def _carried_on(line: OrderLine) -> License | None:
+    """Return the license a line gave more time to: another term, or a subscription's period."""
+    order = line.order
+    if order.fulfilled_at is None:
+        return None
+    if order.renews is not None:
+        return License.objects.filter(line=order.renews.line_id).first()
+    return order.extends
+
+
+def _standing(viewer: Viewer, bought: list[Bought]) -> subscriptions.Standing | None:
+    """Return how the subscription stands that an order began or paid for."""
+    license_ = next((one.license for one in bought if one.license is not None), None)
+    if license_ is None or license_.line.kind != Offer.Kind.SUBSCRIPTION:
+        return None
+    return subscriptions.standing_of(viewer, license_)
 
 
 def _key_of(row: License) -> str:

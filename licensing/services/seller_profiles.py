@@ -33,7 +33,7 @@ class ProfileChange:
     """The whole profile as it shall be; see ``SellerProfile`` for the fields.
 
     Args:
-        bank_details: Lines, parted by line ends.
+        bank_details: Lines, parted by line ends; ``None``: they stay as they are.
     """
 
     legal_name: str = ""
@@ -45,7 +45,7 @@ class ProfileChange:
     uses_oss: bool = False
     registrations: tuple[str, ...] = ()
     invoice_prefix: str = ""
-    bank_details: str = ""
+    bank_details: str | None = ""
 
 
 def profile_of(namespace: Namespace) -> SellerProfile:
@@ -125,7 +125,7 @@ def _values(profile: SellerProfile) -> dict[str, Any]:
 
 def _checked(new: ProfileChange) -> dict[str, Any]:
     """Return the fields as they are stored."""
-    values = {
+    values: dict[str, Any] = {
         "legal_name": clean_name(new.legal_name) if new.legal_name.strip() else "",
         "address": _lines("address", new.address, MAX_ADDRESS_LINES),
         **_place(new),
@@ -133,10 +133,10 @@ def _checked(new: ProfileChange) -> dict[str, Any]:
         "uses_oss": new.uses_oss,
         "registrations": sorted(read_registrations(", ".join(new.registrations))),
         "invoice_prefix": _prefix(new.invoice_prefix),
-        "bank_details": "\n".join(
-            _lines("bank_details", new.bank_details.splitlines(), MAX_BANK_LINES)
-        ),
     }
+    if new.bank_details is not None:
+        lines = _lines("bank_details", new.bank_details.splitlines(), MAX_BANK_LINES)
+        values["bank_details"] = "\n".join(lines)
     is_known = values["vat_number"] or values["country"] in WITHOUT_NUMBER
     if new.is_registered and not (values["country"] and is_known):
         raise _bad("vat_number", _("Who is registered for VAT has a country and a VAT number."))

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts.viewer import Viewer
 from catalog.models import Grant, Listing, ModelRepo
-from licensing.models import Order, Refund
+from licensing.models import Order, Refund, Subscription
 from licensing.services.holdings import Held
 from licensing.services.offer_words import grants_text, interval_text, seats_text
 from licensing.services.paperwork import tax_label
@@ -197,6 +197,22 @@ def test_badge() -> Badge:
         "symbol": "",
         "hint": gettext_lazy("Made with the sandbox: no real money."),
     }
+
+
+_SUBSCRIPTION_TONES = {
+    Subscription.State.ACTIVE: ("good", "check"),
+    Subscription.State.ENDING: ("info", "clock"),
+    Subscription.State.OVERDUE: ("caution", "warn"),
+    Subscription.State.ENDED: ("", "cross"),
+}
+
+
+@register.inclusion_tag("components/badge.html")
+def subscription_badge(subscription: Subscription) -> Badge:
+    """Show whether a subscription goes on."""
+    tone, symbol = _SUBSCRIPTION_TONES[Subscription.State(subscription.state)]
+    text = subscription.get_state_display()
+    return {"text": text, "tone": tone, "symbol": symbol, "hint": ""}
 
 
 _REFUND_TONES = {

@@ -462,3 +462,18 @@ def test_a_balance_can_be_negative(shop: Shop, seller: Client) -> None:
 
     assert "Refunds took more than was available" in page
     assert "-€5.00" in page
+
+
+def test_a_missing_tax_rate_is_told_where_the_seller_declares(shop: Shop, seller: Client) -> None:
+    sent = {"country": "DE", "is_registered": "on", "vat_number": "DE136695976"}
+    told = "The store knows no tax rate of District of Columbia, United States"
+    assert seller.post("/sales/profile", sent, headers=HTML).status_code == 302
+    assert told not in seller.get("/sales/profile", headers=HTML).text
+
+    answer = seller.post("/sales/profile", sent | {"registrations": "GB, US-DC"}, headers=HTML)
+
+    assert answer.status_code == 302
+    page = seller.get("/sales/profile", headers=HTML).text
+    assert told in page
+    assert "Sales in one place are refused" in page
+    assert SellerProfile.objects.get().registrations == ["GB", "US-DC"]
