@@ -145,6 +145,13 @@ def refresh_trends(_context: JobContext) -> dict[str, Any]:
     return {"changed": trends.refresh_trends()}
 
 
+def refresh_prices(_context: JobContext) -> dict[str, Any]:
+    """Tell search of prices that changed by themselves."""
+    from licensing.services import asking_prices
+
+    return {"models": asking_prices.refresh_due()}
+
+
 def apply_payment(context: JobContext) -> dict[str, Any]:
     """Apply a fact of the payment inbox."""
     from licensing.services import inbox
@@ -285,6 +292,7 @@ HANDLERS: Mapping[JobName, Handler] = {
     JobName.REFRESH_TRENDS: refresh_trends,
     JobName.FLUSH_DOWNLOADS: flush_downloads,
     JobName.REFRESH_DOWNLOADS: refresh_downloads,
+    JobName.REFRESH_PRICES: refresh_prices,
     JobName.APPLY_PAYMENT: apply_payment,
     JobName.FULFIL_ORDER: fulfil_order,
     JobName.TELL_SALE: tell_sale,

@@ -55,6 +55,12 @@ def flush_downloads() -> None:
     jobs.enqueue(JobName.FLUSH_DOWNLOADS, key=ERRAND)
 
 
+@app.task(name="workers.refresh_prices")
+def refresh_prices() -> None:
+    """See ``JobName.REFRESH_PRICES``."""
+    jobs.enqueue(JobName.REFRESH_PRICES, key=ERRAND)
+
+
 @app.task(name="workers.refresh_downloads")
 def refresh_downloads() -> None:
     """See ``JobName.REFRESH_DOWNLOADS``."""

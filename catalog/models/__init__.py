@@ -16,6 +16,7 @@ from catalog.models.listing import (
     BaseModelLink,
     Listing,
     ListingChange,
+    ListingPrice,
     ListingText,
     ModelCard,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "Like",
     "Listing",
     "ListingChange",
+    "ListingPrice",
     "ListingText",
     "ModelCard",
     "ModelRepo",

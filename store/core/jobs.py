@@ -74,6 +74,7 @@ class JobName(StrEnum):
     REFRESH_TRENDS = "catalog.refresh_trends"
     FLUSH_DOWNLOADS = "licensing.flush_downloads"
     REFRESH_DOWNLOADS = "licensing.refresh_downloads"
+    REFRESH_PRICES = "licensing.refresh_prices"
     APPLY_PAYMENT = "licensing.apply_payment"
     FULFIL_ORDER = "licensing.fulfil_order"
     TELL_SALE = "licensing.tell_sale"
@@ -119,6 +120,7 @@ POLICIES: Mapping[JobName, Policy] = {
     JobName.REFRESH_TRENDS: Policy(Queue.DEFAULT),
     JobName.FLUSH_DOWNLOADS: Policy(Queue.DEFAULT),
     JobName.REFRESH_DOWNLOADS: Policy(Queue.DEFAULT),
+    JobName.REFRESH_PRICES: Policy(Queue.DEFAULT),
     JobName.APPLY_PAYMENT: Policy(Queue.DEFAULT, max_attempts=12),
     JobName.FULFIL_ORDER: Policy(Queue.DEFAULT, max_attempts=12),
     JobName.TELL_SALE: Policy(Queue.DEFAULT, max_attempts=8),
