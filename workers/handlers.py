@@ -152,6 +152,13 @@ def refresh_prices(_context: JobContext) -> dict[str, Any]:
     return {"models": asking_prices.refresh_due()}
 
 
+def flush_views(_context: JobContext) -> dict[str, Any]:
+    """Write counted views of listings into the database."""
+    from catalog.services import page_views
+
+    return {"rows": page_views.flush()}
+
+
 def apply_payment(context: JobContext) -> dict[str, Any]:
     """Apply a fact of the payment inbox."""
     from licensing.services import inbox
@@ -290,6 +297,7 @@ HANDLERS: Mapping[JobName, Handler] = {
     JobName.FORGET_NOTICES: forget_notices,
     JobName.DELIVER_WEBHOOK: deliver_webhook,
     JobName.REFRESH_TRENDS: refresh_trends,
+    JobName.FLUSH_VIEWS: flush_views,
     JobName.FLUSH_DOWNLOADS: flush_downloads,
     JobName.REFRESH_DOWNLOADS: refresh_downloads,
     JobName.REFRESH_PRICES: refresh_prices,

@@ -33,6 +33,7 @@ class Errand:
 ERRANDS = {
     "sweep-jobs": Errand("workers.sweep", schedule(10), expires_s=10),
     "flush-downloads": Errand("workers.flush_downloads", schedule(30), expires_s=30),
+    "flush-views": Errand("workers.flush_views", schedule(60), expires_s=60),
     "refresh-downloads": Errand(
         "workers.refresh_downloads", crontab(hour="0", minute="7"), expires_s=3600
     ),

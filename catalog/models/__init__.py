@@ -22,6 +22,7 @@ from catalog.models.listing import (
 )
 from catalog.models.locks import FileLock
 from catalog.models.notices import Notice, NoticeSetting
+from catalog.models.page_views import PageViews
 from catalog.models.repo import Like, ModelRepo, RepoAlias, RepoQuerySet, RepoRedirect
 from catalog.models.scan import FileScan
 from catalog.models.social import Collection, CollectionItem, Follow, Upvote, Watch
@@ -66,6 +67,7 @@ __all__ = [
     "ModelRepo",
     "Notice",
     "NoticeSetting",
+    "PageViews",
     "Ref",
     "RepoAlias",
     "RepoEvent",
