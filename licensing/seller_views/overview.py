@@ -114,21 +114,24 @@ def _funnel(found: Funnel) -> dict[str, Any] | None:
         _count(_("Checkouts begun"), *begun),
         _count(_("Orders paid"), *paid),
     ]
-    parts = ("", _part(begun[0], views[0]), _part(paid[0], begun[0]))
+    parts = (
+        "",
+        _part(_("%(part)s of views"), begun[0], views[0]),
+        _part(_("%(part)s of checkouts"), paid[0], begun[0]),
+    )
+    has_orders = bool(found.begun or found.paid)  # otherwise the chart says "nothing yet"
     return {
         "steps": list(zip(steps, parts, strict=True)),
         "views": _counted(found, found.views),
         "views_before": _counted(found, found.views, is_before=True),
-        "begun": _counted(found, found.begun),
-        "paid": _counted(found, found.paid),
+        "begun": _counted(found, found.begun) if has_orders else [],
+        "paid": _counted(found, found.paid) if has_orders else [],
     }
 
 
-def _part(count: int, among: int) -> str:
+def _part(words: str, count: int, among: int) -> str:
     """Say which part of the step before came on; empty where that cannot be."""
-    if not 0 < among >= count:
-        return ""
-    return _("%(part)s of those before") % {"part": percent_text(count / among)}
+    return words % {"part": percent_text(count / among)} if 0 < among >= count else ""
 
 
 def _counted(found: Funnel, by_day: Mapping[date, int], *, is_before: bool = False) -> list[Point]:

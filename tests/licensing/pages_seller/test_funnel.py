@@ -71,5 +71,5 @@ def test_the_overview_shows_the_way(shop: Shop, browser_of: Browser) -> None:
     shop.order("two")
     page = client.get("/sales", headers=HTML).text
     assert page.count("From looking to paying") == 1
-    assert "25\u202f% of those before" in page
-    assert "50\u202f% of those before" in page
+    assert "25\u202f% of views" in page
+    assert "50\u202f% of checkouts" in page
