@@ -25,6 +25,7 @@ from catalog.models import (
 )
 from catalog.services.lineage import lineage_of
 from catalog.services.notice_settings import watch_level
+from catalog.services.page_views import note_view
 from catalog.services.preview import Preview, preview
 from catalog.services.revisions import may_look
 from catalog.services.threads import summary_of
@@ -83,6 +84,8 @@ def listing_page(request: HttpRequest, ns: str, name: str) -> HttpResponse:
         return repo
     viewer = viewer_of(request)
     context = frame(viewer, repo, tab="card")
+    if request.method == "GET":
+        note_view(viewer, repo, request.headers)
     card = ModelCard.objects.filter(repo=repo).first() or ModelCard(repo=repo)
     blocked = FileScan.objects.filter(
         repo=repo,

@@ -15,6 +15,7 @@ from accounts.viewer import Viewer
 from catalog.access import check_may
 from catalog.models import Listing, ModelRepo
 from licensing.models import Offer, OfferedRepo, Price, Terms
+from licensing.services.asking_prices import refresh_prices
 from licensing.services.lineage import check_sale
 from licensing.services.offer_checks import BadOfferError, NewPrice, OfferDraft, checked
 from licensing.terms.catalogue import TermsTemplate
@@ -106,6 +107,7 @@ def change_offer(viewer: Viewer, offer: Offer, draft: OfferDraft) -> Offer:
     _check_lineage(viewer, repos, draft.kind, draft.terms_id, confirmed=draft.lineage_confirmed)
     locked.version += 1
     _write(locked, draft, template)
+    refresh_sale(repos)
     _note(viewer, locked, "offer.change")
     return locked
 
@@ -151,6 +153,7 @@ def set_opening(viewer: Viewer, repo: ModelRepo, opens_at: datetime | None) -> M
     if opens_at is not None and opens_at <= timezone.now():
         raise BadOfferError(_("Choose a moment in the future, or take the offers away."))
     ModelRepo.objects.filter(pk=repo.pk).update(opens_at=opens_at)
+    refresh_prices([repo.pk])
     record(
         "repo.opening",
         actor=viewer.user,
@@ -178,7 +181,7 @@ def offer_for(viewer: Viewer, public_id: str) -> Offer:
 
 
 def refresh_sale(repos: Sequence[ModelRepo]) -> None:
-    """Note on models whether any offer for them can be bought.
+    """Note on models whether any offer for them can be bought, and for search what they cost.
 
     Their rows are locked first: of two last offers that are taken away at once, the later one has
     to see that the other is gone.
@@ -189,6 +192,7 @@ def refresh_sale(repos: Sequence[ModelRepo]) -> None:
         is_for_sale = Offer.objects.of_repo(repo).on_sale().exists()
         ModelRepo.objects.filter(pk=repo.pk).update(is_for_sale=is_for_sale)
         repo.is_for_sale = is_for_sale
+    refresh_prices(repo.pk for repo in repos)
 
 
 def _check_repos(viewer: Viewer, repos: Sequence[ModelRepo]) -> None:

@@ -120,15 +120,21 @@ def price_facts(sale: Sale | None) -> list[Fact]:
 
 
 @register.simple_tag(takes_context=True)
-def attach_prices(context: RequestContext, *lists: Iterable[Any]) -> str:
+def attach_prices(context: RequestContext, *lists: Iterable[Any], currency: str = "") -> str:
     """Give each listing of lists what it costs, as ``price_note``; two queries for all of them.
 
-    ``{% model_row %}`` shows it.
+    ``{% model_row %}`` shows it. Private ones, which nobody can buy, have none.
+
+    Args:
+        context: Of the page.
+        *lists: Of listings.
+        currency: Preferred for the prices; empty: the one the reader asked for or pays in.
     """
     rows = [row for listings in lists for row in listings]
-    notes = price_notes([row.pk for row in rows], currency=_currency(context)) if rows else {}
+    currency = currency or _currency(context)
+    notes = price_notes([row.pk for row in rows], currency=currency) if rows else {}
     for row in rows:
-        row.price_note = notes.get(row.pk, "")
+        row.price_note = notes.get(row.pk, "" if row.is_private else _("Free"))
     return ""
 
 
