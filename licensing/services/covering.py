@@ -2,26 +2,28 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import takewhile
 
-from django.db.models import Q
+from django.db.models import BinaryField, F, Func, OuterRef, Q, Subquery
 
 from accounts.viewer import Viewer
 from catalog.access import PurchaseRequiredError
 from catalog.history.graph import Graph, load_graph
 from catalog.history.log import history
 from catalog.history.refs import DEFAULT_BRANCH, HEADS, TAGS, resolve
-from catalog.history.trees import list_entries, read_blob
-from catalog.models import Commit, Grant, GrantedRepo, ModelRepo, Ref
+from catalog.history.trees import list_entries, read_blob, some_have
+from catalog.models import Commit, GitObject, Grant, GrantedRepo, ModelRepo, Ref
 from licensing.models import LicensedFile
 
 MOST_UPDATES = 100
-"""So many commits of a model are looked at for updates."""
+"""So many commits after the bought one are listed. A license reaches them all."""
 _VERSION = re.compile(r"v?(\d{1,9})(?:\.\d{1,9}){0,3}(?:[-+][0-9A-Za-z.+-]{1,64})?")
 """Tags that name a version: ``v2``, ``2.1``, ``v2.1.0-rc.1``."""
+Majors = Sequence[tuple[bytes, int]]
+"""Commits with the major versions tagged there; one may have several."""
 
 
 def covered_files(repo: ModelRepo, commit_oid: str) -> list[tuple[str, str, int]]:
@@ -49,6 +51,27 @@ class UpdateNotIncludedError(PurchaseRequiredError):
     code = "update_not_included"
 
 
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Which commits of one model a grant reaches. Ids are 20 bytes.
+
+    Args:
+        graph: All commits of the model.
+        bought: The commit that was bought and all before it.
+        reached: These and its updates, of any branch.
+        line: The major version that was bought; 0: none.
+    """
+
+    graph: Graph
+    bought: AbstractSet[bytes]
+    reached: AbstractSet[bytes]
+    line: int
+
+    def has(self, commit_oid: str) -> bool:
+        """Whether it reaches a commit; never one the model does not have."""
+        return bytes.fromhex(commit_oid) in self.reached
+
+
 Held = Sequence[GrantedRepo] | None
 """The grants a model's contents open by; ``None``: they are open without."""
 
@@ -68,8 +91,7 @@ def check_revision(viewer: Viewer, repo: ModelRepo, commit_oid: str, held: Held)
     rows = _limited(viewer, repo, held)
     if rows is None or any(row.commit_oid == commit_oid for row in rows):
         return
-    graph = load_graph(repo.pk)
-    if not any(_reaches(graph, repo, row, commit_oid) for row in rows):
+    if not any(covered.has(commit_oid) for covered in _coverages(repo, rows)):
         raise _not_included(repo, rows)
 
 
@@ -87,8 +109,6 @@ def check_all_revisions(viewer: Viewer, repo: ModelRepo, held: Held) -> None:
 def check_object(viewer: Viewer, repo: ModelRepo, sha256: str, held: Held) -> None:
     """Refuse a large file by its digest that no revision the viewer's grants reach has.
 
-    Looked for in the files that were bought and in the newest revision the grants reach.
-
     Raises:
         UpdateNotIncludedError: the license is for earlier revisions.
     """
@@ -98,20 +118,15 @@ def check_object(viewer: Viewer, repo: ModelRepo, sha256: str, held: Held) -> No
     bought = LicensedFile.objects.filter(repo=repo, sha256=sha256)
     if bought.filter(license__grant__in=[row.grant_id for row in rows]).exists():
         return
-    graph = load_graph(repo.pk)
-    for row in rows:
-        newest = newest_covered(graph, repo, row)
-        if any(sha256 == digest for _path, digest, _size in covered_files(repo, newest)):
-            return
-    raise _not_included(repo, rows)
+    if not any(_has_file(repo, one, one.reached, sha256) for one in _coverages(repo, rows)):
+        raise _not_included(repo, rows)
 
 
-def newest_covered(graph: Graph, repo: ModelRepo, row: GrantedRepo) -> str:
+def newest_covered(covered: Coverage, repo: ModelRepo, row: GrantedRepo) -> str:
     """Return the newest commit of ``main`` a grant reaches."""
     oid = bytes.fromhex(head_of(repo))
-    covered = coverage_of(graph, repo, row)
-    while not covered.has(oid.hex()):
-        parents = graph.parents.get(oid, ())
+    while oid not in covered.reached:
+        parents = covered.graph.parents.get(oid, ())
         if not parents:
             return row.commit_oid
         oid = parents[0]
@@ -126,71 +141,69 @@ def _limited(viewer: Viewer, repo: ModelRepo, held: Held) -> Sequence[GrantedRep
     return None if is_member else held
 
 
-def _reaches(graph: Graph, repo: ModelRepo, row: GrantedRepo, commit_oid: str) -> bool:
-    """Whether a grant covers a commit: what was there when it was bought, or its updates."""
-    return coverage_of(graph, repo, row).has(commit_oid)
-
-
-@dataclass(frozen=True, slots=True)
-class Coverage:
-    """Which commits of one model a grant reaches.
-
-    Args:
-        graph: All commits of the model.
-        bought: The commit that was bought and all before it.
-        updates: Which later ones it reaches.
-        later_majors: The commits that begin a later major version.
-    """
-
-    graph: Graph
-    bought: AbstractSet[bytes]
-    updates: str
-    later_majors: AbstractSet[bytes]
-
-    def has(self, commit_oid: str) -> bool:
-        """Whether it reaches a commit, of any branch; never one the model does not have."""
-        oid = bytes.fromhex(commit_oid)
-        if oid in self.bought:
-            return True
-        if oid not in self.graph or self.updates == Grant.Updates.REVISION:
-            return False
-        is_all = self.updates == Grant.Updates.ALL
-        return is_all or not self.graph.reaches(oid, self.later_majors)
-
-
-def coverage_of(graph: Graph, repo: ModelRepo, row: GrantedRepo) -> Coverage:
+def coverage_of(row: GrantedRepo) -> Coverage:
     """Return what a grant reaches, to be asked about many commits of one model."""
-    oid, updates = bytes.fromhex(row.commit_oid), row.grant.updates
-    is_major = updates == Grant.Updates.MAJOR
-    later = _later_majors(graph, repo, oid) if is_major else set()
-    return Coverage(graph, graph.ancestors([oid]) | {oid}, updates, later)
+    return _coverages(row.repo, [row])[0]
+
+
+def _coverages(repo: ModelRepo, rows: Sequence[GrantedRepo]) -> list[Coverage]:
+    """Return what each of several grants of one model reaches.
+
+    Always the commit that was bought and all before it. Updates of a major version end where a
+    tag begins a later one, and have what is tagged as the same one. What has exactly the files of
+    a commit that is reached is reached, too: a squashed history, a revision taken up again.
+    """
+    graph, majors = _history_of(repo), _majors(repo)
+    found = []
+    for row in rows:
+        oid = bytes.fromhex(row.commit_oid)
+        bought = graph.ancestors([oid]) | {oid}
+        line, reached = max(row.major, _major_at(bought, majors)), set(bought)
+        if row.grant.updates == Grant.Updates.ALL:
+            reached |= graph.parents.keys()
+        elif row.grant.updates == Grant.Updates.MAJOR:
+            later = graph.descendants(at for at, major in majors if major > line)
+            reached |= graph.parents.keys() - later
+            reached |= {at for at, major in majors if major <= line}
+        trees = {graph.trees[at] for at in reached if at in graph}
+        reached |= {at for at, tree in graph.trees.items() if tree in trees}
+        found.append(Coverage(graph, bought, reached, line))
+    return found
 
 
 def covers_commit(row: GrantedRepo, commit_oid: str) -> bool:
     """Whether a grant reaches a commit that was published: proposals of strangers are none."""
-    graph = load_graph(row.repo_id)
-    refs = Ref.objects.filter(repo=row.repo_id)
-    published = refs.filter(Q(name__startswith=HEADS) | Q(name__startswith=TAGS))
-    tips = [bytes.fromhex(oid) for oid in published.values_list("commit_oid", flat=True)]
-    if bytes.fromhex(commit_oid) not in graph.ancestors([*tips, bytes.fromhex(row.commit_oid)]):
-        return False
-    return coverage_of(graph, row.repo, row).has(commit_oid)
+    covered = coverage_of(row)
+    return bytes.fromhex(commit_oid) in covered.reached & _published(covered, row)
 
 
 def covers_file(row: GrantedRepo, sha256: str) -> bool:
-    """Whether one of the commits an update brought has this file, within the grant's reach.
+    """Whether a published commit within the grant's reach has this file."""
+    covered = coverage_of(row)
+    return _has_file(row.repo, covered, covered.reached & _published(covered, row), sha256)
 
-    Looked at are the newest ``MOST_UPDATES`` commits of ``main``; what was bought is in
-    ``LicensedFile``.
-    """
-    repo, graph = row.repo, load_graph(row.repo_id)
-    covered = coverage_of(graph, repo, row)
-    for commit in later_commits(covered, repo):
-        if covered.has(commit.oid) and any(
-            sha256 == digest for _path, digest, _size in covered_files(repo, commit.oid)
-        ):
-            return True
-    return False
+
+def _published(covered: Coverage, row: GrantedRepo) -> AbstractSet[bytes]:
+    """Return the commits of branches and tags, and those that were bought."""
+    refs = Ref.objects.filter(repo=row.repo_id)
+    published = refs.filter(Q(name__startswith=HEADS) | Q(name__startswith=TAGS))
+    tips = [bytes.fromhex(oid) for oid in published.values_list("commit_oid", flat=True)]
+    return covered.graph.ancestors(tips) | covered.bought
+
+
+def _has_file(repo: ModelRepo, covered: Coverage, commits: AbstractSet[bytes], sha256: str) -> bool:
+    """Whether one of ``commits`` has a file of this digest."""
+    trees = [covered.graph.trees[oid] for oid in commits if oid in covered.graph]
+    kept = GitObject.objects.filter(repo=repo, kind=GitObject.Kind.BLOB)
+    digest = Func(F("data"), function="sha256", output_field=BinaryField())
+    small = kept.filter(lfs_sha256="").annotate(digest=digest)
+    return any(
+        some_have(repo, trees, {bytes.fromhex(oid) for oid in blobs.values_list("oid", flat=True)})
+        for blobs in (
+            kept.filter(lfs_sha256=sha256),
+            small.filter(digest=bytes.fromhex(sha256)),  # reads them all, so comes last
+        )
+    )
 
 
 def later_commits(covered: Coverage, repo: ModelRepo) -> list[Commit]:
@@ -202,30 +215,38 @@ def later_commits(covered: Coverage, repo: ModelRepo) -> list[Commit]:
     return list(takewhile(lambda commit: bytes.fromhex(commit.oid) not in covered.bought, found))
 
 
-def line_of(row: GrantedRepo) -> str:
-    """Return the name of the major version that was bought: ``v2``."""
-    before = load_graph(row.repo_id).ancestors([bytes.fromhex(row.commit_oid)])
-    return f"v{_major_at(before, dict(_majors(row.repo)))}"
+def major_at(repo: ModelRepo, commit_oid: str) -> int:
+    """Return the highest major version tagged at or before a commit; 0 without any."""
+    return _major_at(_history_of(repo).ancestors([bytes.fromhex(commit_oid)]), _majors(repo))
 
 
-def _later_majors(graph: Graph, repo: ModelRepo, bought: bytes) -> set[bytes]:
-    """Return the commits that begin a later major version than the one that was bought."""
-    tagged = dict(_majors(repo))
-    mine = _major_at(graph.ancestors([bought]), tagged)
-    return {oid for oid, major in tagged.items() if major > mine}
+def _major_at(before: AbstractSet[bytes], majors: Majors) -> int:
+    return max((major for oid, major in majors if oid in before), default=0)
 
 
-def _major_at(before: AbstractSet[bytes], tagged: Mapping[bytes, int]) -> int:
-    """Return the highest version tagged at or before a commit, 0 without any."""
-    return max((major for oid, major in tagged.items() if oid in before), default=0)
-
-
-def _majors(repo: ModelRepo) -> Iterable[tuple[bytes, int]]:
+def _majors(repo: ModelRepo) -> Majors:
     """Return (commit, major version) of every tag that names a version."""
+    found = []
     for ref in Ref.objects.filter(repo=repo, name__startswith=TAGS).order_by("name"):
         match = _VERSION.fullmatch(ref.name.removeprefix(TAGS))
         if match:
-            yield bytes.fromhex(ref.commit_oid), int(match[1])
+            found.append((bytes.fromhex(ref.commit_oid), int(match[1])))
+    return found
+
+
+def _history_of(repo: ModelRepo) -> Graph:
+    """Return all commits; what history was squashed to comes after what it was.
+
+    That is the newest earlier commit with the same files: a squash begins anew, with no parent.
+    """
+    graph = load_graph(repo.pk)
+    roots = Commit.objects.filter(repo=repo, parent_oid="")
+    same = Commit.objects.filter(repo=repo, tree_oid=OuterRef("tree_oid"), pk__lt=OuterRef("pk"))
+    before = Subquery(same.order_by("-pk").values("oid")[:1])
+    for oid, was in roots.annotate(was=before).values_list("oid", "was"):
+        if was is not None:
+            graph.parents[bytes.fromhex(oid)] = (bytes.fromhex(was),)
+    return graph
 
 
 def _not_included(repo: ModelRepo, held: Sequence[GrantedRepo]) -> UpdateNotIncludedError:

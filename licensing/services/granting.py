@@ -18,7 +18,7 @@ from licensing.models import (
     Subscription,
 )
 from licensing.services import extending, paperwork, periods
-from licensing.services.covering import covered_files, head_of
+from licensing.services.covering import covered_files, head_of, major_at
 from store.core.ids import new_public_id
 from store.core.jobs import JobName, enqueue
 
@@ -70,7 +70,8 @@ def _license(order: Order, line: OrderLine) -> License:
     )
     for repo in line.repos.select_related("namespace"):
         commit_oid = head_of(repo)
-        GrantedRepo.objects.create(grant=grant, repo=repo, commit_oid=commit_oid)
+        major = major_at(repo, commit_oid)
+        GrantedRepo.objects.create(grant=grant, repo=repo, commit_oid=commit_oid, major=major)
         bind_files(row, repo, commit_oid)
     if line.kind == Offer.Kind.SUBSCRIPTION:
         paid_until = periods.after(now, line.interval, 1)

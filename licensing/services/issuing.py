@@ -11,7 +11,6 @@ from django.utils.translation import gettext as _
 
 from accounts.models import Organization
 from accounts.viewer import Viewer
-from catalog.history.graph import load_graph
 from catalog.history.refs import DEFAULT_BRANCH
 from catalog.models import Grant, GrantedRepo
 from licensing.configured import signer
@@ -34,7 +33,6 @@ from licensing.services.covering import (
     coverage_of,
     covered_files,
     later_commits,
-    line_of,
     newest_covered,
 )
 from licensing.services.validating import Code, check_fingerprint, message_of
@@ -221,20 +219,23 @@ def granted_rows(license_: License) -> list[GrantedRepo]:
 def _models(license_: License) -> Iterator[CoveredModel]:
     """Yield each model as it was bought and, if updates reach further, as it is now."""
     for row in granted_rows(license_):
-        graph, bought = load_graph(row.repo_id), LicensedFile.objects.filter(license=license_)
+        covered, bought = coverage_of(row), LicensedFile.objects.filter(license=license_)
         files = bought.filter(repo=row.repo_id).values_list("path", "sha256", "size_bytes")
-        yield _model(row, row.commit_oid, list(files))
-        newest = newest_covered(graph, row.repo, row)
+        line = f"v{covered.line}" if row.grant.updates == Grant.Updates.MAJOR else DEFAULT_BRANCH
+        yield _model(row, row.commit_oid, line, list(files))
+        newest = newest_covered(covered, row.repo, row)
         if newest != row.commit_oid:
-            yield _model(row, newest, covered_files(row.repo, newest))
+            yield _model(row, newest, line, covered_files(row.repo, newest))
 
 
-def _model(row: GrantedRepo, commit_oid: str, files: list[tuple[str, str, int]]) -> CoveredModel:
+def _model(
+    row: GrantedRepo, commit_oid: str, line: str, files: list[tuple[str, str, int]]
+) -> CoveredModel:
     return CoveredModel(
         id=row.repo.public_id,
         name=row.repo.full_name,
         revision=commit_oid,
-        line=DEFAULT_BRANCH if row.grant.updates != Grant.Updates.MAJOR else line_of(row),
+        line=line,
         files=tuple(sorted(CoveredFile(*file) for file in files)),
     )
 
@@ -243,7 +244,7 @@ def updates_of(license_: License) -> list[Update]:
     """Return what happened to the models since they were bought, newest first for each."""
     found = []
     for row in granted_rows(license_):
-        covered = coverage_of(load_graph(row.repo_id), row.repo, row)
+        covered = coverage_of(row)
         found += [
             Update(
                 model=row.repo.full_name,
