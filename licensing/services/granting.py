@@ -7,6 +7,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from catalog.models import Grant, GrantedRepo, ModelRepo
+from catalog.reach import major_at
 from licensing.configured import new_license_key
 from licensing.documents.keys import digest_of_key
 from licensing.models import (
@@ -18,7 +19,7 @@ from licensing.models import (
     Subscription,
 )
 from licensing.services import extending, paperwork, periods
-from licensing.services.covering import covered_files, head_of, major_at
+from licensing.services.covering import covered_files, head_of
 from store.core.ids import new_public_id
 from store.core.jobs import JobName, enqueue
 

@@ -13,6 +13,7 @@ from accounts.models import Organization
 from accounts.viewer import Viewer
 from catalog.history.refs import DEFAULT_BRANCH
 from catalog.models import Grant, GrantedRepo
+from catalog.reach import coverage_of
 from licensing.configured import signer
 from licensing.documents.document import (
     FILE_LIFE_S,
@@ -30,7 +31,6 @@ from licensing.documents.jws import SUFFIX
 from licensing.models import Activation, License, LicensedFile, SeatKind
 from licensing.services import activations
 from licensing.services.covering import (
-    coverage_of,
     covered_files,
     later_commits,
     newest_covered,

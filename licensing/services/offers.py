@@ -16,7 +16,13 @@ from catalog.access import check_may
 from catalog.models import Listing, ModelRepo
 from licensing.models import Offer, OfferedRepo, Price, Terms
 from licensing.services.lineage import check_sale
-from licensing.services.offer_checks import BadOfferError, NewPrice, OfferDraft, checked
+from licensing.services.offer_checks import (
+    BadOfferError,
+    NewPrice,
+    OfferDraft,
+    checked,
+    read_title,
+)
 from licensing.terms.catalogue import TermsTemplate
 from store.core.errors import ConflictError, NotFoundError
 from store.core.money import check_currency
@@ -261,7 +267,7 @@ def _write(offer: Offer, draft: OfferDraft, template: TermsTemplate) -> None:
     offer.rights = template.rights.to_json()
     for name in ("kind", "interval", "seats", "seat_kind", "term_days", "updates"):
         setattr(offer, name, getattr(draft, name))
-    offer.title, offer.description = draft.title.strip(), draft.description.strip()
+    offer.title, offer.description = read_title(draft.title), draft.description.strip()
     offer.trial_tokens, offer.is_tax_included = draft.trial_tokens, draft.is_tax_included
     offer.lineage_confirmed_at = timezone.now() if draft.lineage_confirmed else None
     offer.save()

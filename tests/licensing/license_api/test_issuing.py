@@ -19,7 +19,7 @@ from licensing.configured import signer
 from licensing.documents.document import MAX_SEATS, LicenseDocument
 from licensing.documents.errors import LicenseExpiredError, LicenseFileError
 from licensing.documents.jws import check_times, open_license, write_file
-from licensing.models import Activation, License, SeatKind
+from licensing.models import Activation, License, Order, SeatKind
 from licensing.services import license_keys
 from licensing.services.activations import (
     BadSeatError,
@@ -29,6 +29,7 @@ from licensing.services.activations import (
     seat_of,
 )
 from licensing.services.issuing import BadLifeError, check_out, issue_file, updates_of
+from licensing.services.paperwork import licensee_name
 from licensing.services.validating import BadFingerprintError, BadLabelError
 from tests.factories import add_files, make_org, safetensors
 from tests.licensing.license_api.holding import Held, everything, hold
@@ -74,6 +75,11 @@ def test_an_organization_is_named_as_one() -> None:
     row = License.objects.get(line__order=shop.buy(holder="acme"))
     assert opened(issue_file(row)).licensee.kind == "organization"
     assert opened(issue_file(row)).licensee.id == acme.public_id
+
+    acme.full_name = "Ac\u202eme\x07"  # what must not stand on paper gives way to the plain name
+    acme.save()
+    free = Order(holder=acme.namespace, billing={})
+    assert licensee_name(free) == "acme"
 
     Namespace.objects.filter(organization=acme).update(organization=None)
     row = License.objects.get()
