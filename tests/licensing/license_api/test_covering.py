@@ -4,12 +4,14 @@ import hashlib
 from collections.abc import Callable
 
 import pytest
+from django.test import Client
 
+from accounts.models import User
 from catalog.history.refs import create_branch, create_tag, delete_tag
 from catalog.models import Grant, RepoLfsObject
 from catalog.services.rewriting import LicensedFileError, delete_stored_files, squash_history
 from licensing.configured import signer
-from licensing.delivery.policy import authorize, authorize_object
+from licensing.delivery.policy import authorize, authorize_object, check_whole
 from licensing.documents.jws import open_license
 from licensing.models import License
 from licensing.services import covering
@@ -21,6 +23,7 @@ from tests.licensing.license_api.holding import Held
 from tests.licensing.selling.shop import open_shop
 
 pytestmark = pytest.mark.django_db
+Browser = Callable[[User], Client]
 ALL, MAJOR, REVISION = Grant.Updates.ALL, Grant.Updates.MAJOR, Grant.Updates.REVISION
 BOUGHT = {"before", "v1.0"}
 LINE_1 = BOUGHT | {"fix", "v1.1", "late", "v1.2"}
@@ -157,6 +160,35 @@ def test_a_squashed_history_is_where_it_was() -> None:
         assert story.code(revision=story.commits[name]) == Code.VALID
     assert story.code(revision=story.commits["after"]) == Code.VERSION_SCOPE_MISMATCH
     assert story.listed() == [("v1", "v1.0"), ("v1", "again")]
+
+
+def test_an_update_that_is_not_included_is_nowhere_to_be_read(browser_of: Browser) -> None:
+    shop = open_shop(updates=REVISION)
+    shop.buy()
+    bought, name = covering.head_of(shop.repo), shop.repo.full_name
+    buyer, seller = browser_of(shop.buyer), browser_of(shop.seller)
+    check_whole(shop.buying, shop.repo)  # git clones what is all theirs
+    add_files(shop.seller, shop.repo, {"notes.md": b"only for new buyers"})
+    newer = covering.head_of(shop.repo)
+    places = [
+        f"/{name}/blob/main/notes.md",
+        f"/{name}/commit/{newer}",
+        f"/{name}/compare?from={bought}&to={newer}",
+        f"/api/models/{name}/compare/{bought}..{newer}",
+    ]
+
+    for place in places:
+        assert b"only for new buyers" in seller.get(place).content, place
+        answer = buyer.get(place)
+        assert (answer.status_code, b"only for new" in answer.content) == (200, False), place
+    raw = f"/api/models/{name}/compare/{bought}..{newer}?raw=1"
+    assert (buyer.get(raw).status_code, seller.get(raw).status_code) == (403, 200)
+    with pytest.raises(UpdateNotIncludedError):
+        check_whole(shop.buying, shop.repo)
+    Grant.objects.update(updates=MAJOR)
+    check_whole(shop.buying, shop.repo)
+    for place in places:
+        assert b"only for new buyers" in buyer.get(place).content, place
 
 
 def test_what_was_bought_cannot_be_deleted() -> None:
