@@ -17,6 +17,7 @@ from catalog.reach import coverage_of
 from licensing.configured import signer
 from licensing.documents.document import (
     FILE_LIFE_S,
+    MAX_FILES,
     MAX_SEATS,
     CoveredFile,
     CoveredModel,
@@ -217,15 +218,22 @@ def granted_rows(license_: License) -> list[GrantedRepo]:
 
 
 def _models(license_: License) -> Iterator[CoveredModel]:
-    """Yield each model as it was bought and, if updates reach further, as it is now."""
+    """Yield each model as it was bought and, if updates reach further and have room, as it is now.
+
+    An update without any file has nothing to be verified.
+    """
+    bought = LicensedFile.objects.filter(license=license_)
+    room = MAX_FILES - bought.count()
     for row in granted_rows(license_):
-        covered, bought = coverage_of(row), LicensedFile.objects.filter(license=license_)
+        covered = coverage_of(row)
         files = bought.filter(repo=row.repo_id).values_list("path", "sha256", "size_bytes")
         line = f"v{covered.line}" if row.grant.updates == Grant.Updates.MAJOR else DEFAULT_BRANCH
         yield _model(row, row.commit_oid, line, list(files))
         newest = newest_covered(covered, row.repo, row)
-        if newest != row.commit_oid:
-            yield _model(row, newest, line, covered_files(row.repo, newest))
+        updated = covered_files(row.repo, newest) if newest != row.commit_oid else []
+        if 1 <= len(updated) <= room:
+            room -= len(updated)
+            yield _model(row, newest, line, updated)
 
 
 def _model(
