@@ -269,6 +269,7 @@ def _order(which: int) -> Order | None:
 
 
 @pytest.mark.django_db
+@pytest.mark.timeout(300 + EXAMPLES * 30)  # cut off in an example, Hypothesis would call it flaky
 def test_money_always_adds_up() -> None:
     with time_machine.travel(START, tick=False) as clock:
         market = open_market()
