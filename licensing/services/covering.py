@@ -96,7 +96,8 @@ def newest_covered(covered: Coverage, repo: ModelRepo, row: GrantedRepo) -> str:
         if not parents:
             return row.commit_oid
         oid = parents[0]
-    return oid.hex()
+    is_older = oid in covered.bought  # history was written anew from there
+    return row.commit_oid if is_older else oid.hex()
 
 
 def covers_commit(row: GrantedRepo, commit_oid: str) -> bool:

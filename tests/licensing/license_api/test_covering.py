@@ -207,5 +207,11 @@ def test_what_was_bought_cannot_be_deleted() -> None:
     assert authorize(shop.buying, shop.repo, story.commits["v1.0"], "model.safetensors")
     assert delete_stored_files(shop.selling, shop.repo, [newer], rewrite_history=True) == 1
     assert story.code(revision=story.commits["v1.0"]) == Code.VALID
+    first = hashlib.sha256(story.weights["before"]).hexdigest()
+    assert delete_stored_files(shop.selling, shop.repo, [first], rewrite_history=True) == 1
+    Grant.objects.update(updates=REVISION)
+    document = open_license(issue_file(story.held.fresh()), signer().key_set()).document
+    bought, rewritten = document.models  # every commit has another id now, v1.0 the same files
+    assert (bought.revision, bought.files) == (story.commits["v1.0"], rewritten.files)
     Grant.objects.update(state=Grant.State.REVOKED)
     assert delete_stored_files(shop.selling, shop.repo, [sold], rewrite_history=False) == 1
