@@ -23,6 +23,7 @@ from catalog.models import (
     ModelRepo,
     Ref,
 )
+from catalog.reach import may_see_revisions
 from catalog.services.lineage import lineage_of
 from catalog.services.notice_settings import watch_level
 from catalog.services.page_views import note_view
@@ -193,7 +194,7 @@ def blob_page(request: HttpRequest, ns: str, name: str, rev: str, path: str) -> 
     scan = FileScan.objects.filter(repo=repo, blob_oid=entry.oid, path=entry.path).first()
     is_shown = may_look(viewer, repo, rev, commit_oid, scan)
     unshown = Preview("none", note=_("It is only proposed, and not found harmless."))
-    is_open = may_see_contents(viewer, repo)
+    is_open = may_see_revisions(viewer, repo, commit_oid)
     context = frame(viewer, repo, tab="files") | {
         "rev": rev,
         "rev_segment": quote(rev, safe=""),

@@ -5,7 +5,7 @@ from dataclasses import asdict, fields
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Prefetch, QuerySet, Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -14,10 +14,17 @@ from accounts.services.audit import record
 from accounts.viewer import Viewer
 from catalog.access import check_may
 from catalog.models import Listing, ModelRepo
+from licensing.documents.document import MAX_FILES
 from licensing.models import Offer, OfferedRepo, Price, Terms
 from licensing.services.asking_prices import refresh_prices
 from licensing.services.lineage import check_sale
-from licensing.services.offer_checks import BadOfferError, NewPrice, OfferDraft, checked
+from licensing.services.offer_checks import (
+    BadOfferError,
+    NewPrice,
+    OfferDraft,
+    checked,
+    read_title,
+)
 from licensing.terms.catalogue import TermsTemplate
 from store.core.errors import ConflictError, NotFoundError
 from store.core.money import check_currency
@@ -34,7 +41,7 @@ _SOLD_FORMATS = {"safetensors", "gguf"}
 class NotSellableError(ConflictError):
     """The model cannot be sold as it is; ``extra.reason`` says why, stable.
 
-    ``empty``, ``format``, ``verdict``, ``private``, ``disabled``, ``terms``.
+    ``empty``, ``format``, ``verdict``, ``private``, ``disabled``, ``terms``, ``files``.
     """
 
     code = "not_sellable"
@@ -212,6 +219,13 @@ def _check_shelf(repos: Sequence[ModelRepo]) -> None:
         _check_sellable(repo)
         if offers_of(repo).count() >= MAX_OFFERS:
             raise BadOfferError(_("A model has at most %(n)d offers.") % {"n": MAX_OFFERS})
+    files = Listing.objects.filter(repo__in=repos).aggregate(n=Sum("file_count"))["n"]
+    if files > MAX_FILES:
+        raise NotSellableError(
+            _("A license names every file, at most %(most)d. Here are %(n)d: pack them.")
+            % {"most": MAX_FILES, "n": files},
+            reason="files",
+        )
 
 
 def _check_sellable(repo: ModelRepo) -> None:
@@ -265,7 +279,7 @@ def _write(offer: Offer, draft: OfferDraft, template: TermsTemplate) -> None:
     offer.rights = template.rights.to_json()
     for name in ("kind", "interval", "seats", "seat_kind", "term_days", "updates"):
         setattr(offer, name, getattr(draft, name))
-    offer.title, offer.description = draft.title.strip(), draft.description.strip()
+    offer.title, offer.description = read_title(draft.title), draft.description.strip()
     offer.trial_tokens, offer.is_tax_included = draft.trial_tokens, draft.is_tax_included
     offer.lineage_confirmed_at = timezone.now() if draft.lineage_confirmed else None
     offer.save()

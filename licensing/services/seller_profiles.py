@@ -58,11 +58,19 @@ def name_on_documents(profile: SellerProfile) -> str:
     """Return the legal name; else the name that the store shows, if it may stand on paper."""
     if profile.legal_name:
         return profile.legal_name
-    owner = profile.namespace.owner
+    return shown_name(profile.namespace)
+
+
+def shown_name(namespace: Namespace) -> str:
+    """Return what the store calls a person or organization, if that may stand on paper.
+
+    Otherwise that of the name space, which is always plain.
+    """
+    owner = namespace.owner
     try:
         return clean_name(owner.display_name if owner else "")
     except BadNameError:
-        return profile.namespace.name
+        return namespace.name
 
 
 def party_of(profile: SellerProfile) -> Party:
