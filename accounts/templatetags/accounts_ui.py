@@ -63,6 +63,7 @@ _TOLD = {
     "coupon.make": _("made the coupon"),
     "coupon.end": _("ended the coupon"),
     "seller.profile": _("changed who is on the documents of"),
+    "seller.bank": _("changed the bank account for the payouts of"),
     "seller.account": _("opened an account for the payouts of"),
     "license.reveal": _("looked at the key of the license"),
     "license.rotate": _("made a new key for the license"),

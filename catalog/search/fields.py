@@ -35,7 +35,7 @@ FIELDS = (
         _("Price"),
         "l.price_kinds",
         is_list=True,
-        choices=(("free", _("Free")), ("paid", _("Paid"))),
+        choices=(("free", _("Free")), ("paid", _("For sale"))),
     ),
     Field("language", _("Language"), "l.languages", is_list=True),
     Field("license", _("License"), "l.licenses", is_list=True),

@@ -119,15 +119,14 @@ class SellerProfileView(APIView):
     def put(self, request: Request) -> Response:
         """Replace the profile. What was issued stays as it is, and so does the bank account.
 
-        Where money goes is changed in a browser alone, by somebody who has just signed in.
+        Where money goes is changed in a browser alone, by somebody who has given two factors.
         """
         who, seller = viewer(request), seller_of(request)
         user = check_runs(who, seller)
         wanted = read(SellerProfileIn(data=request.data))
         for name in ("address", "registrations"):
             wanted[name] = tuple(wanted[name])
-        new = ProfileChange(**wanted, bank_details=None)
-        seller_profiles.change(seller, new, actor=user, address=who.address)
+        seller_profiles.change(seller, ProfileChange(**wanted), actor=user, address=who.address)
         return _profile(seller)
 
 

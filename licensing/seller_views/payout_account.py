@@ -9,6 +9,7 @@ from django.views.decorators.http import require_http_methods
 from accounts.models import Namespace, User
 from accounts.viewer import Viewer
 from accounts.views.guards import two_factor_required, viewer_of
+from licensing.forms_seller import BankForm
 from licensing.gateways.registry import STRIPE, gateway_named
 from licensing.models import SellerAccount
 from licensing.seller_views.seller_frame import of_seller, seller_context, seller_of
@@ -16,7 +17,7 @@ from licensing.services import seller_accounts
 from licensing.services.payout_accounts import destinations_of
 from licensing.services.payouts import pause_of
 from licensing.services.seller_accounts import CountryRequiredError
-from licensing.services.seller_profiles import profile_of
+from licensing.services.seller_profiles import BadSellerProfileError, change_bank, profile_of
 from store.core.errors import InvalidError, StoreError
 
 
@@ -26,8 +27,13 @@ def account_page(request: HttpRequest, user: User) -> HttpResponse:
     """Show where a seller is paid; open their account, go on with it, ask how it stands."""
     viewer, seller = viewer_of(request), seller_of(request)
     problem: StoreError | None = None
+    bank = BankForm({"bank_details": profile_of(seller).bank_details})
     try:
-        if request.method == "POST":
+        if request.POST.get("act") == "bank":
+            bank = BankForm(request.POST)
+            if (answer := _changed_bank(request, viewer, seller, bank)) is not None:
+                return answer
+        elif request.method == "POST":
             return _done(request, viewer, seller)
         if request.GET.get("back") == "yes":
             _ask(seller)  # its own message may come minutes after its page was closed
@@ -35,13 +41,13 @@ def account_page(request: HttpRequest, user: User) -> HttpResponse:
         problem = error
     context = seller_context(viewer, seller, "payouts") | {
         "destinations": destinations_of(seller),
-        "bank_lines": profile_of(seller).bank_details.splitlines(),
+        "bank": bank,
         "problem": problem.message if problem else "",
         "needs_country": isinstance(problem, CountryRequiredError),
         "is_again": request.GET.get("again") == "yes",
         "pause": pause_of(seller),
     }
-    status = problem.status if problem else 200
+    status = problem.status if problem else 400 if bank.errors else 200
     return render(request, "licensing/payout_account.html", context, status=status)
 
 
@@ -65,6 +71,22 @@ def _done(request: HttpRequest, viewer: Viewer, seller: Namespace) -> HttpRespon
         raise InvalidError(_("Choose what to do."))
     if _ask(seller):
         messages.success(request, _("The payment service was asked just now."))
+    return redirect(f"{seller_accounts.PAGE}{of_seller(viewer, seller)}")
+
+
+def _changed_bank(
+    request: HttpRequest, viewer: Viewer, seller: Namespace, form: BankForm
+) -> HttpResponse | None:
+    """Keep another bank account; ``None``: the form says why not."""
+    if not form.is_valid():
+        return None
+    text = form.cleaned_data["bank_details"]
+    try:
+        change_bank(seller, text, actor=viewer.signed_in(), address=viewer.address)
+    except BadSellerProfileError as error:
+        form.add_error("bank_details", error.message)
+        return None
+    messages.success(request, _("Saved. The next payout by transfer goes there."))
     return redirect(f"{seller_accounts.PAGE}{of_seller(viewer, seller)}")
 
 

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from catalog.models import Grant
 from licensing.models import Offer, SeatKind
-from licensing.tax.writing import BadTextError, read_line
+from licensing.tax.writing import BadTextError, hides_characters, read_line
 from licensing.terms.catalogue import OWN, TermsTemplate, own_terms, terms_for
 from licensing.terms.rights import Rights
 from store.core.errors import InvalidError
@@ -85,6 +85,8 @@ def checked(draft: OfferDraft) -> TermsTemplate:
     read_title(draft.title)
     if len(draft.description) > 500:
         raise _bad("description", _("The description has at most 500 characters."))
+    if hides_characters(draft.description):
+        raise _bad("description", _("The description has characters that cannot be seen."))
     if not 0 <= draft.seats <= MAX_SEATS:
         raise _bad("seats", _("Seats are between 1 and a million, or 0 for any number."))
     if draft.term_days is not None and not 1 <= draft.term_days <= MAX_TERM_DAYS:

@@ -52,9 +52,7 @@ def open_account(viewer: Viewer, namespace: Namespace) -> SellerAccount:
         raise CountryRequiredError(_("Say in your seller profile where you are, then come back."))
     from licensing.gateways import stripe_accounts
 
-    made = stripe_accounts.make_account(
-        country=country, email=user.email, key=f"{namespace.pk}-{country}"
-    )
+    made = stripe_accounts.make_account(country=country, key=f"{namespace.pk}-{country}")
     with transaction.atomic():
         row, is_new = SellerAccount.objects.get_or_create(
             namespace=namespace, gateway=gateway.name, defaults={"external_id": made.id}

@@ -30,11 +30,7 @@ class BadSellerProfileError(InvalidError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileChange:
-    """The whole profile as it shall be; see ``SellerProfile`` for the fields.
-
-    Args:
-        bank_details: Lines, parted by line ends; ``None``: they stay as they are.
-    """
+    """All that documents say of a seller, as it shall be; see ``SellerProfile`` for the fields."""
 
     legal_name: str = ""
     address: tuple[str, ...] = ()
@@ -45,7 +41,6 @@ class ProfileChange:
     uses_oss: bool = False
     registrations: tuple[str, ...] = ()
     invoice_prefix: str = ""
-    bank_details: str | None = ""
 
 
 def profile_of(namespace: Namespace) -> SellerProfile:
@@ -98,7 +93,7 @@ def prefix_of(profile: SellerProfile) -> str:
 def change(
     namespace: Namespace, new: ProfileChange, *, actor: User, address: str = ""
 ) -> SellerProfile:
-    """Replace a seller's profile. Documents that were issued stay as they are.
+    """Replace a seller's profile, its bank account apart. Documents that were issued stay.
 
     Args:
         namespace: The seller; the caller has checked that ``actor`` runs it.
@@ -127,6 +122,26 @@ def change(
     return profile
 
 
+@transaction.atomic
+def change_bank(namespace: Namespace, text: str, *, actor: User, address: str = "") -> None:
+    """Change the bank account a seller is paid to by transfer.
+
+    Args:
+        namespace: The seller; the caller has checked that ``actor`` runs it, by two factors.
+        text: Lines that say where to transfer to; empty: nowhere.
+        actor: Who changes it.
+        address: Their IP address, for the audit trail.
+
+    Raises:
+        BadSellerProfileError: too many or too long lines, or characters that cannot be printed.
+    """
+    lines = _lines("bank_details", text.splitlines(), MAX_BANK_LINES)
+    SellerProfile.objects.update_or_create(
+        namespace=namespace, defaults={"bank_details": "\n".join(lines)}
+    )
+    record("seller.bank", actor=actor, subject=namespace.name, namespace=namespace, address=address)
+
+
 def _values(profile: SellerProfile) -> dict[str, Any]:
     return {name: getattr(profile, name) for name in asdict(ProfileChange())}
 
@@ -142,9 +157,6 @@ def _checked(new: ProfileChange) -> dict[str, Any]:
         "registrations": sorted(read_registrations(", ".join(new.registrations))),
         "invoice_prefix": _prefix(new.invoice_prefix),
     }
-    if new.bank_details is not None:
-        lines = _lines("bank_details", new.bank_details.splitlines(), MAX_BANK_LINES)
-        values["bank_details"] = "\n".join(lines)
     is_known = values["vat_number"] or values["country"] in WITHOUT_NUMBER
     if new.is_registered and not (values["country"] and is_known):
         raise _bad("vat_number", _("Who is registered for VAT has a country and a VAT number."))

@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 
 from accounts.models import User
+from accounts.services import freshness
 from licensing.models import SellerAccount, SellerProfile
 from tests.factories import enrol, make_org, make_user
 from tests.licensing.gateways.test_accounts_and_settings import READY
@@ -192,11 +193,7 @@ def test_a_site_without_stripe_says_what_is_paid_how(seller: Client, settings: A
     words = visible(get(seller, PAGE))
     assert "Stripe" not in words
     assert "The pretended bank knows everybody" in words
-    assert "Say where to transfer to" in words
-    SellerProfile.objects.update(bank_details="Maria\nIBAN DE00")
-    words = visible(get(seller, PAGE))
-    assert "Maria IBAN DE00" in words
-    assert "Change the bank account" in words
+    assert "Save the bank account" in words
     answer = send(seller, "open")
     assert answer.status_code == 404
     assert "takes no payments by" in visible(answer.text)
@@ -210,3 +207,41 @@ def test_the_payouts_page_leads_there(fake: StripeFake, seller: Client) -> None:
     send(seller, "open")
     SellerAccount.objects.update(state=State.READY)
     assert "could not be sent" not in visible(get(seller, "/sales/payouts"))
+
+
+def test_the_bank_account_is_said_here_by_two_factors(
+    settings: Any, seller: Client, maria: User, browser_of: Browser
+) -> None:
+    settings.ENV = settings.ENV.model_copy(
+        update={"gateways": ("sandbox", "invoice"), "bank_details": "IBAN DE02"}
+    )
+    sent = {"act": "bank", "bank_details": "Maria Modelle\r\nDE89 3704 0044 0532 0130 00"}
+    assert "Nowhere to go yet" in visible(get(seller, PAGE))
+
+    refused = seller.post(PAGE, sent | {"bank_details": "DE89\u202e3704"}, headers=HTML)
+    assert refused.status_code == 400
+    assert 'id="id_bank_details_error"' in refused.text
+    assert SellerProfile.objects.get().bank_details == ""
+
+    assert seller.post(PAGE, sent, headers=HTML).status_code == 302
+    assert SellerProfile.objects.get().bank_details == "Maria Modelle\nDE89 3704 0044 0532 0130 00"
+    page = get(seller, PAGE)
+    assert "Saved. The next payout by transfer goes there." in visible(page)
+    assert "DE89 3704 0044 0532 0130 00</textarea>" in page
+
+
+def test_a_password_alone_changes_no_bank_account(settings: Any, db: None, client: Client) -> None:
+    settings.ENV = settings.ENV.model_copy(
+        update={"gateways": ("sandbox", "invoice"), "bank_details": "IBAN DE02"}
+    )
+    eva = make_user("eva")
+    client.force_login(eva)
+    session = client.session
+    freshness.confirm(session)
+    session.save()
+
+    for path in (PAGE, "/sales/profile"):
+        answer = client.post(path, {"act": "bank", "bank_details": "IBAN of a thief"}, headers=HTML)
+        assert answer.status_code == 302
+
+    assert not SellerProfile.objects.exclude(bank_details="").exists()

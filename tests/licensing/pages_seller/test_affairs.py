@@ -94,7 +94,7 @@ def test_an_amount_off_some_offers(shop: Shop, seller: Client) -> None:
         ({"percent": "", "amount": "5", "currency": "QQQ"}, "is no currency"),
         ({"percent": "", "amount": "5"}, "is no currency"),
         ({"percent": "", "amount": "5.001", "currency": "EUR"}, "EUR has 2 decimals"),
-        ({"percent": "", "amount": "9999999999999", "currency": "EUR"}, "An amount is between"),
+        ({"percent": "", "amount": "9999999999999", "currency": "EUR"}, "more than anything"),
         ({"most_uses": "0"}, "greater than or equal to 1"),
         ({"ends_at": "2001-01-01T00:00"}, "The end is past"),
         (
@@ -198,7 +198,6 @@ PROFILE = {
     "vat_number": "DE136695976",
     "registrations": "AU, US-NY",
     "invoice_prefix": "mm",
-    "bank_details": "DE89 3704 0044 0532 0130 00",
 }
 
 
@@ -236,7 +235,6 @@ def test_a_seller_says_who_they_are(shop: Shop, seller: Client) -> None:
         ({"invoice_prefix": "TEST"}, "invoice_prefix"),
         ({"invoice_prefix": "1A"}, "invoice_prefix"),
         ({"address": "\n".join("abcdefghi")}, "address"),
-        ({"bank_details": "a\x07b"}, "bank_details"),
     ],
 )
 def test_a_wrong_profile_is_not_kept(seller: Client, sent: dict[str, str], field: str) -> None:
