@@ -101,7 +101,6 @@ def submit(
     is_trial = _check_right(viewer, repo, revision)
     commit_oid = resolve(repo, revision).commit_oid
     needed_files(repo, commit_oid)
-    context_tokens = _context_of(repo, commit_oid)
     run = GenerationRun(
         repo=repo,
         commit_oid=commit_oid,
@@ -109,7 +108,7 @@ def submit(
         visitor_key=_hashed(visitor_key) if viewer.is_visitor else "",
         asker=quotas.asker_of(viewer),
         prompt=prompt,
-        params=sampling.within(context_tokens).model_dump(mode="json"),
+        params=sampling.within(_context_of(repo, commit_oid)).model_dump(mode="json"),
         created_at=timezone.now(),
     )
     try:
