@@ -11,7 +11,7 @@ import sys
 import time
 
 BIN = os.path.dirname(sys.executable)
-_PYTEST = ["python", "-m", "pytest", "-n", "3", "--dist", "loadgroup"]
+_PYTEST = ["python", "-m", "pytest", "-n", "2", "--dist", "loadgroup"]
 STEPS: list[tuple[str, list[str]]] = [
     ("style", ["ruff", "check", "."]),
     ("format", ["ruff", "format", "--check", "."]),

@@ -76,11 +76,10 @@ def look_around(page: Page, store: LiveStore) -> list[str]:
     return faults
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_from_a_price_to_a_refund(store: LiveStore, browser: Browser, theme: str) -> None:
+def test_from_a_price_to_a_refund(store: LiveStore, browser: Browser) -> None:
     name, token = store.person()
     repo = model_of(store, name, token)
-    context = browser.new_context(viewport=WIDE, color_scheme=theme)  # type: ignore[arg-type]
+    context = browser.new_context(viewport=WIDE, color_scheme="light")
     page = context.new_page()
     complaints = listen(page)
     sign_in(page, store, name)
