@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 from huggingface_hub import HfApi
 
-from tests.factories import safetensors
 from tests.live import LiveStore
 
 _OFFER = """
@@ -55,6 +54,8 @@ print("/terms/" + license_.terms_id)
 
 def model_of(store: LiveStore, name: str, token: str) -> str:
     """Publish a model with weights that can be sold; return its full name."""
+    from tests.factories import safetensors  # pictures are taken without Django
+
     api = HfApi(endpoint=store.url, token=token)
     repo = f"{name}/haiku-gpt"
     api.create_repo(repo)
