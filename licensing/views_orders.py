@@ -3,12 +3,10 @@
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
@@ -28,8 +26,8 @@ from licensing.access_orders import (
 )
 from licensing.configured import license_key_again
 from licensing.models import License, Offer, Order, OrderLine
+from licensing.paper_answers import pdf_answer
 from licensing.services import checkout, settling, subscriptions
-from licensing.services.invoicing import pdf_response_bytes
 from licensing.services.paperwork import buyer_party
 from licensing.views_checkout import WAYS, pay
 from store.core.errors import StoreError
@@ -224,10 +222,4 @@ def cancel_order(request: HttpRequest, user: User, order: str) -> HttpResponse:
 @personal
 def invoice_pdf(request: HttpRequest, user: User, invoice: str) -> HttpResponse:
     """Send a document as PDF, in the language of the page."""
-    found = invoice_seen_by(viewer_of(request), invoice)
-    language = get_language() or settings.LANGUAGE_CODE
-    content = pdf_response_bytes(found, language=language)
-    answer = HttpResponse(content, content_type="application/pdf")
-    answer["Content-Disposition"] = f'attachment; filename="{found.text_number}.pdf"'
-    answer["X-Content-Type-Options"] = "nosniff"
-    return answer
+    return pdf_answer(invoice_seen_by(viewer_of(request), invoice))

@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from django.conf import settings
 from django.http import HttpResponse
 from django.utils import timezone
-from django.utils.translation import get_language
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
@@ -32,9 +30,9 @@ from licensing.api.license_views import read
 from licensing.api.seller_views import SELLER, seller_of
 from licensing.gateways.base import TEST_GATEWAYS
 from licensing.models import Payout
+from licensing.paper_answers import pdf_answer
 from licensing.services import balances, seller_profiles
 from licensing.services.coupon_making import CouponDraft, coupons_of, end_coupon, make_coupon
-from licensing.services.invoicing import pdf_response_bytes
 from licensing.services.payout_accounts import destinations_of
 from licensing.services.seller_accounts import page_of_seller
 from licensing.services.seller_profiles import ProfileChange
@@ -186,10 +184,8 @@ class StatementView(APIView):
     )
     def get(self, request: Request, payout_id: str) -> HttpResponse:
         """Send the document as PDF, in the language you ask for."""
-        paper = balances.statement_of(balances.payout_of(seller_of(request), payout_id))
-        body = pdf_response_bytes(paper, language=get_language() or settings.LANGUAGE_CODE)
-        answer = HttpResponse(body, content_type="application/pdf")
-        answer["Content-Disposition"] = f'attachment; filename="{paper.text_number}.pdf"'
+        payout = balances.payout_of(seller_of(request), payout_id)
+        answer = pdf_answer(balances.statement_of(payout))
         answer["Cache-Control"] = "private, no-store"
         return answer
 

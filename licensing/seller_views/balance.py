@@ -9,7 +9,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.models import User
 from accounts.views.guards import recent, two_factor_required, viewer_of
-from licensing.seller_views.orders import pdf_answer
+from licensing.paper_answers import pdf_answer
 from licensing.seller_views.seller_frame import of_seller, seller_context, seller_of
 from licensing.services import balances
 from licensing.services.payout_accounts import destinations_of
@@ -73,5 +73,4 @@ def payouts_page(request: HttpRequest, user: User) -> HttpResponse:
 @two_factor_required
 def statement_file(request: HttpRequest, user: User, payout: str) -> HttpResponse:
     """Send the statement of a payout as PDF."""
-    statement = balances.statement_of(balances.payout_of(seller_of(request), payout))
-    return pdf_answer(statement, request.LANGUAGE_CODE)
+    return pdf_answer(balances.statement_of(balances.payout_of(seller_of(request), payout)))

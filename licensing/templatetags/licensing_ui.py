@@ -177,7 +177,25 @@ class Badge(TypedDict):
     hint: Any
 
 
-_ORDER_TONES = {
+class Stateful(Protocol):
+    """A row with a state that has a name for people."""
+
+    state: str
+
+    def get_state_display(self) -> str: ...
+
+
+Tones = Mapping[Any, tuple[str, str]]
+"""Tone and symbol of each state; a state without either stands plain."""
+
+
+def state_badge(row: Stateful, tones: Tones) -> Badge:
+    """Return a row's state as a word, in its tone."""
+    tone, symbol = tones.get(row.state, ("", ""))
+    return {"text": row.get_state_display(), "tone": tone, "symbol": symbol, "hint": ""}
+
+
+_ORDER_TONES: Tones = {
     Order.State.OPEN: ("caution", "clock"),
     Order.State.PAID: ("info", "clock"),
     Order.State.FULFILLED: ("good", "check"),
@@ -190,8 +208,7 @@ _ORDER_TONES = {
 @register.inclusion_tag("components/badge.html")
 def order_badge(order: Order) -> Badge:
     """Show where an order stands."""
-    tone, symbol = _ORDER_TONES[Order.State(order.state)]
-    return {"text": order.get_state_display(), "tone": tone, "symbol": symbol, "hint": ""}
+    return state_badge(order, _ORDER_TONES)
 
 
 @register.inclusion_tag("components/badge.html")
@@ -205,7 +222,7 @@ def test_badge() -> Badge:
     }
 
 
-_SUBSCRIPTION_TONES = {
+_SUBSCRIPTION_TONES: Tones = {
     Subscription.State.ACTIVE: ("good", "check"),
     Subscription.State.ENDING: ("info", "clock"),
     Subscription.State.OVERDUE: ("caution", "warn"),
@@ -216,25 +233,22 @@ _SUBSCRIPTION_TONES = {
 @register.inclusion_tag("components/badge.html")
 def subscription_badge(subscription: Subscription) -> Badge:
     """Show whether a subscription goes on."""
-    tone, symbol = _SUBSCRIPTION_TONES[Subscription.State(subscription.state)]
-    text = subscription.get_state_display()
-    return {"text": text, "tone": tone, "symbol": symbol, "hint": ""}
+    return state_badge(subscription, _SUBSCRIPTION_TONES)
 
 
-_REFUND_TONES = {
-    Refund.State.ASKED: "caution",
-    Refund.State.DECLINED: "bad",
-    Refund.State.SENDING: "info",
-    Refund.State.DONE: "good",
-    Refund.State.FAILED: "bad",
+_REFUND_TONES: Tones = {
+    Refund.State.ASKED: ("caution", ""),
+    Refund.State.DECLINED: ("bad", ""),
+    Refund.State.SENDING: ("info", ""),
+    Refund.State.DONE: ("good", ""),
+    Refund.State.FAILED: ("bad", ""),
 }
 
 
 @register.inclusion_tag("components/badge.html")
 def refund_badge(refund: Refund) -> Badge:
     """Show where a refund stands."""
-    tone = _REFUND_TONES[Refund.State(refund.state)]
-    return {"text": refund.get_state_display(), "tone": tone, "symbol": "", "hint": ""}
+    return state_badge(refund, _REFUND_TONES)
 
 
 _STANDINGS: dict[Code, tuple[str, str, Any]] = {
