@@ -18,6 +18,9 @@ run: $(VENV)/.runtime ## the whole store on this machine: http://127.0.0.1:$(POR
 test: $(VENV)/.dev system $(JS)/node_modules/.installed ## everything CI runs: lint, types, structure, unit, clients, browser
 	@$(BIN)/python -m tests.run
 
+coverage: $(VENV)/.dev system $(JS)/node_modules/.installed ## the tests again, counting which lines they reach (about half an hour)
+	@$(BIN)/python -m tests.run --counted
+
 clients: $(VENV)/.dev system ## just the Hugging Face clients, five versions of them, against a live store
 	$(BIN)/python -m pytest tests/clients/test_xet.py tests/clients/test_client_versions.py
 
@@ -79,4 +82,4 @@ $(VENV)/.dev: requirements/base.txt requirements/ml.txt requirements/dev.txt | $
 	$(BIN)/pip install --quiet -r requirements/dev.txt
 	@touch $@ $(VENV)/.runtime
 
-.PHONY: help run test clients lint fix bench crash css messages schema screenshots demo-models demo-smollm system
+.PHONY: help run test coverage clients lint fix bench crash css messages schema screenshots demo-models demo-smollm system

@@ -17,7 +17,17 @@ from bench._live import set_up_django
 COUNT = 100_000
 EACH = 40
 """Questions of each kind."""
-SORTS = ("trending", "downloads", "likes", "newest", "updated", "parameters", "size", "name")
+SORTS = (
+    "trending",
+    "downloads",
+    "likes",
+    "newest",
+    "updated",
+    "parameters",
+    "size",
+    "name",
+    "price",
+)
 
 Question = Callable[[], object]
 
@@ -120,6 +130,16 @@ def questions() -> Iterator[tuple[str, list[Question]]]:
         many(
             lambda: page(
                 parameters_min=f"{dice.randint(1, 500)}M", size_max=f"{dice.randint(2, 60)}GB"
+            )
+        ),
+    )
+    yield (
+        "a price, in the order of prices",
+        many(
+            lambda: page(
+                price_max=str(dice.randint(4, 200)),
+                sort=dice.choice(("price", "price_high")),
+                task=dice.choice(tasks),
             )
         ),
     )

@@ -176,7 +176,7 @@ def may_see_contents(viewer: Viewer, repo: ModelRepo) -> bool:
 
 
 def grants_in_force(viewer: Viewer, repo: ModelRepo) -> list[GrantedRepo]:
-    """Return what opens ``repo`` to ``viewer`` now: their own grants, and those of their teams.
+    """Return what opens ``repo`` to ``viewer`` now, newest last: their own grants, their teams'.
 
     A fine-grained token uses a grant where it lists the model, or reaches gated ones at all. One
     query, a plain one, since every download of a sold model asks it: they are few for one model and
@@ -186,7 +186,8 @@ def grants_in_force(viewer: Viewer, repo: ModelRepo) -> list[GrantedRepo]:
         return []
     held = GrantedRepo.objects.filter(repo=repo, grant__holder_id__in=list(viewer.person_roles))
     now = timezone.now()
-    return [row for row in held.select_related("grant") if row.grant.is_in_force(now)]
+    rows = held.select_related("grant").order_by("pk")
+    return [row for row in rows if row.grant.is_in_force(now)]
 
 
 def passes_gate(viewer: Viewer, repo: ModelRepo) -> bool:

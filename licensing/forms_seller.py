@@ -165,13 +165,6 @@ class SellerForm(forms.Form):
         max_length=MAX_PREFIX_CHARS,
         help_text=_("2 to 16 letters and digits. Another beginning starts from number 1."),
     )
-    bank_details = forms.CharField(
-        label=_("Bank account"),
-        required=False,
-        max_length=1000,
-        help_text=_("Lines that say where to transfer to. They stand on invoices."),
-        widget=forms.Textarea({"rows": 3, "autocomplete": "off"}),
-    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Ask, with the countries in the language of the page."""
@@ -214,6 +207,20 @@ class SellerForm(forms.Form):
         self.add_error(name if name in self.fields else None, error.message)
 
 
+class BankForm(forms.Form):
+    """Where a seller's money is transferred to."""
+
+    bank_details = forms.CharField(
+        label=_("Bank account"),
+        required=False,
+        max_length=1000,
+        help_text=_(
+            "Lines that say where to transfer to: a name, IBAN and BIC, or what banks want."
+        ),
+        widget=forms.Textarea({"rows": 3, "autocomplete": "off", "spellcheck": "false"}),
+    )
+
+
 def profile_values(profile: SellerProfile) -> dict[str, Any]:
     """Return what the form shows of a profile."""
     region = f"{profile.country}-{profile.region}" if profile.region else ""
@@ -227,5 +234,4 @@ def profile_values(profile: SellerProfile) -> dict[str, Any]:
         "uses_oss": profile.uses_oss,
         "registrations": ", ".join(profile.registrations),
         "invoice_prefix": profile.invoice_prefix,
-        "bank_details": profile.bank_details,
     }

@@ -2,7 +2,16 @@
 
 from django.urls import path
 
-from licensing.seller_views import affairs, balance, buyers, offer_editor, offers, orders, overview
+from licensing.seller_views import (
+    affairs,
+    balance,
+    buyers,
+    offer_editor,
+    offers,
+    orders,
+    overview,
+    payout_account,
+)
 
 REPO = "<seg:ns>/<seg:name>"
 
@@ -14,6 +23,7 @@ urlpatterns = [
     path("sales/buyers", buyers.buyers_page),
     path("sales/balance", balance.balance_page),
     path("sales/payouts", balance.payouts_page),
+    path("sales/payouts/account", payout_account.account_page),
     path("sales/payouts/<seg:payout>/statement.pdf", balance.statement_file),
     path("sales/coupons", affairs.coupons_page),
     path("sales/coupons/new", affairs.new_coupon_page),

@@ -11,6 +11,7 @@ from licensing import (
     views_keys,
     views_library,
     views_orders,
+    views_renewing,
     views_sandbox,
     views_terms,
 )
@@ -28,6 +29,8 @@ urlpatterns = [
     path("library/<seg:ident>/file", views_library.license_file),
     path("library/<seg:ident>/seats/<seg:seat>", views_library.change_seat),
     path("library/<seg:ident>/refund", views_library.ask_refund),
+    path("library/<seg:ident>/renew", views_renewing.renew_page),
+    path("library/<seg:ident>/end-subscription", views_renewing.end_subscription),
     path("orders", views_orders.list_page),
     path("orders/<seg:order>", views_orders.order_page),
     path("orders/<seg:order>/pay", views_orders.pay_order),

@@ -17,14 +17,15 @@ from accounts.models import User
 from accounts.views.guards import personal, viewer_of
 from licensing.forms_billing import BillingForm
 from licensing.gateways.base import Checkout, GatewayError
-from licensing.models import Order, Terms
+from licensing.models import License, Order, Terms
 from licensing.services import checkout, placing
 from licensing.services.carts import Cart
 from licensing.services.pricing import Priced
 from licensing.sessions import cart_of, keep_cart
-from licensing.tax.parties import Place
+from licensing.tax.parties import BillingAddress, Place
 from store.core.errors import InvalidError, StoreError
 from store.core.ids import new_public_id
+from store.core.money import Money, show
 
 WAYS = {
     "sandbox": gettext_lazy("Test card (no real money)"),
@@ -51,32 +52,56 @@ class _Said:
     accepted: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where a checkout takes place.
+
+    Args:
+        cart: What is bought there.
+        path: Its own address.
+        back: Where the wish is changed, and where one that cannot be priced leads.
+        address: To be proposed; ``None``: there is none.
+        extended: What gets another term; ``None``: new licenses are bought, from the cart.
+    """
+
+    cart: Cart
+    path: str
+    back: str
+    address: BillingAddress | None = None
+    extended: License | None = None
+
+
 @require_http_methods(["GET", "HEAD", "POST"])
 @personal
 def checkout_page(request: HttpRequest, user: User) -> HttpResponse:
     """Show what is bought and take the order."""
-    cart = cart_of(request)
+    address = placing.last_address(user) if request.method != "POST" else None
+    return serve(request, user, Desk(cart_of(request), "/checkout", "/cart", address))
+
+
+def serve(request: HttpRequest, user: User, desk: Desk) -> HttpResponse:
+    """Show what is bought at a desk and take the order."""
     if request.method != "POST":
-        return _page(request, cart, BillingForm(address=placing.last_address(user)))
+        return _page(request, desk, BillingForm(address=desk.address))
     if before := placing.order_under(user, request.POST.get("key", "")):
         return redirect(before)
     form = BillingForm(request.POST)
     if "pay" not in request.POST:
         form.is_valid()
-        return _page(request, cart, form, is_quiet=True)
-    return _order(request, cart, form)
+        return _page(request, desk, form, is_quiet=True)
+    return _order(request, desk, form)
 
 
-def _order(request: HttpRequest, cart: Cart, form: BillingForm) -> HttpResponse:
+def _order(request: HttpRequest, desk: Desk, form: BillingForm) -> HttpResponse:
     """Make the order and lead on to the payment; or show the page with what is wrong."""
     sent = request.POST
     accepted = frozenset(sent.getlist("terms"))
     try:
-        if not cart.items:
+        if not desk.cart.items:
             raise InvalidError(_("Your cart is empty."))
         order, is_new = placing.place(
             viewer_of(request),
-            cart,
+            desk.cart,
             quote_id=sent.get("quote", ""),
             key=sent.get("key", ""),
             billing=_full_address(form, is_needed="country" in sent),
@@ -84,8 +109,8 @@ def _order(request: HttpRequest, cart: Cart, form: BillingForm) -> HttpResponse:
             gateway=_way(sent.get("gateway", "")),
         )
     except StoreError as error:
-        return _page(request, cart, form, _said(error, accepted))
-    if is_new:
+        return _page(request, desk, form, _said(error, accepted))
+    if is_new and desk.extended is None:
         keep_cart(request, Cart())
     return pay(request, order)
 
@@ -118,7 +143,7 @@ def _said(error: StoreError, accepted: frozenset[str]) -> _Said:
 
 def _page(
     request: HttpRequest,
-    cart: Cart,
+    desk: Desk,
     form: BillingForm,
     said: _Said | None = None,
     *,
@@ -128,7 +153,7 @@ def _page(
 
     Args:
         request: Who asks.
-        cart: What is bought; an empty one, or one that cannot be priced, leads to its own page.
+        desk: What is bought; an empty cart, or one that cannot be priced, leads back.
         form: The address.
         said: What went wrong.
         is_quiet: Show no errors of the form: only the sums were asked for.
@@ -136,15 +161,15 @@ def _page(
     said = said or _Said()
     billing = known_of(form)
     try:
-        quote, priced = placing.show_quote(viewer_of(request), cart, billing)
+        quote, priced = placing.show_quote(viewer_of(request), desk.cart, billing)
     except StoreError as error:
         if not billing:
-            return redirect("/cart")
+            return redirect(desk.back)
         said = said if said.title else _Said(error.message, [], error.status, said.accepted)
-        return _without_tax(request, cart, form, said)
+        return _without_tax(request, desk, form, said)
     if is_quiet:
         form = BillingForm(initial=dict(form.data.items()))
-    context = _context(priced, form, said) | {
+    context = _context(desk, priced, form, said) | {
         "quote": quote,
         "has_tax": bool(billing.get("country")),
     }
@@ -153,19 +178,20 @@ def _page(
     return render(request, template, context, status=said.status)
 
 
-def _without_tax(request: HttpRequest, cart: Cart, form: BillingForm, said: _Said) -> HttpResponse:
+def _without_tax(request: HttpRequest, desk: Desk, form: BillingForm, said: _Said) -> HttpResponse:
     """Show the checkout where the address allows no price; a cart that has none goes back."""
     try:
-        _quote, priced = placing.show_quote(viewer_of(request), cart, {})
+        _quote, priced = placing.show_quote(viewer_of(request), desk.cart, {})
     except StoreError:
-        return redirect("/cart")
-    context = _context(priced, form, said) | {"quote": None, "has_tax": False}
+        return redirect(desk.back)
+    context = _context(desk, priced, form, said) | {"quote": None, "has_tax": False}
     return render(request, "licensing/checkout.html", context, status=said.status)
 
 
-def _context(priced: Priced, form: BillingForm, said: _Said) -> dict[str, Any]:
+def _context(desk: Desk, priced: Priced, form: BillingForm, said: _Said) -> dict[str, Any]:
     ways = [(name, WAYS[name]) for name in settings.ENV.gateways]
     return {
+        "desk": desk,
         "form": form,
         "priced": priced,
         "terms": _terms(priced),
@@ -229,4 +255,11 @@ def _lead(request: HttpRequest, order: Order, begun: Checkout) -> HttpResponse:
         return redirect(order)
     if begun.url.startswith(f"{settings.PUBLIC_URL}/"):
         return redirect(urlsplit(begun.url).path)
-    return render(request, "licensing/leaving.html", {"order": order, "url": begun.url})
+    context = {
+        "title": _("To the payment"),
+        "words": _("You are being led to the payment service. If nothing happens:"),
+        "action": _("Go on and pay %(amount)s")
+        % {"amount": show(Money(order.due_minor, order.currency))},
+        "url": begun.url,
+    }
+    return render(request, "licensing/leaving.html", context)

@@ -15,8 +15,16 @@ from accounts.views.guards import personal, viewer_of
 from catalog.views.listing import page_number
 from licensing.access import license_for, may
 from licensing.access_orders import invoices_of, may_change
-from licensing.models import License
-from licensing.services import activations, holdings, issuing, license_keys, refunds
+from licensing.models import License, Offer
+from licensing.services import (
+    activations,
+    holdings,
+    issuing,
+    license_keys,
+    refunds,
+    renewing,
+    subscriptions,
+)
 from licensing.services.holdings import Held, Show
 from licensing.services.validating import message_of
 from licensing.views_orders import ways_to_use
@@ -94,10 +102,25 @@ def _page(request: HttpRequest, row: License, problem: StoreError | None = None)
         "history": holdings.history_of(row) if is_holder else [],
         "ways": ways_to_use(origin(request), list(held.repos[:1])) if held.is_in_force else [],
         "problem": problem.message if problem else "",
-    } | _files(request, row)
+    }
+    context |= {"standing": None, "has_term": False} | _files(request, row)
+    if is_holder:
+        context |= _how_long(viewer, row)
     return render(
         request, "licensing/license.html", context, status=problem.status if problem else 200
     )
+
+
+def _how_long(viewer: Viewer, row: License) -> dict[str, Any]:
+    """Return what carries a license on: its subscription, or another term and what that costs."""
+    if row.line.kind == Offer.Kind.SUBSCRIPTION:
+        return {"standing": subscriptions.standing_of(viewer, row)}
+    if row.grant.ends_at is None:
+        return {}
+    try:
+        return {"has_term": True, "term": renewing.term_of(viewer, row), "refusal": ""}
+    except StoreError as error:
+        return {"has_term": True, "term": None, "refusal": error.message}
 
 
 def _files(request: HttpRequest, row: License) -> dict[str, Any]:

@@ -3,12 +3,10 @@
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
@@ -27,9 +25,9 @@ from licensing.access_orders import (
     orders_of,
 )
 from licensing.configured import license_key_again
-from licensing.models import License, Order, OrderLine
-from licensing.services import checkout, settling
-from licensing.services.invoicing import pdf_response_bytes
+from licensing.models import License, Offer, Order, OrderLine
+from licensing.paper_answers import pdf_answer
+from licensing.services import checkout, settling, subscriptions
 from licensing.services.paperwork import buyer_party
 from licensing.views_checkout import WAYS, pay
 from store.core.errors import StoreError
@@ -101,6 +99,7 @@ def order_page(request: HttpRequest, user: User, order: str) -> HttpResponse:
         "instructions": _instructions(found) if is_open and can_change else "",
         "is_fresh": _is_fresh(viewer, found),
         "is_waiting": found.state == Order.State.PAID,
+        "standing": _standing(viewer, bought) if can_change else None,
     }
     return render(request, "licensing/order.html", context)
 
@@ -135,8 +134,26 @@ def _of_line(request: HttpRequest, line: OrderLine, *, is_fresh: bool) -> Bought
     row: License | None = getattr(line, "license", None)
     repos = list(line.repos.all())
     if row is None or not is_fresh:
-        return Bought(line, row, "", repos, [])
+        return Bought(line, row or _carried_on(line), "", repos, [])
     return Bought(line, row, _key_of(row), repos, ways_to_use(origin(request), repos[:1]))
+
+
+def _carried_on(line: OrderLine) -> License | None:
+    """Return the license a line gave more time to: another term, or a subscription's period."""
+    order = line.order
+    if order.fulfilled_at is None:
+        return None
+    if order.renews is not None:
+        return License.objects.filter(line=order.renews.line_id).first()
+    return order.extends
+
+
+def _standing(viewer: Viewer, bought: list[Bought]) -> subscriptions.Standing | None:
+    """Return how the subscription stands that an order began or paid for."""
+    license_ = next((one.license for one in bought if one.license is not None), None)
+    if license_ is None or license_.line.kind != Offer.Kind.SUBSCRIPTION:
+        return None
+    return subscriptions.standing_of(viewer, license_)
 
 
 def _key_of(row: License) -> str:
@@ -205,10 +222,4 @@ def cancel_order(request: HttpRequest, user: User, order: str) -> HttpResponse:
 @personal
 def invoice_pdf(request: HttpRequest, user: User, invoice: str) -> HttpResponse:
     """Send a document as PDF, in the language of the page."""
-    found = invoice_seen_by(viewer_of(request), invoice)
-    language = get_language() or settings.LANGUAGE_CODE
-    content = pdf_response_bytes(found, language=language)
-    answer = HttpResponse(content, content_type="application/pdf")
-    answer["Content-Disposition"] = f'attachment; filename="{found.text_number}.pdf"'
-    answer["X-Content-Type-Options"] = "nosniff"
-    return answer
+    return pdf_answer(invoice_seen_by(viewer_of(request), invoice))

@@ -1,20 +1,21 @@
 """Pictures of the main pages: wide and phone, light and dark. ``make screenshots``."""
 
 import argparse
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, HfApi
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Page
 
 from tests import live
+from tests.e2e.browser import chromium, sign_in
+from tests.e2e.selling import buy
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = "regency/austen-gpt2-small"
+SOLD = f"{MODEL}-licensed"
 GATED = "jane/lady-susan-gpt2"
-SHOWN = {"home": "/", "models": "/models", "listing": f"/{MODEL}"}
+SHOWN = {"home": "/", "models": "/models", "listing": f"/{MODEL}", "sold": f"/{SOLD}"}
 """In the README and the docs, as a visitor sees them."""
 LIVED_IN = {
     "thread": f"/{MODEL}/discussions/1",
@@ -24,6 +25,8 @@ LIVED_IN = {
     "notifications": "/notifications",
 }
 """In the docs, as ``READER`` sees them in a store where people have been."""
+SELLING = {"sales": "/sales?seller=regency", "offers": f"/{SOLD}/offers"}
+"""In the docs, as ``SELLER`` sees them once a few copies are sold."""
 OTHERS = {
     "files": f"/{MODEL}/tree/main",
     "file": f"/{MODEL}/blob/main/model.safetensors",
@@ -43,7 +46,8 @@ OTHERS = {
 }
 SIZES = {"wide": (1280, 800), "phone": (390, 844)}
 PROMPT = "It is a truth universally acknowledged, that"
-READER = "mary"
+READER, SELLER = "mary", "jane"
+BUYERS = 6
 CARD = """---
 license: cc0-1.0
 base_model: regency/austen-gpt2-small
@@ -64,17 +68,21 @@ Writes letters in the manner of *Lady Susan*: polite on the surface, and not bel
 
 
 def shoot(
-    url: str, folder: Path, pages: dict[str, str], *, is_full: bool, reader: str = ""
+    url: str,
+    folder: Path,
+    pages: dict[str, str],
+    *,
+    is_full: bool,
+    before: Callable[[Page], object] = lambda _page: None,
 ) -> None:
-    """Save a picture of every page in each size and colour scheme, signed in as ``reader``."""
-    with _browser() as browser:
+    """Save a picture of every page in each size and colour scheme, after ``before`` has acted."""
+    with chromium() as browser:
         for size, (width, height) in SIZES.items():
             for scheme in ("light", "dark"):
                 view = browser.new_page(
                     viewport={"width": width, "height": height}, color_scheme=scheme
                 )
-                if reader:
-                    _sign_in(view, url, reader)
+                before(view)
                 suffix = "" if scheme == "light" else "-dark"
                 for name, path in pages.items():
                     view.goto(url + path)
@@ -85,7 +93,7 @@ def shoot(
 
 def play(url: str, folder: Path) -> None:
     """Let a model write, and save how that looks."""
-    with _browser() as browser:
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.goto(f"{url}/{MODEL}/playground")
         page.fill("textarea", PROMPT)
@@ -97,8 +105,8 @@ def play(url: str, folder: Path) -> None:
 def live_in(store: live.LiveStore) -> None:
     """Let two people talk, propose, merge, gate and collect, so that there is something to see."""
     _, reader = store.person(READER)
-    _, owner = store.person("jane")
-    store.manage("addorg", "regency", "--member", "jane:admin")
+    _, owner = store.person(SELLER)
+    store.manage("addorg", "regency", "--member", f"{SELLER}:admin")
     mary, jane = (HfApi(store.url, token=token) for token in (reader, owner))
     talk = mary.create_discussion(
         MODEL,
@@ -121,6 +129,28 @@ def live_in(store: live.LiveStore) -> None:
     store.settled(GATED, owner)
 
 
+def trade(store: live.LiveStore) -> dict[str, str]:
+    """Let people buy with test cards; return pages of the reader's own purchase."""
+    offers = store.ask(f"/api/v1/models/{SOLD}/offers")["results"]
+    paid = [offer["id"] for offer in offers if offer["kind"] != "free"]
+    for number in range(BUYERS):
+        name, _ = store.person()
+        buy(store, name, paid[number % len(paid)])
+    pages = buy(store, READER, paid[0])
+    license_page = next(path for path in pages if path.startswith("/library/"))
+    order_page = [path for path in pages if path.startswith("/orders/")][-1]
+    return {"license": license_page, "order": order_page, "checkout": "/checkout"}
+
+
+def fill_cart(page: Page, store: live.LiveStore) -> None:
+    """Sign in as the reader, with something in the cart."""
+    sign_in(page, store, READER)
+    page.goto(f"{store.url}/{SOLD}")
+    page.locator("summary", has_text="Buy another license").click()
+    page.get_by_role("button", name="Add to cart").first.click()
+    page.wait_for_url("**/cart")
+
+
 def _propose(api: HfApi) -> None:
     card = Path(api.hf_hub_download(MODEL, "README.md")).read_text(encoding="utf-8")
     told = card.replace("\n## ", "\nThe text is that of the first editions.\n\n## ", 1)
@@ -138,25 +168,6 @@ def _gate(api: HfApi) -> None:
     changes = [CommitOperationAdd(name, data) for name, data in files.items()]
     api.create_commit(GATED, changes, commit_message="First version")
     api.update_repo_settings(GATED, gated="manual")
-
-
-def _sign_in(page: Page, url: str, name: str) -> None:
-    page.goto(f"{url}/login")
-    page.locator("input[name=username]").fill(name)
-    page.locator("input[type=password]").fill(live.PASSWORD)
-    page.locator("main form button").last.click()
-    page.wait_for_url(lambda at: "/login" not in at)
-
-
-@contextmanager
-def _browser() -> Iterator[Browser]:
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=path, args=["--no-sandbox", "--disable-background-networking"]
-        )
-        yield browser
-        browser.close()
 
 
 def main() -> None:
@@ -178,7 +189,20 @@ def main() -> None:
         shoot(store.url, folder, pages, is_full=is_full)
         play(store.url, folder)
         live_in(store)
-        shoot(store.url, folder, LIVED_IN, is_full=is_full, reader=READER)
+        shoot(
+            store.url,
+            folder,
+            LIVED_IN | trade(store),
+            is_full=is_full,
+            before=lambda page: fill_cart(page, store),
+        )
+        shoot(
+            store.url,
+            folder,
+            SELLING,
+            is_full=is_full,
+            before=lambda page: sign_in(page, store, SELLER),
+        )
     finally:
         live.discard(store)
 

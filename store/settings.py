@@ -38,7 +38,10 @@ def _database() -> dict[str, object]:
     common: dict[str, object] = {
         "ENGINE": "django.db.backends.postgresql",
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"options": "-c lock_timeout=30s -c statement_timeout=120s"},
+        "OPTIONS": {
+            "options": "-c lock_timeout=30s -c statement_timeout=120s",
+            "prepare_threshold": 5,  # allows it; only ``store.core.prepared`` asks for it
+        },
     }
     if not TESTING:  # one pool a process: 64 threads do not need 64 connections
         common["OPTIONS"] = {

@@ -343,7 +343,6 @@ class StripeFake:
             stripe.Account,
             "acct",
             country=given["country"],
-            email=given["email"],
             type=given["type"],
             payouts_enabled=False,
             details_submitted=False,

@@ -1,11 +1,17 @@
-"""Races: the same thing from many threads at once."""
+"""Races: the same thing from many threads at once.
 
+``STORE_RACE_ROUNDS`` repeats them; the suite does 2.
+"""
+
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
 
 from django.db import connections
+
+ROUNDS = int(os.environ.get("STORE_RACE_ROUNDS", "2"))
 
 
 def at_once(work: Callable[[int], Any], count: int) -> list[Any]:

@@ -145,6 +145,20 @@ def refresh_trends(_context: JobContext) -> dict[str, Any]:
     return {"changed": trends.refresh_trends()}
 
 
+def refresh_prices(_context: JobContext) -> dict[str, Any]:
+    """Tell search of prices that changed by themselves."""
+    from licensing.services import asking_prices
+
+    return {"models": asking_prices.refresh_due()}
+
+
+def flush_views(_context: JobContext) -> dict[str, Any]:
+    """Write counted views of listings into the database."""
+    from catalog.services import page_views
+
+    return {"rows": page_views.flush()}
+
+
 def apply_payment(context: JobContext) -> dict[str, Any]:
     """Apply a fact of the payment inbox."""
     from licensing.services import inbox
@@ -283,8 +297,10 @@ HANDLERS: Mapping[JobName, Handler] = {
     JobName.FORGET_NOTICES: forget_notices,
     JobName.DELIVER_WEBHOOK: deliver_webhook,
     JobName.REFRESH_TRENDS: refresh_trends,
+    JobName.FLUSH_VIEWS: flush_views,
     JobName.FLUSH_DOWNLOADS: flush_downloads,
     JobName.REFRESH_DOWNLOADS: refresh_downloads,
+    JobName.REFRESH_PRICES: refresh_prices,
     JobName.APPLY_PAYMENT: apply_payment,
     JobName.FULFIL_ORDER: fulfil_order,
     JobName.TELL_SALE: tell_sale,

@@ -33,9 +33,11 @@ class Errand:
 ERRANDS = {
     "sweep-jobs": Errand("workers.sweep", schedule(10), expires_s=10),
     "flush-downloads": Errand("workers.flush_downloads", schedule(30), expires_s=30),
+    "flush-views": Errand("workers.flush_views", schedule(60), expires_s=60),
     "refresh-downloads": Errand(
         "workers.refresh_downloads", crontab(hour="0", minute="7"), expires_s=3600
     ),
+    "refresh-prices": Errand("workers.refresh_prices", schedule(60), expires_s=60),
     "sweep-uploads": Errand("workers.sweep_uploads", crontab(minute="17"), expires_s=1800),
     "close-orders": Errand("workers.close_orders", crontab(minute="*/15"), expires_s=900),
     "reconcile": Errand("workers.reconcile", crontab(hour="2", minute="41"), expires_s=3600),

@@ -8,7 +8,7 @@ import os
 
 from django.conf import settings
 
-from store.core import jobs
+from store.core import counts, jobs
 from store.core.jobs import ERRAND, RUN_TASK, JobName
 from workers.app import app
 from workers.runner import run_job
@@ -44,6 +44,7 @@ def forget_old() -> None:
     from inference.services import retention
 
     logger.info("%s ended jobs deleted", jobs.prune())
+    logger.info("%s written batches of counters forgotten", counts.prune())
     logger.info("%s old generations deleted", retention.forget_old())
     logger.info("%s secrets of ended logins deleted", oauth.prune())
     logger.info("%s old webhook deliveries deleted", upkeep.prune())
@@ -53,6 +54,18 @@ def forget_old() -> None:
 def flush_downloads() -> None:
     """See ``JobName.FLUSH_DOWNLOADS``."""
     jobs.enqueue(JobName.FLUSH_DOWNLOADS, key=ERRAND)
+
+
+@app.task(name="workers.flush_views")
+def flush_views() -> None:
+    """See ``JobName.FLUSH_VIEWS``."""
+    jobs.enqueue(JobName.FLUSH_VIEWS, key=ERRAND)
+
+
+@app.task(name="workers.refresh_prices")
+def refresh_prices() -> None:
+    """See ``JobName.REFRESH_PRICES``."""
+    jobs.enqueue(JobName.REFRESH_PRICES, key=ERRAND)
 
 
 @app.task(name="workers.refresh_downloads")

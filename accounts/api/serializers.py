@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from accounts.forms import check_plain
 from accounts.models import AccessToken, Organization, Role, Scope, User
 
 
@@ -99,7 +100,9 @@ class NewOrganizationIn(serializers.Serializer[Any]):
     """What an organization starts as."""
 
     name = serializers.CharField(max_length=42)
-    full_name = serializers.CharField(max_length=120, required=False, default="")
+    full_name = serializers.CharField(
+        max_length=120, required=False, default="", validators=[check_plain]
+    )
     is_private_by_default = serializers.BooleanField(required=False, default=False)
 
 

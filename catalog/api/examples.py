@@ -29,6 +29,8 @@ _LISTING: dict[str, Any] = {
         "weights_bytes": 4449456,
         "total_bytes": 4612737,
     },
+    "price_kinds": ["free", "paid"],
+    "prices": [{"currency": "EUR", "amount_minor": 1900, "amount": "19.00"}],
     "likes": 12,
     "downloads": 340,
     "downloads_all_time": 2210,
@@ -48,6 +50,7 @@ MODELS = _answer(
         "results": [_LISTING],
         "next": "WyJyZWxldmFuY2Uuc2NvcmVkIiwxLjA5LDNd",
         "total": 3,
+        "currency": "EUR",
         "facets": [
             {
                 "name": "license",

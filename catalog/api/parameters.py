@@ -7,7 +7,7 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
 from catalog.search.fields import FIELDS, MEASURES, Field
-from catalog.search.ordering import SORTS
+from catalog.search.ordering import ORDERS
 from store.core.errors import InvalidError
 from store.core.paging import keyset_page
 
@@ -52,8 +52,22 @@ SEARCH = [
         for measure in MEASURES
         for end, word in (("min", "least"), ("max", "most"))
     ),
+    *(
+        OpenApiParameter(
+            f"price_{end}",
+            str,
+            description=f"Price, at {word}: whole units, as 19 or 19.50. What is free costs 0.",
+        )
+        for end, word in (("min", "least"), ("max", "most"))
+    ),
     OpenApiParameter(
-        "sort", str, enum=list(SORTS), description="Default: relevance with `q`, else trending."
+        "currency",
+        str,
+        description="In which to compare prices, as EUR; default: the one most models have. There"
+        " are no exchange rates: a model sold in others only is in no range, and sorted last.",
+    ),
+    OpenApiParameter(
+        "sort", str, enum=list(ORDERS), description="Default: relevance with `q`, else trending."
     ),
     OpenApiParameter("facets", bool, description="Also count the facets' values."),
 ]

@@ -7,7 +7,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from catalog.history.trees import Entry
-from catalog.models import FileScan, Listing
+from catalog.models import FileScan, Listing, ListingPrice
+from store.core.money import Money
 
 
 class FactsOut(serializers.Serializer[Any]):
@@ -22,6 +23,19 @@ class FactsOut(serializers.Serializer[Any]):
     formats = serializers.ListField(child=serializers.CharField())
     weights_bytes = serializers.IntegerField()
     total_bytes = serializers.IntegerField()
+
+
+class ListingPriceOut(serializers.Serializer[Any]):
+    """The lowest price in one currency."""
+
+    currency = serializers.CharField()
+    amount_minor = serializers.IntegerField(help_text="In the currency's smallest unit.")
+    amount = serializers.SerializerMethodField(help_text="The same in whole units.")
+
+    @extend_schema_field(serializers.CharField())
+    def get_amount(self, price: ListingPrice) -> str:
+        """Return the amount with the currency's decimals."""
+        return f"{Money(price.amount_minor, price.currency).decimal:f}"
 
 
 class ModelOut(serializers.Serializer[Any]):
@@ -41,6 +55,14 @@ class ModelOut(serializers.Serializer[Any]):
     verdict = serializers.ChoiceField(choices=FileScan.Verdict.values)
     is_runnable = serializers.BooleanField()
     facts = FactsOut(source="*")
+    price_kinds = serializers.ListField(
+        child=serializers.ChoiceField(choices=["free", "paid"]),
+        help_text="free: it can be had for nothing; paid: money is asked for it; or both.",
+    )
+    prices = ListingPriceOut(
+        many=True,
+        help_text="The lowest in each currency, of one unit or one period; 0: pay what you want.",
+    )
     likes = serializers.IntegerField()
     downloads = serializers.IntegerField(help_text="Completed, in the last 30 days.")
     downloads_all_time = serializers.IntegerField()
@@ -76,6 +98,9 @@ class ModelsPageOut(serializers.Serializer[Any]):
     results = ModelOut(many=True)
     next = serializers.CharField(allow_null=True, help_text="Cursor of the page that follows.")
     total = serializers.IntegerField(help_text="Matches on all pages.")
+    currency = serializers.CharField(
+        help_text="What prices are compared in: as asked for, else the one most models have."
+    )
     facets = FacetOut(many=True, required=False, help_text="When asked for.")
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.db.models import prefetch_related_objects
 from django.http import HttpRequest
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
@@ -60,7 +61,13 @@ class ModelsView(APIView):
             page, facets = search_with_facets(who, query, limit=limit, cursor=cursor)
         else:
             page = search(who, query, limit=limit, cursor=cursor)
-        body: dict[str, Any] = {"results": page.rows, "next": page.next_cursor, "total": page.total}
+        prefetch_related_objects(page.rows, "prices")
+        body: dict[str, Any] = {
+            "results": page.rows,
+            "next": page.next_cursor,
+            "total": page.total,
+            "currency": page.currency,
+        }
         if wants_facets:
             body["facets"] = facets
         return Response(ModelsPageOut(body, context=_context(request)).data)

@@ -51,22 +51,27 @@ class Graph:
                 todo += [parent for parent in self.parents.get(oid, ()) if parent not in found]
         return found
 
+    def descendants(
+        self, starts: Iterable[Oid], *, inside: Iterable[Oid] | None = None
+    ) -> set[Oid]:
+        """Return ``starts`` and all after them; with ``inside`` only what is among those."""
+        children: dict[Oid, list[Oid]] = {}
+        among = set(self.parents if inside is None else inside)
+        for oid in among:
+            for parent in self.parents[oid]:
+                children.setdefault(parent, []).append(oid)
+        found: set[Oid] = set()
+        todo = [oid for oid in starts if oid in among]
+        while todo:
+            oid = todo.pop()
+            if oid not in found:
+                found.add(oid)
+                todo += children.get(oid, ())
+        return found
+
     def is_ancestor(self, old: Oid, new: Oid) -> bool:
         """Whether ``new`` has everything ``old`` has: moving there loses no commit."""
         return old in self.ancestors([new])
-
-    def reaches(self, start: Oid, targets: Collection[Oid], *, stop: Collection[Oid] = ()) -> bool:
-        """Whether one of ``targets`` is ``start`` or before it."""
-        found: set[Oid] = set()
-        todo = [start]
-        while todo:
-            oid = todo.pop()
-            if oid in targets:
-                return True
-            if oid not in found and oid not in stop:
-                found.add(oid)
-                todo += self.parents.get(oid, ())
-        return False
 
     def within_depth(self, heads: Iterable[Oid], depth: int) -> dict[Oid, int]:
         """Return the commits up to ``depth`` steps (heads are the first), each with its step."""

@@ -135,11 +135,11 @@ class ObjectStore:
         wanted = {oid for oid in oids if oid not in self._trees}
         for oid in list(wanted):
             if waiting := self._waiting.get(oid):
-                self._trees[oid] = list(_parse_tree(bytes(waiting.data)))
+                self._trees[oid] = list(parse_items(bytes(waiting.data)))
                 wanted.discard(oid)
         rows = GitObject.objects.filter(repo_id=self.repo_id, oid__in=wanted)
         for found, data in rows.values_list("oid", "data"):
-            self._trees[found] = list(_parse_tree(bytes(data)))
+            self._trees[found] = list(parse_items(bytes(data)))
             wanted.discard(found)
         if wanted:
             raise MissingObjectError(wanted.pop())
@@ -232,6 +232,7 @@ def make_tree(items: Iterable[TreeItem]) -> Tree:
     return tree
 
 
-def _parse_tree(data: bytes) -> Iterator[TreeItem]:
+def parse_items(data: bytes) -> Iterator[TreeItem]:
+    """Yield the lines of a tree object."""
     for name, mode, oid in parse_tree(data, 20):
         yield TreeItem(name.decode("utf-8", "replace"), mode, oid.decode())

@@ -93,17 +93,7 @@ def is_enough(graph: Graph, request: Request, common: Collection[Oid]) -> bool:
     if not common:
         return False
     inside = graph.ancestors(wanted, stop=request.shallow)
-    children: dict[Oid, list[Oid]] = {}
-    for oid in inside:
-        for parent in graph.parents[oid]:
-            children.setdefault(parent, []).append(oid)
-    reaching: set[Oid] = set()
-    todo = [oid for oid in common if oid in inside]
-    while todo:
-        oid = todo.pop()
-        if oid not in reaching:
-            reaching.add(oid)
-            todo += children.get(oid, ())
+    reaching = graph.descendants(common, inside=inside)
     return all(oid in reaching for oid in wanted)
 
 

@@ -1,13 +1,20 @@
 """Reading a revision's files: lists, single entries, contents."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from django.db import connection
 
 from catalog.history.errors import EntryNotFoundError
-from catalog.history.objects import EMPTY_TREE, LINK_MODE, ObjectStore, TreeItem
+from catalog.history.objects import (
+    EMPTY_TREE,
+    LINK_MODE,
+    ObjectStore,
+    TreeItem,
+    parse_items,
+    read_many,
+)
 from catalog.history.pointers import LfsPointer
 from catalog.models import Commit, ModelRepo
 
@@ -122,6 +129,29 @@ def find_entry(repo: ModelRepo, commit_oid: str, path: str) -> Entry:
 def read_blob(repo: ModelRepo, entry: Entry) -> bytes:
     """Return the content git stores for a file (an LFS file's pointer text)."""
     return ObjectStore(repo.pk).blob(entry.oid)
+
+
+def some_have(repo: ModelRepo, trees: Iterable[bytes], blobs: Collection[bytes]) -> bool:
+    """Whether one of several revisions has one of several files. Each folder is read once.
+
+    Args:
+        repo: The repository.
+        trees: Ids of root trees, 20 bytes.
+        blobs: Ids of what git keeps for the files, 20 bytes; symbolic links do not count.
+    """
+    todo, seen = set(trees), set[bytes]()
+    while todo and blobs:
+        seen |= todo
+        below = set()
+        for _oid, _kind, data in read_many(repo.pk, list(todo)):
+            for item in parse_items(data):
+                oid = bytes.fromhex(item.oid)
+                if item.is_tree:
+                    below.add(oid)
+                elif oid in blobs and item.mode != LINK_MODE:
+                    return True
+        todo = below - seen
+    return False
 
 
 def missing_entry(path: str, commit_oid: str) -> EntryNotFoundError:

@@ -7,7 +7,7 @@ most of the text.
 
 import random
 from bisect import bisect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import accumulate
@@ -103,6 +103,8 @@ class Invented:
     is_private: bool
     listing: Listing
     card: ModelCard
+    prices: Mapping[str, int]
+    """Minor units by currency; empty: it is free."""
 
 
 class Inventor:
@@ -116,6 +118,7 @@ class Inventor:
 
     def __init__(self, *, count: int, seed: int, now: datetime) -> None:
         self._dice = random.Random(seed)  # noqa: S311 - nothing secret
+        self._price_dice = random.Random(seed)  # noqa: S311
         self._count, self._now = count, now
         self._styles, self._syllables = _STYLES.split(), _SYLLABLES.split()
         self.publishers = [f"{self._word()}{n}" for n in range(max(count // 8, 5))]
@@ -167,7 +170,8 @@ class Inventor:
         self._count_use(listing)
         if dice.random() < 0.02:
             self._bases.append(full_name)
-        return Invented(publisher, name, is_private, listing, self._card(listing))
+        prices = self._prices(listing)
+        return Invented(publisher, name, is_private, listing, self._card(listing), prices)
 
     def _measure(self, listing: Listing, parameters: int) -> None:
         dice = self._dice
@@ -214,6 +218,15 @@ class Inventor:
             "region:us",
         ]
         listing.tags = list(dict.fromkeys([*sorted(free), *derived]))
+
+    def _prices(self, listing: Listing) -> dict[str, int]:
+        """Ask money for one model in twenty, in one currency or several."""
+        dice = self._price_dice
+        if dice.random() >= 0.05:
+            return {}
+        listing.price_kinds = ["free", "paid"] if dice.random() < 0.3 else ["paid"]
+        currencies = dice.sample(("EUR", "USD", "GBP", "CNY"), dice.choice((1, 1, 1, 2, 3)))
+        return {code: dice.choice((500, 900, 1900, 4900, 19_900)) for code in currencies}
 
     def _count_use(self, listing: Listing) -> None:
         dice = self._dice

@@ -16,11 +16,13 @@ from catalog.models.listing import (
     BaseModelLink,
     Listing,
     ListingChange,
+    ListingPrice,
     ListingText,
     ModelCard,
 )
 from catalog.models.locks import FileLock
 from catalog.models.notices import Notice, NoticeSetting
+from catalog.models.page_views import PageViews
 from catalog.models.repo import Like, ModelRepo, RepoAlias, RepoQuerySet, RepoRedirect
 from catalog.models.scan import FileScan
 from catalog.models.social import Collection, CollectionItem, Follow, Upvote, Watch
@@ -59,11 +61,13 @@ __all__ = [
     "Like",
     "Listing",
     "ListingChange",
+    "ListingPrice",
     "ListingText",
     "ModelCard",
     "ModelRepo",
     "Notice",
     "NoticeSetting",
+    "PageViews",
     "Ref",
     "RepoAlias",
     "RepoEvent",

@@ -24,8 +24,12 @@ class GrantQuerySet(models.QuerySet["Grant"]):
     def in_force(self, now: datetime | None = None) -> Self:
         """Keep those that open their models at this moment."""
         now = now or timezone.now()
-        is_running = Q(ends_at=None) | Q(ends_at__gt=now)
-        return self.filter(is_running, state=Grant.State.ACTIVE, starts_at__lte=now)
+        return self.going_on(now).filter(state=Grant.State.ACTIVE, starts_at__lte=now)
+
+    def going_on(self, now: datetime | None = None) -> Self:
+        """Keep those that neither ended nor were taken back, also frozen ones."""
+        is_running = Q(ends_at=None) | Q(ends_at__gt=now or timezone.now())
+        return self.filter(is_running).exclude(state=Grant.State.REVOKED)
 
     def held_by(self, namespace_ids: Iterable[int]) -> Self:
         """Keep those of these name spaces."""
@@ -87,6 +91,8 @@ class GrantedRepo(models.Model):
     """A model somebody holds a grant of is not deleted."""
     commit_oid = models.CharField(max_length=40)
     """The newest commit of ``main`` then."""
+    major = models.PositiveIntegerField(default=0)
+    """The highest major version tagged at or before it then, 0: none. Tags may move or go."""
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["repo", "grant"], name="granted_repo_once")]

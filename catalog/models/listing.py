@@ -4,14 +4,19 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVectorField
 from django.db import models
-from django.db.models import F, Value
+from django.db.models import F, Q, Value
 from django.db.models.functions import Cast, Coalesce, Greatest, Ln, Lower
 
 from catalog.models.repo import ModelRepo
+from store.core.money import MAX_MINOR
 
 
 def _words(max_length: int = 120) -> "ArrayField[list[str], list[str]]":
     return ArrayField(models.CharField(max_length=max_length), default=list)
+
+
+def _free() -> list[str]:
+    return ["free"]
 
 
 def _log_of(counter: str) -> Ln:
@@ -62,6 +67,12 @@ class Listing(models.Model):
     verdict = models.CharField(max_length=8, default="pending")
     """The worst verdict of any file of ``head_oid``."""
 
+    # what it costs, written by ``catalog.services.prices``; amounts are in ``ListingPrice``
+    price_kinds = ArrayField(models.CharField(max_length=4), default=_free)
+    """``free``: it can be had for nothing; ``paid``: money is asked for it; or both."""
+    prices_change_at = models.DateTimeField(null=True)
+    """When its prices become others by themselves: a launch price begins or ends, or it opens."""
+
     # counted
     likes = models.IntegerField(default=0)
     downloads = models.IntegerField(default=0)
@@ -102,10 +113,47 @@ class Listing(models.Model):
             models.Index(fields=["popularity", "repo"], name="listing_by_popularity"),
             models.Index(fields=["sort_parameters", "repo"], name="listing_by_parameters"),
             models.Index(fields=["sort_name", "repo"], name="listing_by_name"),
+            models.Index(
+                fields=["prices_change_at"],
+                condition=Q(prices_change_at__isnull=False),
+                name="listing_price_changes",
+            ),
         ]
 
     def __str__(self) -> str:
         return self.full_name
+
+
+class ListingPrice(models.Model):
+    """The lowest price that is asked for a model now, in one currency.
+
+    A copy for search of what offers say, kept by the room that sells (ADR 0020).
+    """
+
+    listing = models.ForeignKey(
+        Listing, models.CASCADE, related_name="prices", db_column="repo_id", db_index=False
+    )
+    currency = models.CharField(max_length=3)
+    amount_minor = models.BigIntegerField()
+    """Of one unit, or of one period of a subscription; 0: pay what you want."""
+
+    class Meta:
+        ordering = ["currency"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["listing", "currency"], name="listing_price_once_per_currency"
+            ),
+            models.CheckConstraint(
+                condition=Q(amount_minor__gte=0, amount_minor__lte=MAX_MINOR),
+                name="listing_price_is_sane",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["currency", "amount_minor", "listing"], name="listing_by_price")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount_minor} {self.currency}"
 
 
 class ListingText(models.Model):

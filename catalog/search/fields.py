@@ -30,6 +30,13 @@ class Field:
 
 FIELDS = (
     Field("task", _("Task"), "l.pipeline_tag"),
+    Field(
+        "price",
+        _("Price"),
+        "l.price_kinds",
+        is_list=True,
+        choices=(("free", _("Free")), ("paid", _("For sale"))),
+    ),
     Field("language", _("Language"), "l.languages", is_list=True),
     Field("license", _("License"), "l.licenses", is_list=True),
     Field(

@@ -100,6 +100,11 @@ _TRIGGERS = (
     FOR EACH ROW EXECUTE FUNCTION catalog_note_change()
     """,
     """
+    CREATE OR REPLACE TRIGGER listing_price_changed
+    AFTER INSERT OR UPDATE OR DELETE ON catalog_listingprice
+    FOR EACH ROW EXECUTE FUNCTION catalog_note_change()
+    """,
+    """
     CREATE OR REPLACE TRIGGER listing_repo_changed AFTER UPDATE ON catalog_modelrepo
     FOR EACH ROW WHEN (
         (OLD.is_private, OLD.namespace_id, OLD.gate)

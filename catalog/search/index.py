@@ -122,6 +122,10 @@ class FacetIndex:
         overlay = self._overlay.get(field, {}).get(value, _NOTHING)
         return (ground - self._moved) | overlay
 
+    def values(self, field: str) -> set[str]:
+        """Return the values of a field that listings have, or had not long ago."""
+        return {*self._ground.get(field, {}), *self._overlay.get(field, {})}
+
     def having(self, field: str, values: Iterable[str], *, needs_all: bool) -> BitMap:
         """Return the listings, seen or unseen, with one of ``values``, or with all."""
         sets = [self.set_of(field, value) for value in values]

@@ -2,19 +2,17 @@
 
 from dataclasses import dataclass
 
-from django.db import connection
 from pyroaring import BitMap
 
 from accounts.viewer import Viewer
 from catalog.models import ModelRepo
+from catalog.search.asking import AMONG, IDS, ask
 from catalog.search.documents import question_sql, question_words
 from catalog.search.fields import FIELDS, MEASURE, MEASURES
 from catalog.search.index import FacetIndex, current_index
-from catalog.search.packing import PACKED, unpack_set
-from catalog.search.query import SearchQuery
+from catalog.search.prices import USUAL, currencies_of, in_range
+from catalog.search.query import PRICE_RANGE, SearchQuery
 
-_IDS = f"SELECT {PACKED} FROM"
-_AMONG = " AND (%(among)s::bigint[] IS NULL OR repo_id = ANY(%(among)s))"
 _MOST = 2**63 - 1
 
 
@@ -27,12 +25,16 @@ class Matches:
         visible: What the viewer may know of.
         conditions: The listings each condition holds for, by field, seen or unseen.
         wanted: Visible, and every condition holds.
+        currencies: Of the visible listings' prices, what most have first.
+        currency: In which prices are compared.
     """
 
     index: FacetIndex
     visible: BitMap
     conditions: dict[str, BitMap]
     wanted: BitMap
+    currencies: tuple[str, ...]
+    currency: str
 
     def apart_from(self, name: str) -> BitMap:
         """Return what matches when the condition on ``name`` is left out."""
@@ -42,12 +44,22 @@ class Matches:
         return BitMap.intersection(self.visible, *others)
 
 
-def match(viewer: Viewer, query: SearchQuery) -> Matches:
-    """Find what matches ``query`` among what ``viewer`` may know of."""
+def match(viewer: Viewer, query: SearchQuery, *, currency: str = "") -> Matches:
+    """Find what matches ``query`` among what ``viewer`` may know of.
+
+    Args:
+        viewer: Who asks.
+        query: What for.
+        currency: In which to compare prices if ``query`` does not say; empty: the one most have.
+    """
     roles = list(viewer.roles)  # a query, when it is the first time: before the lock
     listed = listed_one_by_one(viewer)
     index = current_index()
-    conditions = _asked(index, query)
+    with index.lock:
+        seen = index.visible(roles)
+    known = currencies_of(index, seen)
+    currency = query.currency or currency or next(iter(known), USUAL)
+    conditions = _asked(index, query, currency)
     with index.lock:
         if query.author:
             conditions["author"] = index.by_author(query.author)
@@ -55,9 +67,9 @@ def match(viewer: Viewer, query: SearchQuery) -> Matches:
             if values := query.chosen(each.name):
                 held = index.having(each.name, values, needs_all=each.needs_all)
                 conditions[each.name] = held
-        visible = index.visible(roles) | listed
+        visible = index.visible(roles) | listed  # last, lest it be older than a condition
     wanted = BitMap.intersection(visible, *conditions.values())
-    return Matches(index, visible, conditions, wanted)
+    return Matches(index, visible, conditions, wanted, known, currency)
 
 
 def listed_one_by_one(viewer: Viewer) -> BitMap:
@@ -73,7 +85,7 @@ def named(index: FacetIndex, query: SearchQuery) -> BitMap:
     return _words(index, "names", query.text)
 
 
-def _asked(index: FacetIndex, query: SearchQuery) -> dict[str, BitMap]:
+def _asked(index: FacetIndex, query: SearchQuery, currency: str) -> dict[str, BitMap]:
     """Return the conditions that the database decides."""
     conditions = {}
     if query.text:
@@ -84,27 +96,29 @@ def _asked(index: FacetIndex, query: SearchQuery) -> dict[str, BitMap]:
         low, high = query.bounds(measure.name)
         if (low, high) != (None, None):
             conditions[measure.name] = _range(index, measure.name, low, high)
+    if query.has_price_range:
+        conditions[PRICE_RANGE] = in_range(index, query.in_currency(currency))
     return conditions
 
 
 def _words(index: FacetIndex, column: str, text: str) -> BitMap:
     words = question_words(text)
     sql = f"SELECT catalog_find(%(column)s, {question_sql(words)}, %(among)s::bigint[])"
-    return _ask(index, sql, column=column, text=words)
+    return ask(index, sql, column=column, text=words)
 
 
 def prefixed(index: FacetIndex, words: list[str]) -> BitMap:
     """Return the listings, seen or unseen, with these words in their name, the last begun."""
     question = " & ".join([*words[:-1], f"{words[-1]}:*"])
     sql = "SELECT catalog_find('names', to_tsquery('simple', %(question)s), %(among)s::bigint[])"
-    return _ask(index, sql, question=question)
+    return ask(index, sql, question=question)
 
 
 def name_part(index: FacetIndex, part: str) -> BitMap:
     """Return the listings, seen or unseen, whose lower-case id contains ``part``."""
     escaped = "".join(f"\\{char}" if char in "\\%_" else char for char in part)
-    sql = f"{_IDS} catalog_listingtext WHERE name LIKE %(pattern)s{_AMONG}"
-    return _ask(index, sql, pattern=f"%{escaped}%")
+    sql = f"{IDS} catalog_listingtext WHERE name LIKE %(pattern)s{AMONG}"
+    return ask(index, sql, pattern=f"%{escaped}%")
 
 
 def _range(index: FacetIndex, measure: str, low: int | None, high: int | None) -> BitMap:
@@ -117,23 +131,13 @@ def _range(index: FacetIndex, measure: str, low: int | None, high: int | None) -
         for bar, (start, end) in enumerate(zip(starts, ends, strict=True))
         if low <= start and end <= high
     ]
-    sql = f"{_IDS} catalog_listing WHERE {column} BETWEEN %(low)s AND %(high)s{_AMONG}"
+    sql = f"{IDS} catalog_listing WHERE {column} BETWEEN %(low)s AND %(high)s{AMONG}"
     if not whole:
-        return _ask(index, sql, low=low, high=high)
+        return ask(index, sql, low=low, high=high)
     with index.lock:
         found = index.having(measure, tuple(map(str, whole)), needs_all=False)
     if low < starts[whole[0]]:
-        found = found | _ask(index, sql, low=low, high=starts[whole[0]] - 1)
+        found = found | ask(index, sql, low=low, high=starts[whole[0]] - 1)
     if ends[whole[-1]] < high:
-        found = found | _ask(index, sql, low=ends[whole[-1]] + 1, high=high)
+        found = found | ask(index, sql, low=ends[whole[-1]] + 1, high=high)
     return found
-
-
-def _ask(index: FacetIndex, sql: str, **parameters: str | int) -> BitMap:
-    def find(among: BitMap | None) -> BitMap:
-        ids = None if among is None else list(among)
-        with connection.cursor() as cursor:
-            cursor.execute(sql, {**parameters, "among": ids})
-            return unpack_set(cursor.fetchone()[0])
-
-    return index.remember((sql, *parameters.values()), find)

@@ -5,6 +5,7 @@ counted off, so rows that come or go meanwhile neither repeat nor hide others.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -17,6 +18,9 @@ from catalog.search.packing import PACKED, unpack_ids
 from store.core.paging import BadCursorError
 
 RELEVANCE, TRENDING = "relevance", "trending"
+LOWEST, HIGHEST = "price", "price_high"
+PRICE_ORDERS = (LOWEST, HIGHEST)
+"""Orders by price; see ``catalog.search.price_order``."""
 
 DIRECT_MOST = 5000
 """Up to so many wanted listings are read and sorted (10 ms). Of more, rows are taken in sort order
@@ -27,11 +31,13 @@ STRIDES = (256, 2048)
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """An order: a column of the listing, equal values by repository id."""
+    """An order: a column of the listing, or of what stands beside it; ties by repository id."""
 
     column: str
     kind: type
     is_descending: bool = True
+    source: str = "catalog_listing"
+    """What has the column, and ``repo_id``: a table of ours, or a query with a name."""
 
     @property
     def direction(self) -> str:
@@ -77,6 +83,9 @@ SORTS = {
     "name": Sort("sort_name", str, is_descending=False),
 }
 
+ORDERS = (*SORTS, *PRICE_ORDERS)
+"""All a search may ask for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -84,6 +93,44 @@ class Place:
 
     value: Any
     repo_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place in one phase of a search."""
+
+    phase: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One of several orders that follow each other, and the listings that stand in it."""
+
+    phase: str
+    sort: Sort
+    ids: BitMap
+
+
+def follow(steps: Iterable[Step], *, after: Mark | None, limit: int) -> list[Mark]:
+    """Return the next ``limit`` places of orders that follow each other.
+
+    Args:
+        steps: In their order; no listing stands in two of them.
+        after: The last place of the page before, in one of the steps; ``None``: from the start.
+        limit: At least 1.
+    """
+    found: list[Mark] = []
+    for step in steps:
+        if after is not None and after.phase != step.phase:
+            continue
+        place = after.place if after is not None else None
+        after = None
+        places = page_of(step.sort, step.ids, after=place, limit=limit - len(found))
+        found += [Mark(step.phase, each) for each in places]
+        if len(found) >= limit:
+            break
+    return found
 
 
 def _bad_cursor() -> BadCursorError:
@@ -134,7 +181,7 @@ def _read(
     order = f"{sort.column} {sort.direction}, repo_id {sort.direction}"
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT {sort.column}, repo_id FROM catalog_listing"  # noqa: S608 - our own names
+            f"SELECT {sort.column}, repo_id FROM {sort.source}"  # noqa: S608 - our own names
             f" WHERE {where} ORDER BY {order} LIMIT %s",
             [*parameters, limit],
         )
@@ -147,7 +194,7 @@ def _walk(sort: Sort, wanted: BitMap, *, after: Place | None, limit: int) -> lis
     order = f"{sort.column} {sort.direction}, repo_id {sort.direction}"
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT {PACKED} FROM (SELECT repo_id FROM catalog_listing"  # noqa: S608
+            f"SELECT {PACKED} FROM (SELECT repo_id FROM {sort.source}"  # noqa: S608
             f" WHERE {where} ORDER BY {order}) ordered",
             parameters,
         )

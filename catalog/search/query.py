@@ -1,28 +1,18 @@
 """A search as a value: from URL parameters and back, chip by chip."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any, Self
 from urllib.parse import urlencode
 
-from django.http import QueryDict
 from django.utils.translation import gettext as _
 
-from catalog.search.amounts import (
-    BadAmountError,
-    amount_text,
-    format_amount,
-    parse_amount,
-    range_text,
-)
+from catalog.search.amounts import amount_text, format_amount, parse_amount, range_text
 from catalog.search.fields import FIELD, FIELDS, MEASURE, MEASURES
-from catalog.search.ordering import RELEVANCE, SORTS, TRENDING
-from store.core.errors import InvalidError
-
-MAX_TEXT_CHARS = 200
-MAX_VALUE_CHARS = 200
-MAX_VALUES = 20
-"""Of one field."""
+from catalog.search.ordering import ORDERS, PRICE_ORDERS, RELEVANCE, TRENDING
+from catalog.search.params import BadQueryError, Params, Reader
+from store.core.money import Money, currencies, show
 
 _APP_FORMATS = {
     **dict.fromkeys(("llama.cpp", "ollama", "lmstudio", "jan", "koboldcpp", "gpt4all"), "gguf"),
@@ -30,13 +20,8 @@ _APP_FORMATS = {
 }
 """What the programs the hub calls "apps" load."""
 
-Params = QueryDict | Mapping[str, str | list[str]]
-
-
-class BadQueryError(InvalidError):
-    """A search parameter has a value that means nothing; ``extra["parameter"]`` names it."""
-
-    code = "bad_query"
+PRICE_RANGE = "price_range"
+"""The condition on the price, beside that on its kind (``price``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +50,8 @@ class SearchQuery:
     author: str = ""
     """The exact namespace, whatever its case."""
     task: tuple[str, ...] = ()
+    price: tuple[str, ...] = ()
+    """Kinds of price: ``free``, ``paid``."""
     language: tuple[str, ...] = ()
     license: tuple[str, ...] = ()
     commercial: tuple[str, ...] = ()
@@ -81,8 +68,13 @@ class SearchQuery:
     size_min: int | None = None
     """Bytes of the weights; a listing without weights has no size."""
     size_max: int | None = None
+    price_min: Decimal | None = None
+    """In whole units of the currency; see ``catalog.search.prices`` for what a price is."""
+    price_max: Decimal | None = None
+    currency: str = ""
+    """In which to compare prices; empty: the one that most listings have."""
     sort: str = ""
-    """A name of ``SORTS``; empty: relevance when there are words, else trending."""
+    """A name of ``ORDERS``; empty: relevance when there are words, else trending."""
 
     @property
     def order(self) -> str:
@@ -99,7 +91,23 @@ class SearchQuery:
     @property
     def is_empty(self) -> bool:
         """Nothing is asked for but an order."""
-        return replace(self, sort="") == type(self)()
+        return replace(self, sort="", currency="") == type(self)()
+
+    @property
+    def has_price_range(self) -> bool:
+        """Whether the price is bounded."""
+        return (self.price_min, self.price_max) != (None, None)
+
+    @property
+    def price_ends(self) -> tuple[str, str]:
+        """Both ends of the price's range as typed into a form; empty: there is none."""
+        low, high = self.price_min, self.price_max
+        return ("" if low is None else _plain(low), "" if high is None else _plain(high))
+
+    @property
+    def compares_prices(self) -> bool:
+        """Whether the answer depends on the currency."""
+        return self.has_price_range or self.order in PRICE_ORDERS
 
     @classmethod
     def from_params(cls, params: Params, *, strict: bool = False) -> Self:
@@ -113,19 +121,21 @@ class SearchQuery:
         Raises:
             BadQueryError: with ``strict``, a value means nothing.
         """
-        reader = _Reader(params, strict=strict)
+        reader = Reader(params, strict=strict)
         found: dict[str, Any] = {
             "text": reader.text("q"),
             "name_part": reader.text("search"),
             "author": reader.text("author"),
-            "sort": reader.choice("sort", SORTS),
+            "sort": reader.choice("sort", ORDERS),
+            "currency": reader.currency(),
         }
         for field in FIELDS:
             found[field.name] = reader.values(field.name, dict(field.choices))
         for measure in MEASURES:
             low, high = reader.bounds(measure.name)
             found |= {f"{measure.name}_min": low, f"{measure.name}_max": high}
-        return cls(**found)
+        low_price, high_price = reader.prices(found["currency"])
+        return cls(**found, price_min=low_price, price_max=high_price)
 
     @classmethod
     def from_hub(
@@ -184,10 +194,26 @@ class SearchQuery:
             if isinstance(value, int):
                 measure = field.name.rpartition("_")[0]
                 params[field.name] = [format_amount(value, measure=measure)]
+            elif isinstance(value, Decimal):
+                params[field.name] = [_plain(value)]
             elif value:
                 texts = [value] if isinstance(value, str) else list(value)
                 params[names.get(field.name, field.name)] = texts
         return params
+
+    def in_currency(self, currency: str) -> Self:
+        """Return the search with prices compared in a currency.
+
+        Ends of the range that have more decimals than it are rounded inwards: nothing costs that.
+        """
+        unit = Decimal(1).scaleb(-currencies()[currency])
+        ends = {"price_min": ROUND_CEILING, "price_max": ROUND_FLOOR}
+        rounded = {
+            name: amount.quantize(unit, rounding)
+            for name, rounding in ends.items()
+            if (amount := getattr(self, name)) is not None
+        }
+        return self._changed(rounded | {"currency": currency})
 
     def chosen(self, field: str) -> tuple[str, ...]:
         """Return the chosen values of a field of ``FIELDS``."""
@@ -218,6 +244,8 @@ class SearchQuery:
         """Return the search that lacks this value; without ``value``, the whole condition."""
         if field in MEASURE:
             return self._changed({f"{field}_min": None, f"{field}_max": None})
+        if field == PRICE_RANGE:
+            return self._changed({"price_min": None, "price_max": None})
         if field in FIELD:
             kept = tuple(old for old in self.chosen(field) if value and old != value)
             return self._changed({field: kept})
@@ -258,77 +286,27 @@ class SearchQuery:
                 rest = self.without(measure.name)
                 label = _(measure.label)
                 yield Chip(measure.name, "..".join(exact), label, range_text(*shown), rest)
+        if self.has_price_range:
+            ends = [self._price_text(end) for end in (self.price_min, self.price_max)]
+            rest = self.without(PRICE_RANGE)
+            yield Chip(PRICE_RANGE, "..".join(ends), _("Price"), range_text(*ends), rest)
+
+    def _price_text(self, amount: Decimal | None) -> str:
+        """Return an end of the price's range for people, in the currency if it is known."""
+        if amount is None:
+            return ""
+        if not self.currency:
+            return _plain(amount)
+        minor = int(amount.scaleb(currencies()[self.currency]))
+        return show(Money(minor, self.currency), is_brief=True)
 
     def _changed(self, changes: dict[str, Any]) -> Self:
         return replace(self, **changes)
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    """Reads parameters; what is wrong raises or is left out."""
-
-    params: Params
-    strict: bool
-
-    def all(self, name: str) -> list[str]:
-        if isinstance(self.params, QueryDict):
-            return self.params.getlist(name)
-        value = self.params.get(name, [])
-        return [value] if isinstance(value, str) else list(value)
-
-    def first(self, name: str) -> str:
-        return next(iter(self.all(name)), "")
-
-    def wrong(self, name: str, why: str) -> None:
-        if self.strict:
-            raise BadQueryError(f"'{name}' {why}.", parameter=name)
-
-    def text(self, name: str) -> str:
-        found = self.first(name)
-        text = " ".join(found.replace("\0", " ").split())
-        if "\0" in found or len(text) > MAX_TEXT_CHARS:
-            self.wrong(name, f"has at most {MAX_TEXT_CHARS} characters, NUL not among them")
-        return text[:MAX_TEXT_CHARS].rstrip()
-
-    def choice(self, name: str, choices: Iterable[str]) -> str:
-        found = self.first(name)
-        if not found or found in choices:
-            return found
-        self.wrong(name, f"is one of {', '.join(choices)}")
-        return ""
-
-    def values(self, name: str, choices: Mapping[str, object]) -> tuple[str, ...]:
-        found = {value.strip() for value in self.all(name)} - {""}
-        good = {
-            value
-            for value in found
-            if len(value) <= MAX_VALUE_CHARS
-            and "\0" not in value
-            and (not choices or value in choices)
-        }
-        if good != found:
-            known = f"one of {', '.join(choices)}" if choices else "too long"
-            self.wrong(name, f"has a value that is {'not ' if choices else ''}{known}")
-        if len(good) > MAX_VALUES:
-            self.wrong(name, f"has at most {MAX_VALUES} values")
-        return tuple(sorted(good)[:MAX_VALUES])
-
-    def bounds(self, measure: str) -> tuple[int | None, int | None]:
-        low, high = self.amount(measure, "min"), self.amount(measure, "max")
-        if low is not None and high is not None and low > high:
-            self.wrong(f"{measure}_min", f"is larger than {measure}_max")
-            return high, low  # two handles of a slider that were crossed
-        return low, high
-
-    def amount(self, measure: str, end: str) -> int | None:
-        text = self.first(f"{measure}_{end}").strip()
-        if not text:
-            return None
-        try:
-            return parse_amount(text, measure=measure)
-        except BadAmountError as exc:
-            self.wrong(f"{measure}_{end}", exc.message)
-            return None
+def _plain(amount: Decimal) -> str:
+    """Write an amount without needless zeros: ``20``, ``19.5``."""
+    return f"{amount.normalize():f}"
 
 
 def _hub_range(text: str) -> tuple[str, str]:

@@ -11,6 +11,8 @@ from catalog.search.packing import PACKED, unpack_set
 PUBLIC, PRIVATE = "public", "private"
 """Who may know of a listing, as if they were fields: ``public`` has the one value ``""``,
 ``private`` the ids of the namespaces."""
+PRICED = "priced"
+"""In which currencies a listing has a price, as if it were a field."""
 
 Sets = dict[str, dict[str, BitMap]]
 """Repository ids by field and value."""
@@ -34,6 +36,7 @@ def _all_sql() -> str:
         f"SELECT '{PUBLIC}', '', {_IDS} FROM {_JOINED} WHERE NOT r.is_private",  # noqa: S608
         f"SELECT '{PRIVATE}', n.id::text, {_IDS} FROM {_JOINED} WHERE r.is_private GROUP BY 2",  # noqa: S608
     ]
+    parts.append(f"SELECT '{PRICED}', currency, {PACKED} FROM catalog_listingprice GROUP BY 2")  # noqa: S608
     for field in FIELDS:
         table = "catalog_listing l" if "l." in field.sql else _JOINED
         source = f"{table}, unnest({field.sql}) AS v(value)" if field.is_list else table
@@ -52,6 +55,7 @@ def _some_sql() -> str:
     columns = [
         "CASE WHEN r.is_private THEN NULL ELSE '' END",
         "CASE WHEN r.is_private THEN n.id::text END",
+        "(SELECT array_agg(currency) FROM catalog_listingprice p WHERE p.repo_id = l.repo_id)",
         *(field.sql for field in FIELDS),
         *(f"CASE WHEN l.{each.column} > 0 THEN {_bar(each)} END" for each in MEASURES),
     ]
@@ -59,7 +63,13 @@ def _some_sql() -> str:
 
 
 _ALL, _SOME = _all_sql(), _some_sql()
-_COLUMNS = [PUBLIC, PRIVATE, *(each.name for each in FIELDS), *(each.name for each in MEASURES)]
+_COLUMNS = [
+    PUBLIC,
+    PRIVATE,
+    PRICED,
+    *(each.name for each in FIELDS),
+    *(each.name for each in MEASURES),
+]
 
 
 def read_all() -> Sets:

@@ -6,14 +6,12 @@ the others after, the most used first in both. Which of the two ways applies is 
 first page and written into the cursor, so the pages of one search always fit together.
 """
 
-from dataclasses import dataclass
-
 from django.db import connection
 from pyroaring import BitMap
 
 from catalog.search.documents import question_sql, question_words
 from catalog.search.matching import Matches, named
-from catalog.search.ordering import RELEVANCE, SORTS, Place, Sort, page_of
+from catalog.search.ordering import RELEVANCE, SORTS, Mark, Place, Sort, Step, follow
 from catalog.search.query import SearchQuery
 
 SCORED_MOST = 400
@@ -40,32 +38,19 @@ ORDER BY score DESC, repo_id DESC LIMIT %(limit)s
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A place in one phase of a search."""
-
-    phase: str
-    place: Place
-
-
 def relevant(matches: Matches, query: SearchQuery, *, after: Mark | None, limit: int) -> list[Mark]:
     """Return the next ``limit`` matches, best first."""
     few = len(matches.wanted) <= SCORED_MOST
     phase = after.phase if after else SCORED if few else NAMES
-    place = after.place if after else None
     if phase == SCORED:
+        place = after.place if after else None
         return [Mark(SCORED, found) for found in _scored(matches.wanted, query, place, limit)]
     in_names = matches.wanted & named(matches.index, query)
-    found = []
-    if phase == NAMES:
-        places = page_of(SORTS[RELEVANCE], in_names, after=place, limit=limit)
-        found = [Mark(NAMES, each) for each in places]
-        place = None
-    if len(found) < limit:
-        rest = matches.wanted - in_names
-        places = page_of(SORTS[RELEVANCE], rest, after=place, limit=limit - len(found))
-        found += [Mark(REST, each) for each in places]
-    return found
+    steps = [
+        Step(NAMES, PHASES[NAMES], in_names),
+        Step(REST, PHASES[REST], matches.wanted - in_names),
+    ]
+    return follow(steps, after=after, limit=limit)
 
 
 def _scored(wanted: BitMap, query: SearchQuery, after: Place | None, limit: int) -> list[Place]:

@@ -4,7 +4,6 @@ import re
 from dataclasses import dataclass
 
 from accounts.viewer import Viewer
-from catalog.access import may_see_contents
 from catalog.formats.comparing import Allowance, TensorComparison, compare_files
 from catalog.formats.errors import FormatError
 from catalog.formats.sources import MIB, ByteSource, BytesSource
@@ -13,6 +12,7 @@ from catalog.history.diffs import CLOSED, UNSEEN, FileDiff, file_diffs
 from catalog.history.objects import ObjectStore, TreeItem
 from catalog.history.pointers import parse_pointer
 from catalog.models import Discussion, FileScan, ModelRepo
+from catalog.reach import may_see_revisions
 from catalog.services.cards import CARD
 from catalog.services.cards import MAX_BYTES as MAX_CARD_BYTES
 from catalog.services.merging import Proposal
@@ -137,9 +137,10 @@ def lines_of(
 ) -> list[FileDiff]:
     """Return how files differ line by line; those the viewer may not see by name alone.
 
-    Of a repository whose gate is closed to them, that is all of them.
+    Of a repository whose gate is closed to them, or revisions no license of theirs reaches, that is
+    all of them.
     """
-    if not may_see_contents(viewer, repo):
+    if not may_see_revisions(viewer, repo, *(oid for _name, oid in (old, new) if oid)):
         return [FileDiff(change, note=CLOSED) for change in changes]
     unseen = unseen_paths(viewer, repo, changes, old=old, new=new)
     seen = file_diffs(repo, [change for change in changes if change.path not in unseen])

@@ -14,8 +14,16 @@ from catalog.formats.verdicts import FileReport, not_judged
 from catalog.history.trees import Entry, list_entries
 from catalog.models import BaseModelLink, Commit, FileScan, Listing, ModelCard, ModelRepo
 from catalog.search.documents import refresh_search
+from catalog.search.furniture import COUNTERS
 from catalog.services.cards import read_card
 
+_KEPT = {"repo", "created_at", "price_kinds", "prices_change_at", *COUNTERS}
+"""Columns of a listing that others write."""
+_DERIVED = [
+    field.name
+    for field in Listing._meta.fields  # noqa: SLF001 - Django's API
+    if not field.generated and field.name not in _KEPT
+]
 _WORST_FIRST = ("unsafe", "error", "pending", "unknown", "clean")
 
 
@@ -31,7 +39,7 @@ def rebuild_listing(repo: ModelRepo, commit: Commit) -> Listing:
     listing.updated_at = timezone.now()
     _claim(listing, read.metadata, read.summary, facts)
     _measure(listing, facts, entries, reports)
-    listing.save()
+    listing.save(update_fields=_DERIVED)
     ModelCard.objects.update_or_create(
         repo=repo,
         defaults=read.columns | {"config": config_of(reports), "facts": facts.to_json()},

@@ -16,11 +16,12 @@ from catalog.access import check_may
 from catalog.content.quotas import charge_git
 from catalog.history import log, rewriting
 from catalog.history.refs import DEFAULT_BRANCH, HEADS, TAGS, resolve
-from catalog.history.trees import list_entries
+from catalog.history.trees import list_entries, some_have
 from catalog.models import (
     Commit,
     FileScan,
     GitObject,
+    Grant,
     ModelRepo,
     Ref,
     RepoEvent,
@@ -28,7 +29,7 @@ from catalog.models import (
 )
 from catalog.services.events import emit
 from catalog.services.listings import rebuild_listing
-from store.core.errors import InvalidError
+from store.core.errors import ConflictError, InvalidError
 
 MAX_MESSAGE_CHARS = 500
 MAX_DELETED = 1000
@@ -42,6 +43,12 @@ class NoBranchError(InvalidError):
     """History is squashed on branches and pull requests only."""
 
     code = "no_branch"
+
+
+class LicensedFileError(ConflictError):
+    """Somebody bought a revision with the file: it cannot be deleted."""
+
+    code = "licensed_file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,16 +139,19 @@ def delete_stored_files(
     Raises:
         ForbiddenError: not the viewer's to change.
         InvalidError: a digest is none, or there are too many.
+        LicensedFileError: somebody bought a revision that has one of them. Nothing is deleted.
     """
     check_may(viewer, repo, to="write")
     if len(digests) > MAX_DELETED:
         raise InvalidError(f"Delete at most {MAX_DELETED} files at a time.")
     if wrong := [digest for digest in digests if not _SHA256.fullmatch(digest)]:
         raise InvalidError(f"'{wrong[0][:80]}' is no sha256 of 64 lower-case hex characters.")
+    ModelRepo.objects.select_for_update().get(pk=repo.pk)
     owned = RepoLfsObject.objects.filter(repo=repo, lfs_object_id__in=digests)
     mine = set(owned.values_list("lfs_object_id", flat=True))
     pointers = GitObject.objects.filter(repo=repo, lfs_sha256__in=mine)
     blob_oids = set(pointers.values_list("oid", flat=True))
+    _check_not_sold(repo, blob_oids)
     moved: list[rewriting.MovedRef] = []
     if rewrite_history and blob_oids:
         moved, new_bytes = rewriting.without_blobs(repo, blob_oids)
@@ -150,6 +160,19 @@ def delete_stored_files(
     owned.delete()
     _follow(viewer, repo, moved, what="repo.delete_files", digests=sorted(mine))
     return len(mine)
+
+
+def _check_not_sold(repo: ModelRepo, blob_oids: Collection[str]) -> None:
+    """Refuse to delete what holders of a license that goes on have bought."""
+    going = repo.granted.filter(grant__in=Grant.objects.going_on())
+    sold = Commit.objects.filter(repo=repo, oid__in=going.values("commit_oid"))
+    trees = {bytes.fromhex(oid) for oid in sold.values_list("tree_oid", flat=True)}
+    if some_have(repo, trees, {bytes.fromhex(oid) for oid in blob_oids}):
+        raise LicensedFileError(
+            f"People hold licenses for revisions of {repo.full_name} with such a file: it cannot be"
+            " deleted. Publish a revision without it; buyers keep what they bought.",
+            full_name=repo.full_name,
+        )
 
 
 def _follow(

@@ -57,7 +57,15 @@ def models_list(request: HttpRequest) -> HttpResponse:
         page, facets = search_with_facets(viewer, query, limit=PAGE, cursor=cursor)
     except BadCursorError:  # an old link: start at the front
         page, facets = search_with_facets(viewer, query, limit=PAGE)
-    context = {"query": query, "page": page, "facets": facets, "sorts": _sorts(query)}
+    if query.compares_prices:  # the links of the page keep to the currency it was made in
+        query = query.in_currency(page.currency)
+    context = {
+        "query": query,
+        "page": page,
+        "facets": facets,
+        "sorts": _sorts(query),
+        "currencies": sorted({*page.currencies, page.currency}) if page.currencies else [],
+    }
     is_fragment = bool(getattr(request, "htmx", False)) and not request.htmx.boosted  # type: ignore[attr-defined]
     template = "catalog/_results.html" if is_fragment else "catalog/models.html"
     answer = render(request, template, context)
@@ -77,6 +85,8 @@ def _sorts(query: SearchQuery) -> list[tuple[str, str]]:
         "parameters": _("Parameters"),
         "size": _("Size"),
         "name": _("Name"),
+        "price": _("Price, lowest first"),
+        "price_high": _("Price, highest first"),
     }
     return [(name, label) for name, label in labels.items() if name != "relevance" or query.text]
 

@@ -23,8 +23,10 @@ from catalog.models import (
     ModelRepo,
     Ref,
 )
+from catalog.reach import may_see_revisions
 from catalog.services.lineage import lineage_of
 from catalog.services.notice_settings import watch_level
+from catalog.services.page_views import note_view
 from catalog.services.preview import Preview, preview
 from catalog.services.revisions import may_look
 from catalog.services.threads import summary_of
@@ -83,6 +85,8 @@ def listing_page(request: HttpRequest, ns: str, name: str) -> HttpResponse:
         return repo
     viewer = viewer_of(request)
     context = frame(viewer, repo, tab="card")
+    if request.method == "GET":
+        note_view(viewer, repo, request.headers)
     card = ModelCard.objects.filter(repo=repo).first() or ModelCard(repo=repo)
     blocked = FileScan.objects.filter(
         repo=repo,
@@ -190,7 +194,7 @@ def blob_page(request: HttpRequest, ns: str, name: str, rev: str, path: str) -> 
     scan = FileScan.objects.filter(repo=repo, blob_oid=entry.oid, path=entry.path).first()
     is_shown = may_look(viewer, repo, rev, commit_oid, scan)
     unshown = Preview("none", note=_("It is only proposed, and not found harmless."))
-    is_open = may_see_contents(viewer, repo)
+    is_open = may_see_revisions(viewer, repo, commit_oid)
     context = frame(viewer, repo, tab="files") | {
         "rev": rev,
         "rev_segment": quote(rev, safe=""),

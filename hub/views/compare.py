@@ -16,7 +16,7 @@ from catalog.services.weight_headers import read_headers, read_index, shard_path
 from hub.answers import hub_view
 from hub.describe import ModelDescription
 from hub.params import flag
-from licensing.delivery.policy import authorize, check_gate
+from licensing.delivery.policy import authorize, check_reached
 from store.core.errors import InvalidError, UnprocessableError
 
 MAX_DIFFS = 300
@@ -35,12 +35,13 @@ def compare(
     """
     repo = repo_for(viewer, ns, name)
     is_raw = flag(request, "raw")
-    if is_raw:
-        check_gate(viewer, repo)
     old_name, dots, new_name = spec.partition("..")
     if not dots or not old_name or not new_name or new_name.startswith("."):
         raise InvalidError("Compare two revisions: 'old..new'.")
-    old, new = resolve(repo, old_name).commit_oid, resolve(repo, new_name).commit_oid
+    if is_raw:
+        old, new = (check_reached(viewer, repo, each) for each in (old_name, new_name))
+    else:
+        old, new = (resolve(repo, each).commit_oid for each in (old_name, new_name))
     changes = changes_between(repo, old, new)
     diffs = lines_of(viewer, repo, changes[:MAX_DIFFS], old=(old_name, old), new=(new_name, new))
     diffs += [FileDiff(change, note="left out") for change in changes[MAX_DIFFS:MAX_NAMED]]

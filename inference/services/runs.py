@@ -22,7 +22,7 @@ from inference.services import endings, quotas, streams
 from inference.services.endings import Outcome
 from inference.services.params import AskedParams, check_prompt, read_params
 from inference.services.weights import needed_files
-from licensing.delivery.policy import check_gate
+from licensing.delivery.policy import check_reached
 from licensing.services import trials
 from store.core import jobs
 from store.core.errors import NotFoundError, RateLimitedError, TransientError
@@ -97,10 +97,10 @@ def submit(
     """
     sampling = params if isinstance(params, AskedParams) else read_params(params)
     check_prompt(prompt)
-    is_trial = _check_right(viewer, repo)
-    commit_oid = resolve(repo, revision or DEFAULT_BRANCH).commit_oid
+    revision = revision or DEFAULT_BRANCH
+    is_trial = _check_right(viewer, repo, revision)
+    commit_oid = resolve(repo, revision).commit_oid
     needed_files(repo, commit_oid)
-    context_tokens = _context_of(repo, commit_oid)
     run = GenerationRun(
         repo=repo,
         commit_oid=commit_oid,
@@ -108,7 +108,7 @@ def submit(
         visitor_key=_hashed(visitor_key) if viewer.is_visitor else "",
         asker=quotas.asker_of(viewer),
         prompt=prompt,
-        params=sampling.within(context_tokens).model_dump(mode="json"),
+        params=sampling.within(_context_of(repo, commit_oid)).model_dump(mode="json"),
         created_at=timezone.now(),
     )
     try:
@@ -124,18 +124,19 @@ def _context_of(repo: ModelRepo, commit_oid: str) -> int | None:
     return head.values_list("context_length", flat=True).first()
 
 
-def _check_right(viewer: Viewer, repo: ModelRepo) -> bool:
+def _check_right(viewer: Viewer, repo: ModelRepo, revision: str) -> bool:
     """Refuse whoever may not have the files; a fine-grained token must list the repository.
 
     Listing it is needed even for a public one: generations use up what the person has a day.
-    Before they buy, people may try a sold model with demo tokens if its seller gives some.
+    Before they buy it, or an update of it, people may try a sold model with demo tokens if its
+    seller gives some.
 
     Returns:
         Whether it is such a trial.
     """
     is_trial = False
     try:
-        check_gate(viewer, repo)
+        check_reached(viewer, repo, revision)
     except PurchaseRequiredError:
         if not trials.left(repo, quotas.asker_of(viewer)):
             raise

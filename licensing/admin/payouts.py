@@ -16,8 +16,9 @@ from accounts.models import Namespace
 from accounts.viewer import Viewer
 from licensing.admin.deeds import Deed, DeedAdmin, DeedForm, money, table
 from licensing.models import LedgerEntry, Payout, PayoutPause
+from licensing.paper_answers import pdf_answer
 from licensing.services import exports, paying_out, payouts
-from licensing.services.invoicing import pdf_response_bytes
+from licensing.services.invoicing import DOCUMENT_LANGUAGE
 from licensing.services.payout_accounts import BY_HAND
 from store.core.errors import NotFoundError
 from store.core.spreadsheets import csv_answer
@@ -152,13 +153,7 @@ class PayoutAdmin(DeedAdmin[Payout]):
         payout = Payout.objects.select_related("statement").filter(pk=pk).first()
         if payout is None or payout.statement is None:
             raise NoStatementError(str(_("There is no such statement.")))
-        return HttpResponse(
-            pdf_response_bytes(payout.statement),
-            content_type="application/pdf",
-            headers={
-                "Content-Disposition": f'attachment; filename="{payout.statement.text_number}.pdf"'
-            },
-        )
+        return pdf_answer(payout.statement, language=DOCUMENT_LANGUAGE)
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

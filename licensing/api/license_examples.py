@@ -166,6 +166,20 @@ UPDATES = _answer(
         ]
     },
 )
+_SUBSCRIPTION = {
+    "license": _FACTS["id"],
+    "state": "active",
+    "interval": "month",
+    "periods": 3,
+    "paid_until": "2026-12-26T09:20:01Z",
+    "next_charge_at": "2026-12-26T09:20:01Z",
+    "amount_minor": 2261,
+    "currency": "EUR",
+}
+SUBSCRIPTION = _answer("Paid by the month", _SUBSCRIPTION)
+SUBSCRIPTION_ENDED = _answer(
+    "Good until it runs out", _SUBSCRIPTION | {"state": "ending", "next_charge_at": None}
+)
 RENEW_BODY = _body("In euros", {"currency": "EUR"})
 RENEWAL = _answer(
     "Another year",

@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from catalog.models import Grant
-from licensing.models import SeatKind
+from licensing.models import Offer, SeatKind, Subscription
 from licensing.services.issuing import MAX_HOURS, MIN_HOURS, USUAL_HOURS
 from licensing.services.license_keys import MAX_REASON_CHARS
 from licensing.services.validating import Code
@@ -234,6 +234,21 @@ class UpdatesOut(serializers.Serializer[Any]):
     """What happened since, newest first for each model."""
 
     results = UpdateOut(many=True)
+
+
+class SubscriptionOut(serializers.Serializer[Any]):
+    """What carries a license on: it is paid again each period until somebody ends it."""
+
+    license = serializers.CharField()
+    state = serializers.ChoiceField(choices=Subscription.State.choices)
+    interval = serializers.ChoiceField(choices=Offer.Interval.choices)
+    periods = serializers.IntegerField(help_text="How many were paid.")
+    paid_until = serializers.DateTimeField(help_text="Once ended, access ends then.")
+    next_charge_at = serializers.DateTimeField(allow_null=True, help_text="null: never again.")
+    amount_minor = serializers.IntegerField(
+        help_text="Of the next period with today's tax; once ended, of the last."
+    )
+    currency = serializers.CharField()
 
 
 class RenewIn(serializers.Serializer[Any]):

@@ -9,6 +9,7 @@ from licensing.models import Activation, License
 from licensing.services import extending
 from licensing.services.issuing import CheckedOut, file_name
 from licensing.services.license_facts import LicenseFacts, facts_of_many
+from licensing.services.subscriptions import Standing
 from licensing.services.validating import message_of, standing_of
 
 
@@ -58,6 +59,21 @@ def _license(row: License, facts: LicenseFacts) -> dict[str, Any]:
         "key_rotation": row.key_rotation,
         "suspended_for": row.suspended_for,
         "is_renewable": not extending.reason_against(row),
+    }
+
+
+def subscription_json(found: Standing) -> dict[str, Any]:
+    """Return ``SubscriptionOut``."""
+    subscription = found.subscription
+    return {
+        "license": found.license.public_id,
+        "state": subscription.state,
+        "interval": found.interval,
+        "periods": subscription.periods,
+        "paid_until": moment(subscription.paid_until),
+        "next_charge_at": moment(found.next_charge_at),
+        "amount_minor": found.amount_minor,
+        "currency": found.currency,
     }
 
 

@@ -24,6 +24,8 @@ urlpatterns = [
     path(f"{ONE}/files", views.FilesView.as_view()),
     path(f"{ONE}/updates", views.UpdatesView.as_view()),
     path(f"{ONE}/renew", views.RenewView.as_view()),
+    path(f"{ONE}/subscription", views.SubscriptionView.as_view()),
+    path(f"{ONE}/subscription/cancel", views.EndSubscriptionView.as_view()),
     path(f"{ONE}/activations", seats.ActivationsView.as_view()),
     path(f"{ONE}/activations/<str:activation>", seats.ActivationView.as_view()),
     path(f"{ONE}/activations/<str:activation>/transfer", seats.TransferView.as_view()),

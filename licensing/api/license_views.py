@@ -11,7 +11,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.models import Scope
 from accounts.rest import viewer
+from accounts.viewer import Viewer
 from catalog.api import parameters
 from licensing.access import license_for, licenses_of
 from licensing.api import license_examples as examples
@@ -23,13 +25,14 @@ from licensing.api.license_serializers import (
     RenewalOut,
     RenewIn,
     RotateIn,
+    SubscriptionOut,
     SuspendIn,
     UpdatesOut,
 )
-from licensing.api.license_shapes import license_json, licenses_json, moment
+from licensing.api.license_shapes import license_json, licenses_json, moment, subscription_json
 from licensing.documents.jws import write_file
 from licensing.models import LicensedFile
-from licensing.services import issuing, license_keys, renewing
+from licensing.services import issuing, license_keys, renewals, renewing, subscriptions
 
 FILES_PAGE = 1000
 
@@ -225,6 +228,46 @@ class UpdatesView(APIView):
         """Answer the newest commits of each model, and whether the license reaches them."""
         row = license_for(viewer(request), public_id)
         return Response(UpdatesOut({"results": issuing.updates_of(row)}).data)
+
+
+class SubscriptionView(APIView):
+    """What carries it on."""
+
+    @extend_schema(
+        operation_id="licenses_subscription",
+        summary="Read the subscription of a license",
+        responses=SubscriptionOut,
+        examples=[examples.SUBSCRIPTION],
+    )
+    def get(self, request: Request, public_id: str) -> Response:
+        """Answer until when it is paid, and what the next charge is."""
+        who = viewer(request)
+        who.require(Scope.READ)
+        return _subscription(who, public_id)
+
+
+class EndSubscriptionView(APIView):
+    """Its end."""
+
+    @extend_schema(
+        operation_id="licenses_subscription_cancel",
+        summary="End the subscription of a license",
+        request=None,
+        responses=SubscriptionOut,
+        examples=[examples.SUBSCRIPTION_ENDED],
+    )
+    def post(self, request: Request, public_id: str) -> Response:
+        """Answer until when it lasts: to the end of what is paid. Ending again changes nothing."""
+        who = viewer(request)
+        who.require(Scope.WRITE)
+        found = subscriptions.standing_behind(who, public_id)
+        renewals.cancel_subscription(who, found.subscription)
+        return _subscription(who, public_id)
+
+
+def _subscription(who: Viewer, public_id: str) -> Response:
+    found = subscriptions.standing_behind(who, public_id)
+    return Response(SubscriptionOut(subscription_json(found)).data)
 
 
 class RenewView(APIView):

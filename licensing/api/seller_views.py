@@ -24,12 +24,18 @@ from licensing.services.sold_orders import FILTERS, orders_of, sold, sold_order
 from store.core.errors import InvalidError
 
 MAX_DAYS = 366
-_SELLER = OpenApiParameter(
+SELLER = OpenApiParameter(
     "seller", str, description="An organization you are an admin of. Default: yourself."
 )
 
 
-def _seller(request: Request) -> Namespace:
+def seller_of(request: Request) -> Namespace:
+    """Return the seller the query names; without a name, the caller's own name space.
+
+    Raises:
+        UnauthenticatedError, MissingScopeError: see there; the scope ``read`` is needed.
+        SellerNotFoundError: not theirs to see.
+    """
     return seller_for(viewer(request), request.query_params.get("seller", ""))
 
 
@@ -40,7 +46,7 @@ class SalesView(APIView):
         operation_id="sales_list",
         summary="List sales, newest first",
         parameters=[
-            _SELLER,
+            SELLER,
             OpenApiParameter(
                 "q", str, description="Part of a buyer's name or an offer's title, or an order."
             ),
@@ -55,7 +61,7 @@ class SalesView(APIView):
     def get(self, request: Request) -> Response:
         """Answer paid orders, each with the lines of this seller alone."""
         query = request.query_params
-        rows = orders_of(_seller(request), search=query.get("q", ""), only=query.get("only", ""))
+        rows = orders_of(seller_of(request), search=query.get("q", ""), only=query.get("only", ""))
         shown, following = page_of(request, rows)
         page = {"results": [sold(order) for order in shown], "next": following}
         return Response(SalesPageOut(page).data)
@@ -67,13 +73,13 @@ class SaleView(APIView):
     @extend_schema(
         operation_id="sales_read",
         summary="Read a sale",
-        parameters=[_SELLER],
+        parameters=[SELLER],
         responses=SaleOut,
         examples=[examples.SALE],
     )
     def get(self, request: Request, order_id: str) -> Response:
         """Answer one order as its seller sees it. Answer refunds at `/api/v1/refunds`."""
-        return Response(SaleOut(sold_order(_seller(request), order_id)).data)
+        return Response(SaleOut(sold_order(seller_of(request), order_id)).data)
 
 
 class SalesSummaryView(APIView):
@@ -83,7 +89,7 @@ class SalesSummaryView(APIView):
         operation_id="sales_summary",
         summary="Compare a period with the one before",
         parameters=[
-            _SELLER,
+            SELLER,
             OpenApiParameter(
                 "days", int, description=f"Up to today, UTC: 1 to {MAX_DAYS}, default 30."
             ),
@@ -93,7 +99,7 @@ class SalesSummaryView(APIView):
     )
     def get(self, request: Request) -> Response:
         """Answer sums by currency, by day, by offer and by country."""
-        seller = _seller(request)
+        seller = seller_of(request)
         period = sales.period_of(_days(request))
         offers, countries = sales.by_offer(seller, period), sales.by_country(seller, period)
         now, before = sales.downloads(seller, period)
@@ -137,13 +143,13 @@ class BalanceView(APIView):
     @extend_schema(
         operation_id="balance_read",
         summary="Read what is available, held and disputed",
-        parameters=[_SELLER],
+        parameters=[SELLER],
         responses=BalancesOut,
         examples=[examples.BALANCES],
     )
     def get(self, request: Request) -> Response:
         """Answer balances by gateway and currency; each held amount with rule and date."""
-        seller = _seller(request)
+        seller = seller_of(request)
         held = balances.held_of(seller)
         found = [
             {

@@ -11,13 +11,11 @@ from zipstream import ZIP_STORED, ZipStream
 
 from accounts.viewer import Viewer
 from catalog.content.reading import content_of
-from catalog.history.refs import resolve
 from catalog.history.trees import Entry, list_entries, read_blob
 from catalog.models import Commit, FileScan, ModelRepo
 from catalog.services.revisions import may_see_proposed
 from licensing.delivery import counting
-from licensing.delivery.policy import FileBlockedError, check_gate, check_verdict
-from licensing.services.covering import check_revision
+from licensing.delivery.policy import FileBlockedError, check_reached, check_verdict
 from store.core.errors import NotFoundError
 from store.storage import content_disposition
 
@@ -37,9 +35,7 @@ def archive(
         GatedRepoError: its publisher has not let the viewer in.
         NotFoundError: there is nothing to download.
     """
-    held = check_gate(viewer, repo)
-    commit = Commit.objects.get(repo=repo, oid=resolve(repo, revision).commit_oid)
-    check_revision(viewer, repo, commit.oid, held)
+    commit = Commit.objects.get(repo=repo, oid=check_reached(viewer, repo, revision))
     granted, blocked = _granted(viewer, repo, revision, commit)
     if not granted:
         raise NotFoundError("There is no file to download in this revision yet.")

@@ -193,6 +193,23 @@ def check_gate(viewer: Viewer, repo: ModelRepo) -> covering.Held:
         raise storefront.refusal(viewer, repo) from error
 
 
+def check_reached(viewer: Viewer, repo: ModelRepo, revision: str) -> str:
+    """Refuse a revision whose contents, or what a model makes of them, the viewer may not have.
+
+    Returns:
+        The commit it is.
+
+    Raises:
+        RepoDisabledError, PurchaseRequiredError, GatedRepoError: as ``check_gate``.
+        RevisionNotFoundError: there is no such revision.
+        UpdateNotIncludedError: the license is for earlier revisions.
+    """
+    held = check_gate(viewer, repo)
+    commit_oid = resolve(repo, revision).commit_oid
+    covering.check_revision(viewer, repo, commit_oid, held)
+    return commit_oid
+
+
 def check_whole(viewer: Viewer, repo: ModelRepo) -> None:
     """Refuse what hands out every revision at once, unless the viewer's licenses reach them all.
 

@@ -150,7 +150,7 @@ class Sandbox:
             row = SandboxCharge.objects.select_for_update().filter(public_id=payment_id).first()
             if row is None or row.state != SandboxCharge.State.PAID or row.currency != currency:
                 raise GatewayRefusedError(_("There is no such payment."))
-            if key not in row.refunds:
+            if key not in dict(row.refunds):
                 _send_back(row, key, amount_minor)
         return [fact for fact in _facts(row) if fact.key == key]
 
@@ -270,7 +270,7 @@ def _charge_for(charge: Charge) -> SandboxCharge:
 
 def _left(row: SandboxCharge) -> int:
     """Return what was not sent back of a payment; what came back is there again."""
-    return row.amount_minor - (0 if _loses_refunds(row) else sum(row.refunds.values()))
+    return row.amount_minor - (0 if _loses_refunds(row) else sum(dict(row.refunds).values()))
 
 
 def _loses_refunds(row: SandboxCharge) -> bool:
@@ -288,7 +288,7 @@ def _send_back(row: SandboxCharge, key: str, amount_minor: int) -> None:
         raise GatewayRefusedError(_("The payment is disputed: the bank decides where it goes."))
     if not 1 <= amount_minor <= _left(row):
         raise GatewayRefusedError(_("More than was paid cannot be sent back."))
-    row.refunds[key] = amount_minor
+    row.refunds.append([key, amount_minor])
     row.save(update_fields=["refunds"])
 
 
@@ -316,7 +316,7 @@ def _facts(row: SandboxCharge) -> list[Fact]:
         facts.append(fact(FactKind.PAID, "paid", row.amount_minor))
     if row.state == SandboxCharge.State.DECLINED:
         facts.append(fact(FactKind.PAYMENT_FAILED, "failed", row.amount_minor, note=row.card))
-    for ident, amount in row.refunds.items():
+    for ident, amount in row.refunds:
         key = "" if ident.startswith(_BY_HAND) else ident
         subject = f"re_{row.public_id}_{ident}"
         sent = fact(FactKind.REFUNDED, f"refund:{ident}", amount, subject=subject, key=key)

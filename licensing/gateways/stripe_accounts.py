@@ -12,7 +12,7 @@ State = SellerAccount.State
 _MAX_NOTE_CHARS = 300
 
 
-def make_account(*, country: str, email: str, key: str) -> stripe.Account:
+def make_account(*, country: str, key: str) -> stripe.Account:
     """Make an account a seller fills in at Stripe. Safe to repeat with the same ``key``.
 
     Raises:
@@ -24,7 +24,6 @@ def make_account(*, country: str, email: str, key: str) -> stripe.Account:
             {
                 "type": "express",
                 "country": country,
-                "email": email,
                 "capabilities": {"transfers": {"requested": True}},
                 "metadata": {"seller": key},
             },

@@ -1,6 +1,6 @@
 """Tables of the licensing room, one module a subject."""
 
-from licensing.models.counting import CounterBatch, DownloadCount
+from licensing.models.counting import DownloadCount
 from licensing.models.gateways import (
     BankTransfer,
     SellerAccount,
@@ -40,7 +40,6 @@ __all__ = [
     "ActivationQuerySet",
     "BankTransfer",
     "ConfirmedTaxNumber",
-    "CounterBatch",
     "Coupon",
     "Dispute",
     "DownloadCount",

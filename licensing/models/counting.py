@@ -2,20 +2,14 @@
 
 from django.db import models
 
+from accounts.callers import CallerKind
 from catalog.models import ModelRepo
 
 
 class DownloadCount(models.Model):
     """Completed downloads of one revision on one day, by kind of caller."""
 
-    class Kind(models.TextChoices):
-        """Who downloaded, as far as the request tells."""
-
-        BROWSER = "browser"
-        LIBRARY = "library"
-        CI = "ci"
-        BOT = "bot"
-
+    Kind = CallerKind
     PEOPLE = (Kind.BROWSER, Kind.LIBRARY)
     """Kinds that count as use; CI and bots are kept apart."""
 
@@ -38,16 +32,3 @@ class DownloadCount(models.Model):
 
     def __str__(self) -> str:
         return f"{self.repo_id} {self.day} {self.kind}: {self.downloads}"
-
-
-class CounterBatch(models.Model):
-    """A batch of counters that was written; a crashed job must not write it again."""
-
-    batch = models.CharField(max_length=32, primary_key=True)
-    written_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        verbose_name_plural = "counter batches"
-
-    def __str__(self) -> str:
-        return self.batch

@@ -31,8 +31,9 @@ class SandboxCharge(models.Model):
     dispute = models.CharField(max_length=4, blank=True)
     """``open``, ``won`` or ``lost``; empty: none."""
     disputed_minor = models.BigIntegerField(default=0)
-    refunds = models.JSONField(default=dict)
-    """Amounts by the key each was asked for with; ``hand:`` begins those nobody asked for."""
+    refunds = models.JSONField(default=list)
+    """``[key, amount]`` of each, oldest first; ``hand:`` begins the keys of those nobody asked for.
+    Not an object: PostgreSQL sorts the keys of one, and would tell the refunds in random order."""
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

@@ -17,6 +17,7 @@ from licensing.seller_views.seller_frame import of_seller, seller_context, selle
 from licensing.services import seller_profiles
 from licensing.services.coupon_making import coupons_of, end_coupon, make_coupon
 from licensing.services.sales_tables import TABLES
+from licensing.services.taxing import rate_missing
 from store.core.errors import NotFoundError, StoreError
 from store.core.spreadsheets import csv_answer
 
@@ -95,6 +96,7 @@ def profile_page(request: HttpRequest, user: User) -> HttpResponse:
         "form": form,
         "prefix": seller_profiles.prefix_of(profile),
         "name_on_documents": seller_profiles.name_on_documents(profile),
+        "rate_missing": rate_missing(profile, on=timezone.now().date()),
     }
     return render(request, "licensing/seller_profile.html", context, status=status)
 

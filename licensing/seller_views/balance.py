@@ -5,29 +5,21 @@ from datetime import date
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.formats import date_format
-from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from accounts.models import User
 from accounts.views.guards import recent, two_factor_required, viewer_of
-from licensing.models import Payout
-from licensing.seller_views.orders import pdf_answer
+from licensing.paper_answers import pdf_answer
 from licensing.seller_views.seller_frame import of_seller, seller_context, seller_of
 from licensing.services import balances
+from licensing.services.payout_accounts import destinations_of
 from licensing.services.payouts import pause_of
-from store.core.errors import NotFoundError
 from store.core.money import Money, show
 from store.core.paging import BadCursorError, keyset_page
 from store.core.templatetags.store_charts import Point
 
 HISTORY_DAYS = 90
 PAGE = 50
-
-
-class StatementNotFoundError(NotFoundError):
-    """There is no such payout, or it has no statement yet."""
-
-    code = "statement_not_found"
 
 
 @require_safe
@@ -72,6 +64,7 @@ def payouts_page(request: HttpRequest, user: User) -> HttpResponse:
         "payouts": [(row, statements.get(row.public_id)) for row in found],
         "next_href": more if following else "",
         "pause": pause_of(seller),
+        "missing": [one for one in destinations_of(seller) if not one.is_ready],
     }
     return render(request, "licensing/payouts.html", context)
 
@@ -80,8 +73,4 @@ def payouts_page(request: HttpRequest, user: User) -> HttpResponse:
 @two_factor_required
 def statement_file(request: HttpRequest, user: User, payout: str) -> HttpResponse:
     """Send the statement of a payout as PDF."""
-    rows: list[Payout] = list(balances.payouts_of(seller_of(request)).filter(public_id=payout))
-    statement = balances.statements_of(rows).get(payout)
-    if statement is None:
-        raise StatementNotFoundError(_("There is no such statement."))
-    return pdf_answer(statement, request.LANGUAGE_CODE)
+    return pdf_answer(balances.statement_of(balances.payout_of(seller_of(request), payout)))

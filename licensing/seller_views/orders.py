@@ -11,10 +11,10 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts.models import Namespace, User
 from accounts.viewer import Viewer
 from accounts.views.guards import personal, viewer_of
-from licensing.models import Invoice, Refund
+from licensing.models import Refund
+from licensing.paper_answers import pdf_answer
 from licensing.seller_views.seller_frame import of_seller, seller_context, seller_of
 from licensing.services import refunds, sold_orders
-from licensing.services.invoicing import pdf_response_bytes
 from licensing.services.ordering import OrderNotFoundError
 from licensing.services.refunds import MAX_REASON_CHARS
 from licensing.services.sold_orders import BadFilterError, SoldOrder, orders_of, sold
@@ -150,13 +150,4 @@ def paper_file(request: HttpRequest, user: User, order: str, number: str) -> Htt
     paper = next((row for row in papers if row.public_id == number), None)
     if paper is None:
         raise OrderNotFoundError(_("There is no such document."))
-    return pdf_answer(paper, request.LANGUAGE_CODE)
-
-
-def pdf_answer(paper: Invoice, language: str) -> HttpResponse:
-    """Return an answer that saves a document as PDF."""
-    body = pdf_response_bytes(paper, language=language)
-    answer = HttpResponse(body, content_type="application/pdf")
-    answer["Content-Disposition"] = f'attachment; filename="{paper.text_number}.pdf"'
-    answer["X-Content-Type-Options"] = "nosniff"
-    return answer
+    return pdf_answer(paper)

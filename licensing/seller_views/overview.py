@@ -1,6 +1,6 @@
 """The dashboard of a seller: this time against the one before."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -16,12 +16,13 @@ from accounts.models import User
 from accounts.views.guards import personal, viewer_of
 from licensing.seller_views.seller_frame import of_seller, seller_context, seller_of
 from licensing.services import sales
+from licensing.services.funnel import Funnel, funnel_of
 from licensing.services.sales import Figures, Summary
 from licensing.services.sold_orders import orders_of, sold
 from licensing.tax.countries import country_name
 from store.core.money import Money, show
 from store.core.templatetags.store_charts import Point
-from store.core.ui.figures import THIN, exact_text
+from store.core.ui.figures import THIN, exact_text, percent_text
 
 RECENT = 8
 """Orders the dashboard shows."""
@@ -52,6 +53,7 @@ def overview_page(request: HttpRequest, user: User) -> HttpResponse:
     period = sales.period_of(_days(request))
     found = sales.summaries(seller, period)
     chosen = sales.choose(found, request.GET.get("money", ""))
+    is_test = chosen.purse.is_test if chosen is not None else None
     context = seller_context(viewer, seller, "overview") | {
         "period": period,
         "periods": [
@@ -66,6 +68,7 @@ def overview_page(request: HttpRequest, user: User) -> HttpResponse:
         ],
         "recent": [sold(order) for order in orders_of(seller)[:RECENT]],
         "downloads": _count(_("Downloads"), *sales.downloads(seller, period)),
+        "funnel": _funnel(funnel_of(seller, period, is_test=is_test)),
     }
     if chosen is not None:
         context |= _sums(chosen)
@@ -99,6 +102,43 @@ def _sums(summary: Summary) -> dict[str, Any]:
             for first, last, row in summary.points()
         ],
     }
+
+
+def _funnel(found: Funnel) -> dict[str, Any] | None:
+    """Return how many came how far, and the lines of it; ``None``: nobody came at all."""
+    if found.is_empty:
+        return None
+    views, begun, paid = (found.sums(part) for part in (found.views, found.begun, found.paid))
+    steps = [
+        _count(_("Views"), *views),
+        _count(_("Checkouts begun"), *begun),
+        _count(_("Orders paid"), *paid),
+    ]
+    parts = (
+        "",
+        _part(_("%(part)s of views"), begun[0], views[0]),
+        _part(_("%(part)s of checkouts"), paid[0], begun[0]),
+    )
+    has_orders = bool(found.begun or found.paid)  # otherwise the chart says "nothing yet"
+    return {
+        "steps": list(zip(steps, parts, strict=True)),
+        "views": _counted(found, found.views),
+        "views_before": _counted(found, found.views, is_before=True),
+        "begun": _counted(found, found.begun) if has_orders else [],
+        "paid": _counted(found, found.paid) if has_orders else [],
+    }
+
+
+def _part(words: str, count: int, among: int) -> str:
+    """Say which part of the step before came on; empty where that cannot be."""
+    return words % {"part": percent_text(count / among)} if 0 < among >= count else ""
+
+
+def _counted(found: Funnel, by_day: Mapping[date, int], *, is_before: bool = False) -> list[Point]:
+    return [
+        Point(_span(first, last), count, exact_text(count))
+        for first, last, count in found.points(by_day, is_before=is_before)
+    ]
 
 
 def _points(spans: Sequence[tuple[date, date, Figures]], currency: str) -> list[Point]:

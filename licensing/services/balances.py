@@ -19,6 +19,7 @@ from accounts.models import Namespace
 from licensing.gateways.base import TEST_GATEWAYS
 from licensing.invoices.document import DocumentKind
 from licensing.models import Invoice, LedgerAccount, LedgerEntry, OrderLine, Payout
+from store.core.errors import NotFoundError
 
 Kind = LedgerAccount.Kind
 Place = tuple[str, str]
@@ -26,6 +27,18 @@ Place = tuple[str, str]
 _PLACE = ("account__gateway", "account__currency")
 MOST_HELD = 200
 """Held amounts a page lists one by one; the rest is in the table to download."""
+
+
+class PayoutNotFoundError(NotFoundError):
+    """The seller has no such payout."""
+
+    code = "payout_not_found"
+
+
+class StatementNotFoundError(NotFoundError):
+    """The payout has no statement yet."""
+
+    code = "statement_not_found"
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +216,30 @@ def _running(first: date, days: int, changes: Mapping[date, int]) -> list[tuple[
 def payouts_of(seller: Namespace) -> QuerySet[Payout]:
     """Return the payouts of a seller, newest first."""
     return Payout.objects.filter(namespace=seller).order_by("-pk")
+
+
+def payout_of(seller: Namespace, public_id: str) -> Payout:
+    """Return a payout of a seller.
+
+    Raises:
+        PayoutNotFoundError: they have none of this id.
+    """
+    found = payouts_of(seller).filter(public_id=public_id).first()
+    if found is None:
+        raise PayoutNotFoundError(_("There is no such payout."))
+    return found
+
+
+def statement_of(payout: Payout) -> Invoice:
+    """Return the statement of a payout.
+
+    Raises:
+        StatementNotFoundError: it is not made yet.
+    """
+    found = statements_of([payout]).get(payout.public_id)
+    if found is None:
+        raise StatementNotFoundError(_("There is no such statement."))
+    return found
 
 
 def statements_of(payouts: Iterable[Payout]) -> dict[str, Invoice]:

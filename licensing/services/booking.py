@@ -70,7 +70,7 @@ def book_sale(order: Order) -> None:
     """It is for something now: each line to its seller, less fee and shares."""
     available = timezone.now() + timedelta(days=settings.ENV.payout_hold_days)
     entries: list[Entry] = []
-    for line in order.lines.prefetch_related("shares"):
+    for line in order.lines.order_by("position").prefetch_related("shares"):
         entries += _sold(line, available)
     _book(order, Kind.SALE, order.public_id, entries)
 

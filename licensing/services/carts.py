@@ -43,12 +43,15 @@ class Cart:
         currency: In which to pay; empty while nothing is in it.
         coupon: A code as it was typed.
         holder: Name of the team it is for; empty: the buyer.
+        extends: Public id of the license to give another term; empty: new licenses. No cart that a
+            session keeps has one.
     """
 
     items: tuple[Item, ...] = ()
     currency: str = ""
     coupon: str = ""
     holder: str = ""
+    extends: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return what the session keeps."""

@@ -7,6 +7,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from catalog.models import Grant, GrantedRepo, ModelRepo
+from catalog.reach import major_at
 from licensing.configured import new_license_key
 from licensing.documents.keys import digest_of_key
 from licensing.models import (
@@ -70,7 +71,8 @@ def _license(order: Order, line: OrderLine) -> License:
     )
     for repo in line.repos.select_related("namespace"):
         commit_oid = head_of(repo)
-        GrantedRepo.objects.create(grant=grant, repo=repo, commit_oid=commit_oid)
+        major = major_at(repo, commit_oid)
+        GrantedRepo.objects.create(grant=grant, repo=repo, commit_oid=commit_oid, major=major)
         bind_files(row, repo, commit_oid)
     if line.kind == Offer.Kind.SUBSCRIPTION:
         paid_until = periods.after(now, line.interval, 1)

@@ -11,12 +11,13 @@ from django.utils.translation import gettext as _
 
 from accounts.models import Organization
 from accounts.viewer import Viewer
-from catalog.history.graph import load_graph
 from catalog.history.refs import DEFAULT_BRANCH
 from catalog.models import Grant, GrantedRepo
+from catalog.reach import coverage_of
 from licensing.configured import signer
 from licensing.documents.document import (
     FILE_LIFE_S,
+    MAX_FILES,
     MAX_SEATS,
     CoveredFile,
     CoveredModel,
@@ -31,10 +32,8 @@ from licensing.documents.jws import SUFFIX
 from licensing.models import Activation, License, LicensedFile, SeatKind
 from licensing.services import activations
 from licensing.services.covering import (
-    coverage_of,
     covered_files,
     later_commits,
-    line_of,
     newest_covered,
 )
 from licensing.services.validating import Code, check_fingerprint, message_of
@@ -219,22 +218,32 @@ def granted_rows(license_: License) -> list[GrantedRepo]:
 
 
 def _models(license_: License) -> Iterator[CoveredModel]:
-    """Yield each model as it was bought and, if updates reach further, as it is now."""
+    """Yield each model as it was bought and, if updates reach further and have room, as it is now.
+
+    An update without any file has nothing to be verified.
+    """
+    bought = LicensedFile.objects.filter(license=license_)
+    room = MAX_FILES - bought.count()
     for row in granted_rows(license_):
-        graph, bought = load_graph(row.repo_id), LicensedFile.objects.filter(license=license_)
+        covered = coverage_of(row)
         files = bought.filter(repo=row.repo_id).values_list("path", "sha256", "size_bytes")
-        yield _model(row, row.commit_oid, list(files))
-        newest = newest_covered(graph, row.repo, row)
-        if newest != row.commit_oid:
-            yield _model(row, newest, covered_files(row.repo, newest))
+        line = f"v{covered.line}" if row.grant.updates == Grant.Updates.MAJOR else DEFAULT_BRANCH
+        yield _model(row, row.commit_oid, line, list(files))
+        newest = newest_covered(covered, row.repo, row)
+        updated = covered_files(row.repo, newest) if newest != row.commit_oid else []
+        if 1 <= len(updated) <= room:
+            room -= len(updated)
+            yield _model(row, newest, line, updated)
 
 
-def _model(row: GrantedRepo, commit_oid: str, files: list[tuple[str, str, int]]) -> CoveredModel:
+def _model(
+    row: GrantedRepo, commit_oid: str, line: str, files: list[tuple[str, str, int]]
+) -> CoveredModel:
     return CoveredModel(
         id=row.repo.public_id,
         name=row.repo.full_name,
         revision=commit_oid,
-        line=DEFAULT_BRANCH if row.grant.updates != Grant.Updates.MAJOR else line_of(row),
+        line=line,
         files=tuple(sorted(CoveredFile(*file) for file in files)),
     )
 
@@ -243,7 +252,7 @@ def updates_of(license_: License) -> list[Update]:
     """Return what happened to the models since they were bought, newest first for each."""
     found = []
     for row in granted_rows(license_):
-        covered = coverage_of(load_graph(row.repo_id), row.repo, row)
+        covered = coverage_of(row)
         found += [
             Update(
                 model=row.repo.full_name,

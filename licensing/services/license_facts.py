@@ -1,7 +1,7 @@
 """What is to be known of one license at one moment, read by one query.
 
-Programs ask for it at every start, so it is written as plain SQL: building the same query by the
-ORM takes longer than running it.
+Programs ask for it at every start, so it is plain SQL that each connection prepares once: building
+the same query by the ORM, or planning it, takes longer than running it.
 """
 
 import json
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import connection
 from django.utils import timezone
 
 from catalog.models import Grant
 from licensing.models import SeatKind, Subscription
+from store.core.prepared import prepared_rows
 
 _FACTS = """
     SELECT l.id, l.public_id, l.title, l.licensee, l.rights::text, l.terms_id, l.seats,
@@ -157,9 +157,8 @@ def facts_of_many(
 
 
 def _read(sql: str, now: datetime | None, **params: str | list[int]) -> list[LicenseFacts]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, {"now": now or timezone.now(), **params})
-        return [_facts(*row) for row in cursor.fetchall()]
+    rows = prepared_rows(sql, {"now": now or timezone.now(), **params})
+    return [_facts(*row) for row in rows]
 
 
 def _facts(

@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 
 from catalog.models import Grant
 from licensing.models import Offer, SeatKind
+from licensing.tax.writing import BadTextError, hides_characters, read_line
 from licensing.terms.catalogue import OWN, TermsTemplate, own_terms, terms_for
 from licensing.terms.rights import Rights
 from store.core.errors import InvalidError
@@ -19,6 +20,7 @@ from store.core.money import (
     check_currency,
 )
 
+MAX_TITLE_CHARS = 120
 MAX_SEATS = 1_000_000
 MAX_TERM_DAYS = 36_500
 MAX_TRIAL_TOKENS = 10_000_000
@@ -80,10 +82,11 @@ def checked(draft: OfferDraft) -> TermsTemplate:
         BadAmountError, BadCurrencyError: of a price; ``extra.price`` is its place.
         UnknownTermsError, BadTermsError, TermsTooLargeError: of the terms.
     """
-    if not 1 <= len(draft.title.strip()) <= 120:
-        raise _bad("title", _("Give the offer a title of 1 to 120 characters."))
+    read_title(draft.title)
     if len(draft.description) > 500:
         raise _bad("description", _("The description has at most 500 characters."))
+    if hides_characters(draft.description):
+        raise _bad("description", _("The description has characters that cannot be seen."))
     if not 0 <= draft.seats <= MAX_SEATS:
         raise _bad("seats", _("Seats are between 1 and a million, or 0 for any number."))
     if draft.term_days is not None and not 1 <= draft.term_days <= MAX_TERM_DAYS:
@@ -95,6 +98,18 @@ def checked(draft: OfferDraft) -> TermsTemplate:
     if draft.terms_id == OWN:
         return own_terms(draft.own_text, draft.rights or Rights())
     return terms_for(draft.terms_id)
+
+
+def read_title(text: str) -> str:
+    """Return an offer's title, tidied up: it stands on licenses and invoices.
+
+    Raises:
+        BadOfferError: it is empty, too long, hides characters, or looks like another.
+    """
+    try:
+        return read_line(text, max_chars=MAX_TITLE_CHARS)
+    except BadTextError as error:
+        raise _bad("title", _("The title: %(why)s") % {"why": error.message}) from error
 
 
 def check_prices(draft: OfferDraft) -> None:

@@ -5,7 +5,7 @@ from dataclasses import asdict, fields
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Prefetch, QuerySet, Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -14,9 +14,17 @@ from accounts.services.audit import record
 from accounts.viewer import Viewer
 from catalog.access import check_may
 from catalog.models import Listing, ModelRepo
+from licensing.documents.document import MAX_FILES
 from licensing.models import Offer, OfferedRepo, Price, Terms
+from licensing.services.asking_prices import refresh_prices
 from licensing.services.lineage import check_sale
-from licensing.services.offer_checks import BadOfferError, NewPrice, OfferDraft, checked
+from licensing.services.offer_checks import (
+    BadOfferError,
+    NewPrice,
+    OfferDraft,
+    checked,
+    read_title,
+)
 from licensing.terms.catalogue import TermsTemplate
 from store.core.errors import ConflictError, NotFoundError
 from store.core.money import check_currency
@@ -33,7 +41,7 @@ _SOLD_FORMATS = {"safetensors", "gguf"}
 class NotSellableError(ConflictError):
     """The model cannot be sold as it is; ``extra.reason`` says why, stable.
 
-    ``empty``, ``format``, ``verdict``, ``private``, ``disabled``, ``terms``.
+    ``empty``, ``format``, ``verdict``, ``private``, ``disabled``, ``terms``, ``files``.
     """
 
     code = "not_sellable"
@@ -106,6 +114,7 @@ def change_offer(viewer: Viewer, offer: Offer, draft: OfferDraft) -> Offer:
     _check_lineage(viewer, repos, draft.kind, draft.terms_id, confirmed=draft.lineage_confirmed)
     locked.version += 1
     _write(locked, draft, template)
+    refresh_sale(repos)
     _note(viewer, locked, "offer.change")
     return locked
 
@@ -151,6 +160,7 @@ def set_opening(viewer: Viewer, repo: ModelRepo, opens_at: datetime | None) -> M
     if opens_at is not None and opens_at <= timezone.now():
         raise BadOfferError(_("Choose a moment in the future, or take the offers away."))
     ModelRepo.objects.filter(pk=repo.pk).update(opens_at=opens_at)
+    refresh_prices([repo.pk])
     record(
         "repo.opening",
         actor=viewer.user,
@@ -178,7 +188,7 @@ def offer_for(viewer: Viewer, public_id: str) -> Offer:
 
 
 def refresh_sale(repos: Sequence[ModelRepo]) -> None:
-    """Note on models whether any offer for them can be bought.
+    """Note on models whether any offer for them can be bought, and for search what they cost.
 
     Their rows are locked first: of two last offers that are taken away at once, the later one has
     to see that the other is gone.
@@ -189,6 +199,7 @@ def refresh_sale(repos: Sequence[ModelRepo]) -> None:
         is_for_sale = Offer.objects.of_repo(repo).on_sale().exists()
         ModelRepo.objects.filter(pk=repo.pk).update(is_for_sale=is_for_sale)
         repo.is_for_sale = is_for_sale
+    refresh_prices(repo.pk for repo in repos)
 
 
 def _check_repos(viewer: Viewer, repos: Sequence[ModelRepo]) -> None:
@@ -208,6 +219,13 @@ def _check_shelf(repos: Sequence[ModelRepo]) -> None:
         _check_sellable(repo)
         if offers_of(repo).count() >= MAX_OFFERS:
             raise BadOfferError(_("A model has at most %(n)d offers.") % {"n": MAX_OFFERS})
+    files = Listing.objects.filter(repo__in=repos).aggregate(n=Sum("file_count"))["n"]
+    if files > MAX_FILES:
+        raise NotSellableError(
+            _("A license names every file, at most %(most)d. Here are %(n)d: pack them.")
+            % {"most": MAX_FILES, "n": files},
+            reason="files",
+        )
 
 
 def _check_sellable(repo: ModelRepo) -> None:
@@ -261,7 +279,7 @@ def _write(offer: Offer, draft: OfferDraft, template: TermsTemplate) -> None:
     offer.rights = template.rights.to_json()
     for name in ("kind", "interval", "seats", "seat_kind", "term_days", "updates"):
         setattr(offer, name, getattr(draft, name))
-    offer.title, offer.description = draft.title.strip(), draft.description.strip()
+    offer.title, offer.description = read_title(draft.title), draft.description.strip()
     offer.trial_tokens, offer.is_tax_included = draft.trial_tokens, draft.is_tax_included
     offer.lineage_confirmed_at = timezone.now() if draft.lineage_confirmed else None
     offer.save()

@@ -17,7 +17,7 @@ from licensing.invoices.document import (
 )
 from licensing.models import Invoice, Order, OrderLine
 from licensing.services.invoicing import document_of, issue
-from licensing.services.seller_profiles import party_of, profile_of
+from licensing.services.seller_profiles import party_of, profile_of, shown_name
 from licensing.tax.rules import Treatment
 from store.core.money import spread
 
@@ -31,8 +31,7 @@ _NAMES = {
 
 def licensee_name(order: Order) -> str:
     """Return the name on a license: as given at checkout, or the holder's."""
-    owner = order.holder.owner
-    return str(order.billing.get("name") or (owner.display_name if owner else order.holder.name))
+    return str(order.billing.get("name") or shown_name(order.holder))
 
 
 def buyer_party(order: Order) -> Party:

@@ -39,6 +39,7 @@ def show_quote(viewer: Viewer, cart: Cart, billing: Mapping[str, Any]) -> tuple[
         holder=cart.holder,
         coupon=cart.coupon,
         billing=dict(billing),
+        extends=cart.extends,
     )
 
 
@@ -112,7 +113,7 @@ def _shown(user: User, quote_id: str) -> Quote:
 
 def _wish(viewer: Viewer, cart: Cart, billing: Mapping[str, Any]) -> Wish:
     holder = buying_namespace(viewer, cart.holder)[1]
-    return Wish(cart.items, cart.currency, holder.pk, dict(billing), cart.coupon)
+    return Wish(cart.items, cart.currency, holder.pk, dict(billing), cart.coupon, cart.extends)
 
 
 def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> StoreError:
@@ -162,9 +163,13 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 def last_address(user: User) -> BillingAddress | None:
     """Return the address of a buyer's newest order that has one; ``None``: there is none."""
     rows = Order.objects.filter(buyer=user, billing__country__isnull=False).order_by("-id")
-    for kept in rows.values_list("billing", flat=True)[:3]:
-        try:
-            return BillingAddress.from_json(kept)
-        except StoreError:  # a script's order may hold less than the form asks for
-            continue
-    return None
+    kept = rows.values_list("billing", flat=True)[:3]
+    return next((found for one in kept if (found := read_address(one)) is not None), None)
+
+
+def read_address(billing: Mapping[str, Any]) -> BillingAddress | None:
+    """Return the address of an order; ``None``: a script's may hold less than the form asks for."""
+    try:
+        return BillingAddress.from_json(billing)
+    except StoreError:
+        return None

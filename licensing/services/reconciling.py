@@ -15,7 +15,7 @@ from django.db.models import Count, F, Q, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from catalog.models import Grant, ModelRepo
+from catalog.models import Grant, Listing, ModelRepo
 from licensing.gateways.base import GatewayError
 from licensing.gateways.registry import UnknownGatewayError, gateway_named
 from licensing.models import (
@@ -32,6 +32,7 @@ from licensing.models import (
     Refund,
 )
 from licensing.services import inbox, ledger, payout_checks, returning, settling
+from licensing.services.asking_prices import asked_for
 
 logger = logging.getLogger(__name__)
 ASK_FOR = timedelta(days=120)
@@ -147,7 +148,18 @@ def _wake() -> None:
 def differences() -> Iterator[Difference]:
     """Compare our own rows with each other; changes nothing. Empty: everything agrees."""
     found: list[Difference] = []
-    checks = (_sums, _states, _grants, _movements, _deposits, _money, _payouts, _inbox, _shelf)
+    checks = (
+        _sums,
+        _states,
+        _grants,
+        _movements,
+        _deposits,
+        _money,
+        _payouts,
+        _inbox,
+        _shelf,
+        _prices,
+    )
     for compare in checks:
         found += compare()
     return iter(found)
@@ -290,3 +302,17 @@ def _shelf() -> Iterator[Difference]:
     flagged = set(ModelRepo.objects.filter(is_for_sale=True).values_list("pk", flat=True))
     for repo_id in sorted(offered ^ flagged):
         yield Difference("shelf", str(repo_id), "the model's mark and its offers disagree")
+
+
+def _prices() -> Iterator[Difference]:
+    """Search knows the prices that are asked, but for those that change at this moment."""
+    offered = set(Offer.objects.on_sale().values_list("repos", flat=True)) - {None}
+    priced = Listing.objects.filter(prices__isnull=False).values_list("repo_id", flat=True)
+    now = timezone.now()
+    asked = asked_for({*offered, *priced}, now)
+    for listing in Listing.objects.filter(pk__in=asked).prefetch_related("prices"):
+        known = {row.currency: row.amount_minor for row in listing.prices.all()}
+        changes_at = listing.prices_change_at
+        is_due = changes_at is not None and changes_at <= now
+        if not is_due and known != asked[listing.pk].lowest:
+            yield Difference("price", str(listing.pk), "search knows another price than its offers")

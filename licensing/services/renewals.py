@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts.models import Role
+from accounts.models import Role, Scope
 from accounts.services.audit import record
 from accounts.viewer import Viewer
 from licensing.gateways.base import Fact, FactKind
@@ -60,7 +60,7 @@ def open_renewal(
         return found
     line = OrderLine.objects.select_related("order__holder", "seller").get(pk=locked.line_id)
     first, now = line.order, timezone.now()
-    amounts, tax = _priced(line, first, collected_minor)
+    amounts, tax = priced_again(line, first, collected_minor)
     order = Order.objects.create(
         buyer=first.buyer,
         holder=first.holder,
@@ -112,16 +112,19 @@ def subscription_for(viewer: Viewer, public_id: str) -> Subscription:
     Raises:
         SubscriptionNotFoundError: there is none, or not theirs.
     """
-    user = viewer.signed_in()
+    viewer.signed_in()
     rows = Subscription.objects.select_related("line__order__holder")
     found = rows.filter(public_id=public_id).first()
-    order = found.line.order if found is not None else None
-    is_theirs = order is not None and (
-        order.buyer_id == user.pk or viewer.role_in(order.holder_id) in _HOLDERS
-    )
-    if found is None or not is_theirs:
+    if found is None or not may_end(viewer, found):
         raise SubscriptionNotFoundError(_("You have no such subscription."))
     return found
+
+
+def may_end(viewer: Viewer, subscription: Subscription) -> bool:
+    """Whether it is the viewer's to end; what a token covers comes on top."""
+    order = subscription.line.order
+    is_buyer = viewer.user is not None and order.buyer_id == viewer.user.pk
+    return is_buyer or viewer.role_in(order.holder_id) in _HOLDERS
 
 
 def cancel_subscription(viewer: Viewer, subscription: Subscription) -> Subscription:
@@ -129,9 +132,15 @@ def cancel_subscription(viewer: Viewer, subscription: Subscription) -> Subscript
 
     A period that was due and not paid is not collected any more.
 
+    Args:
+        viewer: Who ends it; a token needs the scope ``write``.
+        subscription: What is ended.
+
     Raises:
+        UnauthenticatedError, MissingScopeError: see there.
         SubscriptionNotFoundError: not theirs.
     """
+    viewer.require(Scope.WRITE)
     found = subscription_for(viewer, subscription.public_id)
     first = found.line.order
     with transaction.atomic():
@@ -169,10 +178,19 @@ def stop_collecting(subscription_id: int) -> bool:
     return True
 
 
-def _priced(
-    line: OrderLine, first: Order, collected_minor: int | None
+def priced_again(
+    line: OrderLine, first: Order, collected_minor: int | None = None
 ) -> tuple[Taxed, dict[str, object]]:
-    """Return what a period costs, with today's tax."""
+    """Return what another period of a line costs, with today's tax, and the facts of that tax.
+
+    Args:
+        line: As it was ordered first.
+        first: Its order.
+        collected_minor: See ``open_renewal``.
+
+    Raises:
+        NotRenewableError: see ``open_renewal``.
+    """
     today = timezone.now().date()
     amount = line.unit_minor * line.quantity - line.discount_minor
     try:

@@ -230,7 +230,7 @@ def take_back(order: Order, ident: str, parts: Mapping[OrderLine, int]) -> None:
 
 def end_all(order: Order) -> None:
     """Take back what every line gave; the bank took the price."""
-    for line in order.lines.filter(taken_back_at=None):
+    for line in order.lines.filter(taken_back_at=None).order_by("position"):
         granting.revoke(line)
     close_if_over(order)
 

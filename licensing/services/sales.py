@@ -71,6 +71,14 @@ class Period:
         """When it ends: with today."""
         return self.start + timedelta(days=self.days)
 
+    def spans(self, *, is_before: bool = False) -> list[tuple[date, date]]:
+        """Return (first day, last day) of each point of a chart, oldest first."""
+        first = self.before_start.date() if is_before else self.first
+        step = _STEPS.get(self.days, 1)
+        starts = [first + timedelta(days=at) for at in range(0, self.days, step)]
+        last = first + timedelta(days=self.days - 1)
+        return [(start, min(start + timedelta(days=step - 1), last)) for start in starts]
+
 
 def period_of(days: int, *, now: datetime | None = None) -> Period:
     """Return the period of so many days that ends today."""
@@ -119,17 +127,10 @@ class Summary:
 
     def points(self, *, is_before: bool = False) -> list[tuple[date, date, Figures]]:
         """Return (first day, last day, sums) of each point of a chart, oldest first."""
-        days = self.period.days
-        first = self.period.before_start.date() if is_before else self.period.first
-        step = _STEPS.get(days, 1)
-        found = []
-        for at in range(0, days, step):
-            length = min(step, days - at)
-            start = first + timedelta(days=at)
-            found.append(
-                (start, start + timedelta(days=length - 1), self._sum(start, length)),
-            )
-        return found
+        return [
+            (first, last, self._sum(first, (last - first).days + 1))
+            for first, last in self.period.spans(is_before=is_before)
+        ]
 
     def _sum(self, first: date, days: int) -> Figures:
         total = Figures()

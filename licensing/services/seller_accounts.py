@@ -1,5 +1,7 @@
 """Where gateways send sellers' money: accounts made, filled in at the gateway, asked about."""
 
+from urllib.parse import urlencode
+
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
@@ -14,8 +16,9 @@ from licensing.models import SellerAccount
 from licensing.services.seller_profiles import profile_of
 from store.core.errors import ConflictError, ForbiddenError
 
-PAGE = "/settings/payouts"
-"""Where a seller comes back to from the gateway's pages."""
+PAGE = "/sales/payouts/account"
+"""Where a seller comes back to from the gateway's pages: with ``back=yes`` when they are through,
+with ``again=yes`` when the link was too old or used before."""
 
 
 class CountryRequiredError(ConflictError):
@@ -49,9 +52,7 @@ def open_account(viewer: Viewer, namespace: Namespace) -> SellerAccount:
         raise CountryRequiredError(_("Say in your seller profile where you are, then come back."))
     from licensing.gateways import stripe_accounts
 
-    made = stripe_accounts.make_account(
-        country=country, email=user.email, key=f"{namespace.pk}-{country}"
-    )
+    made = stripe_accounts.make_account(country=country, key=f"{namespace.pk}-{country}")
     with transaction.atomic():
         row, is_new = SellerAccount.objects.get_or_create(
             namespace=namespace, gateway=gateway.name, defaults={"external_id": made.id}
@@ -78,10 +79,16 @@ def onboarding_link(viewer: Viewer, account: SellerAccount) -> str:
     _admin(viewer, account.namespace)
     from licensing.gateways import stripe_accounts
 
-    here = f"{settings.PUBLIC_URL}{PAGE}"
     return stripe_accounts.onboarding_url(
-        account.external_id, return_url=here, refresh_url=f"{here}?again=yes"
+        account.external_id,
+        return_url=settings.PUBLIC_URL + page_of_seller(account.namespace, back="yes"),
+        refresh_url=settings.PUBLIC_URL + page_of_seller(account.namespace, again="yes"),
     )
+
+
+def page_of_seller(namespace: Namespace, **more: str) -> str:
+    """Return the path and query of the page that says where a seller's money goes."""
+    return f"{PAGE}?{urlencode({'seller': namespace.name} | more)}"
 
 
 def refresh(account: SellerAccount) -> SellerAccount:
@@ -108,7 +115,7 @@ def payable_account(namespace: Namespace, gateway: str) -> str:
     row = SellerAccount.objects.filter(namespace=namespace, gateway=gateway).first()
     if row is None or row.state != SellerAccount.State.READY:
         raise AccountNotReadyError(
-            _("%(name)s has no account that can be paid. They can finish it in their settings.")
+            _("%(name)s has no account that can be paid. They can finish it on their sales pages.")
             % {"name": namespace.name},
             state=row.state if row is not None else "none",
         )

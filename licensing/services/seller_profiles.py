@@ -30,11 +30,7 @@ class BadSellerProfileError(InvalidError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileChange:
-    """The whole profile as it shall be; see ``SellerProfile`` for the fields.
-
-    Args:
-        bank_details: Lines, parted by line ends.
-    """
+    """All that documents say of a seller, as it shall be; see ``SellerProfile`` for the fields."""
 
     legal_name: str = ""
     address: tuple[str, ...] = ()
@@ -45,7 +41,6 @@ class ProfileChange:
     uses_oss: bool = False
     registrations: tuple[str, ...] = ()
     invoice_prefix: str = ""
-    bank_details: str = ""
 
 
 def profile_of(namespace: Namespace) -> SellerProfile:
@@ -58,11 +53,19 @@ def name_on_documents(profile: SellerProfile) -> str:
     """Return the legal name; else the name that the store shows, if it may stand on paper."""
     if profile.legal_name:
         return profile.legal_name
-    owner = profile.namespace.owner
+    return shown_name(profile.namespace)
+
+
+def shown_name(namespace: Namespace) -> str:
+    """Return what the store calls a person or organization, if that may stand on paper.
+
+    Otherwise that of the name space, which is always plain.
+    """
+    owner = namespace.owner
     try:
         return clean_name(owner.display_name if owner else "")
     except BadNameError:
-        return profile.namespace.name
+        return namespace.name
 
 
 def party_of(profile: SellerProfile) -> Party:
@@ -90,7 +93,7 @@ def prefix_of(profile: SellerProfile) -> str:
 def change(
     namespace: Namespace, new: ProfileChange, *, actor: User, address: str = ""
 ) -> SellerProfile:
-    """Replace a seller's profile. Documents that were issued stay as they are.
+    """Replace a seller's profile, its bank account apart. Documents that were issued stay.
 
     Args:
         namespace: The seller; the caller has checked that ``actor`` runs it.
@@ -119,13 +122,33 @@ def change(
     return profile
 
 
+@transaction.atomic
+def change_bank(namespace: Namespace, text: str, *, actor: User, address: str = "") -> None:
+    """Change the bank account a seller is paid to by transfer.
+
+    Args:
+        namespace: The seller; the caller has checked that ``actor`` runs it, by two factors.
+        text: Lines that say where to transfer to; empty: nowhere.
+        actor: Who changes it.
+        address: Their IP address, for the audit trail.
+
+    Raises:
+        BadSellerProfileError: too many or too long lines, or characters that cannot be printed.
+    """
+    lines = _lines("bank_details", text.splitlines(), MAX_BANK_LINES)
+    SellerProfile.objects.update_or_create(
+        namespace=namespace, defaults={"bank_details": "\n".join(lines)}
+    )
+    record("seller.bank", actor=actor, subject=namespace.name, namespace=namespace, address=address)
+
+
 def _values(profile: SellerProfile) -> dict[str, Any]:
     return {name: getattr(profile, name) for name in asdict(ProfileChange())}
 
 
 def _checked(new: ProfileChange) -> dict[str, Any]:
     """Return the fields as they are stored."""
-    values = {
+    values: dict[str, Any] = {
         "legal_name": clean_name(new.legal_name) if new.legal_name.strip() else "",
         "address": _lines("address", new.address, MAX_ADDRESS_LINES),
         **_place(new),
@@ -133,9 +156,6 @@ def _checked(new: ProfileChange) -> dict[str, Any]:
         "uses_oss": new.uses_oss,
         "registrations": sorted(read_registrations(", ".join(new.registrations))),
         "invoice_prefix": _prefix(new.invoice_prefix),
-        "bank_details": "\n".join(
-            _lines("bank_details", new.bank_details.splitlines(), MAX_BANK_LINES)
-        ),
     }
     is_known = values["vat_number"] or values["country"] in WITHOUT_NUMBER
     if new.is_registered and not (values["country"] and is_known):

@@ -11,8 +11,8 @@ from licensing.services.seller_profiles import profile_of
 from licensing.services.tax_numbers import is_confirmed
 from licensing.tax.amounts import Line, Taxed, tax_lines, tax_on
 from licensing.tax.parties import Buyer, BuyerKind, Seller, read_place
-from licensing.tax.rates import rates_from_settings
-from licensing.tax.rules import Assessment, assess
+from licensing.tax.rates import RateMissingError, rates_from_settings
+from licensing.tax.rules import Assessment, assess, check_rates
 
 if TYPE_CHECKING:
     from licensing.services.pricing import PricedLine
@@ -85,6 +85,25 @@ def seller_of(profile: SellerProfile) -> Seller | None:
         oss=profile.uses_oss,
         registrations=frozenset(profile.registrations),
     )
+
+
+def rate_missing(profile: SellerProfile, *, on: date) -> RateMissingError | None:
+    """Return what stops sales where a seller collects tax; ``None``: every rate is known.
+
+    It is no fault of theirs and nothing they could mend, so their profile is kept as it is.
+
+    Args:
+        profile: As it is, or is to be.
+        on: Day of the sales.
+    """
+    seller = seller_of(profile)
+    if seller is None:
+        return None
+    try:
+        check_rates(seller, on, rates_from_settings())
+    except RateMissingError as error:
+        return error
+    return None
 
 
 def _assessment(namespace: Namespace, billing: Mapping[str, Any], on: date) -> Assessment | None:

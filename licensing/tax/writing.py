@@ -54,6 +54,14 @@ class BadTextError(InvalidError):
         self.reason = reason
 
 
+_OF_LINES_AND_EMOJI = "\r\n\u200d\ufe0f"
+
+
+def hides_characters(text: str) -> bool:
+    """Whether a text has characters that cannot be seen; ends of lines and emoji may stand."""
+    return any(_is_invisible(char) for char in text if char not in _OF_LINES_AND_EMOJI)
+
+
 def read_line(text: str, *, max_chars: int) -> str:
     """Return a line somebody wrote, fit for a document.
 

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts.viewer import Viewer
 from catalog.models import Grant, Listing, ModelRepo
-from licensing.models import Order, Refund
+from licensing.models import Order, Refund, Subscription
 from licensing.services.holdings import Held
 from licensing.services.offer_words import grants_text, interval_text, seats_text
 from licensing.services.paperwork import tax_label
@@ -120,15 +120,21 @@ def price_facts(sale: Sale | None) -> list[Fact]:
 
 
 @register.simple_tag(takes_context=True)
-def attach_prices(context: RequestContext, *lists: Iterable[Any]) -> str:
+def attach_prices(context: RequestContext, *lists: Iterable[Any], currency: str = "") -> str:
     """Give each listing of lists what it costs, as ``price_note``; two queries for all of them.
 
-    ``{% model_row %}`` shows it.
+    ``{% model_row %}`` shows it. Private ones, which nobody can buy, have none.
+
+    Args:
+        context: Of the page.
+        *lists: Of listings.
+        currency: Preferred for the prices; empty: the one the reader asked for or pays in.
     """
     rows = [row for listings in lists for row in listings]
-    notes = price_notes([row.pk for row in rows], currency=_currency(context)) if rows else {}
+    currency = currency or _currency(context)
+    notes = price_notes([row.pk for row in rows], currency=currency) if rows else {}
     for row in rows:
-        row.price_note = notes.get(row.pk, "")
+        row.price_note = notes.get(row.pk, "" if row.is_private else _("Free"))
     return ""
 
 
@@ -171,7 +177,25 @@ class Badge(TypedDict):
     hint: Any
 
 
-_ORDER_TONES = {
+class Stateful(Protocol):
+    """A row with a state that has a name for people."""
+
+    state: str
+
+    def get_state_display(self) -> str: ...
+
+
+Tones = Mapping[Any, tuple[str, str]]
+"""Tone and symbol of each state; a state without either stands plain."""
+
+
+def state_badge(row: Stateful, tones: Tones) -> Badge:
+    """Return a row's state as a word, in its tone."""
+    tone, symbol = tones.get(row.state, ("", ""))
+    return {"text": row.get_state_display(), "tone": tone, "symbol": symbol, "hint": ""}
+
+
+_ORDER_TONES: Tones = {
     Order.State.OPEN: ("caution", "clock"),
     Order.State.PAID: ("info", "clock"),
     Order.State.FULFILLED: ("good", "check"),
@@ -184,8 +208,7 @@ _ORDER_TONES = {
 @register.inclusion_tag("components/badge.html")
 def order_badge(order: Order) -> Badge:
     """Show where an order stands."""
-    tone, symbol = _ORDER_TONES[Order.State(order.state)]
-    return {"text": order.get_state_display(), "tone": tone, "symbol": symbol, "hint": ""}
+    return state_badge(order, _ORDER_TONES)
 
 
 @register.inclusion_tag("components/badge.html")
@@ -199,20 +222,33 @@ def test_badge() -> Badge:
     }
 
 
-_REFUND_TONES = {
-    Refund.State.ASKED: "caution",
-    Refund.State.DECLINED: "bad",
-    Refund.State.SENDING: "info",
-    Refund.State.DONE: "good",
-    Refund.State.FAILED: "bad",
+_SUBSCRIPTION_TONES: Tones = {
+    Subscription.State.ACTIVE: ("good", "check"),
+    Subscription.State.ENDING: ("info", "clock"),
+    Subscription.State.OVERDUE: ("caution", "warn"),
+    Subscription.State.ENDED: ("", "cross"),
+}
+
+
+@register.inclusion_tag("components/badge.html")
+def subscription_badge(subscription: Subscription) -> Badge:
+    """Show whether a subscription goes on."""
+    return state_badge(subscription, _SUBSCRIPTION_TONES)
+
+
+_REFUND_TONES: Tones = {
+    Refund.State.ASKED: ("caution", ""),
+    Refund.State.DECLINED: ("bad", ""),
+    Refund.State.SENDING: ("info", ""),
+    Refund.State.DONE: ("good", ""),
+    Refund.State.FAILED: ("bad", ""),
 }
 
 
 @register.inclusion_tag("components/badge.html")
 def refund_badge(refund: Refund) -> Badge:
     """Show where a refund stands."""
-    tone = _REFUND_TONES[Refund.State(refund.state)]
-    return {"text": refund.get_state_display(), "tone": tone, "symbol": "", "hint": ""}
+    return state_badge(refund, _REFUND_TONES)
 
 
 _STANDINGS: dict[Code, tuple[str, str, Any]] = {

@@ -11,6 +11,7 @@ from accounts.viewer import Viewer
 from catalog.models import Grant
 from licensing.models import License, Order, Refund
 from licensing.services.sellers import has_sales
+from licensing.templatetags.licensing_ui import Badge, Tones, state_badge
 
 register = template.Library()
 
@@ -30,22 +31,13 @@ def sales_link(context: dict[str, Any]) -> SalesLink:
     return {"has_sales": user is not None and has_sales(user)}
 
 
-class StateBadge(TypedDict):
-    """A state in a word."""
-
-    text: str
-    tone: str
-    symbol: str
-    hint: str
-
-
-_ORDERS = {
+_ORDERS: Tones = {
     Order.State.PAID: ("info", "clock"),
     Order.State.FULFILLED: ("good", "check"),
     Order.State.DISPUTED: ("bad", "warn"),
     Order.State.REFUNDED: ("", "cross"),
 }
-_REFUNDS = {
+_REFUNDS: Tones = {
     Refund.State.ASKED: ("caution", "clock"),
     Refund.State.SENDING: ("info", "clock"),
     Refund.State.DONE: ("good", "check"),
@@ -54,14 +46,13 @@ _REFUNDS = {
 
 
 @register.inclusion_tag("components/badge.html")
-def sale_badge(order: Order) -> StateBadge:
+def sale_badge(order: Order) -> Badge:
     """Show where an order stands."""
-    tone, symbol = _ORDERS.get(Order.State(order.state), ("", ""))
-    return {"text": order.get_state_display(), "tone": tone, "symbol": symbol, "hint": ""}
+    return state_badge(order, _ORDERS)
 
 
 @register.inclusion_tag("components/badge.html")
-def license_badge(license_: License) -> StateBadge:
+def license_badge(license_: License) -> Badge:
     """Show whether a license of one's own opens anything now."""
     grant = license_.grant
     if grant.state == Grant.State.REVOKED:
@@ -78,7 +69,6 @@ def license_badge(license_: License) -> StateBadge:
 
 
 @register.inclusion_tag("components/badge.html")
-def refund_badge(refund: Refund) -> StateBadge:
+def refund_badge(refund: Refund) -> Badge:
     """Show where a refund stands."""
-    tone, symbol = _REFUNDS.get(Refund.State(refund.state), ("", ""))
-    return {"text": refund.get_state_display(), "tone": tone, "symbol": symbol, "hint": ""}
+    return state_badge(refund, _REFUNDS)

@@ -4,7 +4,7 @@ from django.apps import AppConfig
 
 
 class CoreConfig(AppConfig):
-    """Holds the ``Job`` table."""
+    """Holds the tables of jobs and of counters that were written."""
 
     name = "store.core"
     label = "core"

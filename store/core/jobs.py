@@ -72,8 +72,10 @@ class JobName(StrEnum):
     FORGET_NOTICES = "catalog.forget_notices"
     DELIVER_WEBHOOK = "catalog.deliver_webhook"
     REFRESH_TRENDS = "catalog.refresh_trends"
+    FLUSH_VIEWS = "catalog.flush_views"
     FLUSH_DOWNLOADS = "licensing.flush_downloads"
     REFRESH_DOWNLOADS = "licensing.refresh_downloads"
+    REFRESH_PRICES = "licensing.refresh_prices"
     APPLY_PAYMENT = "licensing.apply_payment"
     FULFIL_ORDER = "licensing.fulfil_order"
     TELL_SALE = "licensing.tell_sale"
@@ -117,8 +119,10 @@ POLICIES: Mapping[JobName, Policy] = {
     JobName.FORGET_NOTICES: Policy(Queue.DEFAULT),
     JobName.DELIVER_WEBHOOK: Policy(Queue.SENDERS, lease_s=20, time_limit_s=120),
     JobName.REFRESH_TRENDS: Policy(Queue.DEFAULT),
+    JobName.FLUSH_VIEWS: Policy(Queue.DEFAULT),
     JobName.FLUSH_DOWNLOADS: Policy(Queue.DEFAULT),
     JobName.REFRESH_DOWNLOADS: Policy(Queue.DEFAULT),
+    JobName.REFRESH_PRICES: Policy(Queue.DEFAULT),
     JobName.APPLY_PAYMENT: Policy(Queue.DEFAULT, max_attempts=12),
     JobName.FULFIL_ORDER: Policy(Queue.DEFAULT, max_attempts=12),
     JobName.TELL_SALE: Policy(Queue.DEFAULT, max_attempts=8),

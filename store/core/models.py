@@ -1,4 +1,4 @@
-"""Background jobs as rows: the queue of record."""
+"""Background jobs as rows, the queue of record; and which counters were written."""
 
 from django.db import models
 from django.db.models import Q
@@ -73,3 +73,16 @@ class Job(models.Model):
     def is_open(self) -> bool:
         """Whether the job may still do something."""
         return self.state in self.OPEN
+
+
+class CounterBatch(models.Model):
+    """A batch of counters that was written; a crashed job must not write it again."""
+
+    batch = models.CharField(max_length=32, primary_key=True)
+    written_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name_plural = "counter batches"
+
+    def __str__(self) -> str:
+        return self.batch

@@ -102,6 +102,21 @@ class Money:
         return Decimal(self.amount_minor).scaleb(-currencies()[self.currency])
 
 
+def read_number(text: str) -> Decimal:
+    """Return what a person wrote, as ``19``, ``19.5`` or ``19,50``, whatever the currency.
+
+    Raises:
+        BadAmountError: no number, negative, more than four decimals, or too much.
+    """
+    text = text.strip()
+    if not _WRITTEN.fullmatch(text) or not text.isascii():
+        raise BadAmountError(_("Write the amount as a number, such as 19 or 19.50."))
+    value = Decimal(text.replace(",", "."))
+    if value > MAX_MINOR:
+        raise BadAmountError(_("That is more than anything costs."))
+    return value
+
+
 def read_amount(text: str, currency: str) -> Money:
     """Return what a person wrote, as ``19``, ``19.5`` or ``19,50``.
 
@@ -110,11 +125,8 @@ def read_amount(text: str, currency: str) -> Money:
         BadAmountError: no number, negative, more decimals than the currency has, or too much.
     """
     currency = check_currency(currency)
-    text = text.strip()
     decimals = currencies()[currency]
-    if not _WRITTEN.fullmatch(text) or not text.isascii():
-        raise BadAmountError(_("Write the amount as a number, such as 19 or 19.50."))
-    value = Decimal(text.replace(",", "."))
+    value = read_number(text)
     minor = value.scaleb(decimals)
     if minor != minor.to_integral_value():
         raise BadAmountError(

@@ -71,7 +71,7 @@ def _count(window: Window, key: str, cost: int) -> Standing:
     if settings.ENV.rate_limits == "off":
         return Standing(window, window.quota, reset_s)
     slot = _slot(window, key)
-    pipe = valkey().pipeline()
+    pipe = valkey().pipeline(transaction=False)
     pipe.incrby(slot, cost)
     pipe.expire(slot, window.window_s + 1)
     used = int(pipe.execute()[0])

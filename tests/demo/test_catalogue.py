@@ -12,9 +12,20 @@ from django.core.management import call_command
 from transformers import AutoModelForCausalLM as PlainModel
 from transformers import AutoTokenizer
 
+from accounts.models import User
+from accounts.viewer import VISITOR, Viewer
+from catalog.access import may_see_contents
 from catalog.history.refs import resolve
 from catalog.history.trees import find_entry
 from catalog.models import ModelRepo
+from catalog.search.query import SearchQuery
+from catalog.search.run import search
+from licensing.models import Offer, Order
+from licensing.services import checkout
+from licensing.services.ordering import open_order
+from licensing.services.pricing import Item
+from licensing.services.quotes import make_quote
+from tests.licensing.selling.shop import BILLING as ADDRESS
 
 ROOT = Path(__file__).resolve().parent.parent.parent / "demo"
 CATALOGUE = json.loads((ROOT / "catalogue.json").read_text(encoding="utf-8"))
@@ -22,6 +33,7 @@ FOLDERS = {entry["name"]: ROOT / entry["folder"] for entry in CATALOGUE["models"
 BASE = FOLDERS["austen-gpt2-small"]
 TUNED = FOLDERS["kjv-gpt2-small"]
 GGUF = FOLDERS["austen-gpt2-small-gguf"]
+SOLD = "austen-gpt2-small-licensed"
 AutoModelForCausalLM: Any = PlainModel  # transformers is typed in part only
 
 
@@ -55,10 +67,14 @@ def greedy(model: Any, tokenizer: Any, prompt: str, new_tokens: int) -> str:
 def test_the_catalogue_and_the_folders_agree() -> None:
     names = {path.name for path in ROOT.glob("models/*/*")}
 
-    assert names == set(FOLDERS)
+    assert names == set(FOLDERS) - {SOLD}
     assert {entry["owner_full_name"] for entry in CATALOGUE["models"]} == {"Regency Press"}
-    assert [entry["order"] for entry in CATALOGUE["models"]] == [1, 2, 3]
+    assert [entry["order"] for entry in CATALOGUE["models"]] == [1, 2, 3, 4]
     for entry in CATALOGUE["models"]:
+        if "card" in entry:
+            assert entry["folder"] == f"models/{entry['owner']}/{BASE.name}"
+            assert (ROOT / entry["card"]).is_file()
+            continue
         assert entry["folder"] == f"models/{entry['owner']}/{entry['name']}"
 
 
@@ -71,7 +87,7 @@ def test_everything_is_small_plain_and_readable() -> None:
         assert path.suffix in {".json", ".md", ".png", ".safetensors", ".gguf"}, path
 
 
-@pytest.mark.parametrize("folder", FOLDERS.values(), ids=list(FOLDERS))
+@pytest.mark.parametrize("folder", [BASE, TUNED, GGUF], ids=["base", "tuned", "gguf"])
 def test_a_card_shows_what_was_measured(folder: Path) -> None:
     front, body = card_of(folder)
     facts = facts_of(folder)
@@ -180,5 +196,60 @@ def test_the_store_publishes_it_whole(db: None, tmp_path: Path, settings: Any) -
     assert set(repos) == {f"regency/{name}" for name in FOLDERS}
     for repo in repos.values():
         head = resolve(repo, "main").commit_oid
-        for path in FOLDERS[repo.name].iterdir():
-            assert find_entry(repo, head, path.name).size_bytes == path.stat().st_size
+        sources = {path.name: path for path in FOLDERS[repo.name].iterdir()}
+        if repo.name == SOLD:
+            sources["README.md"] = ROOT / "cards" / f"{SOLD}.md"
+        for name, path in sources.items():
+            assert find_entry(repo, head, name).size_bytes == path.stat().st_size
+
+
+@pytest.fixture
+def loaded(db: None, tmp_path: Path, settings: Any) -> None:
+    settings.BLOB_DIR = tmp_path / "blobs"
+    settings.SPOOL_DIR = tmp_path / "spool"
+    settings.DATA_DIR = tmp_path
+    call_command("load_demo", stdout=StringIO())
+
+
+def test_a_newcomer_buys_with_a_test_card(loaded: None) -> None:
+    repo = ModelRepo.objects.get(name=SOLD)
+    buyer = Viewer(user=User.objects.get(username="ben"))
+    assert not may_see_contents(buyer, repo)
+    offers = {offer.kind: offer for offer in Offer.objects.of_repo(repo).on_sale()}
+    assert set(offers) == {"free", "fixed", "subscription"}
+
+    quote, priced = make_quote(
+        buyer, [Item(offers["fixed"].public_id)], currency="EUR", billing=ADDRESS
+    )
+    order, _new = open_order(buyer, quote.public_id, key="k", accepted_terms=priced.terms)
+    checkout.start(order, method="test_success")
+
+    assert order.is_test
+    assert order.state == Order.State.FULFILLED
+    assert may_see_contents(Viewer(user=buyer.user), repo)
+
+
+def test_the_rest_of_the_catalogue_is_free_and_the_price_is_found(loaded: None) -> None:
+    sold = search(VISITOR, SearchQuery(price=("paid",)), limit=9)
+
+    assert [row.full_name for row in sold.rows] == [f"regency/{SOLD}"]
+    assert search(VISITOR, SearchQuery(price=("free",)), limit=9).total == len(FOLDERS)
+    assert ModelRepo.objects.filter(is_for_sale=False).count() == len(FOLDERS) - 1
+
+
+def test_loading_again_offers_nothing_twice(loaded: None) -> None:
+    call_command("load_demo", "--force", stdout=StringIO())
+
+    assert Offer.objects.count() == 3
+
+
+def test_where_money_is_real_nothing_is_offered(db: None, tmp_path: Path, settings: Any) -> None:
+    settings.BLOB_DIR = tmp_path / "blobs"
+    settings.SPOOL_DIR = tmp_path / "spool"
+    settings.DATA_DIR = tmp_path
+    settings.ENV = settings.ENV.model_copy(update={"gateways": ("invoice",)})
+
+    call_command("load_demo", stdout=StringIO())
+
+    assert not Offer.objects.exists()
+    assert ModelRepo.objects.count() == len(FOLDERS)

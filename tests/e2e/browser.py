@@ -80,19 +80,19 @@ def looked_at(page: Page) -> list[str]:
 
 
 def look(page: Page, name: str) -> list[str]:
-    """Return what is wrong with the page, wide and on a phone, and take its picture.
+    """Return what is wrong with the page, light and wide, and dark on a phone; take its pictures.
 
     Args:
-        page: The page; it is wide afterwards.
+        page: The page; it is light and wide afterwards.
         name: What faults and pictures are called.
     """
     found = []
-    scheme = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
-    suffix = "-dark" if scheme else ""
-    for size, viewport in (("wide", WIDE), ("phone", PHONE)):
+    for way, theme, viewport in (("wide", "light", WIDE), ("phone-dark", "dark", PHONE)):
+        page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
         page.set_viewport_size(viewport)  # type: ignore[arg-type]
-        found += [f"{name} {size}{suffix}: {fault}" for fault in looked_at(page)]
+        found += [f"{name} {way}: {fault}" for fault in looked_at(page)]
         if PICTURES:
-            page.screenshot(path=Path(PICTURES) / f"{name}-{size}{suffix}.png", full_page=True)
+            page.screenshot(path=Path(PICTURES) / f"{name}-{way}.png", full_page=True)
+    page.emulate_media(color_scheme="light")
     page.set_viewport_size(WIDE)  # type: ignore[arg-type]
     return found

@@ -13,12 +13,11 @@ from tests.receivers import Receiver
 pytestmark = pytest.mark.e2e
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_from_nothing_to_a_delivery(store: LiveStore, browser: Browser, theme: str) -> None:
+def test_from_nothing_to_a_delivery(store: LiveStore, browser: Browser) -> None:
     name, token = store.person()
     api = HfApi(endpoint=store.url, token=token)
     api.create_repo(f"{name}/tiny")
-    context = browser.new_context(viewport=WIDE, color_scheme=theme)  # type: ignore[arg-type]
+    context = browser.new_context(viewport=WIDE, color_scheme="light")
     page = context.new_page()
     complaints = listen(page)
     sign_in(page, store, name)

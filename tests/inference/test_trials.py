@@ -7,14 +7,16 @@ import pytest
 from accounts.models import User
 from accounts.viewer import VISITOR, Viewer
 from catalog.access import PurchaseRequiredError
-from catalog.models import ModelRepo
+from catalog.models import Grant, GrantedRepo, ModelRepo
 from inference.models import GenerationRun
 from inference.services import endings, runs
 from inference.services.endings import Outcome
 from licensing.models import Offer, OfferedRepo, Terms, TrialUse
 from licensing.services import offers, trials
+from licensing.services.covering import head_of
 from licensing.services.trials import TrialUsedUpError
 from store.core.models import Job
+from tests.factories import add_files
 
 Ask = Callable[..., GenerationRun]
 
@@ -61,6 +63,25 @@ def test_strangers_have_so_many_tokens_each(tiny_repo: ModelRepo, bob: User) -> 
         ask(viewer, tiny_repo, 1)
     assert ended.value.code == "purchase_required"
     assert TrialUse.objects.get().tokens == 20
+
+
+def test_an_update_that_a_license_does_not_reach_is_only_tried(
+    tiny_repo: ModelRepo, alice: User, bob: User
+) -> None:
+    sell(tiny_repo, 5)
+    grant = Grant.objects.create(holder=bob.namespace, updates=Grant.Updates.REVISION)
+    bought = head_of(tiny_repo)
+    GrantedRepo.objects.create(grant=grant, repo=tiny_repo, commit_oid=bought)
+    add_files(alice, tiny_repo, {"notes.md": b"new"})
+    viewer = Viewer(user=bob)
+
+    assert runs.submit(viewer, tiny_repo, bought, "x", {"max_new_tokens": 9}).trial_tokens == 0
+    assert runs.submit(viewer, tiny_repo, "", "x", {"max_new_tokens": 5}).trial_tokens == 5
+    with pytest.raises(PurchaseRequiredError) as refused:
+        runs.submit(viewer, tiny_repo, "", "x", {"max_new_tokens": 1})
+
+    assert refused.value.code == "update_not_included"
+    assert GenerationRun.objects.count() == 2
 
 
 def test_visitors_count_by_their_network(tiny_repo: ModelRepo) -> None:

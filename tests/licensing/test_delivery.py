@@ -15,6 +15,7 @@ from licensing.delivery.naming import content_type_for
 from licensing.delivery.ranges import plan
 from licensing.delivery.respond import LimitedFile, SentFile
 from licensing.models import DownloadCount
+from store.core.counts import BATCH
 from store.core.valkey import valkey
 from tests.factories import add_files, make_repo, safetensors
 
@@ -243,31 +244,31 @@ def test_completed_downloads_are_counted_once_a_caller(client: Client, repo: Mod
 
 def test_a_crash_of_the_flush_counts_nothing_twice(client: Client, repo: ModelRepo) -> None:
     body(client.get(url("model.safetensors")))
-    valkey().rename(counting.BUFFER, counting.FLUSHING)
-    valkey().hset(counting.FLUSHING, counting.BATCH, "b1")
-    fields = valkey().hgetall(counting.FLUSHING)
+    valkey().rename(counting.DOWNLOADS.waiting, counting.DOWNLOADS.flushing)
+    valkey().hset(counting.DOWNLOADS.flushing, BATCH, "b1")
+    fields = valkey().hgetall(counting.DOWNLOADS.flushing)
     counting.flush()
     assert DownloadCount.objects.get().files == 1
 
-    valkey().hset(counting.FLUSHING, mapping=fields)  # the crash came before the delete
+    valkey().hset(counting.DOWNLOADS.flushing, mapping=fields)  # the crash came before the delete
     counting.flush()
 
     assert DownloadCount.objects.get().files == 1
-    assert not valkey().exists(counting.FLUSHING)
+    assert not valkey().exists(counting.DOWNLOADS.flushing)
 
 
 def test_what_a_crashed_flush_left_comes_before_what_is_new(
     client: Client, repo: ModelRepo
 ) -> None:
     body(client.get(url("model.safetensors")))
-    valkey().rename(counting.BUFFER, counting.FLUSHING)
+    valkey().rename(counting.DOWNLOADS.waiting, counting.DOWNLOADS.flushing)
     body(client.get(url("notes.txt")))
 
     written = counting.flush()
 
     assert written == 2
     assert DownloadCount.objects.get().files == 2
-    assert not valkey().exists(counting.FLUSHING, counting.BUFFER)
+    assert not valkey().exists(counting.DOWNLOADS.flushing, counting.DOWNLOADS.waiting)
 
 
 def test_counts_of_deleted_repositories_are_dropped(client: Client, repo: ModelRepo) -> None:

@@ -39,6 +39,8 @@ def context_of(name: JobName, **args: int | str) -> JobContext:
     ("task", "name"),
     [
         (tasks.flush_downloads, JobName.FLUSH_DOWNLOADS),
+        (tasks.flush_views, JobName.FLUSH_VIEWS),
+        (tasks.refresh_prices, JobName.REFRESH_PRICES),
         (tasks.refresh_downloads, JobName.REFRESH_DOWNLOADS),
         (tasks.sweep_uploads, JobName.SWEEP_UPLOADS),
         (tasks.refresh_trends, JobName.REFRESH_TRENDS),

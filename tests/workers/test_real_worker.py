@@ -142,7 +142,7 @@ def test_a_worker_that_is_asked_to_leave_gives_its_job_back(
     start: Callable[..., RealWorker], tmp_path: Path
 ) -> None:
     worker = start(queues="scan,default")
-    assert set(presence.seen()) == {Queue.SCAN, Queue.DEFAULT}
+    until(lambda: set(presence.seen()) == {Queue.SCAN, Queue.DEFAULT})
     enqueue(SCAN, what="wait")
     until(lambda: notes(tmp_path, "start"))
 

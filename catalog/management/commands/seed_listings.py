@@ -17,7 +17,7 @@ from catalog.history.objects import ObjectStore
 from catalog.history.refs import DEFAULT_BRANCH, HEADS
 from catalog.history.worktree import WorkTree
 from catalog.management.seeding import Invented, Inventor
-from catalog.models import Listing, ListingText, ModelCard, ModelRepo, Ref
+from catalog.models import Listing, ListingPrice, ListingText, ModelCard, ModelRepo, Ref
 from catalog.search.documents import refresh_search
 from catalog.search.trends import refresh_trends
 
@@ -140,6 +140,11 @@ def _store(models: list[Invented], namespaces: dict[str, int], seeder: User) -> 
         model.listing.repo = model.card.repo = repo
     _copy(Listing, [model.listing for model in models])
     _copy(ModelCard, [model.card for model in models])
+    ListingPrice.objects.bulk_create(
+        ListingPrice(listing=model.listing, currency=currency, amount_minor=amount)
+        for model in models
+        for currency, amount in model.prices.items()
+    )
     refresh_search(repo.pk for repo in repos)
 
 
@@ -192,5 +197,5 @@ def _begin_histories(seeder: User, *, most: int) -> None:
 def _tidy(command: str) -> None:
     """Do now what the database does by itself later: statistics, visibility maps."""
     with connection.cursor() as cursor:
-        for model in (User, Namespace, ModelRepo, Listing, ListingText, ModelCard):
+        for model in (User, Namespace, ModelRepo, Listing, ListingPrice, ListingText, ModelCard):
             cursor.execute(f"{command} {model._meta.db_table}")  # noqa: SLF001

@@ -3,14 +3,17 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
+from math import log
 from typing import Any
 
 from accounts.models import Namespace
 from accounts.viewer import Viewer
-from catalog.models import Listing, ModelCard, ModelRepo
+from catalog.models import Listing, ListingPrice, ModelCard, ModelRepo
 from catalog.search.documents import refresh_search
 from catalog.search.fields import FIELDS, MEASURES
+from catalog.search.ordering import PRICE_ORDERS
 from catalog.search.query import SearchQuery
+from store.core.money import currencies
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 COLUMNS = {
@@ -52,11 +55,23 @@ class Made:
     likes: int = 0
     trending: float = 0.0
     age_days: int = 0
+    prices: tuple[tuple[str, int], ...] = ()
+    """(currency, minor units); at least one where it is sold."""
+    has_free_offer: bool = False
     repo_id: int = field(default=0, compare=False)
 
     @property
     def full_name(self) -> str:
         return f"{self.owner}/{self.name}"
+
+    @property
+    def price_kinds(self) -> list[str]:
+        is_free = not self.prices or self.has_free_offer
+        return [*(["free"] if is_free else []), *(["paid"] if self.prices else [])]
+
+    def price_in(self, currency: str) -> int | None:
+        """The price a search goes by, in minor units; ``None``: sold in others only."""
+        return dict(self.prices).get(currency) if self.prices else 0
 
     def values(self, name: str) -> set[str]:
         """The values of a search field."""
@@ -64,6 +79,7 @@ class Made:
             "publisher": {self.owner},
             "gated": {self.gate},
             "runnable": {"yes" if self.runnable else "no"},
+            "price": set(self.price_kinds),
         }
         if name in special:
             return special[name]
@@ -102,9 +118,15 @@ def put(*wanted: Made) -> list[Made]:
             trending=made.trending,
             created_at=START - timedelta(days=made.age_days),
             updated_at=START - timedelta(days=made.age_days // 2),
+            price_kinds=made.price_kinds,
             **{column: _plain(getattr(made, name)) for name, column in COLUMNS.items()},
         )
         for repo, made in zip(repos, wanted, strict=True)
+    )
+    ListingPrice.objects.bulk_create(
+        ListingPrice(listing_id=repo.pk, currency=currency, amount_minor=amount)
+        for repo, made in zip(repos, wanted, strict=True)
+        for currency, amount in made.prices
     )
     ModelCard.objects.bulk_create(
         ModelCard(repo=repo, body=made.body)
@@ -143,7 +165,9 @@ class Shelf:
             made
             for made in self.seen_by(viewer)
             if all(
-                holds for name, holds in self._conditions(made, query).items() if name != apart_from
+                holds
+                for name, holds in self._conditions(made, query, viewer).items()
+                if name != apart_from
             )
         ]
 
@@ -158,12 +182,19 @@ class Shelf:
             "size": lambda made: made.weights_bytes,
         }
         found = self.matching(viewer, query)
+        if query.order in PRICE_ORDERS:
+            currency = query.currency or self.usual_currency(viewer)
+            return [made.full_name for made in by_price(found, query.order, currency)]
         if query.order == "name":
             found.sort(key=lambda made: (made.full_name.lower(), made.repo_id))
         else:
             key = keys[query.order]
             found.sort(key=lambda made: (key(made), made.repo_id), reverse=True)
         return [made.full_name for made in found]
+
+    def usual_currency(self, viewer: Viewer) -> str:
+        codes = [code for made in self.seen_by(viewer) for code, _amount in made.prices]
+        return min(codes, key=lambda code: (-codes.count(code), code), default="EUR")
 
     def counts(self, viewer: Viewer, query: SearchQuery) -> dict[str, dict[str, int]]:
         """Every facet's complete counts, values that nothing has left out."""
@@ -181,7 +212,7 @@ class Shelf:
             found[measure.name] = _tally(str(bar) for bar in bars)
         return found
 
-    def _conditions(self, made: Made, query: SearchQuery) -> dict[str, bool]:
+    def _conditions(self, made: Made, query: SearchQuery, viewer: Viewer) -> dict[str, bool]:
         words = " ".join(
             [made.full_name, made.summary, made.body, made.task, made.architecture, made.library]
             + [tag for tag in made.tag if ":" not in tag]
@@ -205,7 +236,33 @@ class Shelf:
             held[measure.name] = (low, high) == (None, None) or (
                 amount > 0 and (low is None or amount >= low) and (high is None or amount <= high)
             )
+        if query.has_price_range:
+            currency = query.currency or self.usual_currency(viewer)
+            price = made.price_in(currency)
+            unit = 10 ** currencies()[currency]
+            held["price_range"] = price is not None and (
+                (query.price_min is None or price >= query.price_min * unit)
+                and (query.price_max is None or price <= query.price_max * unit)
+            )
         return held
+
+
+def by_price(found: list[Made], order: str, currency: str) -> list[Made]:
+    """What costs nothing, what has a price, what is sold in other currencies only."""
+
+    def popularity(made: Made) -> float:
+        return log(made.downloads + 1.0) + 2 * log(made.likes + 1.0)
+
+    free = [made for made in found if not made.prices]
+    other = [made for made in found if made.price_in(currency) is None]
+    asked = [made for made in found if made.prices and made not in other]
+    for group in (free, other):
+        group.sort(key=lambda made: (round(popularity(made), 9), made.repo_id), reverse=True)
+    asked.sort(
+        key=lambda made: (made.price_in(currency) or 0, made.repo_id),
+        reverse=order == "price_high",
+    )
+    return [*asked, *free, *other] if order == "price_high" else [*free, *asked, *other]
 
 
 def _tally(values: Iterable[str]) -> dict[str, int]:

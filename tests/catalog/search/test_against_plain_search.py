@@ -1,5 +1,7 @@
 """Search, counts and totals agree with a plain-Python search, for everybody."""
 
+from decimal import Decimal
+
 import pytest
 from django.db import transaction
 from hypothesis import HealthCheck, given, settings
@@ -10,7 +12,7 @@ from accounts.viewer import VISITOR, Viewer
 from catalog.api.serializers import FacetOut
 from catalog.search import ordering
 from catalog.search.fields import FIELD, FIELDS
-from catalog.search.ordering import SORTS
+from catalog.search.ordering import ORDERS
 from catalog.search.query import SearchQuery
 from catalog.search.run import facets, search, search_with_facets
 from tests.catalog.search.shelf import Made, Shelf, names, put
@@ -58,9 +60,14 @@ MADE = st.builds(
     likes=st.integers(0, 3),
     trending=st.sampled_from([0.0, 0.1, 1 / 3]),
     age_days=st.integers(0, 3),
+    prices=st.dictionaries(
+        st.sampled_from(["EUR", "JPY", "USD"]), st.sampled_from([0, 500, 1900]), max_size=2
+    ).map(lambda found: tuple(found.items())),
+    has_free_offer=st.booleans(),
 )
 SHELVES = st.lists(MADE, max_size=12).map(numbered)
 AMOUNT = st.none() | st.sampled_from(AMOUNTS)
+PRICE = st.none() | st.sampled_from([Decimal(0), Decimal("4.995"), Decimal(5), Decimal(500)])
 QUERIES = st.builds(
     SearchQuery,
     text=st.sampled_from(["", "", "austen", "austen novel"]),
@@ -78,7 +85,11 @@ QUERIES = st.builds(
     parameters_min=AMOUNT,
     parameters_max=AMOUNT,
     size_max=AMOUNT,
-    sort=st.sampled_from([sort for sort in SORTS if sort != "relevance"]),
+    price=some(["free", "paid"]),
+    price_min=PRICE,
+    price_max=PRICE,
+    currency=st.sampled_from(["", "", "EUR", "JPY", "CHF"]),
+    sort=st.sampled_from([sort for sort in ORDERS if sort != "relevance"]),
 )
 
 
@@ -273,7 +284,7 @@ def test_every_value_links_to_the_search_with_it_and_without_it(
             name="a",
             **(
                 {}
-                if name in {"publisher", "runnable", "commercial"}
+                if name in {"publisher", "runnable", "commercial", "price"}
                 else {name: ("x",) if FIELD[name].is_list else "x"}
             ),
         )

@@ -241,7 +241,7 @@ def test_emptied_tables_are_read_again() -> None:
     assert total() == 1
 
     with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE catalog_listing, catalog_listingtext")
+        cursor.execute("TRUNCATE catalog_listing, catalog_listingtext, catalog_listingprice")
 
     assert total() == 0
     assert contents(current_index()) == {}

@@ -19,6 +19,7 @@ def test_everything_is_there_after_migrating() -> None:
             "listing_changed",
             "listing_emptied",
             "listing_repo_changed",
+            "listing_price_changed",
             "listing_text_changed",
         }
 

@@ -11,7 +11,7 @@ from accounts.models import User
 from accounts.viewer import VISITOR, Viewer
 from catalog.models import ModelRepo
 from catalog.search import ordering
-from catalog.search.ordering import SORTS
+from catalog.search.ordering import ORDERS
 from catalog.search.query import SearchQuery
 from catalog.search.run import MAX_LIMIT, facets, search
 from store.core.paging import BadCursorError, encode_cursor
@@ -31,6 +31,7 @@ def shelf(count: int = 9) -> list[Made]:
                 age_days=n // 2,
                 parameters=n // 2 * 10 or None,
                 weights_bytes=n // 2,
+                prices=(("EUR", n // 2 * 100),) if n % 3 else (),
             )
             for n in range(count)
         )
@@ -48,7 +49,7 @@ def read_through(query: SearchQuery, between: Callable[[], object]) -> list[str]
         between()
 
 
-@pytest.mark.parametrize("sort", SORTS)
+@pytest.mark.parametrize("sort", ORDERS)
 def test_rows_that_come_while_one_reads_neither_repeat_nor_hide_others(sort: str) -> None:
     query = SearchQuery(text="poem", sort=sort)
     there = {made.full_name for made in shelf()}
@@ -67,7 +68,7 @@ def test_rows_that_come_while_one_reads_neither_repeat_nor_hide_others(sort: str
     assert there <= set(found)
 
 
-@pytest.mark.parametrize("sort", SORTS)
+@pytest.mark.parametrize("sort", ORDERS)
 def test_rows_that_go_while_one_reads_hide_no_others(sort: str) -> None:
     made = shelf()
     query, victims = SearchQuery(text="poem", sort=sort), made[::4]
@@ -85,7 +86,7 @@ def test_rows_that_go_while_one_reads_hide_no_others(sort: str) -> None:
 
 def test_the_whole_order_is_the_same_in_pages_of_any_size() -> None:
     shelf()
-    for sort in SORTS:
+    for sort in ORDERS:
         query = SearchQuery(text="poem", sort=sort)
         whole = names(search(VISITOR, query, limit=100).rows)
         assert read_through(query, lambda: None) == whole

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.search.fields import FIELD, FIELDS, MEASURES
-from catalog.search.ordering import SORTS
-from catalog.search.query import MAX_TEXT_CHARS, MAX_VALUES, BadQueryError, SearchQuery
+from catalog.search.ordering import ORDERS
+from catalog.search.params import MAX_TEXT_CHARS, MAX_VALUES, BadQueryError
+from catalog.search.query import SearchQuery
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 
@@ -31,7 +32,11 @@ def params(draw) -> dict[str, list[str]]:
         for end in ("min", "max"):
             amount = st.integers(0, 2**64).map(str) | st.sampled_from(["1.5M", "20k", "-1", "M"])
             made[f"{measure.name}_{end}"] = draw(st.lists(amount, max_size=1))
-    made["sort"] = draw(st.lists(st.sampled_from([*SORTS, "junk"]), max_size=1))
+    made["sort"] = draw(st.lists(st.sampled_from([*ORDERS, "junk"]), max_size=1))
+    made["currency"] = draw(st.lists(st.sampled_from(["EUR", "jpy", "XXX", "e"]), max_size=1))
+    price = st.sampled_from(["19", "19,5", "0.00", "-1", "1e9", "9" * 14, "4.9999"]) | TEXTS
+    for end in ("min", "max"):
+        made[f"price_{end}"] = draw(st.lists(price, max_size=1))
     return {name: values for name, values in made.items() if values}
 
 
@@ -58,7 +63,7 @@ def test_each_chip_takes_away_one_condition_and_all_of_them_leave_the_order(
         assert chip.rest.sort == query.sort
         rest = rest.without(chip.field, chip.value)
 
-    assert rest == SearchQuery(sort=query.sort)
+    assert rest == SearchQuery(sort=query.sort, currency=query.currency)
     assert rest.is_empty
 
 
@@ -116,6 +121,13 @@ JUNK: list[tuple[str, str | list[str], str]] = [
     ("parameters_min", "many", "parameters_min"),
     ("parameters_max", "99999999999B", "parameters_max"),
     ("size_min", "1 light year", "size_min"),
+    ("price", "cheap", "price"),
+    ("price_min", "-1", "price_min"),
+    ("price_max", "9" * 13, "price_max"),
+    ("price_max", "1e3", "price_max"),
+    ("price_max", "19 EUR", "price_max"),
+    ("currency", "XAU", "currency"),
+    ("currency", "' OR 1", "currency"),
 ]
 
 

@@ -13,6 +13,7 @@ from licensing.services.seller_profiles import (
     BadSellerProfileError,
     ProfileChange,
     change,
+    change_bank,
     name_on_documents,
     party_of,
     prefix_of,
@@ -30,7 +31,6 @@ FULL = ProfileChange(
     uses_oss=True,
     registrations=("us-ny", "US-CA", "US-NY", "gb"),
     invoice_prefix="ra",
-    bank_details="IBAN DE02 1203\r\n\nBIC BYLADEM1",
 )
 
 
@@ -81,7 +81,6 @@ def test_a_profile_is_kept_in_one_spelling_and_told(seller: Namespace) -> None:
         vat_number="DE136695976",
     )
     assert there.registrations == ["GB", "US-CA", "US-NY"]
-    assert there.bank_details == "IBAN DE02 1203\nBIC BYLADEM1"
     assert prefix_of(there) == "RA"
     assert (there.is_registered, there.uses_oss, str(there)) == (True, True, "Regency Affine GmbH")
     event = AuditEvent.objects.get(action="seller.profile")
@@ -121,8 +120,6 @@ def test_a_second_change_tells_only_what_is_new(seller: Namespace) -> None:
         ({"address": ("x" * 101,)}, "address"),
         ({"address": ("a\u202eb",)}, "address"),
         ({"address": ("a\x00b",)}, "address"),
-        ({"bank_details": "x\n" * 9}, "bank_details"),
-        ({"bank_details": "IBAN\tDE"}, "bank_details"),
     ],
 )
 def test_a_field_that_cannot_be_so_is_named(
@@ -201,3 +198,29 @@ def test_a_seller_in_the_states_needs_no_number(seller: Namespace) -> None:
     there = change(seller, new, actor=make_user("alice"))
 
     assert (there.country, there.region, there.is_registered) == ("US", "NY", True)
+
+
+def test_the_bank_account_is_changed_by_itself(seller: Namespace) -> None:
+    alice = make_user("alice")
+    change(seller, FULL, actor=alice)
+
+    change_bank(seller, "IBAN DE02 1203\r\n\nBIC BYLADEM1", actor=alice, address="203.0.113.9")
+    change(seller, FULL, actor=alice)  # what documents say is another matter
+
+    there = profile_of(seller)
+    assert (there.bank_details, there.country) == ("IBAN DE02 1203\nBIC BYLADEM1", "DE")
+    event = AuditEvent.objects.get(action="seller.bank")
+    assert (event.actor, event.namespace, event.address) == (alice, seller, "203.0.113.0")
+
+
+@pytest.mark.parametrize("text", ["x\n" * 9, "IBAN\tDE", "x" * 101, "IBAN\u202eDE"])
+def test_a_bank_account_nobody_can_read_is_refused(seller: Namespace, text: str) -> None:
+    alice = make_user("alice")
+    change_bank(seller, "IBAN DE02", actor=alice)
+
+    with pytest.raises(BadSellerProfileError) as caught:
+        change_bank(seller, text, actor=alice)
+
+    assert caught.value.extra == {"field": "bank_details"}
+    assert profile_of(seller).bank_details == "IBAN DE02"
+    assert AuditEvent.objects.filter(action="seller.bank").count() == 1

@@ -13,14 +13,15 @@ from django.utils import timezone
 
 from accounts.models import Namespace
 from accounts.viewer import VISITOR
+from catalog.history.objects import EMPTY_TREE
 from catalog.history.trees import list_entries, read_blob
-from catalog.models import Grant, ModelRepo
+from catalog.models import Commit, Grant, ModelRepo
 from licensing.configured import signer
 from licensing.documents.document import MAX_SEATS, LicenseDocument
 from licensing.documents.errors import LicenseExpiredError, LicenseFileError
 from licensing.documents.jws import check_times, open_license, write_file
-from licensing.models import Activation, License, SeatKind
-from licensing.services import license_keys
+from licensing.models import Activation, License, Order, SeatKind
+from licensing.services import issuing, license_keys
 from licensing.services.activations import (
     BadSeatError,
     NotInForceError,
@@ -29,6 +30,7 @@ from licensing.services.activations import (
     seat_of,
 )
 from licensing.services.issuing import BadLifeError, check_out, issue_file, updates_of
+from licensing.services.paperwork import licensee_name
 from licensing.services.validating import BadFingerprintError, BadLabelError
 from tests.factories import add_files, make_org, safetensors
 from tests.licensing.license_api.holding import Held, everything, hold
@@ -75,12 +77,19 @@ def test_an_organization_is_named_as_one() -> None:
     assert opened(issue_file(row)).licensee.kind == "organization"
     assert opened(issue_file(row)).licensee.id == acme.public_id
 
+    acme.full_name = "Ac\u202eme\x07"  # what must not stand on paper gives way to the plain name
+    acme.save()
+    free = Order(holder=acme.namespace, billing={})
+    assert licensee_name(free) == "acme"
+
     Namespace.objects.filter(organization=acme).update(organization=None)
     row = License.objects.get()
     assert opened(issue_file(row)).licensee.id == str(row.holder_id)
 
 
-def test_an_update_that_is_covered_is_named_beside_what_was_bought() -> None:
+def test_an_update_that_is_covered_is_named_beside_what_was_bought(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     held = hold()
     weights = safetensors(seed=5)
     newer = add_files(held.shop.seller, held.shop.repo, {"model.safetensors": weights})
@@ -93,6 +102,11 @@ def test_an_update_that_is_covered_is_named_beside_what_was_bought() -> None:
     (after,) = [file for file in second.files if file.path == "model.safetensors"]
     assert before.sha256 != after.sha256
     assert len(second.files) == 4
+    monkeypatch.setattr(issuing, "MAX_FILES", 7)  # an update nobody could read a license of
+    assert opened(issue_file(held.row)).models == (first,)
+    monkeypatch.undo()
+    Commit.objects.filter(oid=newer).update(tree_oid=EMPTY_TREE)  # or that took every file away
+    assert opened(issue_file(held.row)).models == (first,)
 
 
 def test_an_update_that_is_not_covered_is_not_named() -> None:

@@ -17,11 +17,9 @@ from licensing.services.issuing import check_out
 from licensing.services.validating import Code, validate
 from store.core.errors import StaleError, StoreError
 from tests.licensing.license_api.holding import Held, hold
-from tests.threads import at_once
+from tests.threads import ROUNDS, at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-RUNS = 5
 
 
 def outcome(work: Any) -> str:
@@ -36,7 +34,7 @@ def outcome(work: Any) -> str:
 def test_20_activations_race_for_3_machines() -> None:
     held = hold(seats=3)
 
-    for run in range(RUNS):
+    for run in range(ROUNDS):
         Activation.objects.all().delete()
         found = at_once(lambda n, run=run: outcome(lambda: held.machine(f"m{run}-{n}")), 20)
 
@@ -58,7 +56,7 @@ def test_one_machine_that_asks_20_times_at_once_has_one_seat() -> None:
 def test_activations_beside_deactivations_never_exceed_the_seats() -> None:
     held = hold(seats=3)
 
-    for _run in range(RUNS):
+    for _run in range(ROUNDS):
         Activation.objects.all().delete()
         for number in range(3):
             held.machine(f"old{number}")
@@ -78,7 +76,7 @@ def test_activations_beside_deactivations_never_exceed_the_seats() -> None:
 def test_a_seat_is_handed_to_one_of_many() -> None:
     held = hold(seats=1)
 
-    for run in range(RUNS):
+    for run in range(ROUNDS):
         Activation.objects.all().delete()
         row = held.machine("m1")
 
@@ -88,6 +86,28 @@ def test_a_seat_is_handed_to_one_of_many() -> None:
 
         assert sorted(at_once(hand, 10)) == ["no_machine"] * 9 + ["ok"]
         assert Activation.objects.live().count() == 1
+
+
+def test_a_seat_that_is_handed_on_and_given_back_at_once_is_one_or_the_other() -> None:
+    held = hold(seats=1)
+    ends = set()
+
+    for run in range(ROUNDS):
+        Activation.objects.all().delete()
+        row, new = held.machine("m1"), Seat(f"m{run}-new")
+        steps = (
+            lambda row=row, new=new: activations.transfer(held.holding, held.row, row, new),
+            lambda: activations.deactivate(held.row, Seat("m1")),
+        )
+
+        found = at_once(lambda which, steps=steps: outcome(steps[which]), 2)
+
+        assert found in (["ok", "ok"], ["no_machine", "ok"])
+        assert len(held.live()) == (found == ["ok", "ok"])
+        row.refresh_from_db()
+        assert row.ended_at is not None
+        ends.add(found[0])
+    assert ROUNDS < 50 or len(ends) == 2
 
 
 def test_offline_files_beside_activations_share_the_seats() -> None:
@@ -119,7 +139,7 @@ def test_suspending_beside_a_dispute_leaves_both_in_force() -> None:
     held = hold()
     order = held.row.line.order
 
-    for _run in range(RUNS):
+    for _run in range(ROUNDS):
         license_keys.suspend(held.selling, held.row, "late")
 
         def turn(number: int) -> Any:

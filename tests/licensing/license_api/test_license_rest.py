@@ -15,7 +15,7 @@ from accounts.models import User
 from catalog.models import Grant
 from licensing.configured import signer
 from licensing.documents.jws import open_license, read_file
-from licensing.models import License, Quote, SeatKind
+from licensing.models import License, Offer, Quote, SeatKind, Subscription
 from licensing.services import checkout, ordering, refunds
 from licensing.services.validating import Code
 from tests.factories import add_files, make_user
@@ -479,3 +479,50 @@ def test_what_is_asked_without_an_account_loads_no_session(client: Client) -> No
         client.post(f"{BASE}/validate", body, content_type="application/json")
 
     assert len(asked) == 1
+
+
+def test_a_subscription_is_read_and_ended(client: Client, bearer: Headers) -> None:
+    held = hold(kind=Offer.Kind.SUBSCRIPTION, interval="month")
+    path = f"/{held.row.public_id}/subscription"
+    reader, writer = (bearer(held.shop.buyer, scope) for scope in ("read", "write"))
+
+    told = client.get(BASE + path, headers=reader).json()
+
+    assert (told["state"], told["interval"], told["periods"]) == ("active", "month", 1)
+    assert (told["amount_minor"], told["currency"]) == (1900, "EUR")
+    assert told["next_charge_at"] == told["paid_until"]
+    refused = post(client, f"{path}/cancel", headers=reader)
+    assert refusal(refused) == (403, "missing_scope")
+    assert Subscription.objects.get().state == Subscription.State.ACTIVE
+    for _ in range(2):
+        ended = post(client, f"{path}/cancel", headers=writer)
+        assert (ended.status_code, ended.json()) == (
+            200,
+            told | {"state": "ending", "next_charge_at": None},
+        )
+    assert client.get(BASE + path, headers=reader).json() == ended.json()
+
+
+def test_a_subscription_is_nobody_elses(client: Client, bearer: Headers) -> None:
+    held = hold(kind=Offer.Kind.SUBSCRIPTION, interval="month")
+    path = f"/{held.row.public_id}/subscription"
+
+    for other in (held.shop.seller, make_user("eve")):
+        headers = bearer(other, "admin")
+        seen = client.get(BASE + path, headers=headers)
+        ended = post(client, f"{path}/cancel", headers=headers)
+        absent = client.get(f"{BASE}/{'0' * 24}/subscription", headers=headers)
+        assert refusal(seen) == refusal(ended) == (404, "subscription_not_found")
+        assert seen.content == ended.content == absent.content
+    assert client.get(BASE + path).status_code == 401
+    assert post(client, f"{path}/cancel").status_code == 401
+    assert Subscription.objects.get().state == Subscription.State.ACTIVE
+
+
+def test_a_license_bought_once_has_no_subscription(client: Client, bearer: Headers) -> None:
+    held = hold()
+    headers = bearer(held.shop.buyer, "write")
+
+    answer = post(client, f"/{held.row.public_id}/subscription/cancel", headers=headers)
+
+    assert refusal(answer) == (404, "subscription_not_found")

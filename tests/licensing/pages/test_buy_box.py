@@ -258,11 +258,14 @@ def test_a_model_whose_offers_are_gone_for_a_moment(client: Client) -> None:
     assert shop.repo.is_for_sale
 
 
-def test_a_model_that_opened_has_no_price_in_lists(client: Client) -> None:
+def test_a_model_that_opened_is_free_in_lists(client: Client) -> None:
     open_shop()
     ModelRepo.objects.update(opens_at=timezone.now() - timedelta(seconds=1))
 
-    assert "€19" not in visible(get(client, "/models"))
+    words = visible(get(client, "/models"))
+
+    assert "€19" not in words
+    assert "Free" in words
 
 
 def test_a_price_in_a_collection(client: Client) -> None:

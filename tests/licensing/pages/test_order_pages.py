@@ -41,7 +41,7 @@ def test_right_after_paying_everything_is_there(browser_of: Browser) -> None:
     assert "HF_ENDPOINT=http://testserver" in page
     assert "export HF_TOKEN=hf_" in page
     assert "Total €19.00" in words
-    assert "Lindenallee 1 10115 Berlin DE" in words
+    assert "Lindenallee 1 10115 Berlin Germany" in words
     assert Invoice.objects.get().text_number in words
     assert browser.get(page_of(order))["Cache-Control"].find("no-store") >= 0
 

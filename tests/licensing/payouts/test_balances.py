@@ -167,7 +167,7 @@ def do(step: str, shop: Shop, monkeypatch: pytest.MonkeyPatch, amount: int, numb
 def _at_the_gateway(order: Order, amount: int, number: int) -> None:
     """Refund a part by hand at the gateway, if so much is left there."""
     charge = SandboxCharge.objects.get(order_ref=order.public_id)
-    if charge.amount_minor - sum(charge.refunds.values()) > amount:
+    if charge.amount_minor - sum(dict(charge.refunds).values()) > amount:
         facts = Sandbox().refund(
             payment_id=charge.public_id, amount_minor=amount, currency="EUR", key=f"hand{number}"
         )

@@ -99,7 +99,7 @@ def _model(owner: User, name: str, license_id: str, base: str = "") -> ModelRepo
 
 def _offer(owner: User, repos: list[ModelRepo], kind: Offer.Kind, price: int | None) -> Offer:
     draft = OfferDraft(
-        title=kind.label,
+        title=str(kind.label),
         kind=kind,
         terms_id="store-commercial",
         prices=(NewPrice("EUR", price),) if price else (),

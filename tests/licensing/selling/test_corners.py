@@ -91,6 +91,7 @@ def test_an_offer_that_makes_no_sense(shop: Shop, changes: dict) -> None:
         ({}, {"weights_bytes": 0}, "empty"),
         ({}, {"formats": ["pickle"]}, "format"),
         ({}, {"verdict": "unknown"}, "verdict"),
+        ({}, {"file_count": 20_001}, "files"),
     ],
 )
 def test_a_model_that_cannot_be_sold(shop: Shop, repo: dict, listing: dict, reason: str) -> None:

@@ -595,5 +595,17 @@ def test_the_pretended_bank_sends_nothing_back_while_it_disputes(market: Market)
             send()
 
     charge.refresh_from_db()
-    assert charge.refunds == {}
+    assert charge.refunds == []
     assert not Sandbox().dispute(charge.public_id)
+
+
+def test_the_pretended_bank_tells_refunds_in_the_order_they_were_sent(market: Market) -> None:
+    """Keys are random: were they told in their order, no history could be played again."""
+    order = bought(market, "haiku")
+    payment_id = charges_of(order)[0].public_id
+    for key in ("zz", "b", "aaa"):
+        Sandbox().refund(payment_id=payment_id, amount_minor=1, currency="EUR", key=key)
+
+    told = [fact.key for fact in facts_of(order) if fact.kind == FactKind.REFUNDED]
+
+    assert told == ["zz", "b", "aaa"]

@@ -44,6 +44,11 @@ def shop() -> Shop:
     [
         ({"title": "  "}, "title"),
         ({"title": "x" * 121}, "title"),
+        ({"title": "Com\u202emercial"}, "title"),
+        ({"description": "For teams\u202e of five"}, "description"),
+        ({"title": "Com\x07mercial"}, "title"),
+        ({"title": "C\u043emmercial"}, "title"),
+        ({"title": "!?"}, "title"),
         ({"description": "x" * 501}, "description"),
         ({"seats": -1}, "seats"),
         ({"seats": 1_000_001}, "seats"),

@@ -14,14 +14,17 @@ from accounts.models import Organization, Role, User
 from accounts.services.people import create_organization, create_user, set_member
 from accounts.viewer import Viewer
 from catalog.models import ModelRepo
-from catalog.services.folders import files_of, publish_files
+from catalog.services.folders import LocalFile, files_of, publish_files
 from catalog.services.repos import NewRepo, create_repo
+from licensing.gateways.sandbox import Sandbox
+from licensing.models import Offer
+from licensing.services.offers import NewPrice, OfferDraft, make_offer
 
 PEOPLE = (("ada", "Ada Publisher", False), ("ben", "Ben Visitor", False), ("root-admin", "", True))
 
 
 class Command(BaseCommand):
-    """Makes the demo people and publishes every model of ``demo/catalogue.json`` once."""
+    """Makes the demo people, and publishes and offers what ``demo/catalogue.json`` has, once."""
 
     help = "Load the demo catalogue; does nothing in a store that has people already."
 
@@ -75,5 +78,23 @@ class Command(BaseCommand):
             set_member(organization, viewer.signed_in(), Role.ADMIN, actor=None)
             viewer = Viewer(user=viewer.user)  # roles are read once
         repo = create_repo(viewer, NewRepo(name, owner, is_private=False))
-        publish_files(viewer, repo, files_of(folder / item["folder"]), title=f"Publish {name}")
+        publish_files(viewer, repo, _files(item, folder), title=f"Publish {name}")
         self.stdout.write(f"{repo.full_name} is published.")
+        if Sandbox.name not in settings.ENV.gateways:
+            return  # nobody shall pay real money for a specimen
+        for offer in item.get("offers", []):
+            make_offer(viewer, [repo], _draft(offer))
+
+
+def _files(item: dict[str, Any], folder: Path) -> list[LocalFile]:
+    """Return the files of a model, its card replaced where the catalogue names another."""
+    found = files_of(folder / item["folder"])
+    if "card" not in item:
+        return found
+    card = LocalFile(folder / item["card"], "README.md")
+    return [card, *(file for file in found if file.path != card.path)]
+
+
+def _draft(offer: dict[str, Any]) -> OfferDraft:
+    prices = tuple(NewPrice(**price) for price in offer.get("prices", []))
+    return OfferDraft(**offer | {"kind": Offer.Kind(offer["kind"]), "prices": prices})

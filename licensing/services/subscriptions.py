@@ -1,0 +1,109 @@
+"""What a subscription is to those who pay for it: its state, its next charge, its end."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from accounts.viewer import Viewer
+from licensing.gateways.registry import UnknownGatewayError, gateway_named
+from licensing.models import License, Order, Subscription
+from licensing.services.granting import GOING
+from licensing.services.renewals import (
+    NotRenewableError,
+    SubscriptionNotFoundError,
+    may_end,
+    priced_again,
+)
+
+State = Subscription.State
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a subscription stands now. Amounts are minor units of ``currency``.
+
+    Args:
+        subscription: With its line and that line's order.
+        license: The license it carries.
+        amount_minor: What the next period costs with today's tax; of one that ends, what the last
+            one did.
+        currency: Three capitals.
+        next_charge_at: When it is collected or asked for next; ``None``: never again.
+        lasts_until: When access ends if nobody pays any more.
+        is_own: The viewer may end it.
+    """
+
+    subscription: Subscription
+    license: License
+    amount_minor: int
+    currency: str
+    next_charge_at: datetime | None
+    lasts_until: datetime
+    is_own: bool
+
+    @property
+    def goes_on(self) -> bool:
+        """It is paid again until somebody ends it."""
+        return self.subscription.state in GOING
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing of what was paid is left."""
+        return self.lasts_until <= timezone.now()
+
+    @property
+    def interval(self) -> str:
+        """``month`` or ``year``."""
+        return self.subscription.line.interval
+
+
+def standing_behind(viewer: Viewer, license_id: str) -> Standing:
+    """Return the subscription that carries a license.
+
+    Args:
+        viewer: Who asks: who bought it, though they may have left the team, or a member of the
+            holder. The scope of a token is for the caller to check.
+        license_id: Public id of the license.
+
+    Raises:
+        UnauthenticatedError: nobody is signed in.
+        SubscriptionNotFoundError: there is no such license, or not for them, or it is none.
+    """
+    user = viewer.signed_in()
+    rows = License.objects.select_related("grant", "holder", "line__order", "line__subscription")
+    row = rows.filter(public_id=license_id, line__subscription__isnull=False).first()
+    if row is None or not (
+        row.line.order.buyer_id == user.pk or viewer.role_in(row.holder_id) is not None
+    ):
+        raise SubscriptionNotFoundError(_("You have no such subscription."))
+    return standing_of(viewer, row)
+
+
+def standing_of(viewer: Viewer, row: License) -> Standing:
+    """Return how the subscription of a license stands; the license has one."""
+    subscription = row.line.subscription
+    goes_on = subscription.state in GOING
+    at = subscription.next_try_at or subscription.paid_until
+    return Standing(
+        subscription=subscription,
+        license=row,
+        amount_minor=_next_amount(subscription) if goes_on else row.line.gross_minor,
+        currency=row.line.order.currency,
+        next_charge_at=max(at, timezone.now()) if goes_on else None,
+        lasts_until=subscription.paid_until,
+        is_own=may_end(viewer, subscription),
+    )
+
+
+def _next_amount(subscription: Subscription) -> int:
+    """Return what the next period comes to; Stripe collects what it did before, tax and all."""
+    line = subscription.line
+    first: Order = line.order
+    try:
+        if gateway_named(first.gateway).renews_itself:
+            return line.gross_minor
+        return priced_again(line, first)[0].gross_minor
+    except (UnknownGatewayError, NotRenewableError):  # it waits, or fails, when it is due
+        return line.gross_minor

@@ -1,0 +1,67 @@
+"""How long a license goes on: another term is bought, a subscription is ended."""
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from accounts.models import User
+from accounts.views.guards import personal, viewer_of
+from licensing.access import license_for
+from licensing.access_orders import may_change
+from licensing.services import placing, renewals, renewing, subscriptions
+from licensing.views_checkout import Desk, serve
+from store.core.errors import StoreError
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@personal
+def renew_page(request: HttpRequest, user: User, ident: str) -> HttpResponse:
+    """Order another term of a license; what cannot have one leads back to its page, which says why.
+
+    The address is that of the license's order, which may be a team's.
+    """
+    viewer = viewer_of(request)
+    row = license_for(viewer, ident, to="prove")
+    back = f"/library/{row.public_id}"
+    try:
+        cart = renewing.cart_of(row)
+    except StoreError as error:
+        messages.error(request, error.message)
+        return redirect(back)
+    order = row.line.order
+    address = placing.read_address(order.billing) if may_change(viewer, order) else None
+    address = address or placing.last_address(user)
+    return serve(request, user, Desk(cart, f"{back}/renew", f"{back}#renew", address, row))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@personal
+def end_subscription(request: HttpRequest, user: User, ident: str) -> HttpResponse:
+    """Ask whether a subscription shall end, saying until when it lasts; then end it.
+
+    Also for who bought it and has left the team since: it is their card that is charged.
+    """
+    viewer = viewer_of(request)
+    found = subscriptions.standing_behind(viewer, ident)
+    row, status = found.license, 200
+    is_member = viewer.role_in(row.holder_id) is not None
+    place = f"/library/{row.public_id}" if is_member else row.line.order.get_absolute_url()
+    back = f"{place}#subscription"
+    if request.method == "POST":
+        try:
+            ended = renewals.cancel_subscription(viewer, found.subscription)
+        except StoreError as error:
+            messages.error(request, error.message)
+            status = error.status
+        else:
+            day = date_format(localtime(ended.paid_until), "DATE_FORMAT")
+            messages.success(
+                request, _("Nothing is charged any more. It was paid until %(day)s.") % {"day": day}
+            )
+            return redirect(back)
+    context = {"standing": found, "license": row, "back": back, "is_member": is_member}
+    return render(request, "licensing/subscription_end.html", context, status=status)
