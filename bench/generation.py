@@ -40,7 +40,8 @@ _REFERENCE = """
 import json, sys, time, torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 torch.set_num_threads(1)
-folder, prompts, most, rounds = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+folder, prompts = sys.argv[1], json.loads(sys.argv[2])
+most, rounds = int(sys.argv[3]), int(sys.argv[4])
 tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
 tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
 model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()

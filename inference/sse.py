@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from typing import Self
 
 from django.conf import settings
-from django.db import connection
 from django.http import StreamingHttpResponse
 from redis.exceptions import RedisError
 
 from inference.services.streams import Event
+from store.core.database import hand_back_connection
 from store.core.errors import TransientError
 
 logger = logging.getLogger(__name__)
@@ -106,8 +106,7 @@ def event_stream(events: Iterator[Event | None], *, poll: str) -> StreamingHttpR
     Raises:
         StreamsBusyError: no place is free in this process.
     """
-    if not connection.in_atomic_block:
-        connection.close()  # a stream lives long and needs the database only now and then
+    hand_back_connection()  # a stream lives long and needs the database only now and then
     if not SLOTS.take():
         raise StreamsBusyError("Too many streams are open. Ask again and again instead.", poll=poll)
     answer = StreamingHttpResponse(EventBytes(events), content_type="text/event-stream")

@@ -40,7 +40,7 @@ def _database() -> dict[str, object]:
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
             "options": "-c lock_timeout=30s -c statement_timeout=120s",
-            "prepare_threshold": 5,  # allows it; only ``store.core.prepared`` asks for it
+            "prepare_threshold": 5,  # allows it; only ``store.core.database`` asks for it
         },
     }
     if not TESTING:  # one pool a process: 64 threads do not need 64 connections

@@ -19,6 +19,7 @@ from dulwich.pack import pack_object_header
 from catalog.history.graph import Graph, Oid
 from catalog.history.objects import TREE_MODE, MissingObjectError, kinds_of, read_many
 from catalog.models import GitObject
+from store.core.database import hand_back_connection
 from store.core.errors import InvalidError
 from store.core.pieces import gathered
 
@@ -233,9 +234,3 @@ def _entries(repo_id: int, oids: list[Oid]) -> Iterator[bytes]:
         yield zlib.compress(data, _LEVEL)
     if count != len(oids):  # the repository was deleted meanwhile
         raise MissingObjectError(f"{len(oids) - count} objects")
-
-
-def hand_back_connection() -> None:
-    """Let others have this thread's database connection while a client is waited for."""
-    if not connection.in_atomic_block:
-        connection.close()

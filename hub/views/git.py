@@ -21,7 +21,6 @@ from accounts.basic import CHALLENGE
 from accounts.services.limits import count_commit
 from accounts.viewer import VISITOR, Viewer
 from catalog.access import RepoMovedError, RepoNotFoundError, canonical_alias, repo_for
-from catalog.history.packing import hand_back_connection
 from catalog.models import ModelRepo
 from hub.answers import moved_answer
 from hub.git.advertising import RECEIVE_PACK, UPLOAD_PACK, refs_for
@@ -31,6 +30,7 @@ from hub.git.pushing import carry_out, noticing_a_full_disk, read_order
 from licensing.delivery.packs import pack_check
 from licensing.delivery.policy import FileBlockedError, check_whole
 from store.core.bodies import BrokenBodyError, body_chunks
+from store.core.database import hand_back_connection
 from store.core.errors import (
     InvalidError,
     RateLimitedError,

@@ -14,6 +14,7 @@ import threading
 import time
 import traceback
 from io import FileIO, RawIOBase
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from inference.box import protocol
@@ -182,7 +183,7 @@ def _warm_up() -> None:
     """
     from inference.box import engine  # noqa: F401
 
-    if len(os.listdir("/proc/self/task")) != 1:
+    if len(list(Path("/proc/self/task").iterdir())) != 1:
         raise RuntimeError("A library has started a thread; a process with it cannot be locked in.")
 
 

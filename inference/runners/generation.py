@@ -19,6 +19,7 @@ from inference.runners.folders import model_folder
 from inference.runners.writer import StreamWriter
 from inference.services import endings
 from inference.services.endings import Outcome
+from store.core.database import hand_back_connection
 from store.core.work import JobContext, JobStoppedError
 
 OUT_OF_TIME = "time_limit"
@@ -97,6 +98,7 @@ class _Attempt:
             with model_folder(run.repo, run.commit_oid, check) as folder:
                 key = f"{run.repo.public_id}/{run.commit_oid}"
                 alone = self.context.attempt > 1  # the first may have failed by a neighbor's fault
+                hand_back_connection()
                 with box_pool().use(key, folder, alone=alone) as box:
                     check()
                     self.load_s = time.monotonic() - self._started

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connection
 from redis.exceptions import RedisError
 
 from inference.models import GenerationRun
 from inference.services import endings, runs, streams
 from inference.services.streams import FIRST, Event, Transcript
+from store.core.database import hand_back_connection
 
 _WAIT_MS = 1000
 _LOOK_EVERY_S = 2.0
@@ -101,8 +101,7 @@ def _look(run: GenerationRun) -> Event:
         event = endings.last_event(now)
     else:
         event = Event("status", status_of(runs.standing(now)))
-    if not connection.in_atomic_block:
-        connection.close()
+    hand_back_connection()
     return event
 
 

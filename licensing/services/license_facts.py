@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from catalog.models import Grant
 from licensing.models import SeatKind, Subscription
-from store.core.prepared import prepared_rows
+from store.core.database import prepared_rows
 
 _FACTS = """
     SELECT l.id, l.public_id, l.title, l.licensee, l.rights::text, l.terms_id, l.seats,

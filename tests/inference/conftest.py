@@ -57,10 +57,12 @@ def fake_box(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeBox]:
 class OneModelPool(BoxPool):
     """Real boxes; every repository of these tests holds the same files, so one box does."""
 
-    def use(self, key: str, model_dir: Path, *, gguf_file: str | None = None) -> Any:
+    def use(
+        self, key: str, model_dir: Path, *, gguf_file: str | None = None, alone: bool = False
+    ) -> Any:
         """See ``BoxPool.use``."""
         assert key == "/".join(model_dir.parts[-2:])
-        return super().use("tiny", model_dir, gguf_file=gguf_file)
+        return super().use("tiny", model_dir, gguf_file=gguf_file, alone=alone)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import pytest
 from django.db import connection
 
 from accounts.viewer import Viewer
+from inference.box.client import Box
 from inference.box.errors import BoxCrashedError, ModelRefusedError
 from inference.models import GenerationRun
 from inference.runners import generation
@@ -396,6 +397,7 @@ def test_the_settings_bound_the_boxes(settings: Any, monkeypatch: pytest.MonkeyP
         "box_memory_bytes": 2 * 1024**3,
         "generation_timeout_s": 77,
         "allow_unprotected_box": True,
+        "spare_box": False,
     }
     settings.ENV = settings.ENV.model_copy(update=changed)
     made: list[dict[str, Any]] = []
@@ -404,7 +406,7 @@ def test_the_settings_bound_the_boxes(settings: Any, monkeypatch: pytest.MonkeyP
     generation.box_pool.__wrapped__()
 
     limits = made[0].pop("limits")
-    assert made == [{"budget_bytes": 3 * 1024**3, "wait_s": 77}]
+    assert made == [{"budget_bytes": 3 * 1024**3, "wait_s": 77, "starter": Box.start}]
     assert (limits.memory_bytes, limits.generate_s) == (2 * 1024**3, 77)
     assert limits.allow_unprotected is True
 

@@ -29,6 +29,7 @@ def test_numbers_may_come_as_text() -> None:
         "seed": 7,
         "num_sequences": 1,
         "stop": (".",),
+        "logprobs": None,
     }
 
 

@@ -70,6 +70,7 @@ def test_a_question_is_frozen_and_queued(
         "seed": 5,
         "num_sequences": 1,
         "stop": ["."],
+        "logprobs": None,
     }
     assert run.job is not None
     assert (run.job.name, run.job.args) == ("inference.generate", {"run_id": run.pk})

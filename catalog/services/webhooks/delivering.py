@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from random import SystemRandom
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
@@ -20,6 +20,7 @@ from catalog.services.webhooks.listening import may_hear
 from catalog.services.webhooks.signing import Secrets, secrets_of
 from catalog.services.webhooks.stopping import switch_off
 from catalog.services.webhooks.upkeep import OWNER_SLOTS
+from store.core.database import hand_back_connection
 from store.core.outgoing.rules import OutgoingRefusedError
 from store.core.outgoing.sending import OutgoingError, post
 from store.core.sealing import SealBrokenError
@@ -113,8 +114,7 @@ def attempt(delivery: WebhookDelivery) -> Outcome | None:
     except SealBrokenError:
         switch_off(webhook, Webhook.Stop.UNREADABLE)
         return None
-    if not connection.in_atomic_block:
-        connection.close()  # a receiver may take ten seconds; others need the connection
+    hand_back_connection()  # a receiver may take ten seconds
     at, outcome = timezone.now(), _post(delivery, secrets)
     made = WebhookAttempt(
         delivery=delivery,

@@ -271,6 +271,11 @@ def test_who_asks_to_be_alone_is_alone(make_pool: Any, world: World) -> None:
     assert world.names == ["a"]
 
 
+def crash(box: Any) -> None:
+    box.is_alive = False
+    raise BoxCrashedError("gone")
+
+
 def test_a_crash_under_several_users_is_counted_once_and_told_apart(
     make_pool: Any, world: World
 ) -> None:
@@ -282,8 +287,7 @@ def test_a_crash_under_several_users_is_counted_once_and_told_apart(
         try:
             with pool.use("a", world.folder("a")) as box:
                 inside.wait()
-                box.is_alive = False
-                raise BoxCrashedError("gone")
+                crash(box)
         except (BoxCrashedError, BoxLostError) as error:
             told.append(type(error))
 

@@ -3,7 +3,7 @@
 import pytest
 from django.db import DataError, connection, transaction
 
-from store.core.prepared import prepared_rows
+from store.core.database import prepared_rows
 
 ADD = "SELECT %(a)s::int + %(b)s::int"
 

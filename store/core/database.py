@@ -1,8 +1,4 @@
-"""Statements the database plans once for each connection, not at every request.
-
-Django's cursors write parameters into the text, so that PostgreSQL plans each statement anew. For
-a query over many tables that takes several times as long as running it.
-"""
+"""What our own use of the database connection needs beside the ORM."""
 
 import time
 from collections.abc import Mapping
@@ -14,6 +10,9 @@ from django.db import connection
 
 def prepared_rows(sql: str, params: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     """Run one statement, prepared in the connection at its first use, and return its rows.
+
+    Django's cursors write values into the text, so that PostgreSQL plans each statement anew. For
+    a query over many tables that takes several times as long as running it.
 
     Args:
         sql: With ``%(name)s`` where a value goes. One constant text for each use: connections keep
@@ -32,3 +31,12 @@ def prepared_rows(sql: str, params: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         took_s = time.monotonic() - begun_s
         connection.queries_log.append({"sql": sql, "time": f"{took_s:.3f}"})
     return rows
+
+
+def hand_back_connection() -> None:
+    """Let others have this thread's connection while it waits for something slow.
+
+    The next query takes one again. Inside a transaction nothing happens.
+    """
+    if not connection.in_atomic_block:
+        connection.close()
