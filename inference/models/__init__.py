@@ -1,5 +1,21 @@
 """Tables of the lab."""
 
+from inference.models.evaluations import (
+    EvaluationNote,
+    EvaluationRun,
+    EvaluationShard,
+    Sample,
+    Score,
+    Suite,
+)
 from inference.models.generations import GenerationRun
 
-__all__ = ["GenerationRun"]
+__all__ = [
+    "EvaluationNote",
+    "EvaluationRun",
+    "EvaluationShard",
+    "GenerationRun",
+    "Sample",
+    "Score",
+    "Suite",
+]
