@@ -115,10 +115,15 @@ class Engine:
             self._prompts.append(Prompt(running))
 
     def _read(self, events: list[Event]) -> None:
-        """Read a piece of the oldest prompt; while nobody writes, a whole one."""
-        if not self._prompts:
-            return
-        prompt = self._prompts[0]
+        """Read prompts, the oldest first, for about as long as a step of those who write takes."""
+        began = time.monotonic()
+        while self._prompts:
+            prompt = self._prompts[0]
+            self._read_piece(prompt, events)
+            if not prompt.is_read or time.monotonic() - began >= self._step_s:
+                return
+
+    def _read_piece(self, prompt: Prompt, events: list[Event]) -> None:
         began = time.monotonic()
         with self._failing(prompt.running, events):
             tokens = prompt.read(self._piece_tokens())

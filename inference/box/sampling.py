@@ -6,11 +6,10 @@ do_sample=True)`` on the same device: the same processors in the same order, the
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from transformers.generation.logits_process import (
-    LogitsProcessorList,
     RepetitionPenaltyLogitsProcessor,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
@@ -40,7 +39,6 @@ class Asks(Protocol):
     """What a sequence's request wants of each token."""
 
     params: SamplingParams
-    processors: LogitsProcessorList
 
 
 class Row(Protocol):
@@ -54,45 +52,70 @@ class Row(Protocol):
     def seen(self) -> torch.Tensor: ...
 
 
-def processors_of(params: SamplingParams) -> LogitsProcessorList:
-    """Return transformers' processors, in the order ``generate`` applies them."""
-    chosen = LogitsProcessorList()
-    if params.repetition_penalty != 1:
-        chosen.append(RepetitionPenaltyLogitsProcessor(penalty=params.repetition_penalty))
-    if params.temperature == 0:
-        return chosen
-    if params.temperature != 1:
-        chosen.append(TemperatureLogitsWarper(params.temperature))
-    if params.top_k > 0:
-        chosen.append(TopKLogitsWarper(top_k=params.top_k))
-    if params.top_p < 1:
-        chosen.append(TopPLogitsWarper(top_p=params.top_p))
-    return chosen
-
-
 def choose(rows: Sequence[Row], logits: torch.Tensor) -> list[int]:
     """Return the next token of each row.
+
+    Processors come in the order ``generate`` applies them. Rows that ask for the same temperature
+    and cuts go through them together.
 
     Args:
         rows: The sequences.
         logits: Scores of their next tokens, float32, shape ``(len(rows), vocabulary)``.
     """
-    if all(_is_plain(row.running) for row in rows):
-        return [int(token) for token in logits.argmax(dim=-1).tolist()]
-    return [_choose_one(row, logits[place][None]) for place, row in enumerate(rows)]
+    scores = _penalized(rows, logits)
+    alike: dict[tuple[float, int, float], list[int]] = {}
+    for place, row in enumerate(rows):
+        params = row.running.params
+        alike.setdefault((params.temperature, params.top_k, params.top_p), []).append(place)
+    chosen = [0] * len(rows)
+    for places in alike.values():
+        part = scores if len(places) == len(rows) else scores[places]
+        tokens = _chosen_alike([rows[place] for place in places], part)
+        for place, token in zip(places, tokens, strict=True):
+            chosen[place] = token
+    return chosen
 
 
-def _is_plain(asks: Asks) -> bool:
-    return asks.params.temperature == 0 and not asks.processors
+def _penalized(rows: Sequence[Row], logits: torch.Tensor) -> torch.Tensor:
+    """Return the scores after what depends on each row's own text."""
+    penalties = [row.running.params.repetition_penalty for row in rows]
+    if all(penalty == 1 for penalty in penalties):
+        return logits
+    scores = logits.clone()
+    for place, (row, penalty) in enumerate(zip(rows, penalties, strict=True)):
+        if penalty != 1:
+            processor = RepetitionPenaltyLogitsProcessor(penalty=penalty)
+            scores[place] = processor(row.seen, scores[place][None])[0]  # type: ignore[arg-type]
+    return scores
 
 
-def _choose_one(row: Row, logits: torch.Tensor) -> int:
-    asks = row.running
-    scores: torch.Tensor = asks.processors(row.seen, logits)  # type: ignore[arg-type]
-    if asks.params.temperature == 0:
-        return int(scores.argmax(dim=-1).item())
-    probabilities = torch.softmax(scores, dim=-1)[0]
-    return int(torch.multinomial(probabilities, 1, generator=row.generator).item())
+def _chosen_alike(rows: Sequence[Row], scores: torch.Tensor) -> list[int]:
+    """Return the next token of rows that want the same of their scores."""
+    params = rows[0].running.params
+    if params.temperature == 0:
+        return [int(token) for token in scores.argmax(dim=-1).tolist()]
+    warpers: list[Any] = []
+    if params.temperature != 1:
+        warpers.append(TemperatureLogitsWarper(params.temperature))
+    if params.top_k > 0:
+        warpers.append(TopKLogitsWarper(top_k=params.top_k))
+    if params.top_p < 1:
+        warpers.append(TopPLogitsWarper(top_p=params.top_p))
+    for warper in warpers:
+        scores = warper(None, scores)
+    return _drawn([row.generator for row in rows], torch.softmax(scores, dim=-1))
+
+
+def _drawn(generators: Sequence[torch.Generator], probabilities: torch.Tensor) -> list[int]:
+    """Draw one token for each row, each from its own generator.
+
+    A race of exponential clocks, whose first one is each token with its probability: what
+    ``torch.multinomial`` does for one draw, number by number, but for all rows at once.
+    """
+    clocks = torch.empty_like(probabilities)
+    for clock, generator in zip(clocks, generators, strict=True):
+        clock.exponential_(1, generator=generator)
+    return [int(token) for token in probabilities.div_(clocks).argmax(dim=-1).tolist()]
 
 
 def scores_of(rows: Sequence[Row], logits: torch.Tensor, chosen: list[int]) -> list[Scores | None]:

@@ -19,7 +19,7 @@ from inference.box.protocol import (
     StartedEvent,
     TokenEvent,
 )
-from inference.box.sampling import Scores, processors_of
+from inference.box.sampling import Scores
 
 
 @dataclass(eq=False)
@@ -112,7 +112,6 @@ class Running:
     first_token_s: float = 0.0
 
     def __post_init__(self) -> None:
-        self.processors = processors_of(self.params)
         self.answers = [self._answer(index) for index in range(self.params.num_sequences)]
 
     def _answer(self, index: int) -> Answer:
