@@ -85,7 +85,7 @@ def _penalized(rows: Sequence[Row], logits: torch.Tensor) -> torch.Tensor:
     for place, (row, penalty) in enumerate(zip(rows, penalties, strict=True)):
         if penalty != 1:
             processor = RepetitionPenaltyLogitsProcessor(penalty=penalty)
-            scores[place] = processor(row.seen, scores[place][None])[0]  # type: ignore[arg-type]
+            scores[place] = processor(row.seen, scores[place][None])[0]
     return scores
 
 
