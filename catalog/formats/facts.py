@@ -152,7 +152,7 @@ def _gguf_facts(files: Mapping[str, FileReport], weights: WeightSet | None) -> G
 
 
 def _adapter_weights(files: Mapping[str, FileReport]) -> WeightSet | None:
-    path = "adapter_model.safetensors"
+    path = runnable.ADAPTER_WEIGHTS
     if "adapter_config.json" not in files or path not in files:
         return None
     return WeightSet("safetensors", (path,))

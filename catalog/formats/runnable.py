@@ -19,9 +19,11 @@ from catalog.formats.weights import WeightSet
 
 MAX_REASON_CHARS = 300
 """Longest reason, in characters (the column behind it has this width)."""
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt")
 _ACTED_ON = (
     "config.json",
+    "adapter_config.json",
     "generation_config.json",
     "tokenizer_config.json",
     "tokenizer.json",
@@ -29,7 +31,13 @@ _ACTED_ON = (
     "added_tokens.json",
     "chat_template.json",
 )
-_WITH_CODE_KEYS = (ConfigFacts, GenerationConfigFacts, TokenizerConfigFacts, OtherJsonFacts)
+_WITH_CODE_KEYS = (
+    AdapterFacts,
+    ConfigFacts,
+    GenerationConfigFacts,
+    TokenizerConfigFacts,
+    OtherJsonFacts,
+)
 
 
 class Obstacle(NamedTuple):
@@ -55,7 +63,7 @@ def obstacle(files: Files, sets: list[WeightSet]) -> tuple[Obstacle | None, Weig
         set), or of the repository (and ``None``).
     """
     if "adapter_config.json" in files:
-        return _adapter(files["adapter_config.json"].facts), None
+        return _adapter_obstacle(files), None
     loadable = [weights for weights in sets if weights.format != "pickle"]
     if not loadable:
         return _without_weights(files, sets), None
@@ -78,10 +86,30 @@ def has_tokenizer(files: Files) -> bool:
     return any(name in files for name in _TOKENIZERS)
 
 
-def _adapter(facts: object) -> Obstacle:
-    base = facts.base_model if isinstance(facts, AdapterFacts) else ""
-    name = f"its base model, {base}" if base else "its base model, which it does not name"
-    return Obstacle("adapter", f"This is an adapter: it runs only together with {name}.")
+def _adapter_obstacle(files: Files) -> Obstacle | None:
+    """Look at an adapter by itself; whether its base can be had is known only when it is to run."""
+    report = files["adapter_config.json"]
+    facts = report.facts
+    if not isinstance(facts, AdapterFacts):
+        return _unclean("adapter_config.json", report) or Obstacle(
+            "adapter", "adapter_config.json could not be read."
+        )
+    if not facts.base_model:
+        return Obstacle(
+            "adapter",
+            "This is an adapter: it runs only together with its base model, which it does not name."
+            " Write base_model_name_or_path in adapter_config.json as owner/name.",
+        )
+    if facts.method != "LORA":
+        return Obstacle(
+            "adapter_method",
+            f"The store's engine runs LoRA adapters, not {shown(facts.method or 'this kind')}.",
+        )
+    if ADAPTER_WEIGHTS not in files:
+        return Obstacle(
+            "no_weights", f"The adapter has no weights to run: publish {ADAPTER_WEIGHTS}."
+        )
+    return _unclean(ADAPTER_WEIGHTS, files[ADAPTER_WEIGHTS]) or _code_obstacle(files)
 
 
 def _without_weights(files: Files, sets: list[WeightSet]) -> Obstacle:

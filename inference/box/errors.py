@@ -72,8 +72,8 @@ class ModelRefusedError(UnprocessableError):
     Args:
         message: A sentence for a person.
         reason: Stable code: ``prompt_too_long``, ``empty_prompt``, ``no_weights``,
-            ``bad_config``, ``bad_tensors``, ``bad_tokenizer``, ``unsupported``, ``not_finite``,
-            ``out_of_memory``, ``cannot_load``, ``cannot_generate``.
+            ``bad_config``, ``bad_tensors``, ``bad_adapter``, ``bad_tokenizer``, ``unsupported``,
+            ``not_finite``, ``out_of_memory``, ``cannot_load``, ``cannot_generate``.
     """
 
     code = "model_refused"

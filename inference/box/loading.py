@@ -7,6 +7,7 @@ tensors with random numbers and go on; here every tensor must be there, fit, and
 import json
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -24,6 +25,8 @@ _LOGGING.disable_progress_bar()
 _CAUSAL_LM: Any = MODEL_FOR_CAUSAL_LM_MAPPING
 _AUTO_MODEL: Any = AutoModelForCausalLM
 
+ADAPTER_FOLDER = "adapter"
+"""Where an adapter lies in the folder of its base."""
 _SHOWN_NAMES = 3
 """Tensor names quoted in a refusal."""
 _CONTEXT_FIELDS = (
@@ -129,6 +132,10 @@ def load(request: LoadRequest, *, since: float | None = None) -> LoadedModel:
     config = _load_config(source)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = _load_weights(source, config, device)
+    if (folder / ADAPTER_FOLDER).is_dir():
+        from inference.box.adapters import merged  # PEFT takes a second, and few models need it
+
+        model = merged(model, folder / ADAPTER_FOLDER)
     tokenizer = _load_tokenizer(source)
     return LoadedModel(
         model=model,
@@ -181,7 +188,8 @@ def _explain(exc: Exception, folder: Path) -> str:
     return f"{type(exc).__name__}: {lines[0][:500] if lines else 'no reason given'}"
 
 
-def _refusal(code: str, what: str, exc: Exception, folder: Path) -> RefusedError:
+def refusal(code: str, what: str, exc: Exception, folder: Path) -> RefusedError:
+    """Return a failure of a loader as one a person is told."""
     if is_out_of_memory(exc):
         return RefusedError("out_of_memory", f"{what} needs more memory than the box has.")
     return RefusedError(code, f"{what} cannot be loaded. {_explain(exc, folder)}")
@@ -207,7 +215,7 @@ def _load_config(source: Source) -> Any:
             trust_remote_code=False,
         )
     except Exception as exc:
-        raise _refusal("bad_config", "The configuration", exc, source.folder) from exc
+        raise refusal("bad_config", "The configuration", exc, source.folder) from exc
     if getattr(config, "is_encoder_decoder", False) or type(config) not in _CAUSAL_LM:
         raise RefusedError(
             "unsupported", f"Models of type {config.model_type} do not continue text."
@@ -253,15 +261,21 @@ def _load_weights(source: Source, config: Any, device: torch.device) -> Any:
         )
     except Exception as exc:
         code = "bad_tensors" if "mismatch" in str(exc).lower() else "cannot_load"
-        raise _refusal(code, "The model", exc, source.folder) from exc
-    _refuse_half_a_model(info)
+        raise refusal(code, "The model", exc, source.folder) from exc
+    refuse_half_a_model(info)
     try:
         return model.to(device).eval()
     except Exception as exc:
-        raise _refusal("cannot_load", "The model", exc, source.folder) from exc
+        raise refusal("cannot_load", "The model", exc, source.folder) from exc
 
 
-def _refuse_half_a_model(info: dict[str, Any]) -> None:
+def refuse_half_a_model(info: Mapping[str, Any]) -> None:
+    """Refuse weights of which something is missing, left over or misshapen.
+
+    Args:
+        info: Lists of names under ``missing_keys``, ``unexpected_keys``, ``mismatched_keys`` and
+            ``error_msgs``.
+    """
     for key, what in (
         ("missing_keys", "are missing from"),
         ("unexpected_keys", "do not belong to"),
@@ -287,7 +301,7 @@ def _load_tokenizer(source: Source) -> Any:
             source.folder, local_files_only=True, trust_remote_code=False, **extra
         )
     except Exception as exc:
-        raise _refusal("bad_tokenizer", "The tokenizer", exc, source.folder) from exc
+        raise refusal("bad_tokenizer", "The tokenizer", exc, source.folder) from exc
 
 
 def _context_tokens(config: Any, tokenizer: Any) -> int:

@@ -287,5 +287,5 @@ class BoxPool:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Size of the files in a folder, in bytes, links followed."""
-    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+    """Size of all files below a folder, in bytes, links followed."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -1,8 +1,9 @@
 """Model files of one commit as a folder a box can read; kept while there is room.
 
-``<root>/<repository>/<commit>/`` is complete or absent: it is built aside, every weight's digest
-is checked, and a rename makes it visible. Whoever uses a folder holds a shared lock on it, so that
-making room for another never pulls it away.
+``<root>/<repository>/<key>/`` is complete or absent: it is built aside, every weight's digest is
+checked, and a rename makes it visible. The key is the commit, of an adapter a digest over its own
+and its base's. Whoever uses a folder holds a shared lock on it, so that making room for another
+never pulls it away.
 """
 
 import fcntl
@@ -21,7 +22,8 @@ from django.conf import settings
 from catalog.content.reading import content_of
 from catalog.history.trees import Entry, read_blob
 from catalog.models import ModelRepo
-from inference.services.weights import needed_files
+from inference.box.pool import folder_bytes
+from inference.services.weights import Part, needed_files
 from store.core.errors import StoreError, TransientError
 
 _CHUNK_BYTES = 1024 * 1024
@@ -58,14 +60,14 @@ def model_folder(repo: ModelRepo, commit_oid: str, check: Callable[[], None]) ->
         NoRoomError, TransientError: disk or storage fail now.
     """
     root: Path = settings.MODEL_DIR
-    folder = root / repo.public_id / commit_oid
-    lock = _lock_path(root, repo.public_id, commit_oid)
+    files = needed_files(repo, commit_oid)
+    folder = root / repo.public_id / files.key
+    lock = _lock_path(root, repo.public_id, files.key)
     with _held(lock, check) as descriptor:
         if not folder.is_dir():
-            files = needed_files(repo, commit_oid)
             try:
-                make_room(root, sum(file.size_bytes for file in files))
-                _build(repo, files, folder, check)
+                make_room(root, files.size_bytes)
+                _build(files.parts, folder, check)
             except OSError as error:
                 raise NoRoomError("The model's files cannot be laid out now.") from error
         os.utime(folder)
@@ -86,7 +88,7 @@ def make_room(root: Path, needed_bytes: int) -> None:
         )
     )
     folders.sort(key=lambda path: (path.parent.name in alive, path.stat().st_mtime))
-    sizes = {path: sum(file.stat().st_size for file in path.iterdir()) for path in folders}
+    sizes = {path: folder_bytes(path) for path in folders}
     total = sum(sizes.values())
     for folder in folders:
         is_orphan = folder.parent.name not in alive
@@ -146,14 +148,16 @@ def _is_current(lock: Path, descriptor: int) -> bool:
         return False
 
 
-def _build(repo: ModelRepo, files: list[Entry], folder: Path, check: Callable[[], None]) -> None:
+def _build(parts: list[Part], folder: Path, check: Callable[[], None]) -> None:
     aside = settings.MODEL_DIR / "new" / uuid.uuid4().hex
     aside.mkdir(parents=True)
     try:
-        for file in files:
+        for part in parts:
             check()
-            _place(repo, file, aside / file.name, check)
-        aside.chmod(0o755)
+            target = aside / part.place
+            target.parent.mkdir(exist_ok=True)
+            target.parent.chmod(0o755)
+            _place(part.repo, part.entry, target, check)
         folder.parent.mkdir(exist_ok=True)
         aside.rename(folder)
     except BaseException:
@@ -232,5 +236,5 @@ def _clear_stale(root: Path) -> None:
                 shutil.rmtree(left, ignore_errors=True)
 
 
-def _lock_path(root: Path, public_id: str, commit_oid: str) -> Path:
-    return root / "locks" / f"{public_id}-{commit_oid}"
+def _lock_path(root: Path, public_id: str, key: str) -> Path:
+    return root / "locks" / f"{public_id}-{key}"

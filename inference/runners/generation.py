@@ -96,7 +96,7 @@ class _Attempt:
                 writer.put("restart")
             check = self._checker(writer)
             with model_folder(run.repo, run.commit_oid, check) as folder:
-                key = f"{run.repo.public_id}/{run.commit_oid}"
+                key = "/".join(folder.parts[-2:])
                 alone = self.context.attempt > 1  # the first may have failed by a neighbor's fault
                 hand_back_connection()
                 with box_pool().use(key, folder, alone=alone) as box:

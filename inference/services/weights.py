@@ -1,15 +1,21 @@
 """Which files of a revision a model is loaded from, and why it may not be."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from django.conf import settings
 from django.utils.translation import gettext as _
 
-from catalog.formats.facts import model_facts
+from accounts.viewer import Viewer
+from catalog.access import RepoMovedError, canonical_alias, check_contents, repo_for
+from catalog.formats.facts import ModelFacts, model_facts
+from catalog.formats.runnable import ADAPTER_WEIGHTS
 from catalog.formats.verdicts import FileReport, Verdict, not_judged
+from catalog.history.refs import DEFAULT_BRANCH, resolve
 from catalog.history.trees import Entry, list_entries
 from catalog.models import FileScan, ModelRepo
-from store.core.errors import ConflictError
+from store.core.errors import ConflictError, StoreError
 from store.core.ui.figures import size_text
 
 _BESIDE = (
@@ -29,6 +35,9 @@ _BESIDE = (
     "chat_template.json",
 )
 """What a loader reads beside the weights; nothing of it can carry code."""
+_OF_THE_MODEL = ("config.json", "generation_config.json", "model.safetensors.index.json")
+_TOKENIZER = tuple(name for name in _BESIDE if name not in _OF_THE_MODEL)
+_WHOLE_TOKENIZERS = frozenset({"tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json"})
 
 
 class NotRunnableError(ConflictError):
@@ -37,14 +46,71 @@ class NotRunnableError(ConflictError):
     code = "not_runnable"
 
 
-def needed_files(repo: ModelRepo, commit_oid: str) -> list[Entry]:
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One file of a model folder.
+
+    Args:
+        repo: Whose file it is: the model's, or of an adapter's base.
+        entry: The file.
+        place: Its path in the folder.
+    """
+
+    repo: ModelRepo
+    entry: Entry
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """What a model is loaded from.
+
+    Args:
+        key: 40 hex digits that name exactly these files: the commit; of an adapter, a digest over
+            its commit and its base's.
+        parts: The files.
+        base: ``(model id, commit)`` of an adapter's base; ``None`` for whole models.
+    """
+
+    key: str
+    parts: list[Part]
+    base: tuple[str, str] | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all files together."""
+        return sum(part.entry.size_bytes for part in self.parts)
+
+
+def needed_files(repo: ModelRepo, commit_oid: str) -> ModelFiles:
     """Return the files a worker needs to run a revision: at its top, and each judged clean.
 
     Only safetensors and GGUF are weights here. What a loader would act on (configurations,
-    tokenizer) must be clean too; the rest comes along only if it is.
+    tokenizer) must be clean too; the rest comes along only if it is. An adapter comes with the
+    newest revision of its base.
 
     Raises:
-        NotRunnableError: something is missing, not clean, asks for code, or is too large.
+        NotRunnableError: something is missing, not clean, asks for code, or is too large; or an
+            adapter's base is not to be had.
+    """
+    entries, reports, facts = _revision(repo, commit_oid)
+    if facts.is_adapter:
+        found = _with_base(repo, commit_oid, facts.adapter_base)
+    else:
+        weights = [entries[path] for path in facts.weights]
+        places = [*_clean(entries, reports, _BESIDE), *weights]
+        found = ModelFiles(commit_oid, [Part(repo, entry, entry.name) for entry in places])
+    _check_size(found)
+    return found
+
+
+def _revision(
+    repo: ModelRepo, commit_oid: str
+) -> tuple[dict[str, Entry], dict[str, FileReport], ModelFacts]:
+    """Return a revision's files by path, what is known of each, and of the model.
+
+    Raises:
+        NotRunnableError: it does not run.
     """
     entries = {
         entry.path: entry
@@ -55,14 +121,83 @@ def needed_files(repo: ModelRepo, commit_oid: str) -> list[Entry]:
     facts = model_facts(reports)
     if not facts.is_runnable:
         raise NotRunnableError(facts.not_runnable_reason, reason=facts.not_runnable_code)
-    beside = [
+    return entries, reports, facts
+
+
+def _clean(
+    entries: Mapping[str, Entry], reports: Mapping[str, FileReport], names: Sequence[str]
+) -> list[Entry]:
+    return [
         entries[name]
-        for name in _BESIDE
+        for name in names
         if name in entries and reports[name].verdict is Verdict.CLEAN
     ]
-    weights = [entries[path] for path in facts.weights]
-    _check_size(weights)
-    return [*beside, *weights]
+
+
+def _with_base(repo: ModelRepo, commit_oid: str, base_id: str) -> ModelFiles:
+    """Return an adapter's files and its base's.
+
+    The adapter's own tokenizer, if it has one, takes the place of the base's: training may have
+    given it a chat template.
+    """
+    base = _base_of(repo, base_id)
+    base_commit = _head_of_base(base, base_id)
+    base_entries, base_reports, base_facts = _revision(base, base_commit)
+    if base_facts.is_adapter:
+        words = _("This adapter names %(base)s as its base, which is an adapter itself.")
+        raise _no_base(base_id, words)
+    entries, reports, _facts = _revision(repo, commit_oid)
+    tokenizer = _clean(entries, reports, _TOKENIZER)
+    is_whole = any(entry.name in _WHOLE_TOKENIZERS for entry in tokenizer)
+    names = _OF_THE_MODEL if is_whole else _BESIDE
+    beside = _clean(base_entries, base_reports, names)
+    weights = [base_entries[path] for path in base_facts.weights]
+    parts = [Part(base, entry, entry.name) for entry in (*beside, *weights)]
+    if is_whole:
+        parts += [Part(repo, entry, entry.name) for entry in tokenizer]
+    parts += [
+        Part(repo, entries[name], f"adapter/{name}")
+        for name in ("adapter_config.json", ADAPTER_WEIGHTS)
+    ]
+    key = hashlib.sha256(f"{commit_oid} {base.public_id} {base_commit}".encode()).hexdigest()[:40]
+    return ModelFiles(key, parts, (base.full_name, base_commit))
+
+
+def _base_of(repo: ModelRepo, base_id: str) -> ModelRepo:
+    """Return an adapter's base, which must be open to everybody who may run the adapter.
+
+    A private adapter may stand on a private model of the same owner.
+    """
+    namespace, _sep, name = (canonical_alias(base_id) or base_id).partition("/")
+    nobody = Viewer()
+    try:
+        base = repo_for(nobody, namespace, name)
+        check_contents(nobody, base)
+    except RepoMovedError as moved:
+        return _base_of(repo, moved.repo.full_name)
+    except StoreError as error:
+        own = ModelRepo.objects.filter(namespace=repo.namespace, disabled_reason="")
+        found = own.named(namespace, name).first() if repo.is_private else None
+        if found is None:
+            words = _(
+                "This adapter runs only together with %(base)s, which is not in this store or not"
+                " open to everybody. Its staff can copy models of other hubs here."
+            )
+            raise _no_base(base_id, words) from error
+        return found
+    return base
+
+
+def _head_of_base(base: ModelRepo, base_id: str) -> str:
+    try:
+        return resolve(base, DEFAULT_BRANCH).commit_oid
+    except StoreError as error:
+        words = _("This adapter runs only together with %(base)s, which has no files yet.")
+        raise _no_base(base_id, words) from error
+
+
+def _no_base(base_id: str, words: str) -> NotRunnableError:
+    return NotRunnableError(words % {"base": base_id}, reason="adapter_base", base=base_id)
 
 
 def _reports(repo: ModelRepo, entries: Sequence[Entry]) -> dict[str, FileReport]:
@@ -79,12 +214,12 @@ def _reports(repo: ModelRepo, entries: Sequence[Entry]) -> dict[str, FileReport]
     return found
 
 
-def _check_size(weights: list[Entry]) -> None:
-    size_bytes = sum(entry.size_bytes for entry in weights)
+def _check_size(found: ModelFiles) -> None:
+    size_bytes = found.size_bytes
     most = int(min(settings.ENV.box_memory_bytes, settings.ENV.model_memory_bytes))
     if size_bytes > most:
         raise NotRunnableError(
-            _("The weights have %(size)s; this store runs models of up to %(most)s.")
+            _("The model's files have %(size)s; this store runs models of up to %(most)s.")
             % {"size": size_text(size_bytes), "most": size_text(most)},
             reason="too_large",
             size_bytes=size_bytes,
