@@ -42,6 +42,7 @@ def run_generation(context: JobContext, run_id: int) -> dict[str, Any]:
     outcome = attempt.run()
     with context.claim.writing():
         endings.end(run.pk, outcome)
+        context.report(tokens=outcome.new_tokens)
     return {"new_tokens": outcome.new_tokens, "finish_reasons": outcome.finish_reasons}
 
 

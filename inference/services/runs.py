@@ -24,7 +24,7 @@ from inference.services.params import AskedParams, check_prompt, read_params
 from inference.services.weights import needed_files
 from licensing.delivery.policy import check_reached
 from licensing.services import trials
-from store.core import jobs
+from store.core import fairness, jobs
 from store.core.errors import NotFoundError, RateLimitedError, TransientError
 from store.core.jobs import JobName, Queue, enqueue
 from store.core.models import Job
@@ -160,7 +160,7 @@ def _queue(run: GenerationRun, *, is_trial: bool) -> None:
             taken = quotas.reserve(run.asker, most, now=run.created_at)
             run.reserved_tokens = taken
             run.save()
-            run.job = enqueue(JobName.GENERATE, run_id=run.pk)
+            run.job = enqueue(JobName.GENERATE, asker=run.asker, run_id=run.pk)
             run.save(update_fields=["job"])
     except BaseException:
         quotas.give_back(run.asker, taken, day=run.created_at)
@@ -234,7 +234,7 @@ def standing(run: GenerationRun) -> Standing:
     if run.state != GenerationRun.State.QUEUED or run.job is None:
         return Standing(run.state, 0, None)
     run.job.refresh_from_db()
-    ahead = jobs.ahead_of(run.job)
+    ahead = fairness.ahead_of(run.job)
     return Standing(run.state, ahead, _expected_wait_s(ahead))
 
 

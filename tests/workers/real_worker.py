@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 from django.conf import settings
 from django.db import connection
 
-from store.core import jobs, presence
+from store.core import presence, sweeping
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -119,7 +119,7 @@ def sweep_until(condition: Callable[[], Any], *, within_s: float = 60) -> Any:
     """Do what the beat does until ``condition`` gives something true."""
 
     def look() -> Any:
-        jobs.sweep(forgotten_after_s=0.5)
+        sweeping.sweep(forgotten_after_s=0.5)
         return condition()
 
     return until(look, within_s=within_s)

@@ -90,7 +90,7 @@ def test_sweeping_asks_again_and_ends_lost_runs(db: None, monkeypatch: pytest.Mo
         called.append("jobs")
         return next(nudged)
 
-    monkeypatch.setattr(tasks.jobs, "sweep", sweep)
+    monkeypatch.setattr(tasks.sweeping, "sweep", sweep)
     monkeypatch.setattr(endings, "settle_all", lambda: called.append("runs"))
 
     tasks.sweep()
@@ -109,12 +109,12 @@ def test_old_things_are_forgotten(db: None) -> None:
 
 
 def test_the_one_task_runs_a_row(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    ran: list[tuple[int, Any]] = []
-    monkeypatch.setattr(tasks, "run_job", lambda pk, on_stuck: ran.append((pk, on_stuck)))
+    ran: list[tuple[str, Any]] = []
+    monkeypatch.setattr(tasks, "run_next", lambda queue, on_stuck: ran.append((queue, on_stuck)))
 
-    tasks.run(job_id=7)
+    tasks.run(queue="scan")
 
-    assert ran == [(7, tasks.end_process)]
+    assert ran == [("scan", tasks.end_process)]
 
 
 def test_a_stuck_process_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
