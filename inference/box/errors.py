@@ -74,7 +74,7 @@ class ModelRefusedError(UnprocessableError):
         reason: Stable code: ``prompt_too_long``, ``empty_prompt``, ``no_weights``,
             ``bad_config``, ``bad_tensors``, ``bad_tokenizer``, ``unsupported``, ``not_finite``,
             ``out_of_memory``, ``cannot_load``, ``cannot_generate``, ``no_chat_template``,
-            ``bad_template``.
+            ``bad_template``, ``unknown_token``.
     """
 
     code = "model_refused"

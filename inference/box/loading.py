@@ -91,6 +91,12 @@ class LoadedModel:
         return int(self.model.get_input_embeddings().weight.shape[0])
 
     @property
+    def scored(self) -> int:
+        """Tokens the model scores: rows of its output embedding, or as many as it reads."""
+        head = self.model.get_output_embeddings()
+        return self.vocabulary if head is None else int(head.weight.shape[0])
+
+    @property
     def has_chat_template(self) -> bool:
         """Whether it comes with a template for conversations."""
         return bool(getattr(self.tokenizer, "chat_template", None))

@@ -213,6 +213,8 @@ class TokenEvent(_Message):
     text: Piece
     """What can be shown now. Empty while a character is incomplete or a stop may be beginning;
     all texts of a sequence joined, with ``EndedEvent.text``, are its answer."""
+    token: Annotated[str, Field(max_length=64, pattern=r"^[^\x00]*$")] = ""
+    """What the token says by itself; told together with ``logprob``."""
     logprob: Logprob | None = None
     """Before temperature and cuts; only where ``SamplingParams.logprobs`` asked for it."""
     top: Annotated[list[Alternative], Field(max_length=MAX_LOGPROBS)] = []

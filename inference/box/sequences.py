@@ -62,6 +62,7 @@ class Answer:
             number=self.new_tokens,
             token_id=token_id,
             text=text,
+            token="" if scores is None else token_text(running.loaded, token_id),
             logprob=None if scores is None else scores.logprob,
             top=[] if scores is None else running.alternatives(scores),
         )
@@ -113,7 +114,9 @@ class Running:
     first_token_s: float = 0.0
 
     def __post_init__(self) -> None:
-        self.processors = processors_of(self.params)
+        self.processors = processors_of(
+            self.params, prompt_tokens=len(self.prompt_ids), device=self.loaded.device
+        )
         self.answers = [self._answer(index) for index in range(self.params.num_sequences)]
 
     def _answer(self, index: int) -> Answer:
@@ -181,9 +184,10 @@ def running_of(loaded: LoadedModel, request: GenerateRequest, *, arrived: float)
     """Read a request's prompt and make room for its answers.
 
     Raises:
-        RefusedError: the chat template or the tokenizer fails, or the prompt leaves no room for
-            an answer.
+        RefusedError: the chat template or the tokenizer fails, a bias is for no token, or the
+            prompt leaves no room for an answer.
     """
+    _check_biases(loaded, request.params)
     prompt_ids = _read(loaded, request)
     room = loaded.context_tokens - len(prompt_ids)
     if room < 1:
@@ -194,6 +198,14 @@ def running_of(loaded: LoadedModel, request: GenerateRequest, *, arrived: float)
         )
     most = min(request.params.max_new_tokens, room)
     return Running(request.id, loaded, request.params, prompt_ids, most, arrived)
+
+
+def _check_biases(loaded: LoadedModel, params: SamplingParams) -> None:
+    if params.logit_bias and max(params.logit_bias) >= loaded.scored:
+        raise RefusedError(
+            "unknown_token",
+            f"logit_bias names token {max(params.logit_bias)}; this model has {loaded.scored}.",
+        )
 
 
 def _read(loaded: LoadedModel, request: GenerateRequest) -> list[int]:
