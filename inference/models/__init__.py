@@ -9,6 +9,7 @@ from inference.models.evaluations import (
     Suite,
 )
 from inference.models.generations import GenerationRun
+from inference.models.usage import UsageRecord
 
 __all__ = [
     "EvaluationNote",
@@ -18,4 +19,5 @@ __all__ = [
     "Sample",
     "Score",
     "Suite",
+    "UsageRecord",
 ]

@@ -112,11 +112,7 @@ def _revision(
     Raises:
         NotRunnableError: it does not run.
     """
-    entries = {
-        entry.path: entry
-        for entry in list_entries(repo, commit_oid, recursive=True)
-        if not entry.is_folder and not entry.is_link
-    }
+    entries = _entries(repo, commit_oid)
     reports = _reports(repo, list(entries.values()))
     facts = model_facts(reports)
     if not facts.is_runnable:
@@ -198,6 +194,20 @@ def _head_of_base(base: ModelRepo, base_id: str) -> str:
 
 def _no_base(base_id: str, words: str) -> NotRunnableError:
     return NotRunnableError(words % {"base": base_id}, reason="adapter_base", base=base_id)
+
+
+def has_chat_template(repo: ModelRepo, commit_oid: str) -> bool:
+    """Whether a revision takes messages: its files have a template a loader would find."""
+    files = _entries(repo, commit_oid)
+    return model_facts(_reports(repo, list(files.values()))).has_chat_template
+
+
+def _entries(repo: ModelRepo, commit_oid: str) -> dict[str, Entry]:
+    return {
+        entry.path: entry
+        for entry in list_entries(repo, commit_oid, recursive=True)
+        if not entry.is_folder and not entry.is_link
+    }
 
 
 def _reports(repo: ModelRepo, entries: Sequence[Entry]) -> dict[str, FileReport]:
