@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import statistics
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +24,7 @@ from inference.models import GenerationRun
 from inference.services import endings, quotas, streams
 from inference.services.endings import Outcome
 from inference.services.params import AskedParams, check_asked, messages_of, read_params
-from inference.services.payers import payer_of
+from inference.services.payers import Payer, payer_of
 from inference.services.weights import has_chat_template, needed_files
 from licensing.delivery.policy import check_reached
 from licensing.services import trials
@@ -118,29 +119,31 @@ def submit(
     """
     sampling = params if isinstance(params, AskedParams) else read_params(params)
     check_asked(asked)
-    revision = revision or DEFAULT_BRANCH
-    is_trial = _check_right(viewer, repo, revision)
-    commit_oid = resolve(repo, revision).commit_oid
+    is_trial = _check_right(viewer, repo, revision or DEFAULT_BRANCH)
+    commit_oid = resolve(repo, revision or DEFAULT_BRANCH).commit_oid
     payer = payer_of(viewer, repo, organization)
     _check_runnable(repo, commit_oid, asked)
     run = GenerationRun(
         repo=repo,
         commit_oid=commit_oid,
-        user=viewer.user,
-        visitor_key=_hashed(visitor_key) if viewer.is_visitor else "",
-        asker=quotas.asker_of(viewer),
-        payer=payer.key,
-        organization=payer.organization,
-        license=payer.license,
         params=sampling.within(_context_of(repo, commit_oid)).model_dump(mode="json"),
         created_at=timezone.now(),
         **_as_kept(asked),
+        **_for_whom(viewer, payer, visitor_key),
     )
-    try:
-        _queue(run, is_trial=is_trial)
-    except RedisError as error:
-        raise TransientError(_("The queue cannot be reached. Try again in a minute.")) from error
+    _queue(run, is_trial=is_trial)
     return run
+
+
+def _for_whom(viewer: Viewer, payer: Payer, visitor_key: str) -> dict[str, Any]:
+    return {
+        "user": viewer.user,
+        "visitor_key": _hashed(visitor_key) if viewer.is_visitor else "",
+        "asker": quotas.asker_of(viewer),
+        "payer": payer.key,
+        "organization": payer.organization,
+        "license": payer.license,
+    }
 
 
 def asked_of(run: GenerationRun) -> Asked:
@@ -210,8 +213,12 @@ def _queue(run: GenerationRun, *, is_trial: bool) -> None:
             run.save()
             run.job = enqueue(JobName.GENERATE, asker=run.asker, run_id=run.pk)
             run.save(update_fields=["job"])
-    except BaseException:
-        quotas.give_back(run.payer, taken, day=run.created_at)
+    except BaseException as error:
+        with suppress(RedisError):
+            quotas.give_back(run.payer, taken, day=run.created_at)
+        if isinstance(error, RedisError):
+            words = _("The queue cannot be reached. Try again in a minute.")
+            raise TransientError(words) from error
         raise
 
 

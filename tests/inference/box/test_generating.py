@@ -244,7 +244,7 @@ class FakeTokenizer:
     def __init__(self, ids: list[int] | None) -> None:
         self.ids = ids
 
-    def __call__(self, text: str) -> dict[str, list[int]]:
+    def __call__(self, text: str, **_options: Any) -> dict[str, list[int]]:
         if self.ids is None:
             raise KeyError(text)
         return {"input_ids": self.ids}
