@@ -7,12 +7,14 @@ from drf_spectacular.views import SpectacularJSONAPIView
 
 from store.api_docs import docs_page
 from store.health import healthz, readyz
+from store.metrics import metrics
 
 handler404 = "store.site_pages.nothing_here"
 
 urlpatterns = [
     path("healthz", healthz),
     path("readyz", readyz),
+    path("metrics", metrics),
     path("admin", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
     path("api/v1/openapi.json", SpectacularJSONAPIView.as_view()),

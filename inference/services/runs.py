@@ -21,12 +21,12 @@ from inference.models import GenerationRun
 from inference.services import endings, quotas, streams
 from inference.services.endings import Outcome
 from inference.services.params import AskedParams, check_prompt, read_params
-from inference.services.weights import needed_files
+from inference.services.weights import memory_needed, needed_files
 from licensing.delivery.policy import check_reached
 from licensing.services import trials
-from store.core import fairness, jobs
+from store.core import fairness, jobs, placing
 from store.core.errors import NotFoundError, RateLimitedError, TransientError
-from store.core.jobs import JobName, Queue, enqueue
+from store.core.jobs import JobName, enqueue
 from store.core.models import Job
 
 MAX_OPEN_OF_VISITOR = 2
@@ -64,6 +64,8 @@ class Standing:
     """Requests that come first; 0: it is next, or runs."""
     expected_wait_s: float | None
     """Until it starts, from recent runs; ``None``: not enough is known."""
+    problem: str = ""
+    """Why no worker can take it now; empty: one can."""
 
 
 def submit(
@@ -100,7 +102,7 @@ def submit(
     revision = revision or DEFAULT_BRANCH
     is_trial = _check_right(viewer, repo, revision)
     commit_oid = resolve(repo, revision).commit_oid
-    needed_files(repo, commit_oid)
+    memory_bytes = memory_needed(needed_files(repo, commit_oid))
     run = GenerationRun(
         repo=repo,
         commit_oid=commit_oid,
@@ -112,7 +114,7 @@ def submit(
         created_at=timezone.now(),
     )
     try:
-        _queue(run, is_trial=is_trial)
+        _queue(run, is_trial=is_trial, memory_bytes=memory_bytes)
     except RedisError as error:
         raise TransientError(_("The queue cannot be reached. Try again in a minute.")) from error
     return run
@@ -146,7 +148,7 @@ def _check_right(viewer: Viewer, repo: ModelRepo, revision: str) -> bool:
     return is_trial
 
 
-def _queue(run: GenerationRun, *, is_trial: bool) -> None:
+def _queue(run: GenerationRun, *, is_trial: bool, memory_bytes: int) -> None:
     """Take the tokens and write the row, one request of an asker at a time."""
     taken = 0
     try:
@@ -160,7 +162,9 @@ def _queue(run: GenerationRun, *, is_trial: bool) -> None:
             taken = quotas.reserve(run.asker, most, now=run.created_at)
             run.reserved_tokens = taken
             run.save()
-            run.job = enqueue(JobName.GENERATE, asker=run.asker, run_id=run.pk)
+            run.job = enqueue(
+                JobName.GENERATE, asker=run.asker, memory_bytes=memory_bytes, run_id=run.pk
+            )
             run.save(update_fields=["job"])
     except BaseException:
         quotas.give_back(run.asker, taken, day=run.created_at)
@@ -182,7 +186,7 @@ def _check_room(run: GenerationRun) -> None:
             retry_after_s=10,
             limit=most,
         )
-    waiting = Job.objects.filter(queue=Queue.INFERENCE, state=Job.State.QUEUED)
+    waiting = Job.objects.filter(name=JobName.GENERATE, state=Job.State.QUEUED)
     if waiting.count() >= MAX_WAITING:
         raise QueueFullError(_("Too many people are waiting. Try again in a few minutes."))
 
@@ -235,7 +239,11 @@ def standing(run: GenerationRun) -> Standing:
         return Standing(run.state, 0, None)
     run.job.refresh_from_db()
     ahead = fairness.ahead_of(run.job)
-    return Standing(run.state, ahead, _expected_wait_s(ahead))
+    workers = placing.present()
+    problem = placing.problem_of(run.job.queue, run.job.memory_bytes, workers)
+    slots = placing.slots_of(run.job.queue, workers)
+    wait_s = None if problem else _expected_wait_s(run.job.queue, ahead, slots)
+    return Standing(run.state, ahead, wait_s, problem)
 
 
 def texts_so_far(run: GenerationRun) -> list[str]:
@@ -252,8 +260,8 @@ def tokens_per_s(run: GenerationRun) -> float | None:
     return float(run.new_tokens / run.generate_s)
 
 
-def _expected_wait_s(ahead: int) -> float | None:
-    """Median time of recent runs, once for each batch of workers that must finish first."""
+def _expected_wait_s(queue: str, ahead: int, slots: int) -> float | None:
+    """Median time of recent runs, once for each round of workers that must finish first."""
     recent = GenerationRun.objects.filter(
         state=GenerationRun.State.DONE, started_at__isnull=False
     ).order_by("-id")[:_RECENT]
@@ -262,12 +270,12 @@ def _expected_wait_s(ahead: int) -> float | None:
         for run in recent
         if run.finished_at and run.started_at
     ]
-    running = Job.objects.filter(queue=Queue.INFERENCE, state=Job.State.RUNNING).count()
+    running = Job.objects.filter(queue=queue, state=Job.State.RUNNING).count()
     if len(took) < 3:
         return None
-    if not running:  # a worker is free and takes it up at once
-        return ahead * statistics.median(took)
-    return (ahead + running) / running * statistics.median(took)
+    slots = max(slots, running, 1)
+    must_end = running + ahead - slots + 1
+    return max(0, must_end) / slots * statistics.median(took)
 
 
 def _is_theirs(run: GenerationRun, viewer: Viewer, visitor_key: str) -> bool:

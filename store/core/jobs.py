@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from functools import partial
 from typing import Any
 
@@ -33,9 +33,26 @@ from django.db.models.functions import Coalesce, Concat, Extract, Right
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
+from store.core import placing
 from store.core.errors import ConflictError, TransientError
 from store.core.models import Job
+from store.core.queues import MODEL_QUEUES, Priority, Queue
 
+__all__ = [
+    "ERRAND",
+    "POLICIES",
+    "RUN_TASK",
+    "Claim",
+    "JobName",
+    "LeaseLostError",
+    "Policy",
+    "Priority",
+    "Queue",
+    "cancel",
+    "claim",
+    "enqueue",
+    "nudge",
+]
 logger = logging.getLogger(__name__)
 
 RUN_TASK = "workers.run"
@@ -53,27 +70,6 @@ class LeaseLostError(ConflictError):
 
 ERRAND = "beat"
 """Key of the jobs the beat asks for: while one is open, no second one is made."""
-
-
-class Queue(StrEnum):
-    """The queues workers listen on."""
-
-    DEFAULT = "default"
-    SCAN = "scan"
-    INFERENCE = "inference"
-    SENDERS = "senders"
-    """Talks to receivers strangers chose, which may hang."""
-
-
-class Priority(IntEnum):
-    """Classes of jobs in one queue: while one of a lower number is due, no other is begun."""
-
-    PERSON = 0
-    """Somebody waits for it."""
-    BATCH = 1
-    """A person's work that nobody watches: an evaluation they asked for, say."""
-    STORE = 2
-    """The store's own: demo generations, evaluations of new revisions, upkeep."""
 
 
 class JobName(StrEnum):
@@ -192,7 +188,10 @@ def enqueue(
         TransientError: jobs with this key end as fast as they are asked for. Nothing is queued.
     """
     due = timezone.now() + timedelta(seconds=delay_s)
-    values: dict[str, Any] = {"name": name, "queue": POLICIES[name].queue, "key": key, "args": args}
+    queue: str = POLICIES[name].queue
+    if queue in MODEL_QUEUES:
+        queue = placing.queue_for(queue, memory_bytes, placing.present())
+    values: dict[str, Any] = {"name": name, "queue": queue, "key": key, "args": args}
     values |= {"asker": asker, "memory_bytes": memory_bytes}
     rank = POLICIES[name].priority if priority is None else priority
     is_open = Q(name=name, key=key, state__in=Job.OPEN)
