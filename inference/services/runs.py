@@ -14,12 +14,11 @@ from redis.exceptions import RedisError
 
 from accounts.models import Permission
 from accounts.viewer import Viewer
-from catalog.access import PurchaseRequiredError
+from catalog.access import PurchaseRequiredError, repo_for
 from catalog.history.refs import DEFAULT_BRANCH, resolve
 from catalog.models import Listing, ModelRepo
 from inference.models import GenerationRun
 from inference.services import endings, quotas, streams
-from inference.services.endings import Outcome
 from inference.services.params import AskedParams, check_prompt, read_params
 from inference.services.weights import memory_needed, needed_files
 from licensing.delivery.policy import check_reached
@@ -204,6 +203,19 @@ def read(viewer: Viewer, public_id: str, visitor_key: str = "") -> GenerationRun
     return run
 
 
+def again(viewer: Viewer, run: GenerationRun) -> GenerationRun:
+    """Ask the same of the same commit once more, as a run of its own.
+
+    Raises:
+        RunNotFoundError: it is somebody else's.
+        StoreError: as from ``submit``.
+    """
+    if not _is_theirs(run, viewer, ""):
+        raise RunNotFoundError(_("There is no such generation, or it has been deleted."))
+    repo = repo_for(viewer, *run.repo.full_name.split("/"))
+    return submit(viewer, repo, run.commit_oid, run.prompt, run.params)
+
+
 def cancel(viewer: Viewer, run: GenerationRun, visitor_key: str = "") -> bool:
     """Stop a run. What is written so far is kept.
 
@@ -219,13 +231,7 @@ def cancel(viewer: Viewer, run: GenerationRun, visitor_key: str = "") -> bool:
         streams.ask_to_stop(run.public_id)
     except RedisError as error:
         raise TransientError(_("The run cannot be stopped now. Try again.")) from error
-    so_far = endings.written_so_far(run.public_id)
-    outcome = Outcome(
-        state=GenerationRun.State.CANCELLED,
-        texts=so_far.texts,
-        finish_reasons=["cancelled"] * len(so_far.texts),
-        new_tokens=so_far.new_tokens,
-    )
+    outcome = endings.cancelled(endings.written_so_far(run.public_id))
     was_open = endings.end(run.pk, outcome)
     if was_open and run.job_id:
         jobs.cancel(run.job_id)

@@ -31,6 +31,7 @@ from django.db.models import (
 )
 from django.db.models.functions import Coalesce, Concat, Extract, Right
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from kombu.exceptions import OperationalError
 
 from store.core import placing
@@ -52,6 +53,7 @@ __all__ = [
     "claim",
     "enqueue",
     "nudge",
+    "retry",
 ]
 logger = logging.getLogger(__name__)
 
@@ -195,7 +197,7 @@ def enqueue(
     values |= {"asker": asker, "memory_bytes": memory_bytes}
     rank = POLICIES[name].priority if priority is None else priority
     is_open = Q(name=name, key=key, state__in=Job.OPEN)
-    for _ in range(_ENQUEUE_TRIES):
+    for _try in range(_ENQUEUE_TRIES):
         try:
             with transaction.atomic():
                 job = Job.objects.create(**values, priority=rank, not_before=due)
@@ -360,6 +362,38 @@ def cancel(job_id: int) -> bool:
             state=Job.State.CANCELLED, finished_at=now, lease_until=None, spent_s=_spent_s(now)
         )
     )
+
+
+def retry(job_id: int) -> bool:
+    """Put a job that failed or was cancelled back, with all its attempts. What it cost stays.
+
+    Returns:
+        ``False``: it is open, or was done.
+
+    Raises:
+        ConflictError: another job does the same already; nothing was changed.
+    """
+    ended = Job.objects.filter(pk=job_id, state__in=[Job.State.FAILED, Job.State.CANCELLED])
+    now = timezone.now()
+    try:
+        with transaction.atomic():
+            back = ended.update(
+                state=Job.State.QUEUED,
+                attempts=0,
+                progress=0.0,
+                lease_owner="",
+                not_before=now,
+                nudged_at=now,
+                finished_at=None,
+                error_code="",
+                error="",
+            )
+    except IntegrityError as error:
+        raise ConflictError(_("The same is being done already.")) from error
+    if back:
+        job = Job.objects.get(pk=job_id)
+        transaction.on_commit(partial(nudge, job))
+    return bool(back)
 
 
 def _spent_s(until: datetime | F) -> Case:

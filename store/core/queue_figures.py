@@ -38,23 +38,30 @@ class QueueFigures:
         """Jobs that are due, of all classes."""
         return sum(self.waiting.values())
 
+    @property
+    def all_ended(self) -> int:
+        """Jobs that ended in the last 60 s."""
+        return sum(self.ended_in_last_minute.values())
+
 
 def figures() -> list[QueueFigures]:
     """Return the figures of every queue, in the order of ``Queue``."""
     now = timezone.now()
     due = Q(state=Job.State.QUEUED, not_before__lte=now)
     ended = Q(finished_at__gt=now - timedelta(minutes=1))
-    wanted = {f"waiting_{rank.value}": Count("id", due & Q(priority=rank)) for rank in Priority}
+    wanted = {
+        f"waiting_{rank.value}": Count("id", filter=due & Q(priority=rank)) for rank in Priority
+    }
     open_jobs = Job.objects.filter(state__in=Job.OPEN).order_by().values("queue")
     rows: dict[str, Any] = {
         row["queue"]: row
         for row in open_jobs.annotate(
             **wanted,
-            delayed=Count("id", Q(state=Job.State.QUEUED, not_before__gt=now)),
-            running=Count("id", Q(state=Job.State.RUNNING)),
-            stuck=Count("id", Q(state=Job.State.RUNNING, lease_until__lt=now)),
-            without_worker=Count("id", due & Q(error_code=NO_WORKER)),
-            oldest=Min("not_before", due),
+            delayed=Count("id", filter=Q(state=Job.State.QUEUED, not_before__gt=now)),
+            running=Count("id", filter=Q(state=Job.State.RUNNING)),
+            stuck=Count("id", filter=Q(state=Job.State.RUNNING, lease_until__lt=now)),
+            without_worker=Count("id", filter=due & Q(error_code=NO_WORKER)),
+            oldest=Min("not_before", filter=due),
         )
     }
     last_minute = Job.objects.filter(ended).order_by().values("queue", "state")
