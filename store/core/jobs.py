@@ -26,6 +26,7 @@ from django.db.models import (
     FloatField,
     Q,
     QuerySet,
+    TextField,
     Value,
     When,
 )
@@ -348,6 +349,8 @@ def claim(job_id: int) -> Claim | None:
             lease_until=_lease_end(row),
             attempts=F("attempts") + 1,
             spent_s=_spent_s(F("lease_until")),  # of a worker that is gone
+            error_code=_unless_waiting("error_code"),
+            error=_unless_waiting("error"),
             started_at=now,
         )
     )
@@ -394,6 +397,12 @@ def retry(job_id: int) -> bool:
         job = Job.objects.get(pk=job_id)
         transaction.on_commit(partial(nudge, job))
     return bool(back)
+
+
+def _unless_waiting(field: str) -> Case:
+    """Return what stands in ``field``, but nothing once a worker is there after all."""
+    told = When(error_code=placing.NO_WORKER, then=Value(""))
+    return Case(told, default=F(field), output_field=TextField())
 
 
 def _spent_s(until: datetime | F) -> Case:

@@ -8,7 +8,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from inference.runners import hardware
 from store.core import placing, presence
-from store.core.jobs import JobName, Queue, enqueue
+from store.core.jobs import JobName, Queue, claim, enqueue
 from store.core.models import Job
 from store.core.placing import place_waiting, problem_of, queue_for
 from store.core.presence import Worker
@@ -83,6 +83,7 @@ def test_waiting_jobs_follow_the_workers(db: None, monkeypatch: pytest.MonkeyPat
 
     def rows() -> list[tuple[str, str]]:
         sweep()
+        assert set(Job.objects.filter(error="").values_list("error_code", flat=True)) <= {""}
         found = [Job.objects.get(pk=job.pk) for job in (small, large, scan)]
         return [(job.queue, job.error_code) for job in found]
 
@@ -90,6 +91,9 @@ def test_waiting_jobs_follow_the_workers(db: None, monkeypatch: pytest.MonkeyPat
     assert rows() == told
     assert "needs a worker with 12\u202fGB" in Job.objects.get(pk=large.pk).error
     assert place_waiting(placing.present()) == 0  # nothing is written twice
+    taken = claim(enqueue(JobName.SCAN_COMMIT).pk)
+    assert taken is not None
+    assert (taken.job.error_code, taken.job.error) == ("", "")
 
     presence.announce(CARD)
     presence.announce(OTHER)
