@@ -35,7 +35,7 @@ REFUSED_MOST = 300
 HEADERS_OF = frozenset({API, RESOLVERS, LICENSES})
 
 _UNCOUNTED = re.compile(
-    r"/(?:static/|healthz$|readyz$|api/lfs/|xet/|v1/telemetry$"
+    r"/(?:static/|healthz$|readyz$|metrics$|api/lfs/|xet/|v1/telemetry$"
     r"|gateways/[^/]+/events$)"
 )
 """``api/lfs``: links whose signature was counted when it was made. ``xet`` counts by itself.

@@ -267,7 +267,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "ENUM_NAME_OVERRIDES": {
-        "StateEnum": ["queued", "running", "done", "failed", "cancelled"],
+        "StateEnum": "store.core.models.Job.State",
         "OfferKindEnum": [
             ("free", "Free"),
             ("fixed", "One price"),

@@ -15,6 +15,7 @@ from django.db import close_old_connections, connection
 from store.core import fairness, jobs
 from store.core.errors import StoreError, TransientError
 from store.core.jobs import Claim, JobName, LeaseLostError
+from store.core.queues import MODEL_QUEUES
 from store.core.work import JobContext, JobStoppedError
 from workers.handlers import HANDLERS, WHEN_ENDED
 from workers.heartbeat import Heartbeat, Stop
@@ -34,8 +35,17 @@ def run_next(queue: str, *, on_stuck: Callable[[], None] | None = None) -> None:
         queue: Where to look.
         on_stuck: Called from another thread when the handler does not end although it must.
     """
-    if claim := fairness.take_next(queue):
+    if claim := fairness.take_next(queue, memory_bytes=_memory_for(queue)):
         run_claim(claim, on_stuck=on_stuck)
+
+
+def _memory_for(queue: str) -> int:
+    """Return the memory this worker has for jobs of ``queue``, in bytes."""
+    if queue not in MODEL_QUEUES:
+        return fairness.ANY_MEMORY
+    from inference.runners.hardware import hardware
+
+    return hardware().memory_bytes
 
 
 def run_job(job_id: int, *, on_stuck: Callable[[], None] | None = None) -> None:

@@ -34,6 +34,7 @@ from inference.box.protocol import (
 from inference.box.setup import CODE_ROOT
 
 CHILD_MODULE = "inference.box.child"
+_DRAIN_READS = 64
 _TAIL_BYTES = 8 * 1024
 """Last words of the child that are kept for the log."""
 _WATCH_S = 0.25
@@ -247,7 +248,9 @@ class BoxProcess:
         poll = select.poll()
         if stderr in self._open:
             poll.register(stderr, select.POLLIN)
-            while poll.poll(0) and (chunk := os.read(stderr, _READ_BYTES)):
+            for _ in range(_DRAIN_READS):  # one that lives may write for ever
+                if not poll.poll(0) or not (chunk := os.read(stderr, _READ_BYTES)):
+                    break
                 self._tail = (self._tail + chunk)[-_TAIL_BYTES:]
 
     def _watch_memory(self) -> None:

@@ -15,6 +15,7 @@ from catalog.formats.verdicts import FileReport, Verdict, not_judged
 from catalog.history.refs import DEFAULT_BRANCH, resolve
 from catalog.history.trees import Entry, list_entries
 from catalog.models import FileScan, ModelRepo
+from store.core import placing
 from store.core.errors import ConflictError, StoreError
 from store.core.ui.figures import size_text
 
@@ -80,6 +81,12 @@ class ModelFiles:
     def size_bytes(self) -> int:
         """Of all files together."""
         return sum(part.entry.size_bytes for part in self.parts)
+
+    @property
+    def weights_bytes(self) -> int:
+        """Of the weights alone: who has less memory cannot run them, whatever is computed in."""
+        weights = [part.entry for part in self.parts if part.entry.name not in _BESIDE]
+        return sum(entry.size_bytes for entry in weights)
 
 
 def needed_files(repo: ModelRepo, commit_oid: str) -> ModelFiles:
@@ -227,6 +234,8 @@ def _reports(repo: ModelRepo, entries: Sequence[Entry]) -> dict[str, FileReport]
 def _check_size(found: ModelFiles) -> None:
     size_bytes = found.size_bytes
     most = int(min(settings.ENV.box_memory_bytes, settings.ENV.model_memory_bytes))
+    if size_bytes > most:  # of what this process knows; a worker may have more
+        most = max(most, placing.most_memory(placing.present()))
     if size_bytes > most:
         raise NotRunnableError(
             _("The model's files have %(size)s; this store runs models of up to %(most)s.")

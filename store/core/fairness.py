@@ -12,6 +12,7 @@ for an asker who came later, and a place in the queue is a count over the same o
 broker's order plays no part: a message only says that there is a job more.
 """
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -87,7 +88,7 @@ _LOCK_FIRST = """
     ORDER BY not_before, id LIMIT 1
     FOR UPDATE SKIP LOCKED
 """
-_AHEAD = f"""
+_PLACED = f"""
     WITH {_KNOWN}, {_TURNS},
     waiting AS (
         SELECT id, priority, asker, not_before FROM core_job JOIN known USING (name)
@@ -102,10 +103,14 @@ _AHEAD = f"""
                ) AS turn
         FROM waiting LEFT JOIN turns USING (asker)
     )
-    SELECT count(*) FROM placed AS other, placed AS mine
-    WHERE mine.id = %(id)s
-      AND (other.priority, other.turn, other.not_before, other.id)
-        < (mine.priority, mine.turn, mine.not_before, mine.id)
+"""  # noqa: S608 - put together from the constants above
+_PLACES = f"""
+    {_PLACED},
+    numbered AS (
+        SELECT id, row_number() OVER (ORDER BY priority, turn, not_before, id) - 1 AS place
+        FROM placed
+    )
+    SELECT id, place FROM numbered WHERE id = ANY(%(ids)s)
 """  # noqa: S608 - put together from the constants above
 
 
@@ -141,10 +146,26 @@ def ahead_of(job: Job) -> int:
     """Return how many waiting jobs of the same queue come before ``job`` (0: it is next)."""
     if job.state != Job.State.QUEUED:
         return 0
-    values = _values(job.queue) | {"id": job.pk, "not_before": job.not_before}
+    values = _values(job.queue) | {"ids": [job.pk], "not_before": job.not_before}
     with connection.cursor() as cursor:
-        cursor.execute(_AHEAD, values)
-        return int(cursor.fetchone()[0])
+        cursor.execute(_PLACES, values)
+        row = cursor.fetchone()
+    return int(row[1]) if row else 0
+
+
+def places(some: Iterable[Job]) -> dict[int, int]:
+    """Return what ``ahead_of`` says of each waiting job that is due, by id: a query a queue."""
+    by_queue: dict[str, list[int]] = {}
+    for job in some:
+        if job.state == Job.State.QUEUED:
+            by_queue.setdefault(job.queue, []).append(job.pk)
+    found: dict[int, int] = {}
+    with connection.cursor() as cursor:
+        for queue, ids in by_queue.items():
+            values = _values(queue)
+            cursor.execute(_PLACES, values | {"ids": ids, "not_before": values["now"]})
+            found.update(dict(cursor.fetchall()))
+    return found
 
 
 def _values(queue: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from functools import partial
 from typing import Any
 
@@ -26,16 +26,36 @@ from django.db.models import (
     FloatField,
     Q,
     QuerySet,
+    TextField,
     Value,
     When,
 )
 from django.db.models.functions import Coalesce, Concat, Extract, Right
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from kombu.exceptions import OperationalError
 
+from store.core import placing
 from store.core.errors import ConflictError, TransientError
 from store.core.models import Job
+from store.core.queues import MODEL_QUEUES, Priority, Queue
 
+__all__ = [
+    "ERRAND",
+    "POLICIES",
+    "RUN_TASK",
+    "Claim",
+    "JobName",
+    "LeaseLostError",
+    "Policy",
+    "Priority",
+    "Queue",
+    "cancel",
+    "claim",
+    "enqueue",
+    "nudge",
+    "retry",
+]
 logger = logging.getLogger(__name__)
 
 RUN_TASK = "workers.run"
@@ -53,27 +73,6 @@ class LeaseLostError(ConflictError):
 
 ERRAND = "beat"
 """Key of the jobs the beat asks for: while one is open, no second one is made."""
-
-
-class Queue(StrEnum):
-    """The queues workers listen on."""
-
-    DEFAULT = "default"
-    SCAN = "scan"
-    INFERENCE = "inference"
-    SENDERS = "senders"
-    """Talks to receivers strangers chose, which may hang."""
-
-
-class Priority(IntEnum):
-    """Classes of jobs in one queue: while one of a lower number is due, no other is begun."""
-
-    PERSON = 0
-    """Somebody waits for it."""
-    BATCH = 1
-    """A person's work that nobody watches: an evaluation they asked for, say."""
-    STORE = 2
-    """The store's own: demo generations, evaluations of new revisions, upkeep."""
 
 
 class JobName(StrEnum):
@@ -192,11 +191,14 @@ def enqueue(
         TransientError: jobs with this key end as fast as they are asked for. Nothing is queued.
     """
     due = timezone.now() + timedelta(seconds=delay_s)
-    values: dict[str, Any] = {"name": name, "queue": POLICIES[name].queue, "key": key, "args": args}
+    queue: str = POLICIES[name].queue
+    if queue in MODEL_QUEUES:
+        queue = placing.queue_for(queue, memory_bytes, placing.present())
+    values: dict[str, Any] = {"name": name, "queue": queue, "key": key, "args": args}
     values |= {"asker": asker, "memory_bytes": memory_bytes}
     rank = POLICIES[name].priority if priority is None else priority
     is_open = Q(name=name, key=key, state__in=Job.OPEN)
-    for _ in range(_ENQUEUE_TRIES):
+    for _try in range(_ENQUEUE_TRIES):
         try:
             with transaction.atomic():
                 job = Job.objects.create(**values, priority=rank, not_before=due)
@@ -347,6 +349,8 @@ def claim(job_id: int) -> Claim | None:
             lease_until=_lease_end(row),
             attempts=F("attempts") + 1,
             spent_s=_spent_s(F("lease_until")),  # of a worker that is gone
+            error_code=_unless_waiting("error_code"),
+            error=_unless_waiting("error"),
             started_at=now,
         )
     )
@@ -361,6 +365,44 @@ def cancel(job_id: int) -> bool:
             state=Job.State.CANCELLED, finished_at=now, lease_until=None, spent_s=_spent_s(now)
         )
     )
+
+
+def retry(job_id: int) -> bool:
+    """Put a job that failed or was cancelled back, with all its attempts. What it cost stays.
+
+    Returns:
+        ``False``: it is open, or was done.
+
+    Raises:
+        ConflictError: another job does the same already; nothing was changed.
+    """
+    ended = Job.objects.filter(pk=job_id, state__in=[Job.State.FAILED, Job.State.CANCELLED])
+    now = timezone.now()
+    try:
+        with transaction.atomic():
+            back = ended.update(
+                state=Job.State.QUEUED,
+                attempts=0,
+                progress=0.0,
+                lease_owner="",
+                not_before=now,
+                nudged_at=now,
+                finished_at=None,
+                error_code="",
+                error="",
+            )
+    except IntegrityError as error:
+        raise ConflictError(_("The same is being done already.")) from error
+    if back:
+        job = Job.objects.get(pk=job_id)
+        transaction.on_commit(partial(nudge, job))
+    return bool(back)
+
+
+def _unless_waiting(field: str) -> Case:
+    """Return what stands in ``field``, but nothing once a worker is there after all."""
+    told = When(error_code=placing.NO_WORKER, then=Value(""))
+    return Case(told, default=F(field), output_field=TextField())
 
 
 def _spent_s(until: datetime | F) -> Case:

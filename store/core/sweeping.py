@@ -8,6 +8,7 @@ from django.db.models import Q
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
+from store.core import placing
 from store.core.jobs import ERRAND, POLICIES, JobName, Queue, nudge
 from store.core.models import Job
 
@@ -32,6 +33,7 @@ def sweep(*, forgotten_after_s: float = 20) -> int:
         used_up = Q(name=name, attempts__gte=policy.max_attempts)
         Job.objects.filter(orphaned & used_up & ~Q(error="")).update(**_given_up(now))
         Job.objects.filter(orphaned & used_up).update(error=_GAVE_UP, **_given_up(now))
+    placing.place_waiting(placing.present())
     free = Job.objects.filter(orphaned | waiting, name__in=list(JobName))
     forgotten = free.filter(nudged_at__lt=now - timedelta(seconds=forgotten_after_s))
     nudged = 0

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from store.core.errors import TransientError
 from store.core.jobs import POLICIES, JobName
+from store.core.models import CounterBatch
 from store.core.work import JobContext
 from workers import heartbeat, runner
 from workers.handlers import HANDLERS
@@ -41,6 +42,11 @@ def work(context: JobContext) -> dict[str, Any]:
             time.sleep(0.02)
     elif what == "shaky" and context.attempt < 3:
         raise TransientError("not yet")
+    elif what == "effect":  # something that must happen once
+        time.sleep(0.02)
+        with context.claim.writing():
+            batch = f"{context.claim.job.pk}-{os.urandom(6).hex()}"
+            CounterBatch.objects.create(batch=batch)
     elif what == "bug":
         raise ZeroDivisionError
     note(context, "end")

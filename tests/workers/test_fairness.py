@@ -129,6 +129,7 @@ def test_places_are_the_order_in_which_jobs_are_taken(db: None) -> None:
     waiting = Job.objects.filter(state="queued")
 
     places = {ahead_of(job): job.pk for job in waiting}
+    assert fairness.places(Job.objects.all()) == {pk: place for place, pk in places.items()}
 
     assert [places[place] for place in range(len(places))] == taken(len(waiting))
 

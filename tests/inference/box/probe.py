@@ -157,38 +157,85 @@ def main() -> None:
             code = "probe_last" if at == len(pieces) else "probe"
             writer.send(protocol.ErrorEvent(code=code, message=piece))
         requests.read()
-    misbehave(act, writer, out, requests)
+    misbehave(plan, writer, out, requests)
 
 
-def misbehave(act: str, writer: EventWriter, out: Any, requests: io.FileIO) -> None:
+def steal(plan: dict[str, Any]) -> str:
+    """Try what a thief would and return the loot; raises where there is none."""
+    wanted: dict[str, Callable[[], Any]] = {
+        f"read {path}": lambda path=path: Path(path).read_text() for path in plan.get("read", [])
+    }
+    wanted |= {f"connect {path}": connect_unix(path) for path in plan.get("connect", [])}
+    wanted |= {
+        "environ of the worker": lambda: Path(f"/proc/{os.getppid()}/environ").read_bytes(),
+        "internet": connect_tcp(plan.get("port", 9)),
+        "fork": os.fork,
+        "program": lambda: subprocess.run(["/bin/true"], check=True),
+        "signal": lambda: os.kill(os.getppid(), 0),
+    }
+    found = {name: attempt(action) for name, action in wanted.items()}
+    loot = {name: result for name, result in found.items() if result.startswith("done")}
+    if not loot:
+        kinds = ", ".join(sorted(set(found.values())))
+        raise PermissionError(f"{len(found)} ways out are closed ({kinds})")
+    return json.dumps(loot)
+
+
+def flood(out: Any) -> None:
+    """Write until somebody stops it: events by the book, without an end."""
+    token = protocol.TokenEvent(id="x", sequence=0, number=0, token_id=1, text="y" * 1000)
+    piece = protocol.pack(token) * 100
+    while True:
+        out.write(piece)
+        out.flush()
+
+
+def flood_errors(out: Any, *, do_close: bool) -> None:
+    """Write to standard error until somebody stops it, with or without a word in between."""
+    if do_close:
+        out.close()
+        os.close(1)
+    while True:
+        os.write(2, b"z" * 65536)
+
+
+def loop() -> None:
+    """Compute for ever."""
+    while True:
+        pass
+
+
+_NONSENSE = {"babble": struct.pack(">I", 5) + b"hello", "long": struct.pack(">I", 1 << 30)}
+
+
+def misbehave(plan: dict[str, Any], writer: EventWriter, out: Any, requests: io.FileIO) -> None:
     """Everything a hostile child may do on its pipes."""
+    act = plan["act"]
     if act == "hang":
         time.sleep(600)
+    if act == "exit":
+        os._exit(3)
     if act == "abort":
         print("last words", file=sys.stderr, flush=True)
         os.abort()
-    if act == "exit":
-        os._exit(3)
     if act == "close output":
         out.close()
         os.close(1)
         time.sleep(600)
-    if act == "babble":
-        out.write(struct.pack(">I", 5) + b"hello")
-        out.flush()
-        time.sleep(600)
-    if act == "long":
-        out.write(struct.pack(">I", 1 << 30))
+    if act in _NONSENSE:
+        out.write(_NONSENSE[act])
         out.flush()
         time.sleep(600)
     if act == "close errors":
         os.close(2)
         time.sleep(0.2)
         os._exit(4)
+    if act.endswith("flood errors"):
+        flood_errors(out, do_close=act.startswith("close"))
     if act == "out of turn":
         writer.send(protocol.PongEvent())
         time.sleep(600)
-    serve(act, writer, requests)
+    serve(plan, writer, requests, out)
 
 
 def loaded() -> protocol.LoadedEvent:
@@ -206,8 +253,9 @@ def loaded() -> protocol.LoadedEvent:
     )
 
 
-def serve(act: str, writer: EventWriter, requests: io.FileIO) -> None:
+def serve(plan: dict[str, Any], writer: EventWriter, requests: io.FileIO, out: Any) -> None:
     """Say that a model is loaded, then answer generations by the book, or wrongly."""
+    act = plan["act"]
     writer.send(loaded())
     if act == "deaf":
         time.sleep(600)
@@ -216,12 +264,38 @@ def serve(act: str, writer: EventWriter, requests: io.FileIO) -> None:
             writer.send(loaded() if act == "wrong pong" else protocol.PongEvent())
         if isinstance(request, protocol.GenerateRequest):
             with contextlib.suppress(BrokenPipeError):
-                answer(act, writer, request)
+                attack(plan, out)
+                answer(plan, writer, request)
 
 
-def answer(act: str, writer: EventWriter, request: protocol.GenerateRequest) -> None:
-    """One generation of two tokens, with one thing wrong if ``act`` says so."""
-    name = request.id
+def attack(plan: dict[str, Any], out: Any) -> None:
+    """What a model may do to the machine once somebody asks it something."""
+    act = plan["act"]
+    if act == "flood":
+        flood(out)
+    if act == "loop":
+        loop()
+    if act == "allocate":
+        held = []
+        while True:
+            held.append(bytearray(b"x" * (16 << 20)))
+    if act == "fork":
+        os.fork()
+    if act == "crash":
+        ctypes.string_at(0)
+
+
+def answer(plan: dict[str, Any], writer: EventWriter, request: protocol.GenerateRequest) -> None:
+    """One generation of two tokens, with one thing wrong if the plan's act says so."""
+    name, act = request.id, plan["act"]
+    if act == "steal":
+        try:
+            loot = steal(plan)
+        except PermissionError as error:
+            writer.send(protocol.ErrorEvent(id=name, code="cannot_generate", message=str(error)))
+            return
+        writer.send(protocol.StartedEvent(id=name, prompt_tokens=1, max_new_tokens=1))
+        writer.send(protocol.TokenEvent(id=name, sequence=0, number=0, token_id=1, text=loot))
     if act == "die in answer":
         os.kill(os.getpid(), signal.SIGKILL) if hasattr(os, "fork_refused") else os.abort()
     if act == "refuse":
