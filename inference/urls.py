@@ -2,9 +2,10 @@
 
 from django.urls import path
 
-from inference import views
+from inference import views, views_usage
 
 urlpatterns = [
+    path("settings/usage", views_usage.usage_page),
     path("runs/<seg:run>", views.run_page),
     path("runs/<seg:run>/events", views.run_events),
     path("runs/<seg:run>/state.json", views.run_state),

@@ -29,7 +29,8 @@ urlpatterns = [
     path("", include("store.site_urls")),
     path("", include("workers.urls")),
     path("", include("accounts.urls")),
-    path("", include("hub.urls")),
+    path("", include("hub.urls")),  # before the next: it has /v1/telemetry
+    path("v1/", include("inference.openai.urls")),
     path("", include("licensing.urls")),
     path("", include("inference.urls")),
     path("", include("catalog.urls")),

@@ -1,8 +1,20 @@
 """What generations used: one record for each that has ended, and sums of them."""
 
-from django.utils import timezone
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, time, timedelta
 
+from django.db.models import Count, Max, QuerySet, Sum
+from django.db.models.functions import TruncDate
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from accounts.models import Namespace, Role
+from accounts.viewer import Viewer
 from inference.models import GenerationRun, UsageRecord
+from inference.services.payers import NotYourOrganizationError
+from store.core.errors import InvalidError
+from store.core.spreadsheets import plain_cell
 
 
 def record(run: GenerationRun, *, trial_tokens: int) -> UsageRecord:
@@ -30,3 +42,114 @@ def record(run: GenerationRun, *, trial_tokens: int) -> UsageRecord:
         memory_bytes=run.memory_bytes,
         finished_at=ended,
     )
+
+
+LONGEST = timedelta(days=366)
+"""Longest span one answer sums up."""
+USUAL = timedelta(days=30)
+HEAD = [
+    *("day", "model", "requests", "prompt_tokens", "new_tokens", "trial_tokens"),
+    *("seconds", "most_memory_bytes"),
+]
+
+
+class BadSpanError(InvalidError):
+    """The days are in the wrong order, or too many."""
+
+    code = "bad_span"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Days (UTC), both included."""
+
+    first: date
+    last: date
+
+
+@dataclass(frozen=True, slots=True)
+class DaySum:
+    """What one model was used for on one day."""
+
+    day: date
+    model: str
+    requests: int
+    prompt_tokens: int
+    new_tokens: int
+    trial_tokens: int
+    seconds: float
+    most_memory_bytes: int
+
+
+def span_of(first: date | None, last: date | None) -> Span:
+    """Return the days somebody asked for; the last 30 where they named none.
+
+    Raises:
+        BadSpanError: the first comes after the last, or they are more than a year apart.
+    """
+    last = last or timezone.now().astimezone(UTC).date()
+    first = first or last - USUAL
+    if not first <= last <= first + LONGEST:
+        raise BadSpanError(_("Choose a first day before the last one, at most a year apart."))
+    return Span(first, last)
+
+
+def records_of(viewer: Viewer, organization: str = "") -> QuerySet[UsageRecord]:
+    """Return what a person used, or what was used in the name of an organization they run.
+
+    Raises:
+        UnauthenticatedError: nobody is signed in.
+        MissingScopeError: the token is fine-grained.
+        NotYourOrganizationError: they are no admin of it, or there is none.
+    """
+    user = viewer.signed_in()
+    if not organization:
+        return UsageRecord.objects.filter(user=user)
+    rows = Namespace.objects.filter(name__iexact=organization, organization__isnull=False)
+    found = rows.first()
+    if found is None or viewer.role_in(found.pk) != Role.ADMIN:
+        raise NotYourOrganizationError(
+            _("You do not run an organization called %(name)s.") % {"name": organization[:42]}
+        )
+    return UsageRecord.objects.filter(organization=found.organization_id)
+
+
+def sums(records: QuerySet[UsageRecord], span: Span) -> list[DaySum]:
+    """Return the records of these days by day and model, newest day first."""
+    start = datetime.combine(span.first, time.min, tzinfo=UTC)
+    end = datetime.combine(span.last + timedelta(days=1), time.min, tzinfo=UTC)
+    rows = (
+        records.filter(finished_at__gte=start, finished_at__lt=end)
+        .annotate(day=TruncDate("finished_at", tzinfo=UTC))
+        .values("day", "model")
+        .annotate(
+            requests=Count("id"),
+            all_prompt=Sum("prompt_tokens"),
+            all_new=Sum("new_tokens"),
+            all_trial=Sum("trial_tokens"),
+            all_seconds=Sum("seconds"),
+            most_memory=Max("memory_bytes"),
+        )
+        .order_by("-day", "model")
+    )
+    return [
+        DaySum(
+            day=row["day"],
+            model=row["model"],
+            requests=row["requests"],
+            prompt_tokens=row["all_prompt"],
+            new_tokens=row["all_new"],
+            trial_tokens=row["all_trial"],
+            seconds=round(row["all_seconds"], 3),
+            most_memory_bytes=row["most_memory"],
+        )
+        for row in rows
+    ]
+
+
+def table(found: list[DaySum]) -> Iterator[list[str]]:
+    """Yield sums as lines of a spreadsheet, the head first."""
+    yield HEAD
+    for each in found:
+        values = asdict(each)
+        yield [plain_cell(str(values[name])) for name in HEAD]
