@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from inference.box.asking import Answering, Asking, ScoreRequest
+from inference.box.explain_messages import ExplainRequest
+from inference.box.explaining import explain
 from inference.box.loading import LoadedModel, RefusedError, is_out_of_memory
 from inference.box.protocol import ErrorEvent, Event
 from inference.box.scoring import scores
@@ -21,7 +23,7 @@ from inference.box.scoring import scores
 FAILURES = (RuntimeError, ValueError, IndexError, MemoryError)
 """What a forward pass of a bad model raises; anything else is a fault of ours."""
 Work = Callable[[LoadedModel, Any, "Pauses"], Iterator[Answering]]
-_WORK: dict[type, Work] = {ScoreRequest: scores}
+_WORK: dict[type, Work] = {ScoreRequest: scores, ExplainRequest: explain}
 
 
 def refusal_of(exc: Exception) -> RefusedError:
@@ -48,6 +50,9 @@ class Pauses:
     def __init__(self) -> None:
         self.is_between = True
         self.is_ended = False
+        self.when_away: Callable[[], None] | None = None
+        """Undoes, before others compute, what the work has changed in the model."""
+        self.when_back: Callable[[], None] | None = None
         self._turn = threading.Semaphore(0)
         self._back = threading.Semaphore(0)
         self._until = 0.0
@@ -75,6 +80,10 @@ class Pauses:
             for hook in hooks:
                 hook.remove()
 
+    def mine(self, hook: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a hook for modules that does nothing when others compute."""
+        return lambda *args: hook(*args) if threading.get_ident() == self._thread else None
+
     def begin(self) -> None:
         """Wait for the first turn; called in the thread that works."""
         self._thread = threading.get_ident()
@@ -94,9 +103,13 @@ class Pauses:
         self._back.release()
 
     def _wait(self) -> None:
+        if self.when_away:
+            self.when_away()
         self._back.release()
         self._turn.acquire()
         self._check()
+        if self.when_back:
+            self.when_back()
 
     def _check(self) -> None:
         if self.is_ended:

@@ -8,7 +8,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from inference.box.messages import Count, Logprob, Message, RequestId, Seconds
+from inference.box.explain_messages import ExplainAnswer, ExplainedEvent, ExplainRequest
+from inference.box.messages import Count, Logprob, Message, RequestId, Seconds, TokenId
 
 MAX_SCORE_ITEMS = 64
 MAX_SCORE_CHARS = 400_000
@@ -17,7 +18,6 @@ MAX_PART_TOKENS = 1024
 """Tokens told of in one event, so that it stays far below ``MAX_EVENT_BYTES``."""
 
 Text = Annotated[str, Field(max_length=MAX_SCORE_CHARS)]
-TokenId = Annotated[int, Field(ge=0, le=2**31)]
 
 
 # ── scores ──────────────────────────────────────────────────────────────────────────────────────
@@ -99,9 +99,9 @@ class ScoresDoneEvent(Message):
     score_s: Seconds
 
 
-Asking = ScoreRequest
+Asking = ScoreRequest | ExplainRequest
 """Anything that is asked."""
-Answering = ScorePartEvent | ScoreEvent | ScoresDoneEvent
+Answering = ScorePartEvent | ScoreEvent | ScoresDoneEvent | ExplainAnswer
 """Anything a question is answered with."""
-LAST_ANSWERS = (ScoresDoneEvent,)
+LAST_ANSWERS = (ScoresDoneEvent, ExplainedEvent)
 """What ends an answer that is not refused."""

@@ -41,7 +41,7 @@ _HELLO_S = 30.0
 """Python, pydantic and the locks take 0.4 s on an idle core; a loaded machine gets more."""
 _CANCEL_S = 20.0
 """A cancelled generation may finish the step it is at; then the process is ended."""
-_DOING = {"generate": "generating", "score": "scoring"}
+_DOING = {"generate": "generating", "score": "scoring", "explain": "explaining"}
 _NAMES = itertools.count(1)
 
 

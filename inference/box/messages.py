@@ -12,6 +12,7 @@ Count = Annotated[int, Field(ge=0, le=2**53)]
 Seconds = Annotated[float, Field(ge=0, le=1e7)]
 Logprob = Annotated[float, Field(ge=-1e4, le=1e-3)]
 """Natural logarithm of a probability; rounding may lift it above 0 by a little."""
+TokenId = Annotated[int, Field(ge=0, le=2**31)]
 Index = Annotated[int, Field(ge=0, lt=MAX_SEQUENCES)]
 Piece = Annotated[str, Field(max_length=8192, pattern=r"^[^\x00]*$")]
 """Text of an answer. No NUL, which no database takes: the box writes U+FFFD for it."""
@@ -21,3 +22,12 @@ class Message(BaseModel):
     """A message: no field that is not named here, no number that is not finite."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Alternative(Message):
+    """A token that could have come."""
+
+    token_id: TokenId
+    text: Annotated[str, Field(max_length=64, pattern=r"^[^\x00]*$")]
+    """What it says by itself."""
+    logprob: Logprob

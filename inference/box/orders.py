@@ -11,6 +11,8 @@ from inference.box.asking import (
     ScoreRequest,
     ScoresDoneEvent,
 )
+from inference.box.explain_messages import ExplainRequest
+from inference.box.explain_order import ExplainOrder
 from inference.box.protocol import (
     DoneEvent,
     EndedEvent,
@@ -118,4 +120,5 @@ _TOKENS_PER_CHAR = 16
 _ORDERS: dict[type, Callable[[Any], Order]] = {
     GenerateRequest: GenerationOrder,
     ScoreRequest: ScoreOrder,
+    ExplainRequest: ExplainOrder,
 }

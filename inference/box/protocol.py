@@ -14,6 +14,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from inference.box.asking import LAST_ANSWERS, Answering, Asking
 from inference.box.limits import BoxLimits
 from inference.box.messages import (
+    Alternative,
     Count,
     FinishReason,
     Index,
@@ -172,15 +173,6 @@ class StartedEvent(Message):
     prompt_tokens: Count
     max_new_tokens: Annotated[int, Field(ge=1, le=MAX_NEW_TOKENS)]
     """As asked, or what the context leaves."""
-
-
-class Alternative(Message):
-    """A token that could have come."""
-
-    token_id: Annotated[int, Field(ge=0, le=2**31)]
-    text: Annotated[str, Field(max_length=64, pattern=r"^[^\x00]*$")]
-    """What it says by itself."""
-    logprob: Logprob
 
 
 class TokenEvent(Message):
