@@ -8,12 +8,14 @@ from inference.models.evaluations import (
     Score,
     Suite,
 )
+from inference.models.explanations import Explanation
 from inference.models.generations import GenerationRun
 
 __all__ = [
     "EvaluationNote",
     "EvaluationRun",
     "EvaluationShard",
+    "Explanation",
     "GenerationRun",
     "Sample",
     "Score",

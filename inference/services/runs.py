@@ -17,7 +17,7 @@ from accounts.viewer import Viewer
 from catalog.access import PurchaseRequiredError
 from catalog.history.refs import DEFAULT_BRANCH, resolve
 from catalog.models import Listing, ModelRepo
-from inference.models import GenerationRun
+from inference.models import Explanation, GenerationRun
 from inference.services import endings, quotas, streams
 from inference.services.endings import Outcome
 from inference.services.params import AskedParams, check_prompt, read_params
@@ -98,14 +98,14 @@ def submit(
     sampling = params if isinstance(params, AskedParams) else read_params(params)
     check_prompt(prompt)
     revision = revision or DEFAULT_BRANCH
-    is_trial = _check_right(viewer, repo, revision)
+    is_trial = check_right(viewer, repo, revision)
     commit_oid = resolve(repo, revision).commit_oid
     needed_files(repo, commit_oid)
     run = GenerationRun(
         repo=repo,
         commit_oid=commit_oid,
         user=viewer.user,
-        visitor_key=_hashed(visitor_key) if viewer.is_visitor else "",
+        visitor_key=hashed(visitor_key) if viewer.is_visitor else "",
         asker=quotas.asker_of(viewer),
         prompt=prompt,
         params=sampling.within(_context_of(repo, commit_oid)).model_dump(mode="json"),
@@ -124,7 +124,7 @@ def _context_of(repo: ModelRepo, commit_oid: str) -> int | None:
     return head.values_list("context_length", flat=True).first()
 
 
-def _check_right(viewer: Viewer, repo: ModelRepo, revision: str) -> bool:
+def check_right(viewer: Viewer, repo: ModelRepo, revision: str) -> bool:
     """Refuse whoever may not have the files; a fine-grained token must list the repository.
 
     Listing it is needed even for a public one: generations use up what the person has a day.
@@ -151,7 +151,7 @@ def _queue(run: GenerationRun, *, is_trial: bool) -> None:
     taken = 0
     try:
         with transaction.atomic():
-            _lock(run.asker)
+            lock_asker(run.asker)
             _check_room(run)
             most = run.params["max_new_tokens"] * run.params["num_sequences"]
             if is_trial:
@@ -167,7 +167,8 @@ def _queue(run: GenerationRun, *, is_trial: bool) -> None:
         raise
 
 
-def _lock(asker: str) -> None:
+def lock_asker(asker: str) -> None:
+    """Let nobody else ask for the same person until the open transaction ends."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"asker {asker}"])
 
@@ -182,6 +183,15 @@ def _check_room(run: GenerationRun) -> None:
             retry_after_s=10,
             limit=most,
         )
+    check_queue()
+
+
+def check_queue() -> None:
+    """Refuse more work while too much waits.
+
+    Raises:
+        QueueFullError: too many wait.
+    """
     waiting = Job.objects.filter(queue=Queue.INFERENCE, state=Job.State.QUEUED)
     if waiting.count() >= MAX_WAITING:
         raise QueueFullError(_("Too many people are waiting. Try again in a few minutes."))
@@ -195,7 +205,7 @@ def read(viewer: Viewer, public_id: str, visitor_key: str = "") -> GenerationRun
     """
     rows = GenerationRun.objects.select_related("repo__namespace", "job")
     run = rows.filter(public_id=public_id).first()
-    if run is None or not _is_theirs(run, viewer, visitor_key):
+    if run is None or not is_theirs(run, viewer, visitor_key):
         raise RunNotFoundError(_("There is no such generation, or it has been deleted."))
     return run
 
@@ -209,7 +219,7 @@ def cancel(viewer: Viewer, run: GenerationRun, visitor_key: str = "") -> bool:
     Raises:
         RunNotFoundError: it is somebody else's.
     """
-    if not _is_theirs(run, viewer, visitor_key):
+    if not is_theirs(run, viewer, visitor_key):
         raise RunNotFoundError(_("There is no such generation, or it has been deleted."))
     try:
         streams.ask_to_stop(run.public_id)
@@ -270,7 +280,8 @@ def _expected_wait_s(ahead: int) -> float | None:
     return (ahead + running) / running * statistics.median(took)
 
 
-def _is_theirs(run: GenerationRun, viewer: Viewer, visitor_key: str) -> bool:
+def is_theirs(run: GenerationRun | Explanation, viewer: Viewer, visitor_key: str) -> bool:
+    """Whether a run (or a walk) was asked for by this person, or in this visitor's session."""
     if run.user_id is not None:
         repo = run.repo
         return (
@@ -278,8 +289,9 @@ def _is_theirs(run: GenerationRun, viewer: Viewer, visitor_key: str) -> bool:
             and viewer.user.pk == run.user_id
             and viewer.allows(Permission.READ, repo.namespace_id, repo.public_id)
         )
-    return bool(visitor_key) and hmac.compare_digest(run.visitor_key, _hashed(visitor_key))
+    return bool(visitor_key) and hmac.compare_digest(run.visitor_key, hashed(visitor_key))
 
 
-def _hashed(visitor_key: str) -> str:
+def hashed(visitor_key: str) -> str:
+    """Return what is stored of a visitor's key."""
     return hashlib.sha256(visitor_key.encode()).hexdigest() if visitor_key else ""

@@ -90,6 +90,7 @@ class JobName(StrEnum):
     RUN_PAYOUTS = "licensing.run_payouts"
     PAY_OUT = "licensing.pay_out"
     GENERATE = "inference.generate"
+    EXPLAIN = "inference.explain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,7 @@ POLICIES: Mapping[JobName, Policy] = {
     JobName.RUN_PAYOUTS: Policy(Queue.DEFAULT, time_limit_s=3600),
     JobName.PAY_OUT: Policy(Queue.DEFAULT, max_attempts=12),
     JobName.GENERATE: Policy(Queue.INFERENCE, max_attempts=3, lease_s=30, time_limit_s=3600),
+    JobName.EXPLAIN: Policy(Queue.INFERENCE, max_attempts=3, lease_s=30),
 }
 
 
@@ -390,9 +392,8 @@ def ahead_of(job: Job) -> int:
     if job.state != Job.State.QUEUED:
         return 0
     waiting = Job.objects.filter(queue=job.queue, state=Job.State.QUEUED)
-    return waiting.filter(
-        Q(not_before__lt=job.not_before) | Q(not_before=job.not_before, id__lt=job.pk)
-    ).count()
+    is_earlier = Q(not_before=job.not_before, id__lt=job.pk)
+    return waiting.filter(is_earlier | Q(not_before__lt=job.not_before)).count()
 
 
 def _lease_end(name: str) -> datetime:
