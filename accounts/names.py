@@ -38,6 +38,7 @@ RESERVED = frozenset(
         "gateways",
         "healthz",
         "help",
+        "how-it-works",
         "home",
         "inference",
         "invoices",

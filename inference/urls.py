@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from inference import views, views_usage
+from inference import explain_views, views, views_usage
 
 urlpatterns = [
     path("settings/usage", views_usage.usage_page),
@@ -10,5 +10,8 @@ urlpatterns = [
     path("runs/<seg:run>/events", views.run_events),
     path("runs/<seg:run>/state.json", views.run_state),
     path("runs/<seg:run>/cancel", views.run_cancel),
+    path("runs/<seg:run>/explain", explain_views.explain_page),
+    path("how-it-works", explain_views.how_it_works),
+    path("how-it-works/<seg:walk>", explain_views.walk_page),
     path("<seg:ns>/<seg:name>/playground", views.playground),
 ]

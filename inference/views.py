@@ -1,13 +1,11 @@
 """The playground and the pages of its runs."""
 
-import secrets
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts.viewer import Viewer
 from catalog.access import repo_for
 from catalog.models import ModelRepo
 from catalog.views.listing import frame, open_repo
@@ -16,16 +14,9 @@ from inference.models import GenerationRun
 from inference.services import follow, runs
 from inference.services.streams import FIRST
 from inference.sse import event_stream
+from inference.visitors import viewer_of, visitor_key
 from store.core.errors import RateLimitedError, StoreError
 from store.core.web import wants_json
-
-_VISITOR = "visitor_key"
-
-
-def viewer_of(request: HttpRequest) -> Viewer:
-    """Return who asks."""
-    viewer: Viewer = request.viewer  # type: ignore[attr-defined]
-    return viewer
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -50,7 +41,7 @@ def _ask(request: HttpRequest, repo: ModelRepo) -> HttpResponse:
             form.cleaned_data["revision"],
             form.cleaned_data["prompt"],
             form.params(),
-            visitor_key=_visitor_key(request, make=True),
+            visitor_key=visitor_key(request, make=True),
         )
     except StoreError as error:
         if wants_json(request):
@@ -121,22 +112,14 @@ def run_state(request: HttpRequest, run: str) -> JsonResponse:
 def run_cancel(request: HttpRequest, run: str) -> HttpResponse:
     """Stop a run."""
     found = _read(request, run)
-    runs.cancel(viewer_of(request), found, _visitor_key(request))
+    runs.cancel(viewer_of(request), found, visitor_key(request))
     if wants_json(request):
         return JsonResponse(_run_json(found))
     return redirect(f"/runs/{found.public_id}")
 
 
 def _read(request: HttpRequest, public_id: str) -> GenerationRun:
-    return runs.read(viewer_of(request), public_id, _visitor_key(request))
-
-
-def _visitor_key(request: HttpRequest, *, make: bool = False) -> str:
-    """Return the secret of a visitor's session; empty when there is none and none is wanted."""
-    key = request.session.get(_VISITOR, "")
-    if not key and make and viewer_of(request).is_visitor:
-        key = request.session[_VISITOR] = secrets.token_hex(16)
-    return str(key)
+    return runs.read(viewer_of(request), public_id, visitor_key(request))
 
 
 def _can_see(request: HttpRequest, repo: ModelRepo) -> bool:

@@ -233,6 +233,9 @@ class Env(BaseSettings):
     there."""
     generation_timeout_s: Annotated[int, Ge(5), Le(3600)] = 300
     """Wall time one generation may take, in seconds, loading included."""
+    walk_model: str = ""
+    """Model the page "How it works" takes apart, ``ns/name``; empty: the smallest public one that
+    runs."""
     allow_unprotected_box: bool = False
     """Run models even where the system offers no way to cut them off the network."""
 

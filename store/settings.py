@@ -267,6 +267,8 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "ENUM_NAME_OVERRIDES": {
+        "ExplanationKindEnum": ["tokens", "saliency", "attention", "lens"],
+        "ExplanationStateEnum": "inference.models.Explanation.State",
         "StateEnum": "store.core.models.Job.State",
         "OfferKindEnum": [
             ("free", "Free"),

@@ -282,6 +282,20 @@ def generation_ended(job_id: int) -> None:
     settle(job_id)
 
 
+def explain(context: JobContext) -> dict[str, Any]:
+    """Explain what a model read or wrote."""
+    from inference.runners.explaining import run_explanation
+
+    return run_explanation(context, context.claim.job.args["explanation_id"])
+
+
+def explanation_ended(job_id: int) -> None:
+    """Write down that an explanation failed, when the handler itself could not."""
+    from inference.services.explanations import settle
+
+    settle(job_id)
+
+
 HANDLERS: Mapping[JobName, Handler] = {
     JobName.SEND_MAIL: send_mail,
     JobName.SCAN_COMMIT: scan_commit,
@@ -315,10 +329,12 @@ HANDLERS: Mapping[JobName, Handler] = {
     JobName.RUN_PAYOUTS: run_payouts,
     JobName.PAY_OUT: pay_out,
     JobName.GENERATE: generate,
+    JobName.EXPLAIN: explain,
 }
 
 WHEN_ENDED: Mapping[JobName, Callable[[int], None]] = {
     JobName.GENERATE: generation_ended,
+    JobName.EXPLAIN: explanation_ended,
     JobName.DELIVER_WEBHOOK: delivery_ended,
 }
 """Called with the job's id after each attempt, whatever came of it."""

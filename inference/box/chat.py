@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
+from inference.box.conversation import ChatMessage
 from inference.box.loading import LoadedModel, RefusedError, is_out_of_memory
-from inference.box.messages import ChatMessage
 from inference.box.protocol import MAX_PROMPT_CHARS
 
 RENDER_S = 2.0

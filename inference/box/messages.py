@@ -1,24 +1,33 @@
-"""A conversation, as pages, API, worker and box share it."""
+"""What all messages between the trusted side and the box are made of."""
 
-from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-MAX_MESSAGES = 200
-"""Most messages of one conversation."""
-MAX_MESSAGE_CHARS = 400_000
-"""Longest message that is sent at all, as for prompts."""
+from inference.box.params import MAX_SEQUENCES
+
+FinishReason = Literal["stop", "length", "cancelled"]
+RequestId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+Count = Annotated[int, Field(ge=0, le=2**53)]
+Seconds = Annotated[float, Field(ge=0, le=1e7)]
+Logprob = Annotated[float, Field(ge=-1e4, le=1e-3)]
+"""Natural logarithm of a probability; rounding may lift it above 0 by a little."""
+TokenId = Annotated[int, Field(ge=0, le=2**31)]
+Index = Annotated[int, Field(ge=0, lt=MAX_SEQUENCES)]
+Piece = Annotated[str, Field(max_length=8192, pattern=r"^[^\x00]*$")]
+"""Text of an answer. No NUL, which no database takes: the box writes U+FFFD for it."""
 
 
-class ChatMessage(BaseModel):
-    """One turn of a conversation."""
+class Message(BaseModel):
+    """A message: no field that is not named here, no number that is not finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    role: Literal["system", "user", "assistant"]
-    content: Annotated[str, Field(max_length=MAX_MESSAGE_CHARS)]
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-Asked = str | Sequence[ChatMessage]
-"""What a model goes on from: a text, or a conversation its chat template makes one of."""
+class Alternative(Message):
+    """A token that could have come."""
+
+    token_id: TokenId
+    text: Annotated[str, Field(max_length=64, pattern=r"^[^\x00]*$")]
+    """What it says by itself."""
+    logprob: Logprob

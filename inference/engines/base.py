@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from inference.box.messages import Asked
+from inference.box.conversation import Asked
+from inference.box.orders import GenerationEvent
 from inference.box.params import SamplingParams
-from inference.box.talks import GenerationEvent
 from inference.models import GenerationRun
 
 

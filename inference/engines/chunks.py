@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from inference.box.orders import GenerationEvent
 from inference.box.params import MAX_LOGPROBS, MAX_NEW_TOKENS, SamplingParams
 from inference.box.protocol import (
     Alternative,
@@ -18,7 +19,6 @@ from inference.box.protocol import (
     StartedEvent,
     TokenEvent,
 )
-from inference.box.talks import GenerationEvent
 from inference.engines.remote_errors import RemoteBrokeProtocolError
 
 _LEAST = -9999.0

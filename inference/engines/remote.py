@@ -16,10 +16,10 @@ from typing import Any
 
 import httpx2
 
+from inference.box.conversation import Asked
 from inference.box.errors import BoxError, BoxTimeoutError, ModelRefusedError
-from inference.box.messages import Asked
+from inference.box.orders import GenerationEvent
 from inference.box.params import SamplingParams
-from inference.box.talks import GenerationEvent
 from inference.engines.chunks import Reader
 from inference.engines.config import Remote
 from inference.engines.remote_errors import (

@@ -8,6 +8,7 @@ from inference.models.evaluations import (
     Score,
     Suite,
 )
+from inference.models.explanations import Explanation
 from inference.models.generations import GenerationRun
 from inference.models.usage import UsageRecord
 
@@ -15,6 +16,7 @@ __all__ = [
     "EvaluationNote",
     "EvaluationRun",
     "EvaluationShard",
+    "Explanation",
     "GenerationRun",
     "Sample",
     "Score",

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from inference.box.messages import ChatMessage
+from inference.box.conversation import ChatMessage
 from inference.box.params import MAX_LOGPROBS, MAX_SEED
 from inference.services.params import AskedParams, InvalidParamsError, read_params
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.viewer import Viewer
 from catalog.history.refs import DEFAULT_BRANCH, resolve
 from catalog.models import ModelRepo
-from inference.box.messages import Asked
+from inference.box.conversation import Asked
 from inference.engines.config import name_patterns, remote_for
 from inference.models import GenerationRun
 from inference.openai import shapes, waiting

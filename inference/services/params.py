@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from django.utils.translation import gettext as _
 from pydantic import Field, ValidationError, model_validator
 
-from inference.box.messages import MAX_MESSAGES, Asked, ChatMessage
+from inference.box.conversation import MAX_MESSAGES, Asked, ChatMessage
 from inference.box.params import SamplingParams
 from store.core.errors import InvalidError
 

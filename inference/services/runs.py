@@ -18,9 +18,9 @@ from accounts.viewer import Viewer
 from catalog.access import PurchaseRequiredError, repo_for
 from catalog.history.refs import DEFAULT_BRANCH, resolve
 from catalog.models import Listing, ModelRepo
-from inference.box.messages import Asked
+from inference.box.conversation import Asked
 from inference.engines.config import remote_for
-from inference.models import GenerationRun
+from inference.models import Explanation, GenerationRun
 from inference.services import endings, quotas, streams
 from inference.services.params import AskedParams, check_asked, messages_of, read_params
 from inference.services.payers import Payer, payer_of
@@ -120,7 +120,7 @@ def submit(
     """
     sampling = params if isinstance(params, AskedParams) else read_params(params)
     check_asked(asked)
-    is_trial = _check_right(viewer, repo, revision or DEFAULT_BRANCH)
+    is_trial = check_right(viewer, repo, revision or DEFAULT_BRANCH)
     commit_oid = resolve(repo, revision or DEFAULT_BRANCH).commit_oid
     payer = payer_of(viewer, repo, organization)
     memory_bytes = _check_runnable(repo, commit_oid, asked)
@@ -139,7 +139,7 @@ def submit(
 def _for_whom(viewer: Viewer, payer: Payer, visitor_key: str) -> dict[str, Any]:
     return {
         "user": viewer.user,
-        "visitor_key": _hashed(visitor_key) if viewer.is_visitor else "",
+        "visitor_key": hashed(visitor_key) if viewer.is_visitor else "",
         "asker": quotas.asker_of(viewer),
         "payer": payer.key,
         "organization": payer.organization,
@@ -181,7 +181,7 @@ def _context_of(repo: ModelRepo, commit_oid: str) -> int | None:
     return head.values_list("context_length", flat=True).first()
 
 
-def _check_right(viewer: Viewer, repo: ModelRepo, revision: str) -> bool:
+def check_right(viewer: Viewer, repo: ModelRepo, revision: str) -> bool:
     """Refuse whoever may not have the files; a fine-grained token must list the repository.
 
     Listing it is needed even for a public one: generations use up what the person has a day.
@@ -208,7 +208,7 @@ def _queue(run: GenerationRun, *, is_trial: bool, memory_bytes: int) -> None:
     taken = 0
     try:
         with transaction.atomic():
-            _lock(run.payer)
+            lock_asker(run.payer)
             _check_room(run)
             most = run.params["max_new_tokens"] * run.params["num_sequences"]
             if is_trial:
@@ -230,9 +230,10 @@ def _queue(run: GenerationRun, *, is_trial: bool, memory_bytes: int) -> None:
         raise
 
 
-def _lock(payer: str) -> None:
+def lock_asker(asker: str) -> None:
+    """Let nobody else ask for the same asker or payer until the open transaction ends."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"asker {payer}"])
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"asker {asker}"])
 
 
 def _check_room(run: GenerationRun) -> None:
@@ -245,7 +246,18 @@ def _check_room(run: GenerationRun) -> None:
             retry_after_s=10,
             limit=most,
         )
-    waiting = Job.objects.filter(name=JobName.GENERATE, state=Job.State.QUEUED)
+    check_queue()
+
+
+def check_queue() -> None:
+    """Refuse more work while too much waits.
+
+    Raises:
+        QueueFullError: too many wait.
+    """
+    waiting = Job.objects.filter(
+        name__in=(JobName.GENERATE, JobName.EXPLAIN), state=Job.State.QUEUED
+    )
     if waiting.count() >= MAX_WAITING:
         raise QueueFullError(_("Too many people are waiting. Try again in a few minutes."))
 
@@ -258,7 +270,7 @@ def read(viewer: Viewer, public_id: str, visitor_key: str = "") -> GenerationRun
     """
     rows = GenerationRun.objects.select_related("repo__namespace", "job")
     run = rows.filter(public_id=public_id).first()
-    if run is None or not _is_theirs(run, viewer, visitor_key):
+    if run is None or not is_theirs(run, viewer, visitor_key):
         raise RunNotFoundError(_("There is no such generation, or it has been deleted."))
     return run
 
@@ -270,7 +282,7 @@ def again(viewer: Viewer, run: GenerationRun) -> GenerationRun:
         RunNotFoundError: it is somebody else's.
         StoreError: as from ``submit``.
     """
-    if not _is_theirs(run, viewer, ""):
+    if not is_theirs(run, viewer, ""):
         raise RunNotFoundError(_("There is no such generation, or it has been deleted."))
     repo = repo_for(viewer, *run.repo.full_name.split("/"))
     return submit(viewer, repo, run.commit_oid, run.prompt, run.params)
@@ -285,7 +297,7 @@ def cancel(viewer: Viewer, run: GenerationRun, visitor_key: str = "") -> bool:
     Raises:
         RunNotFoundError: it is somebody else's.
     """
-    if not _is_theirs(run, viewer, visitor_key):
+    if not is_theirs(run, viewer, visitor_key):
         raise RunNotFoundError(_("There is no such generation, or it has been deleted."))
     try:
         streams.ask_to_stop(run.public_id)
@@ -344,7 +356,8 @@ def _expected_wait_s(queue: str, ahead: int, slots: int) -> float | None:
     return max(0, must_end) / slots * statistics.median(took)
 
 
-def _is_theirs(run: GenerationRun, viewer: Viewer, visitor_key: str) -> bool:
+def is_theirs(run: GenerationRun | Explanation, viewer: Viewer, visitor_key: str) -> bool:
+    """Whether a run (or a walk) was asked for by this person, or in this visitor's session."""
     if run.user_id is not None:
         repo = run.repo
         return (
@@ -352,8 +365,9 @@ def _is_theirs(run: GenerationRun, viewer: Viewer, visitor_key: str) -> bool:
             and viewer.user.pk == run.user_id
             and viewer.allows(Permission.READ, repo.namespace_id, repo.public_id)
         )
-    return bool(visitor_key) and hmac.compare_digest(run.visitor_key, _hashed(visitor_key))
+    return bool(visitor_key) and hmac.compare_digest(run.visitor_key, hashed(visitor_key))
 
 
-def _hashed(visitor_key: str) -> str:
+def hashed(visitor_key: str) -> str:
+    """Return what is stored of a visitor's key."""
     return hashlib.sha256(visitor_key.encode()).hexdigest() if visitor_key else ""

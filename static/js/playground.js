@@ -76,6 +76,7 @@ class Playground {
     this.last = "0-0";
     this.reset();
     this.texts.setAttribute("aria-busy", "true");
+    this.root.querySelector("[data-explain]")?.setAttribute("hidden", "");
     if (this.stopButton) this.stopButton.hidden = false;
     if ("EventSource" in window) this.stream(run);
     else this.poll(run);
@@ -161,8 +162,18 @@ class Playground {
       speed: seconds ? Math.round(data.new_tokens / seconds) : "–",
     };
     if (data.state === "failed") { this.say(""); this.fail(data.error); }
-    else this.say(fill(data.state === "done" ? words.textDone : words.textCancelled, values));
+    else {
+      this.say(fill(data.state === "done" ? words.textDone : words.textCancelled, values));
+      this.offerExplanation();
+    }
     this.finish();
+  }
+
+  offerExplanation() {
+    const link = this.root.querySelector("[data-explain]");
+    if (!link) return;
+    if (this.run.page) link.href = `${this.run.page}/explain`;
+    link.hidden = false;
   }
 
   finish() {

@@ -12,7 +12,7 @@ from accounts.viewer import Viewer
 from catalog.history.refs import resolve
 from catalog.models import ModelRepo
 from catalog.services.folders import files_of, publish_files
-from inference.box.messages import ChatMessage
+from inference.box.conversation import ChatMessage
 from inference.models import GenerationRun
 from inference.runners import generation
 from inference.services import runs, streams

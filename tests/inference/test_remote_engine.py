@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from accounts.models import User
 from accounts.viewer import Viewer
 from catalog.models import ModelRepo
+from inference.box.conversation import ChatMessage
 from inference.box.errors import BoxTimeoutError, ModelRefusedError
-from inference.box.messages import ChatMessage
 from inference.box.params import SamplingParams
 from inference.box.protocol import DoneEvent, EndedEvent, StartedEvent, TokenEvent
 from inference.engines import choosing

@@ -12,9 +12,9 @@ import pytest
 
 from inference.box import chat
 from inference.box.client import Box
+from inference.box.conversation import ChatMessage
 from inference.box.errors import BoxError, ModelRefusedError
 from inference.box.loading import RefusedError
-from inference.box.messages import ChatMessage
 from inference.box.params import SamplingParams
 from inference.box.protocol import FrameError, GenerateRequest, StartedEvent, parse_request
 from tests.inference.box import tiny_models

@@ -1,0 +1,166 @@
+"""Pages that explain: why a model wrote what it wrote, and how it works at all."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.http import urlencode
+from django.views.decorators.http import require_http_methods, require_safe
+
+from inference.box.explain_messages import TEMPERATURES
+from inference.models import Explanation, GenerationRun
+from inference.services import explanations, runs, showing
+from inference.services.explain_params import AskedExplanation, read_explanation, read_walk
+from inference.services.params import InvalidParamsError
+from inference.services.walks import walk_model
+from inference.visitors import viewer_of, visitor_key
+from store.core.errors import StoreError
+
+_FIRST_STEP = TEMPERATURES.index(1.0)
+_WALK_CHARS = 200
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def explain_page(request: HttpRequest, run: str) -> HttpResponse:
+    """Show one explanation of a run as far as it has come, or take a question about it."""
+    viewer = viewer_of(request)
+    found = runs.read(viewer, run, visitor_key(request))
+    try:
+        values = request.POST if request.method == "POST" else request.GET
+        asked = read_explanation({"kind": "tokens", **values.dict()})
+        if request.method == "POST":
+            explanations.ask(viewer, found, asked)
+            return redirect(f"/runs/{run}/explain?{urlencode(_query(asked))}")
+    except StoreError as error:
+        return _explained(request, found, AskedExplanation(kind="tokens"), problem=error)
+    return _explained(request, found, asked)
+
+
+def _query(asked: AskedExplanation) -> dict[str, Any]:
+    return {"kind": asked.kind, **asked.params()}
+
+
+def _explained(
+    request: HttpRequest,
+    run: GenerationRun,
+    asked: AskedExplanation,
+    problem: StoreError | None = None,
+) -> HttpResponse:
+    found = explanations.find(run, asked)
+    context = {
+        "run": run,
+        "asked": asked,
+        "query": _query(asked),
+        "explanation": found,
+        "problem": problem.message if problem else "",
+        "cost": explanations.COST_TOKENS[asked.kind],
+        "can_ask": run.has_ended and run.state != GenerationRun.State.FAILED,
+        "kinds": ["tokens", "saliency", "attention", "lens"],
+        "sequences": range(len(run.texts)),
+        "is_open": found is not None and found.is_open,
+        **_shown(found),
+    }
+    return _private(render(request, "inference/explain.html", context, status=_status(problem)))
+
+
+def _shown(found: Explanation | None) -> dict[str, Any]:
+    """Return what the answer's own part of the page needs."""
+    if found is None or found.result is None:
+        return {}
+    result = found.result
+    shown: dict[str, Any] = {
+        "result": result,
+        "target": result["target"],
+        "target_text": showing.marked(result["tokens"][result["target"]][1]),
+    }
+    if found.kind == "tokens":
+        tokens = showing.with_chances(result)
+        known = [token for token in tokens if token.percent is not None]
+        bits = [token.bits for token in known if token.is_answer]
+        average = sum(bits) / len(bits) if bits else None
+        return shown | {"tokens": tokens, "known": known, "average_bits": average}
+    if found.kind == "saliency":
+        tokens = showing.with_shares(result)
+        known = sorted(
+            (t for t in tokens if t.percent is not None), key=lambda t: -(t.percent or 0)
+        )
+        return shown | {"tokens": tokens, "known": known[:50]}
+    if found.kind == "attention":
+        choices = {"layers": range(result["layers"]), "heads": range(result["heads"])}
+        tokens = showing.tokens_of(result)
+        return shown | choices | {"tokens": tokens, "map": showing.heat_map(result)}
+    return shown | {"tokens": showing.tokens_of(result), "rows": showing.lens_rows(result)}
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def how_it_works(request: HttpRequest) -> HttpResponse:
+    """Show the way from a prompt to its next token, or take a prompt to walk with."""
+    repo = walk_model()
+    problem: StoreError | None = None
+    prompt = request.POST.get("prompt", "")
+    if request.method == "POST" and repo is not None:
+        try:
+            if len(prompt) > _WALK_CHARS:
+                raise InvalidParamsError(
+                    f"A walk has room for {_WALK_CHARS} characters. Shorten the prompt.",
+                    fields={"prompt": "too long"},
+                )
+            walk = explanations.ask_walk(
+                viewer_of(request),
+                repo,
+                prompt,
+                read_walk(request.POST.dict()),
+                visitor_key=visitor_key(request, make=True),
+            )
+            return redirect(f"/how-it-works/{walk.public_id}")
+        except StoreError as error:
+            problem = error
+    context = {
+        "repo": repo,
+        "prompt": prompt or "Once upon a time there was",
+        "problem": problem.message if problem else "",
+        "explanation": None,
+        "is_open": False,
+        "params": {"layer": 0, "head": 0, "seed": 0},
+    }
+    return _private(render(request, "inference/walk.html", context, status=_status(problem)))
+
+
+@require_safe
+def walk_page(request: HttpRequest, walk: str) -> HttpResponse:
+    """Show a walk as far as it has come, at the chosen temperature."""
+    found = explanations.read(viewer_of(request), walk, visitor_key(request))
+    if found.run_id is not None:
+        raise explanations.ExplanationNotFoundError("There is no such walk.")
+    context: dict[str, Any] = {
+        "repo": found.repo,
+        "prompt": found.prompt,
+        "problem": found.error,
+        "explanation": found,
+        "is_open": found.is_open,
+        "params": found.params,
+    }
+    if found.result is not None:
+        step = _step(request.GET.get("t", ""))
+        context |= {
+            "walk": showing.walk_of(found.result, step),
+            "step": step,
+            "last_step": len(TEMPERATURES) - 1,
+            "layers": range(found.result["layers"]),
+            "heads": range(found.result["heads"]),
+        }
+    return _private(render(request, "inference/walk.html", context))
+
+
+def _step(text: str) -> int:
+    step = int(text) if text.isascii() and text.isdigit() and len(text) < 3 else _FIRST_STEP
+    return min(step, len(TEMPERATURES) - 1)
+
+
+def _status(problem: StoreError | None) -> int:
+    return problem.status if problem else 200
+
+
+def _private(answer: HttpResponse) -> HttpResponse:
+    answer["Cache-Control"] = "private, no-store"
+    return answer

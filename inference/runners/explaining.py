@@ -1,0 +1,119 @@
+"""The job that lets a box explain a text: files, box, answers, row."""
+
+from typing import Any
+
+from django.conf import settings
+
+from inference.box.client import Box
+from inference.box.explain_messages import (
+    TEMPERATURES,
+    AttentionEvent,
+    Chance,
+    ChancesEvent,
+    ExplainAnswer,
+    ExplainedEvent,
+    ExplainRequest,
+    LensEvent,
+    PiecesEvent,
+    ReadEvent,
+    SaliencyEvent,
+    WalkEvent,
+)
+from inference.models import Explanation
+from inference.runners import generation
+from inference.runners.folders import model_folder
+from inference.services import explanations
+from store.core.database import hand_back_connection
+from store.core.work import JobContext, JobStoppedError
+
+_DIGITS = 6
+
+
+def run_explanation(context: JobContext, explanation_id: int) -> dict[str, Any]:
+    """Answer one question. Idempotent: one that has been answered is left alone.
+
+    Raises:
+        NotRunnableError, ModelRefusedError, BoxError: it cannot be done, and why.
+        TransientError: not now.
+        JobStoppedError: somebody stopped it, or the worker must leave.
+    """
+    rows = Explanation.objects.select_related("run", "repo__namespace")
+    explanation = rows.filter(pk=explanation_id).first()
+    if explanation is None or not explanation.is_open:
+        return {"state": explanation.state if explanation else "deleted"}
+    with context.claim.writing():
+        if not explanations.begin(explanation_id):
+            raise JobStoppedError("It has ended already.")
+    request = request_of(explanation, f"{explanation.public_id}-{context.attempt}")
+    with model_folder(explanation.repo, explanation.commit_oid, context.check) as folder:
+        key = f"{explanation.repo.public_id}/{explanation.commit_oid}"
+        alone = context.attempt > 1  # the first may have failed by a neighbor's fault
+        hand_back_connection()
+        with generation.box_pool().use(key, folder, alone=alone) as box:
+            result = _asked(context, box, request)
+    with context.claim.writing():
+        explanations.finish(explanation_id, result)
+    return {"kind": explanation.kind}
+
+
+def request_of(explanation: Explanation, request_id: str) -> ExplainRequest:
+    """Return what the box is asked."""
+    run, params = explanation.run, dict(explanation.params)
+    sequence = params.pop("sequence", 0)
+    asked = params | {
+        "id": request_id,
+        "kind": explanation.kind,
+        "prompt": run.prompt if run else explanation.prompt,
+        "answer": run.texts[sequence] if run else "",
+    }
+    return ExplainRequest.model_validate(asked)
+
+
+def _asked(context: JobContext, box: Box, request: ExplainRequest) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for event in box.ask(request, timeout_s=settings.ENV.generation_timeout_s):
+        context.check()
+        fold(found, event)  # type: ignore[arg-type]
+    return found
+
+
+def fold(found: dict[str, Any], event: ExplainAnswer) -> None:
+    """Add an answer of a box to what is stored: numbers, texts and lists, no classes."""
+    if isinstance(event, ReadEvent):
+        found.update(event.model_dump(mode="json", exclude={"event", "id"}))
+        found["tokens"] = []
+    elif isinstance(event, PiecesEvent):
+        found["tokens"] += [list(pair) for pair in zip(event.token_ids, event.texts, strict=True)]
+    elif isinstance(event, ChancesEvent):
+        found.setdefault("chances", []).extend(map(_chance, event.chances))
+    elif isinstance(event, LensEvent):
+        found.setdefault("lens", []).append(_chance(event.chance))
+    elif isinstance(event, ExplainedEvent):
+        found["explain_s"] = round(event.explain_s, 3)
+    else:
+        found[_NAMES[type(event)]] = _rounded(event.model_dump(exclude={"event", "id"}))
+        if isinstance(event, WalkEvent):
+            found["temperatures"] = list(TEMPERATURES)
+
+
+_NAMES: dict[type, str] = {
+    SaliencyEvent: "saliency",
+    AttentionEvent: "attention",
+    WalkEvent: "walk",
+}
+
+
+def _chance(chance: Chance) -> dict[str, Any]:
+    return {
+        "logprob": round(chance.logprob, _DIGITS),
+        "rank": chance.rank,
+        "top": [[a.token_id, a.text, round(a.logprob, _DIGITS)] for a in chance.top],
+    }
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, _DIGITS)
+    if isinstance(value, dict):
+        return {name: _rounded(each) for name, each in value.items()}
+    return [_rounded(each) for each in value] if isinstance(value, list) else value

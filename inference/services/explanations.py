@@ -1,0 +1,248 @@
+"""Asking why a model wrote what it wrote; the answers belong to whoever the text belongs to."""
+
+from functools import partial
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from redis.exceptions import RedisError
+
+from accounts.viewer import Viewer
+from catalog.history.refs import DEFAULT_BRANCH
+from catalog.models import ModelRepo
+from inference.models import Explanation, GenerationRun
+from inference.services import quotas, runs
+from inference.services.explain_params import AskedExplanation, AskedWalk, key_of
+from inference.services.params import check_prompt
+from inference.services.weights import needed_files
+from licensing.delivery.policy import check_reached
+from licensing.services import trials
+from store.core.errors import ConflictError, NotFoundError, RateLimitedError, TransientError
+from store.core.jobs import JobName, enqueue
+from store.core.models import Job
+
+MAX_OPEN = 4
+COST_TOKENS = {"tokens": 16, "saliency": 32, "attention": 16, "lens": 16, "walk": 16}
+"""What an explanation takes of the asker's tokens of the day: it reads the text once; to trace a
+token back it goes through the model twice more."""
+_LOST = "The work on this was lost. Ask again."
+
+
+class ExplanationNotFoundError(NotFoundError):
+    """The explanation is absent, or somebody else's: the two look the same."""
+
+    code = "explanation_not_found"
+
+
+class NothingToExplainError(ConflictError):
+    """The run has not ended yet, or has no such text."""
+
+    code = "nothing_to_explain"
+
+
+class TooManyExplanationsError(RateLimitedError):
+    """The asker has as many questions open as one may have."""
+
+    code = "too_many_explanations"
+
+
+def find(run: GenerationRun, asked: AskedExplanation) -> Explanation | None:
+    """Return the newest answer to the same question, if it was asked before."""
+    same = Explanation.objects.filter(run=run, kind=asked.kind, key=key_of(asked.params()))
+    return same.order_by("-id").first()
+
+
+def ask(viewer: Viewer, run: GenerationRun, asked: AskedExplanation) -> Explanation:
+    """Queue a question about a run, or return the one that was asked before and has not failed.
+
+    Args:
+        viewer: Who asks.
+        run: Through ``runs.read``, so it is theirs.
+        asked: What.
+
+    Raises:
+        NothingToExplainError: the run goes on, failed, or has no such text.
+        RepoDisabledError, GatedRepoError, PurchaseRequiredError: the model is not for them now.
+        TrialUsedUpError: it is sold, and they have not enough demo tokens left.
+        NotRunnableError: the revision cannot run here any more.
+        TooManyExplanationsError, QueueFullError, QuotaExceededError: not now.
+        TransientError: the queue cannot be reached.
+    Nothing is queued in any of these cases.
+    """
+    if not run.has_ended or run.state == GenerationRun.State.FAILED:
+        raise NothingToExplainError(_("Only a text that has been written can be explained."))
+    if asked.sequence >= len(run.texts):
+        raise NothingToExplainError(
+            _("This generation has %(count)d texts; there is no text %(number)d.")
+            % {"count": len(run.texts), "number": asked.sequence}
+        )
+    found = find(run, asked)
+    if found is not None and found.state != Explanation.State.FAILED:
+        return found
+    is_trial = runs.check_right(viewer, run.repo, run.commit_oid)
+    needed_files(run.repo, run.commit_oid)
+    explanation = Explanation(
+        run=run,
+        repo=run.repo,
+        commit_oid=run.commit_oid,
+        user=run.user,
+        visitor_key=run.visitor_key,
+        asker=quotas.asker_of(viewer),
+        kind=asked.kind,
+        params=asked.params(),
+        created_at=timezone.now(),
+    )
+    return _queue(explanation, is_trial=is_trial)
+
+
+def ask_walk(
+    viewer: Viewer, repo: ModelRepo, prompt: str, asked: AskedWalk, *, visitor_key: str = ""
+) -> Explanation:
+    """Queue a walk of a prompt through a public model.
+
+    Raises:
+        InvalidParamsError: the prompt cannot be used.
+        NotRunnableError: the model cannot run here.
+        TooManyExplanationsError, QueueFullError, QuotaExceededError: not now.
+        TransientError: the queue cannot be reached.
+    Nothing is queued in any of these cases.
+    """
+    check_prompt(prompt)
+    commit_oid = check_reached(viewer, repo, DEFAULT_BRANCH)
+    needed_files(repo, commit_oid)
+    explanation = Explanation(
+        repo=repo,
+        commit_oid=commit_oid,
+        user=viewer.user,
+        visitor_key=runs.hashed(visitor_key) if viewer.is_visitor else "",
+        asker=quotas.asker_of(viewer),
+        kind=Explanation.Kind.WALK,
+        prompt=prompt,
+        params=asked.model_dump(mode="json"),
+        created_at=timezone.now(),
+    )
+    return _queue(explanation, is_trial=False)
+
+
+def read(viewer: Viewer, public_id: str, visitor_key: str = "") -> Explanation:
+    """Return an explanation to whoever asked for it, and to nobody else.
+
+    Raises:
+        ExplanationNotFoundError: there is none, or it is somebody else's.
+    """
+    rows = Explanation.objects.select_related("run", "repo__namespace", "job")
+    found = rows.filter(public_id=public_id).first()
+    if found is None or not runs.is_theirs(found.run or found, viewer, visitor_key):
+        raise ExplanationNotFoundError(_("There is no such explanation, or it has been deleted."))
+    return found
+
+
+def begin(explanation_id: int) -> bool:
+    """Mark as running. ``False``: it has ended, or is gone."""
+    rows = Explanation.objects.filter(pk=explanation_id, state__in=Explanation.OPEN)
+    return bool(rows.update(state=Explanation.State.RUNNING))
+
+
+def finish(explanation_id: int, result: dict[str, Any]) -> bool:
+    """Write the answer. ``False``: it had ended, or is gone."""
+    rows = Explanation.objects.filter(pk=explanation_id, state__in=Explanation.OPEN)
+    return bool(
+        rows.update(
+            state=Explanation.State.DONE,
+            result=result,
+            finished_at=timezone.now(),
+            reserved_tokens=0,
+            trial_tokens=0,
+        )
+    )
+
+
+def settle(job_id: int) -> None:
+    """End the explanation of a job that has ended without an answer."""
+    rows = Explanation.objects.filter(job_id=job_id, state__in=Explanation.OPEN)
+    for explanation in rows.select_related("job"):
+        _settle(explanation)
+
+
+def settle_all() -> int:
+    """Do that for every one; the sweeper's part. Returns how many were ended."""
+    rows = Explanation.objects.filter(state__in=Explanation.OPEN).exclude(job__state__in=Job.OPEN)
+    return sum(_settle(each) for each in rows.select_related("job")[:500])
+
+
+@transaction.atomic
+def _settle(explanation: Explanation) -> bool:
+    job = explanation.job
+    if job is not None and job.is_open:
+        return False
+    rows = Explanation.objects.filter(pk=explanation.pk, state__in=Explanation.OPEN)
+    is_ours = rows.update(
+        state=Explanation.State.FAILED,
+        error_code=job.error_code if job and job.error_code else "lost",
+        error=job.error if job and job.error else _LOST,
+        finished_at=timezone.now(),
+        reserved_tokens=0,
+        trial_tokens=0,
+    )
+    if not is_ours:
+        return False
+    trials.give_back(explanation.repo_id, explanation.asker, explanation.trial_tokens)
+    transaction.on_commit(partial(_give_back, explanation))
+    return True
+
+
+def _give_back(explanation: Explanation) -> None:
+    try:
+        quotas.give_back(explanation.asker, explanation.reserved_tokens, day=explanation.created_at)
+    except RedisError:
+        return  # it costs a quota some tokens
+
+
+def _queue(explanation: Explanation, *, is_trial: bool) -> Explanation:
+    """Take the tokens and write the row, one question of an asker at a time."""
+    explanation.key = key_of(explanation.params)
+    cost = COST_TOKENS[explanation.kind]
+    taken = 0
+    try:
+        with transaction.atomic():
+            runs.lock_asker(explanation.asker)
+            if (same := _same(explanation)) is not None:
+                return same
+            _check_room(explanation.asker)
+            if is_trial:
+                trials.take(explanation.repo, explanation.asker, cost)
+                explanation.trial_tokens = cost
+            taken = quotas.reserve(explanation.asker, cost, now=explanation.created_at)
+            explanation.reserved_tokens = taken
+            explanation.save()
+            explanation.job = enqueue(JobName.EXPLAIN, explanation_id=explanation.pk)
+            explanation.save(update_fields=["job"])
+    except RedisError as error:
+        raise TransientError(_("The queue cannot be reached. Try again in a minute.")) from error
+    except BaseException:
+        quotas.give_back(explanation.asker, taken, day=explanation.created_at)
+        raise
+    return explanation
+
+
+def _same(explanation: Explanation) -> Explanation | None:
+    """Return the same question, asked a moment ago in another window."""
+    if explanation.run is None:
+        return None
+    same = Explanation.objects.filter(
+        run=explanation.run, kind=explanation.kind, key=explanation.key
+    )
+    return same.exclude(state=Explanation.State.FAILED).first()
+
+
+def _check_room(asker: str) -> None:
+    mine = Explanation.objects.filter(asker=asker, state__in=Explanation.OPEN)
+    if mine.count() >= MAX_OPEN:
+        raise TooManyExplanationsError(
+            _("You have %(most)d questions open. Wait for one to be answered.")
+            % {"most": MAX_OPEN},
+            retry_after_s=5,
+            limit=MAX_OPEN,
+        )
+    runs.check_queue()
