@@ -81,9 +81,7 @@ class BoxedLM(LM):  # type: ignore[misc]  # the harness has no types
         found = self._bridge.ask("loglikelihood", pairs)
         return [(float(logprob), bool(is_greedy)) for logprob, is_greedy in found]
 
-    def loglikelihood_rolling(
-        self, requests: list[Any], disable_tqdm: bool = False
-    ) -> list[float]:
+    def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> list[float]:
         texts = [request.args[0] for request in requests]
         return [float(each) for each in self._bridge.ask("loglikelihood_rolling", texts)]
 

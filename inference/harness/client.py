@@ -180,7 +180,11 @@ class Harness:
         self.close()
 
     def _call(
-        self, message: Mapping[str, Any], *, answer: Answerer | None = None, within_s: float = _STEP_S
+        self,
+        message: Mapping[str, Any],
+        *,
+        answer: Answerer | None = None,
+        within_s: float = _STEP_S,
     ) -> dict[str, Any]:
         self._send(message)
         while True:
