@@ -101,7 +101,7 @@ def test_a_builtin_task_equals_the_harness_run_by_hand(
     for sample in run.samples.all():
         told = samples[sample.index]
         if task == "arithmetic":
-            assert sample.output == told["filtered_resps"][0]
+            assert sample.output == told["resps"][0][0]
         else:
             logprob = told["resps"][0][0]
             logprob = logprob[0] if isinstance(logprob, tuple | list) else logprob
@@ -113,7 +113,11 @@ def test_a_data_set_with_choices_equals_the_harness_run_by_hand(
     evaluated: Callable[..., EvaluationRun], as_bob: Viewer, tiny_folder: Path, tmp_path: Path
 ) -> None:
     rows = [
-        {"prompt": f"Once upon a {word}", "choices": ["time there", "store", word], "answer": at % 3}
+        {
+            "prompt": f"Once upon a {word}",
+            "choices": ["time there", "store", word],
+            "answer": at % 3,
+        }
         for at, word in enumerate(["time", "story", "model", "truth", "visitor", "want"] * 2)
     ]
     content = "".join(json.dumps(row) + "\n" for row in rows).encode()
