@@ -34,7 +34,7 @@ from inference.services.weights import NotRunnableError
 from store.core.errors import ForbiddenError, InvalidError, UnauthenticatedError
 from store.core.jobs import JobName
 from store.core.models import Job
-from tests.factories import add_files, make_repo, make_user
+from tests.factories import PASSWORD, add_files, make_repo, make_user
 from tests.inference.conftest import forget_news
 from tests.inference.test_trials import sell
 
@@ -158,7 +158,7 @@ def test_what_cannot_run_is_refused_and_nothing_is_queued(
     as_alice: Viewer, alice: User, quick: Suite
 ) -> None:
     repo = make_repo(alice, "words")
-    add_files(repo, {"README.md": b"hello"})
+    add_files(alice, repo, {"README.md": b"hello"})
     forget_news()
 
     with pytest.raises(NotRunnableError):
@@ -313,7 +313,7 @@ def test_who_leaves_takes_private_runs_along_and_leaves_public_ones(
     evaluations.ask(as_bob, tiny_repo, own)
     Score.objects.create(run=public, task="t", metric="m", value=1.0)
 
-    delete_account(bob, confirmation="bob", password="correct horse battery")
+    delete_account(bob, confirmation="bob", password=PASSWORD)
 
     run = EvaluationRun.objects.get()
     assert (run.pk, run.asked_by, run.scores.count()) == (public.pk, None, 1)
@@ -356,7 +356,7 @@ def test_each_new_revision_is_measured_by_the_store(
     from catalog.services.folders import files_of, publish_files
 
     repo = make_repo(alice, "tiny")
-    add_files(repo, {"README.md": b"soon"})
+    add_files(alice, repo, {"README.md": b"soon"})
     run_news()
     assert not EvaluationRun.objects.exists()  # there is nothing to run yet
 
@@ -377,7 +377,7 @@ def test_a_newer_revision_takes_the_waiting_run_of_the_older_back(
     store_runs.evaluate_head(tiny_repo.pk)
     old = EvaluationRun.objects.get(asked_by=None)
 
-    add_files(tiny_repo, {"README.md": b"newer"})
+    add_files(alice, tiny_repo, {"README.md": b"newer"})
     store_runs.evaluate_head(tiny_repo.pk)
 
     old.refresh_from_db()

@@ -1,4 +1,4 @@
-"""Suites: shipped ones are what they say, data sets are read strictly, tasks by name are allowed."""
+"""Suites: shipped ones are what they say, data sets are read strictly, tasks need leave."""
 
 import json
 from collections.abc import Callable
