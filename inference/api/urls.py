@@ -2,7 +2,9 @@
 
 from django.urls import path
 
-from inference.api import explanations, usage, views
+from inference.api import evaluation_views, explanations, usage, views
+
+EVALUATION = "evaluations/<str:run_id>"
 
 urlpatterns = [
     path("usage", usage.UsageView.as_view()),
@@ -16,4 +18,16 @@ urlpatterns = [
         "generations/<str:run_id>/explanations/<str:explanation_id>",
         explanations.ExplanationView.as_view(),
     ),
+    path("suites", evaluation_views.SuitesView.as_view()),
+    path("suites/<str:suite_id>", evaluation_views.SuiteView.as_view()),
+    path(
+        "models/<str:ns>/<str:name>/evaluations",
+        evaluation_views.ModelEvaluationsView.as_view(),
+    ),
+    path(EVALUATION, evaluation_views.EvaluationView.as_view()),
+    path(f"{EVALUATION}/cancel", evaluation_views.CancelEvaluationView.as_view()),
+    path(f"{EVALUATION}/retry", evaluation_views.RetryEvaluationView.as_view()),
+    path(f"{EVALUATION}/samples", evaluation_views.SamplesView.as_view()),
+    path(f"{EVALUATION}/samples.jsonl", evaluation_views.SamplesFileView.as_view()),
+    path(f"{EVALUATION}/notes", evaluation_views.NotesView.as_view()),
 ]

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from inference.box.client import Box
 from inference.box.pool import BoxPool
 from inference.models import GenerationRun
-from inference.runners.folders import model_folder
+from inference.runners.folders import box_key, model_folder
 from store.core.database import hand_back_connection
 
 
@@ -24,8 +24,7 @@ class BoxEngine:
     def ready(self, run: GenerationRun, *, alone: bool, check: Callable[[], None]) -> Iterator[Box]:
         """See ``Engine.ready``."""
         with model_folder(run.repo, run.commit_oid, check) as folder:
-            key = "/".join(folder.parts[-2:])
             hand_back_connection()
-            with self._pool.use(key, folder, alone=alone) as box:
+            with self._pool.use(box_key(folder), folder, alone=alone) as box:
                 check()
                 yield box

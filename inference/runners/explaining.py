@@ -21,7 +21,7 @@ from inference.box.explain_messages import (
 )
 from inference.models import Explanation
 from inference.runners import generation
-from inference.runners.folders import model_folder
+from inference.runners.folders import box_key, model_folder
 from inference.services import explanations
 from store.core.database import hand_back_connection
 from store.core.work import JobContext, JobStoppedError
@@ -46,10 +46,9 @@ def run_explanation(context: JobContext, explanation_id: int) -> dict[str, Any]:
             raise JobStoppedError("It has ended already.")
     request = request_of(explanation, f"{explanation.public_id}-{context.attempt}")
     with model_folder(explanation.repo, explanation.commit_oid, context.check) as folder:
-        key = f"{explanation.repo.public_id}/{explanation.commit_oid}"
         alone = context.attempt > 1  # the first may have failed by a neighbor's fault
         hand_back_connection()
-        with generation.box_pool().use(key, folder, alone=alone) as box:
+        with generation.box_pool().use(box_key(folder), folder, alone=alone) as box:
             result = _asked(context, box, request)
     with context.claim.writing():
         explanations.finish(explanation_id, result)

@@ -75,6 +75,11 @@ def model_folder(repo: ModelRepo, commit_oid: str, check: Callable[[], None]) ->
         yield folder
 
 
+def box_key(folder: Path) -> str:
+    """Return what names a model folder's box: the same files share one."""
+    return "/".join(folder.parts[-2:])
+
+
 def make_room(root: Path, needed_bytes: int) -> None:
     """Delete the folders that were not used for the longest time until ``needed_bytes`` fit.
 

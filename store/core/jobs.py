@@ -197,35 +197,21 @@ class Claim:
         """Put the job back for another attempt, or fail it when its attempts are used up."""
         if self.job.attempts >= POLICIES[JobName(self.job.name)].max_attempts:
             return self.fail(code=code, message=message)
+        return self._back(delay_s, error_code=code, error=message)
+
+    def give_back(self, *, delay_s: float = 0) -> bool:
+        """Put the job back unfinished because others must go first; costs it no attempt."""
+        return self._back(delay_s, attempts=F("attempts") - 1)
+
+    def _back(self, delay_s: float, **changes: Any) -> bool:
         now = timezone.now()
         due = now + timedelta(seconds=delay_s)
+        free = {"state": Job.State.QUEUED, "lease_owner": "", "lease_until": None}
         back = self._mine().update(
-            state=Job.State.QUEUED,
-            lease_owner="",
-            lease_until=None,
-            spent_s=_spent_s(now),
-            not_before=due,
-            nudged_at=due,
-            error_code=code,
-            error=message,
+            not_before=due, nudged_at=due, spent_s=_spent_s(now), **free, **changes
         )
         if back:
             transaction.on_commit(partial(nudge, self.job, delay_s=delay_s))
-        return bool(back)
-
-    def give_back(self) -> bool:
-        """Put the job back unfinished because the worker must stop; costs it no attempt."""
-        now = timezone.now()
-        back = self._mine().update(
-            state=Job.State.QUEUED,
-            lease_owner="",
-            lease_until=None,
-            attempts=F("attempts") - 1,
-            spent_s=_spent_s(now),
-            nudged_at=now,
-        )
-        if back:
-            transaction.on_commit(partial(nudge, self.job))
         return bool(back)
 
     def _mine(self) -> QuerySet[Job]:

@@ -43,6 +43,7 @@ class JobName(StrEnum):
     PAY_OUT = "licensing.pay_out"
     GENERATE = "inference.generate"
     EXPLAIN = "inference.explain"
+    EVALUATE = "inference.evaluate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,4 +94,11 @@ POLICIES: Mapping[JobName, Policy] = {
     JobName.PAY_OUT: Policy(Queue.DEFAULT, max_attempts=12),
     JobName.GENERATE: Policy(Queue.INFERENCE, max_attempts=3, lease_s=30, time_limit_s=3600),
     JobName.EXPLAIN: Policy(Queue.INFERENCE, max_attempts=3, lease_s=30),
+    JobName.EVALUATE: Policy(
+        Queue.INFERENCE,
+        max_attempts=5,
+        lease_s=30,
+        time_limit_s=6 * 3600,
+        priority=Priority.STORE,
+    ),
 }

@@ -1,0 +1,170 @@
+"""The harness's process: its own environment, its own failures, tasks of the site by name."""
+
+import json
+import os
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from accounts.viewer import Viewer
+from catalog.models import ModelRepo
+from inference.box.pool import BoxPool
+from inference.harness import client as harness_client
+from inference.harness.client import Harness, HarnessLostError, HarnessTask, TaskFailedError
+from inference.models import EvaluationRun
+from inference.services import datasets, evaluations, suites
+from store.core.models import Job
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def answer(ask: str, requests: list[Any]) -> list[Any]:
+    """A model that finds everything as likely, and says A."""
+    if ask == "loglikelihood":
+        return [[-1.0, False] for _ in requests]
+    return [-1.0] * len(requests) if ask == "loglikelihood_rolling" else ["A"] * len(requests)
+
+
+def task(path: Path, **config: Any) -> HarnessTask:
+    """A task over a file."""
+    where = {"dataset_path": "json", "dataset_kwargs": {"data_files": {"test": str(path)}}}
+    return HarnessTask("mine", {"task": "mine", "test_split": "test", **where, **config})
+
+
+def test_its_environment_holds_no_secret_and_its_end_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("STORE_SECRET_KEY", "secret")
+    monkeypatch.setenv("DATABASE_URL", "postgres://secret")
+    monkeypatch.setenv("HF_TOKEN", "secret")
+
+    with Harness() as harness:
+        process = psutil.Process(harness._process.pid)
+        environment = process.environ()
+        folder = harness.folder
+        assert folder.is_dir()
+
+    assert "secret" not in str(environment)
+    assert environment["HF_HUB_OFFLINE"] == environment["HF_DATASETS_OFFLINE"] == "1"
+    assert environment["HOME"] == str(folder)
+    assert not folder.exists()
+    assert not process.is_running()
+    with Harness(cache_dir=tmp_path, may_fetch=True) as harness:
+        told = psutil.Process(harness._process.pid).environ()
+    assert (told["HF_HUB_OFFLINE"], told["HF_HOME"]) == ("0", str(tmp_path))
+
+
+def test_failures_of_a_task_are_told_and_the_process_goes_on(tmp_path: Path) -> None:
+    data = tmp_path / "data.jsonl"
+    data.write_text("".join(json.dumps({"q": f"{n}", "a": "A"}) + "\n" for n in range(5)))
+    good = task(
+        data,
+        output_type="generate_until",
+        doc_to_text="{{q}}",
+        doc_to_target="{{a}}",
+        generation_kwargs={"until": ["\n"], "max_gen_toks": 4},
+        metric_list=[{"metric": "exact_match"}],
+    )
+    with Harness() as harness:
+        for bad in (
+            HarnessTask("x", known="arc_easy"),  # its data is not here
+            HarnessTask("x", known="no_such_task"),
+            task(tmp_path / "absent.jsonl", output_type="loglikelihood"),
+        ):
+            with pytest.raises(TaskFailedError) as refused:
+                harness.load([bad])
+            assert refused.value.message.startswith("lm-evaluation-harness cannot do this.")
+        facts = harness.load([good])
+        assert facts["tasks"]["mine"]["samples"] == 5
+        parts = [harness.run("mine", first, 2, answer) for first in (0, 2, 4)]
+        assert [sample["index"] for part in parts for sample in part] == [0, 1, 2, 3, 4]
+        assert parts[0][0]["answers"] == ["A"]
+        assert harness.score("mine", {"exact_match": [1.0, 0.0]}) == {"exact_match": 0.5}
+
+        os.kill(harness._process.pid, 9)
+        with pytest.raises(HarnessLostError):
+            harness.run("mine", 0, 1, answer)
+
+
+def test_waiting_for_it_can_be_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    class StopError(Exception):
+        """Asked to."""
+
+    def check() -> None:
+        raise StopError
+
+    with Harness(check=check) as harness:
+        with pytest.raises(StopError):
+            harness.load([HarnessTask("x", known="arc_easy")])
+    monkeypatch.setattr(harness_client, "_LOAD_S", 0.0)
+    with Harness() as slow:
+        with pytest.raises(HarnessLostError):
+            slow.load([HarnessTask("x", known="arc_easy")])
+
+
+def test_a_task_of_the_site_is_run_by_name(
+    tiny_repo: ModelRepo,
+    as_bob: Viewer,
+    real_pool: BoxPool,
+    run_jobs: Callable[[], list[Job]],
+    settings: Any,
+    tmp_path: Path,
+) -> None:
+    settings.EVAL_DATA_DIR = tmp_path / "evaluations"
+    settings.ENV = settings.ENV.model_copy(update={"eval_tasks": ("house", "gone")})
+    tasks = tmp_path / "evaluations/tasks"
+    tasks.mkdir(parents=True)
+    rows = [{"q": f"{n} and {n + 1}", "c": ["one", "two"], "a": n % 2} for n in range(9)]
+    (tasks / "house.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    text = f"""
+        task: house
+        dataset_path: json
+        dataset_kwargs: {{data_files: {{test: {tasks / "house.jsonl"}}}}}
+        test_split: test
+        output_type: multiple_choice
+        doc_to_text: "{{{{q}}}} is"
+        doc_to_choice: c
+        doc_to_target: a
+        num_fewshot: 0
+        metric_list: [{{metric: acc, aggregation: mean, higher_is_better: true}}]
+        """
+    (tasks / "house.yaml").write_text(textwrap.dedent(text))
+
+    run, _ = evaluations.ask(as_bob, tiny_repo, suites.suite_for(as_bob, "lm-eval/house"))
+    lost, _ = evaluations.ask(as_bob, tiny_repo, suites.suite_for(as_bob, "lm-eval/gone"))
+    run_jobs()
+
+    run.refresh_from_db()
+    lost.refresh_from_db()
+    assert (run.state, run.error) == ("done", "")
+    score = run.scores.get(is_primary=True)
+    assert (score.task, score.metric, score.samples, score.method) == ("house", "acc", 9, "wilson")
+    assert (lost.state, lost.error_code) == ("failed", "task_failed")
+    assert "gone" in lost.error
+
+
+def test_a_buyers_samples_of_a_sold_model_are_not_kept(
+    tiny_repo: ModelRepo,
+    as_bob: Viewer,
+    real_pool: BoxPool,
+    run_jobs: Callable[[], list[Job]],
+) -> None:
+    from tests.inference.test_trials import sell
+
+    sell(tiny_repo, 5)
+    tiny_repo.refresh_from_db()
+    content = b'{"prompt": "Once upon a", "answer": "e"}\n{"prompt": "It was", "answer": "zz"}\n'
+    suite = datasets.add_dataset(as_bob, "mine", content, match="contains")
+
+    run, _ = evaluations.ask(as_bob, tiny_repo, suite)
+    run_jobs()
+
+    done = EvaluationRun.objects.get(pk=run.pk)
+    assert (done.state, done.error) == ("done", "")
+    assert done.scores.get().samples == 2
+    kept = done.samples.values_list("prompt", "expected", "output", "facts")
+    assert set(map(str, kept)) == {"('', '', '', {})"}
