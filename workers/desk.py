@@ -19,7 +19,7 @@ from accounts.viewer import Viewer
 from catalog.models import ModelRepo
 from inference.models import GenerationRun
 from inference.services import quotas, runs
-from store.core import fairness, jobs, placing
+from store.core import fairness, jobs, placing, retrying
 from store.core.errors import ConflictError, NotFoundError
 from store.core.jobs import POLICIES, JobName, Priority
 from store.core.models import Job
@@ -200,7 +200,7 @@ def retry(viewer: Viewer, job: Job) -> Job:
         )
     if job.name in _ASK_AGAIN:
         return _ASK_AGAIN[JobName(job.name)](viewer, job)
-    if not jobs.retry(job.pk):
+    if not retrying.retry(job.pk):
         raise NotRetriableError(_("This job is open again already."))
     job.refresh_from_db()
     return job

@@ -16,26 +16,14 @@ from typing import Any
 
 from celery import current_app
 from django.db import IntegrityError, transaction
-from django.db.models import (
-    Case,
-    DateTimeField,
-    DurationField,
-    ExpressionWrapper,
-    F,
-    FloatField,
-    Q,
-    QuerySet,
-    TextField,
-    Value,
-    When,
-)
-from django.db.models.functions import Coalesce, Concat, Extract, Right
+from django.db.models import F, Q, QuerySet, Value
+from django.db.models.functions import Concat, Right
 from django.utils import timezone
-from django.utils.translation import gettext as _
 from kombu.exceptions import OperationalError
 
 from store.core import placing
 from store.core.errors import ConflictError, TransientError
+from store.core.job_costs import spent_s, unless_no_worker
 from store.core.models import Job
 from store.core.policies import POLICIES, JobName, Policy
 from store.core.queues import MODEL_QUEUES, Priority, Queue
@@ -54,7 +42,6 @@ __all__ = [
     "claim",
     "enqueue",
     "nudge",
-    "retry",
 ]
 logger = logging.getLogger(__name__)
 
@@ -208,7 +195,7 @@ class Claim:
         due = now + timedelta(seconds=delay_s)
         free = {"state": Job.State.QUEUED, "lease_owner": "", "lease_until": None}
         back = self._mine().update(
-            not_before=due, nudged_at=due, spent_s=_spent_s(now), **free, **changes
+            not_before=due, nudged_at=due, spent_s=spent_s(now), **free, **changes
         )
         if back:
             transaction.on_commit(partial(nudge, self.job, delay_s=delay_s))
@@ -221,7 +208,7 @@ class Claim:
     def _end(self, state: Job.State, **changes: Any) -> bool:
         now = timezone.now()
         done = self._mine().update(
-            state=state, finished_at=now, lease_until=None, spent_s=_spent_s(now), **changes
+            state=state, finished_at=now, lease_until=None, spent_s=spent_s(now), **changes
         )
         return bool(done)
 
@@ -247,9 +234,9 @@ def claim(job_id: int) -> Claim | None:
             lease_owner=owner,
             lease_until=_lease_end(row),
             attempts=F("attempts") + 1,
-            spent_s=_spent_s(F("lease_until")),  # of a worker that is gone
-            error_code=_unless_waiting("error_code"),
-            error=_unless_waiting("error"),
+            spent_s=spent_s(F("lease_until")),  # of a worker that is gone
+            error_code=unless_no_worker("error_code"),
+            error=unless_no_worker("error"),
             started_at=now,
         )
     )
@@ -261,55 +248,9 @@ def cancel(job_id: int) -> bool:
     now = timezone.now()
     return bool(
         Job.objects.filter(pk=job_id, state__in=Job.OPEN).update(
-            state=Job.State.CANCELLED, finished_at=now, lease_until=None, spent_s=_spent_s(now)
+            state=Job.State.CANCELLED, finished_at=now, lease_until=None, spent_s=spent_s(now)
         )
     )
-
-
-def retry(job_id: int) -> bool:
-    """Put a job that failed or was cancelled back, with all its attempts. What it cost stays.
-
-    Returns:
-        ``False``: it is open, or was done.
-
-    Raises:
-        ConflictError: another job does the same already; nothing was changed.
-    """
-    ended = Job.objects.filter(pk=job_id, state__in=[Job.State.FAILED, Job.State.CANCELLED])
-    now = timezone.now()
-    try:
-        with transaction.atomic():
-            back = ended.update(
-                state=Job.State.QUEUED,
-                attempts=0,
-                progress=0.0,
-                lease_owner="",
-                not_before=now,
-                nudged_at=now,
-                finished_at=None,
-                error_code="",
-                error="",
-            )
-    except IntegrityError as error:
-        raise ConflictError(_("The same is being done already.")) from error
-    if back:
-        job = Job.objects.get(pk=job_id)
-        transaction.on_commit(partial(nudge, job))
-    return bool(back)
-
-
-def _unless_waiting(field: str) -> Case:
-    """Return what stands in ``field``, but nothing once a worker is there after all."""
-    told = When(error_code=placing.NO_WORKER, then=Value(""))
-    return Case(told, default=F(field), output_field=TextField())
-
-
-def _spent_s(until: datetime | F) -> Case:
-    """Return what a job has cost when the attempt that runs, if one does, ends at ``until``."""
-    end = Value(until, DateTimeField()) if isinstance(until, datetime) else until
-    took = ExpressionWrapper(end - F("started_at"), DurationField())
-    attempt_s = Coalesce(Extract(took, "epoch"), 0.0, output_field=FloatField())
-    return Case(When(state=Job.State.RUNNING, then=F("spent_s") + attempt_s), default=F("spent_s"))
 
 
 def _lease_end(name: str) -> datetime:
