@@ -121,7 +121,6 @@ def submit(
     revision = revision or DEFAULT_BRANCH
     is_trial = _check_right(viewer, repo, revision)
     commit_oid = resolve(repo, revision).commit_oid
-    payer = payer_of(viewer, repo, organization)
     _check_runnable(repo, commit_oid, asked)
     run = GenerationRun(
         repo=repo,
@@ -129,17 +128,12 @@ def submit(
         user=viewer.user,
         visitor_key=_hashed(visitor_key) if viewer.is_visitor else "",
         asker=quotas.asker_of(viewer),
-        payer=payer.key,
-        organization=payer.organization,
-        license=payer.license,
         params=sampling.within(_context_of(repo, commit_oid)).model_dump(mode="json"),
         created_at=timezone.now(),
+        **payer_of(viewer, repo, organization, has_right=not is_trial).as_kept(),
         **_as_kept(asked),
     )
-    try:
-        _queue(run, is_trial=is_trial)
-    except RedisError as error:
-        raise TransientError(_("The queue cannot be reached. Try again in a minute.")) from error
+    _queue(run, is_trial=is_trial)
     return run
 
 
@@ -195,6 +189,13 @@ def _check_right(viewer: Viewer, repo: ModelRepo, revision: str) -> bool:
 
 
 def _queue(run: GenerationRun, *, is_trial: bool) -> None:
+    try:
+        _write(run, is_trial=is_trial)
+    except RedisError as error:
+        raise TransientError(_("The queue cannot be reached. Try again in a minute.")) from error
+
+
+def _write(run: GenerationRun, *, is_trial: bool) -> None:
     """Take the tokens and write the row, one request of a payer at a time."""
     taken = 0
     try:
