@@ -98,8 +98,7 @@ def submit(
         viewer: Who asks.
         repo: Through ``catalog.access``, so its visibility is settled.
         revision: A branch, tag or commit id; empty: the default branch.
-        asked: What the model goes on from, 1 to ``MAX_PROMPT_CHARS`` characters, or the messages
-            of a conversation, together no longer.
+        asked: A prompt, or the messages of a conversation: 1 to ``MAX_PROMPT_CHARS`` characters.
         params: Sampling values; see ``AskedParams``.
         visitor_key: Secret of the visitor's session; opens the run to them later.
         organization: Name of the organization the viewer acts for; empty: for themselves.
@@ -110,11 +109,9 @@ def submit(
         RepoDisabledError, GatedRepoError, MissingScopeError: it is not for this viewer.
         TrialUsedUpError: it is sold, and more demo tokens were asked for than are left.
         NotYourOrganizationError: the viewer may not act for it.
-        NotRunnableError: this revision cannot run here, with the reason.
-        NoChatTemplateError: it takes no messages.
+        NotRunnableError, NoChatTemplateError: this revision cannot do it here, with the reason.
         TooManyRunsError, QueueFullError, QuotaExceededError: not now, or not so much.
-        TransientError: the queue cannot be reached.
-    Nothing is queued in any of these cases.
+        TransientError: the queue cannot be reached. Nothing is queued in any of these cases.
     """
     sampling = params if isinstance(params, AskedParams) else read_params(params)
     check_asked(asked)
