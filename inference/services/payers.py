@@ -6,6 +6,7 @@ built on a bought model does not stop when its developer has played enough.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.utils.translation import gettext as _
 
@@ -34,20 +35,31 @@ class Payer:
     organization: Organization | None = None
     license: License | None = None
 
+    def as_kept(self) -> dict[str, Any]:
+        """Return the fields of a ``GenerationRun``."""
+        return {
+            "payer": self.key,
+            "organization": self.organization,
+            "license": self.license,
+        }
 
-def payer_of(viewer: Viewer, repo: ModelRepo, organization: str = "") -> Payer:
+
+def payer_of(
+    viewer: Viewer, repo: ModelRepo, organization: str = "", *, has_right: bool = True
+) -> Payer:
     """Return whose tokens a generation of ``repo`` uses.
 
     Args:
         viewer: Who asks.
         repo: The model.
         organization: Name of the organization the viewer acts for; empty: for themselves.
+        has_right: Whether they may have the revision; where they try it, no license pays.
 
     Raises:
         NotYourOrganizationError: they do not belong to it, or their token does not reach it.
     """
     acting_for = _organization(viewer, organization) if organization else None
-    found = _hosting_license(viewer, repo, acting_for)
+    found = _hosting_license(viewer, repo, acting_for) if has_right else None
     if found is not None:
         return Payer(f"license:{found.pk}", acting_for, found)
     if acting_for is not None:

@@ -23,7 +23,7 @@ from inference.engines.config import remote_for
 from inference.models import Explanation, GenerationRun
 from inference.services import endings, quotas, streams
 from inference.services.params import AskedParams, check_asked, messages_of, read_params
-from inference.services.payers import Payer, payer_of
+from inference.services.payers import payer_of
 from inference.services.weights import has_chat_template, needed_files
 from licensing.delivery.policy import check_reached
 from licensing.services import trials
@@ -100,8 +100,7 @@ def submit(
         viewer: Who asks.
         repo: Through ``catalog.access``, so its visibility is settled.
         revision: A branch, tag or commit id; empty: the default branch.
-        asked: What the model goes on from, 1 to ``MAX_PROMPT_CHARS`` characters, or the messages
-            of a conversation, together no longer.
+        asked: A prompt, or the messages of a conversation: 1 to ``MAX_PROMPT_CHARS`` characters.
         params: Sampling values; see ``AskedParams``.
         visitor_key: Secret of the visitor's session; opens the run to them later.
         organization: Name of the organization the viewer acts for; empty: for themselves.
@@ -112,39 +111,28 @@ def submit(
         RepoDisabledError, GatedRepoError, MissingScopeError: it is not for this viewer.
         TrialUsedUpError: it is sold, and more demo tokens were asked for than are left.
         NotYourOrganizationError: the viewer may not act for it.
-        NotRunnableError: this revision cannot run here, with the reason.
-        NoChatTemplateError: it takes no messages.
+        NotRunnableError, NoChatTemplateError: this revision cannot do it here, with the reason.
         TooManyRunsError, QueueFullError, QuotaExceededError: not now, or not so much.
-        TransientError: the queue cannot be reached.
-    Nothing is queued in any of these cases.
+        TransientError: the queue cannot be reached. Nothing is queued in any of these cases.
     """
     sampling = params if isinstance(params, AskedParams) else read_params(params)
     check_asked(asked)
     is_trial = check_right(viewer, repo, revision or DEFAULT_BRANCH)
     commit_oid = resolve(repo, revision or DEFAULT_BRANCH).commit_oid
-    payer = payer_of(viewer, repo, organization)
     memory_bytes = _check_runnable(repo, commit_oid, asked)
     run = GenerationRun(
         repo=repo,
         commit_oid=commit_oid,
+        user=viewer.user,
+        visitor_key=hashed(visitor_key) if viewer.is_visitor else "",
+        asker=quotas.asker_of(viewer),
         params=sampling.within(_context_of(repo, commit_oid)).model_dump(mode="json"),
         created_at=timezone.now(),
+        **payer_of(viewer, repo, organization, has_right=not is_trial).as_kept(),
         **_as_kept(asked),
-        **_for_whom(viewer, payer, visitor_key),
     )
     _queue(run, is_trial=is_trial, memory_bytes=memory_bytes)
     return run
-
-
-def _for_whom(viewer: Viewer, payer: Payer, visitor_key: str) -> dict[str, Any]:
-    return {
-        "user": viewer.user,
-        "visitor_key": hashed(visitor_key) if viewer.is_visitor else "",
-        "asker": quotas.asker_of(viewer),
-        "payer": payer.key,
-        "organization": payer.organization,
-        "license": payer.license,
-    }
 
 
 def asked_of(run: GenerationRun) -> Asked:
