@@ -82,8 +82,8 @@ def test_a_visitor_learns_why_a_model_wrote_what_it_wrote(
     page.get_by_role("button", name="Show").click()
     expect(page.get_by_label("Head")).to_have_value("0", timeout=SLOW_MS)
     expect(page.locator("img.heatmap")).to_be_visible(timeout=SLOW_MS)
-    page.get_by_role("button", name="0–63").click()
-    expect(page.locator("[aria-current=true]", has_text="0–63")).to_be_visible(timeout=SLOW_MS)
+    page.get_by_role("button", name="0-63").click()
+    expect(page.locator("[aria-current=true]", has_text="0-63")).to_be_visible(timeout=SLOW_MS)
     assert look(page, "explain-attention") == []
 
     page.get_by_role("link", name="Layers").click()
@@ -104,7 +104,7 @@ def test_a_visitor_walks_a_prompt_through_a_model(
 
     assert look(page, "walk") == []
 
-    slider = page.get_by_label("Temperature")
+    slider = page.get_by_role("slider", name="Temperature")
     first = page.locator("[data-percent]").first
     before = first.text_content()
     slider.focus()
