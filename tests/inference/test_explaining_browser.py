@@ -14,7 +14,11 @@ from store.core.models import Job
 from tests.e2e.browser import WIDE, listen, look
 from workers.runner import run_job
 
-pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.timeout(900),  # a real box and axe six times, on machines that are busy
+]
 SLOW_MS = 60_000
 
 
