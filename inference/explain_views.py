@@ -18,6 +18,8 @@ from store.core.errors import StoreError
 
 _FIRST_STEP = TEMPERATURES.index(1.0)
 _WALK_CHARS = 200
+_LISTED = 20
+_CLOSE_TOKENS = 64
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -27,13 +29,21 @@ def explain_page(request: HttpRequest, run: str) -> HttpResponse:
     found = runs.read(viewer, run, visitor_key(request))
     try:
         values = request.POST if request.method == "POST" else request.GET
-        asked = read_explanation({"kind": "tokens", **values.dict()})
+        asked = read_explanation(_zoomed({"kind": "tokens", **values.dict()}))
         if request.method == "POST":
             explanations.ask(viewer, found, asked)
             return redirect(f"/runs/{run}/explain?{urlencode(_query(asked))}")
     except StoreError as error:
         return _explained(request, found, AskedExplanation(kind="tokens"), problem=error)
     return _explained(request, found, asked)
+
+
+def _zoomed(values: dict[str, Any]) -> dict[str, Any]:
+    """Apply a button that looks closely at a part of the tokens, or at all of them again."""
+    zoom = values.pop("zoom", "")
+    if zoom == "all":
+        return values | {"first": 0, "window": ""}
+    return values | {"first": zoom, "window": _CLOSE_TOKENS} if zoom else values
 
 
 def _query(asked: AskedExplanation) -> dict[str, Any]:
@@ -84,7 +94,7 @@ def _shown(found: Explanation | None) -> dict[str, Any]:
         known = sorted(
             (t for t in tokens if t.percent is not None), key=lambda t: -(t.percent or 0)
         )
-        return shown | {"tokens": tokens, "known": known[:50]}
+        return shown | {"tokens": tokens, "known": known[:_LISTED]}
     if found.kind == "attention":
         choices = {"layers": range(result["layers"]), "heads": range(result["heads"])}
         tokens = showing.tokens_of(result)

@@ -7,12 +7,14 @@ from typing import Any
 
 from inference.services.heatmap import data_uri, heatmap_png
 
-_MARKS = {"\n": "⏎", "\t": "⇥", "\r": "␍"}
+_MARKS = {chr(code): chr(0x2400 + code) for code in range(32)} | {"\n": "⏎", "\t": "⇥"}
 _LIKELY = (0.5, 0.2, 0.05, 0.01, 0.0)
 """Least probability of each shade, from likely to surprising."""
 _PLOT_BITS = 16.0
 """Height of the surprise plot: one choice in 65,536."""
 _SHADES = 5
+_LEAST_WEIGHT = 0.0005
+"""Attention below it is not listed: it would read as 0.0 %."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +189,11 @@ def heat_map(result: dict[str, Any]) -> HeatMap:
         last=last,
         cell=tile["cell"],
         strongest_percent=100 * tile["scale"],
-        looked=[(tokens[each["position"]], 100 * each["weight"]) for each in tile["looked"]],
+        looked=[
+            (tokens[each["position"]], 100 * each["weight"])
+            for each in tile["looked"]
+            if each["weight"] >= _LEAST_WEIGHT
+        ],
         rows=rows,
         windows=[
             (at, min(at + step, len(tokens)) - 1)

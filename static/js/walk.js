@@ -16,7 +16,7 @@ const show = () => {
     texts[place].textContent = percent.toFixed(2);
     bars[place].value = percent;
   });
-  root.querySelectorAll("[data-draw]").forEach((draw, place) => {
+  document.querySelectorAll("[data-draw]").forEach((draw, place) => {
     draw.textContent = numbers.draws[step][place];
   });
 };

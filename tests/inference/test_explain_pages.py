@@ -249,3 +249,18 @@ def test_shades_follow_probability(logprob: float, shade: int) -> None:
     assert second.percent == pytest.approx(100 * math.exp(logprob))
     assert "#1" in second.card
     assert 0 < second.bar <= 64
+
+
+@pytest.mark.parametrize(
+    ("zoom", "first", "window"), [("64", 64, 64), ("all", 0, None), ("", 3, 9)]
+)
+def test_zooming_asks_for_a_part_or_for_all(
+    written: GenerationRun, bob: User, browser_of: Browser, zoom: str, first: int, window: Any
+) -> None:
+    form = {"kind": "attention", "layer": "1", "first": "3", "window": "9", "zoom": zoom}
+
+    sent = browser_of(bob).post(f"/runs/{written.public_id}/explain", form, headers=HTML)
+
+    assert sent.status_code == 302
+    params = Explanation.objects.get().params
+    assert (params["layer"], params["first"], params.get("window")) == (1, first, window)

@@ -8,9 +8,10 @@ from accounts.models import User
 from accounts.viewer import VISITOR, Viewer
 from catalog.access import PurchaseRequiredError
 from catalog.models import Grant, GrantedRepo, ModelRepo
-from inference.models import GenerationRun
-from inference.services import endings, runs
+from inference.models import Explanation, GenerationRun
+from inference.services import endings, explanations, runs
 from inference.services.endings import Outcome
+from inference.services.explain_params import read_explanation
 from licensing.models import Offer, OfferedRepo, Terms, TrialUse
 from licensing.services import offers, trials
 from licensing.services.covering import head_of
@@ -114,3 +115,24 @@ def test_a_stopped_run_gives_its_tokens_back_once(tiny_repo: ModelRepo, bob: Use
     assert trials.left(tiny_repo, f"user:{bob.pk}") == 20
     assert not runs.cancel(Viewer(user=bob), run)
     assert trials.left(tiny_repo, f"user:{bob.pk}") == 20
+
+
+def test_explaining_uses_demo_tokens_and_a_failure_gives_them_back(
+    tiny_repo: ModelRepo, bob: User
+) -> None:
+    sell(tiny_repo, 40)
+    viewer = Viewer(user=bob)
+    run = ask(viewer, tiny_repo, 10)
+    end(run, 10)
+    run.refresh_from_db()
+
+    found = explanations.ask(viewer, run, read_explanation({"kind": "tokens"}))
+
+    assert trials.left(tiny_repo, f"user:{bob.pk}") == 30 - explanations.COST_TOKENS["tokens"]
+    with pytest.raises(TrialUsedUpError):
+        explanations.ask(viewer, run, read_explanation({"kind": "saliency"}))
+    assert Explanation.objects.count() == 1
+    Job.objects.filter(pk=found.job_id).update(state="failed", error_code="x", error="X.")
+    assert found.job_id is not None
+    explanations.settle(found.job_id)
+    assert trials.left(tiny_repo, f"user:{bob.pk}") == 30
