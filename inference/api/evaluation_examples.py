@@ -100,6 +100,17 @@ DATASET_BODY = OpenApiExample(
 )
 BODY = OpenApiExample("Next word", value={"suite": "next-word"}, request_only=True)
 EVALUATION = _answer("Done", _RUN | {"record": _RECORD})
+STOPPED = _answer("Stopped", _RUN | {"state": "cancelled", "scores": []})
+QUEUED = _answer(
+    "Queued again",
+    _RUN
+    | {
+        "state": "queued",
+        "progress": {"done": 50, "total": 100, "seconds_left": 7.5},
+        "scores": [],
+        "finished_at": None,
+    },
+)
 EVALUATIONS = _answer("Evaluations", {"results": [_RUN], "next": None})
 SAMPLES = _answer("Samples", {"results": [_SAMPLE], "next": None})
 NOTE_BODY = OpenApiExample("Note", value={"text": _NOTE["text"]}, request_only=True)

@@ -167,6 +167,7 @@ class CancelEvaluationView(_View):
         summary="Stop an evaluation",
         request=None,
         responses=EvaluationOut,
+        examples=[examples.STOPPED],
     )
     def post(self, request: Request, run_id: str) -> Response:
         """Stop one you asked for; its samples so far stay."""
@@ -184,6 +185,7 @@ class RetryEvaluationView(_View):
         summary="Do a failed evaluation again",
         request=None,
         responses=EvaluationOut,
+        examples=[examples.QUEUED],
     )
     def post(self, request: Request, run_id: str) -> Response:
         """Queue it again; what was done stays done."""

@@ -101,7 +101,8 @@ def test_a_builtin_task_equals_the_harness_run_by_hand(
     for sample in run.samples.all():
         told = samples[sample.index]
         if task == "arithmetic":
-            assert sample.output == told["resps"][0][0]
+            said = told["resps"][0][0].replace("\0", "\ufffd")  # no database takes NUL
+            assert sample.output == said
         else:
             logprob = told["resps"][0][0]
             logprob = logprob[0] if isinstance(logprob, tuple | list) else logprob

@@ -17,6 +17,7 @@ from store.core.models import Job
 MODEL = "/api/v1/models/alice/tiny/evaluations"
 Headers = dict[str, str]
 Bearer = Callable[..., Headers]
+NOBODY: Headers = {}
 
 
 @pytest.fixture
@@ -115,10 +116,9 @@ def test_a_private_run_is_not_there_for_others(
     of_alice = bearer(alice, "admin")
     url = f"/api/v1/evaluations/{run.public_id}"
 
-    others: tuple[dict[str, str], ...] = ({}, of_alice)
     for tail in ("", "/samples", "/samples.jsonl", "/notes"):
         assert client.get(url + tail, headers=of_bob).status_code == 200
-        for headers in others:
+        for headers in (NOBODY, of_alice):
             hidden = client.get(url + tail, headers=headers)
             absent = client.get(f"/api/v1/evaluations/{'0' * 24}{tail}", headers=headers)
             assert hidden.status_code == absent.status_code == 404
