@@ -1,5 +1,6 @@
 """The playground's form: what a browser sends, with or without JavaScript."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from annotated_types import Ge, Gt, Le
@@ -33,6 +34,12 @@ def _number(name: str, label: Any, help_text: Any, *, step: float) -> forms.Fiel
         initial=field.default,
         widget=forms.NumberInput(attrs={"step": step, "inputmode": "decimal"}),
         **limits,
+    )
+
+
+def _model_input() -> forms.TextInput:
+    return forms.TextInput(
+        attrs={"list": "models-to-compare", "spellcheck": "false", "autocapitalize": "none"}
     )
 
 
@@ -92,7 +99,9 @@ class PlaygroundForm(forms.Form):
     )
     stop = forms.CharField(
         label=_("Stop at"),
-        help_text=_("End where one of these would come; one a line, four at most."),
+        help_text=_(
+            "End where one of these would come; one a line, four at most. \\n is a line's end."
+        ),
         required=False,
         strip=False,
         widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
@@ -104,6 +113,18 @@ class PlaygroundForm(forms.Form):
     def clean_prompt(self) -> str:
         """Undo what browsers do to line ends."""
         return str(self.cleaned_data["prompt"]).replace("\r\n", "\n")
+
+    @classmethod
+    def initial_of(cls, prompt: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what a form begins with to ask the same again, seed included."""
+        names = ("max_new_tokens", "num_sequences", *cls.SAMPLING)
+        initial = {name: params[name] for name in names if name in params}
+        lines = [line.replace("\n", "\\n") for line in params.get("stop", ())]
+        return initial | {"prompt": prompt, "stop": "\n".join(lines), "preset": CUSTOM}
+
+    def hidden_again(self) -> list[str]:
+        """Return every field as a hidden one, to ask the same again by one button."""
+        return [self[name].as_hidden(attrs={"id": f"again_{name}"}) for name in self.fields]
 
     def sampling_fields(self) -> list[forms.BoundField]:
         """Return what is folded away."""
@@ -120,7 +141,7 @@ class PlaygroundForm(forms.Form):
         values = {name: data[name] for name in names if data[name] not in {None, ""}}
         if "stop" in values:
             lines = values["stop"].replace("\r\n", "\n").split("\n")
-            values["stop"] = [line for line in lines if line]
+            values["stop"] = [line.replace("\\n", "\n") for line in lines if line]
         preset = _PRESETS.get(data["preset"])
         if preset is not None:
             values |= preset.values
@@ -133,3 +154,10 @@ class PlaygroundForm(forms.Form):
         fields = {name: " ".join(map(str, errors)) for name, errors in self.errors.items()}
         told = "; ".join(f"{name}: {text}" for name, text in fields.items())
         return InvalidParamsError(f"Some values cannot be used. {told}", fields=fields)
+
+
+class CompareForm(PlaygroundForm):
+    """The same prompt for two models."""
+
+    a = forms.CharField(label=_("First model"), max_length=200, widget=_model_input())
+    b = forms.CharField(label=_("Second model"), max_length=200, widget=_model_input())

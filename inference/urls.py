@@ -2,12 +2,21 @@
 
 from django.urls import path
 
-from inference import views
+from inference.views import compare, demos, history, playground
 
 urlpatterns = [
-    path("runs/<seg:run>", views.run_page),
-    path("runs/<seg:run>/events", views.run_events),
-    path("runs/<seg:run>/state.json", views.run_state),
-    path("runs/<seg:run>/cancel", views.run_cancel),
-    path("<seg:ns>/<seg:name>/playground", views.playground),
+    path("runs", history.runs_page),
+    path("runs/delete-all", history.runs_delete_all),
+    path("runs/<seg:run>", playground.run_page),
+    path("runs/<seg:run>/events", playground.run_events),
+    path("runs/<seg:run>/state.json", playground.run_state),
+    path("runs/<seg:run>/cancel", playground.run_cancel),
+    path("runs/<seg:run>/share", history.run_share),
+    path("runs/<seg:run>/unshare", history.run_unshare),
+    path("runs/<seg:run>/delete", history.run_delete),
+    path("shared/<seg:token>", history.shared_page),
+    path("playground/compare", compare.compare),
+    path("<seg:ns>/<seg:name>/playground", playground.playground),
+    path("<seg:ns>/<seg:name>/playground/code", playground.code),
+    path("<seg:ns>/<seg:name>/demos", demos.demos_page),
 ]

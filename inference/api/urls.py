@@ -2,9 +2,10 @@
 
 from django.urls import path
 
-from inference.api import views
+from inference.api import demos, views
 
 urlpatterns = [
+    path("models/<str:ns>/<str:name>/demos", demos.DemosView.as_view()),
     path("generations", views.GenerationsView.as_view()),
     path("generations/<str:run_id>", views.GenerationView.as_view()),
     path("generations/<str:run_id>/cancel", views.CancelView.as_view()),

@@ -1,5 +1,6 @@
 """Tables of the lab."""
 
+from inference.models.demos import DemoGeneration
 from inference.models.evaluations import (
     EvaluationNote,
     EvaluationRun,
@@ -9,13 +10,16 @@ from inference.models.evaluations import (
     Suite,
 )
 from inference.models.generations import GenerationRun
+from inference.models.sharing import ShareLink
 
 __all__ = [
+    "DemoGeneration",
     "EvaluationNote",
     "EvaluationRun",
     "EvaluationShard",
     "GenerationRun",
     "Sample",
     "Score",
+    "ShareLink",
     "Suite",
 ]

@@ -105,7 +105,7 @@ def submit(
         repo=repo,
         commit_oid=commit_oid,
         user=viewer.user,
-        visitor_key=_hashed(visitor_key) if viewer.is_visitor else "",
+        visitor_key=hashed_key(visitor_key) if viewer.is_visitor else "",
         asker=quotas.asker_of(viewer),
         prompt=prompt,
         params=sampling.within(_context_of(repo, commit_oid)).model_dump(mode="json"),
@@ -195,6 +195,15 @@ def read(viewer: Viewer, public_id: str, visitor_key: str = "") -> GenerationRun
     """
     rows = GenerationRun.objects.select_related("repo__namespace", "job")
     run = rows.filter(public_id=public_id).first()
+    return check_theirs(viewer, run, visitor_key)
+
+
+def check_theirs(viewer: Viewer, run: GenerationRun | None, visitor_key: str = "") -> GenerationRun:
+    """Return ``run`` if it is there and the viewer's own.
+
+    Raises:
+        RunNotFoundError: it is not: the two look the same.
+    """
     if run is None or not _is_theirs(run, viewer, visitor_key):
         raise RunNotFoundError(_("There is no such generation, or it has been deleted."))
     return run
@@ -209,8 +218,7 @@ def cancel(viewer: Viewer, run: GenerationRun, visitor_key: str = "") -> bool:
     Raises:
         RunNotFoundError: it is somebody else's.
     """
-    if not _is_theirs(run, viewer, visitor_key):
-        raise RunNotFoundError(_("There is no such generation, or it has been deleted."))
+    check_theirs(viewer, run, visitor_key)
     try:
         streams.ask_to_stop(run.public_id)
     except RedisError as error:
@@ -278,8 +286,9 @@ def _is_theirs(run: GenerationRun, viewer: Viewer, visitor_key: str) -> bool:
             and viewer.user.pk == run.user_id
             and viewer.allows(Permission.READ, repo.namespace_id, repo.public_id)
         )
-    return bool(visitor_key) and hmac.compare_digest(run.visitor_key, _hashed(visitor_key))
+    return bool(visitor_key) and hmac.compare_digest(run.visitor_key, hashed_key(visitor_key))
 
 
-def _hashed(visitor_key: str) -> str:
+def hashed_key(visitor_key: str) -> str:
+    """Return what a row keeps of the secret of a visitor's session."""
     return hashlib.sha256(visitor_key.encode()).hexdigest() if visitor_key else ""

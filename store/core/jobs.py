@@ -51,6 +51,8 @@ class Queue(StrEnum):
     DEFAULT = "default"
     SCAN = "scan"
     INFERENCE = "inference"
+    DEMOS = "demos"
+    """What the store itself lets models write; gives way to everything in ``INFERENCE``."""
     SENDERS = "senders"
     """Talks to receivers strangers chose, which may hang."""
 
@@ -90,6 +92,7 @@ class JobName(StrEnum):
     RUN_PAYOUTS = "licensing.run_payouts"
     PAY_OUT = "licensing.pay_out"
     GENERATE = "inference.generate"
+    MAKE_DEMOS = "inference.make_demos"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,7 @@ POLICIES: Mapping[JobName, Policy] = {
     JobName.RUN_PAYOUTS: Policy(Queue.DEFAULT, time_limit_s=3600),
     JobName.PAY_OUT: Policy(Queue.DEFAULT, max_attempts=12),
     JobName.GENERATE: Policy(Queue.INFERENCE, max_attempts=3, lease_s=30, time_limit_s=3600),
+    JobName.MAKE_DEMOS: Policy(Queue.DEMOS, max_attempts=8, time_limit_s=6 * 3600),
 }
 
 

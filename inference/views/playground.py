@@ -1,6 +1,7 @@
 """The playground and the pages of its runs."""
 
 import secrets
+from contextlib import suppress
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
@@ -9,15 +10,21 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.viewer import Viewer
 from catalog.access import repo_for
-from catalog.models import ModelRepo
+from catalog.models import ModelCard, ModelRepo
+from catalog.services.usage import Snippet
 from catalog.views.listing import frame, open_repo
 from inference.forms import PlaygroundForm
-from inference.models import GenerationRun
+from inference.models import GenerationRun, ShareLink
 from inference.services import follow, runs
+from inference.services.code_samples import code_samples
+from inference.services.history import kept_until
+from inference.services.params import AskedParams, InvalidParamsError
+from inference.services.runs import RunNotFoundError
 from inference.services.streams import FIRST
+from inference.services.task_presets import task_presets
 from inference.sse import event_stream
 from store.core.errors import RateLimitedError, StoreError
-from store.core.web import wants_json
+from store.core.web import origin, wants_json
 
 _VISITOR = "visitor_key"
 
@@ -36,7 +43,48 @@ def playground(request: HttpRequest, ns: str, name: str) -> HttpResponse:
     repo = open_repo(request, ns, name)
     if isinstance(repo, HttpResponse):
         return repo
-    return _page(request, repo, PlaygroundForm())
+    return _page(request, repo, PlaygroundForm(initial=_initial(request)))
+
+
+def _initial(request: HttpRequest) -> dict[str, Any]:
+    """Return what the form begins with: a task's example, or what was asked in an own run."""
+    task = task_presets().get(request.GET.get("task", ""))
+    if task is not None:
+        return PlaygroundForm.initial_of(task.prompt, task.initial)
+    if public_id := request.GET.get("run", ""):
+        with suppress(RunNotFoundError):
+            run = read_own(request, public_id)
+            return PlaygroundForm.initial_of(run.prompt, run.params)
+    return {}
+
+
+@require_POST
+def code(request: HttpRequest, ns: str, name: str) -> HttpResponse:
+    """Show the code that does what the form says; a fragment for htmx, else a page."""
+    viewer = viewer_of(request)
+    repo = repo_for(viewer, ns, name)
+    form = PlaygroundForm(request.POST)
+    samples: list[Snippet] = []
+    problem = ""
+    try:
+        if not form.is_valid():
+            raise form.problem()
+        samples = _samples(request, repo, form.cleaned_data["prompt"], form.params())
+    except InvalidParamsError as error:
+        problem = error.message
+    context = {"samples": samples, "problem": problem}
+    if getattr(request, "htmx", False):
+        return render(request, "inference/_code.html", context)
+    context |= frame(viewer, repo, tab="playground")
+    return render(request, "inference/code.html", context)
+
+
+def _samples(
+    request: HttpRequest, repo: ModelRepo, prompt: str, params: AskedParams, revision: str = ""
+) -> list[Snippet]:
+    card = ModelCard.objects.filter(repo=repo).first()
+    facts = card.facts if card else {}
+    return code_samples(origin(request), repo, facts, prompt, params, revision=revision)
 
 
 def _ask(request: HttpRequest, repo: ModelRepo) -> HttpResponse:
@@ -50,14 +98,14 @@ def _ask(request: HttpRequest, repo: ModelRepo) -> HttpResponse:
             form.cleaned_data["revision"],
             form.cleaned_data["prompt"],
             form.params(),
-            visitor_key=_visitor_key(request, make=True),
+            visitor_key=visitor_key(request, make=True),
         )
     except StoreError as error:
         if wants_json(request):
             raise
         return _page(request, repo, form, problem=error)
     if wants_json(request):
-        return JsonResponse(_run_json(run), status=201)
+        return JsonResponse(run_json(run), status=201)
     return redirect(f"/runs/{run.public_id}")
 
 
@@ -66,7 +114,12 @@ def _page(
 ) -> HttpResponse:
     """Render the playground; after a refusal with what was typed and why it was refused."""
     context = frame(viewer_of(request), repo, tab="playground")
-    context |= {"form": form, "problem": problem.message if problem else ""}
+    context |= {
+        "form": form,
+        "problem": problem.message if problem else "",
+        "task": task_presets().get(request.GET.get("task", "")),
+        "card": ModelCard.objects.filter(repo=repo).first(),
+    }
     status = problem.status if problem else 200
     answer = render(request, "inference/playground.html", context, status=status)
     if isinstance(problem, RateLimitedError):
@@ -78,17 +131,25 @@ def _page(
 @require_safe
 def run_page(request: HttpRequest, run: str) -> HttpResponse:
     """Show a run: where it stands, what it wrote. Reloads itself where scripts are off."""
-    found = _read(request, run)
+    found = read_own(request, run)
     standing = runs.standing(found)
     texts = runs.texts_so_far(found)
     context = {
         "run": found,
         "standing": standing,
-        "texts": list(zip(texts, _padded(found.finish_reasons, len(texts)), strict=True)),
+        "texts": list(zip(texts, padded(found.finish_reasons, len(texts)), strict=True)),
         "is_open": not found.has_ended,
-        "is_visible": _can_see(request, found.repo),
+        "is_visible": can_see(request, found.repo),
         "tokens_per_s": runs.tokens_per_s(found),
+        "share": ShareLink.objects.filter(run=found).first(),
+        "kept_until": kept_until(viewer_of(request), found),
     }
+    if context["is_visible"]:
+        params = AskedParams.model_validate(found.params)
+        context |= {
+            "again": PlaygroundForm(initial=PlaygroundForm.initial_of(found.prompt, found.params)),
+            "samples": _samples(request, found.repo, found.prompt, params, found.commit_oid),
+        }
     answer = render(request, "inference/run.html", context)
     answer["Cache-Control"] = "private, no-store"
     return answer
@@ -97,7 +158,7 @@ def run_page(request: HttpRequest, run: str) -> HttpResponse:
 @require_safe
 def run_events(request: HttpRequest, run: str) -> HttpResponseBase:
     """Stream a run's events; goes on after ``Last-Event-ID``."""
-    found = _read(request, run)
+    found = read_own(request, run)
     after = request.headers.get("Last-Event-ID") or request.GET.get("after") or FIRST
     return event_stream(follow.watch(found, after=after), poll=f"/runs/{run}/state.json")
 
@@ -105,9 +166,9 @@ def run_events(request: HttpRequest, run: str) -> HttpResponseBase:
 @require_safe
 def run_state(request: HttpRequest, run: str) -> JsonResponse:
     """Tell what has come since ``after``, for callers that cannot hold a stream."""
-    found = _read(request, run)
+    found = read_own(request, run)
     seen = follow.snapshot(found, after=request.GET.get("after") or FIRST)
-    body = _run_json(found) | {
+    body = run_json(found) | {
         **follow.status_of(seen.standing),
         "events": [{"id": e.id, "kind": e.kind, "data": e.data} for e in seen.events],
         "last_id": seen.last_id,
@@ -120,18 +181,19 @@ def run_state(request: HttpRequest, run: str) -> JsonResponse:
 @require_POST
 def run_cancel(request: HttpRequest, run: str) -> HttpResponse:
     """Stop a run."""
-    found = _read(request, run)
-    runs.cancel(viewer_of(request), found, _visitor_key(request))
+    found = read_own(request, run)
+    runs.cancel(viewer_of(request), found, visitor_key(request))
     if wants_json(request):
-        return JsonResponse(_run_json(found))
+        return JsonResponse(run_json(found))
     return redirect(f"/runs/{found.public_id}")
 
 
-def _read(request: HttpRequest, public_id: str) -> GenerationRun:
-    return runs.read(viewer_of(request), public_id, _visitor_key(request))
+def read_own(request: HttpRequest, public_id: str) -> GenerationRun:
+    """Return a run of whoever asks."""
+    return runs.read(viewer_of(request), public_id, visitor_key(request))
 
 
-def _visitor_key(request: HttpRequest, *, make: bool = False) -> str:
+def visitor_key(request: HttpRequest, *, make: bool = False) -> str:
     """Return the secret of a visitor's session; empty when there is none and none is wanted."""
     key = request.session.get(_VISITOR, "")
     if not key and make and viewer_of(request).is_visitor:
@@ -139,7 +201,7 @@ def _visitor_key(request: HttpRequest, *, make: bool = False) -> str:
     return str(key)
 
 
-def _can_see(request: HttpRequest, repo: ModelRepo) -> bool:
+def can_see(request: HttpRequest, repo: ModelRepo) -> bool:
     """Whether the asker may still see the model: it may have become private meanwhile."""
     try:
         repo_for(viewer_of(request), repo.namespace.name, repo.name)
@@ -148,11 +210,13 @@ def _can_see(request: HttpRequest, repo: ModelRepo) -> bool:
     return True
 
 
-def _padded(reasons: list[str], count: int) -> list[str]:
+def padded(reasons: list[str], count: int) -> list[str]:
+    """Return ``count`` reasons; empty ones where a text has not ended."""
     return [*reasons, *[""] * count][:count]
 
 
-def _run_json(run: GenerationRun) -> dict[str, Any]:
+def run_json(run: GenerationRun) -> dict[str, Any]:
+    """Return what scripts need to follow a run."""
     base = f"/runs/{run.public_id}"
     return {
         "id": run.public_id,
