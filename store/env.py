@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
-from pydantic import BeforeValidator, Field, IPvAnyNetwork, SecretStr
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    IPvAnyNetwork,
+    SecretStr,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIB = 1024**2
@@ -24,6 +32,23 @@ def _split(value: Any) -> Any:
 
 
 _CommaSeparated = (NoDecode, BeforeValidator(_split))
+
+
+class RemoteEngine(BaseModel):
+    """An OpenAI-compatible server that runs some of the models in place of the box."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    models: Annotated[str, Field(min_length=1)]
+    """Which: ``ns/name``, or a pattern such as ``ns/*``."""
+    base_url: HttpUrl
+    """Where its API begins, as ``http://10.0.0.7:8000/v1``. Any address: the operator chose it."""
+    model: str = ""
+    """What the model is called there. Empty: ``ns/name``, as here."""
+    api_key: SecretStr = SecretStr("")
+    """Sent as ``Bearer``. Empty: none, or what ``api_key_file`` has."""
+    api_key_file: Path | None = None
+    """A file with the key, read at each request."""
 
 
 class Env(BaseSettings):
@@ -176,6 +201,19 @@ class Env(BaseSettings):
     """New tokens a visitor who is not signed in may generate in a day."""
     user_tokens_per_day: Annotated[int, Ge(0)] = 200_000
     """New tokens a signed-in person may generate in a day."""
+    organization_tokens_per_day: Annotated[int, Ge(0)] = 1_000_000
+    """New tokens all members of an organization may generate in its name in a day."""
+    license_tokens_per_day: Annotated[int, Ge(0)] = 2_000_000
+    """New tokens that may be generated in a day with one license whose terms allow a hosted
+    service. They count for the license, not for the person."""
+    visitor_completions_requests: Annotated[int, Ge(0)] = 300
+    """Calls of the OpenAI-compatible API one address may make in a window without a person.
+    0: any."""
+    user_completions_requests: Annotated[int, Ge(0)] = 3_000
+    """Calls of the OpenAI-compatible API one account may make in a window. 0: any."""
+    completion_wait_s: Annotated[int, Ge(1), Le(3600)] = 120
+    """How long a call of the OpenAI-compatible API that does not stream waits for its answer, in
+    seconds; then the run is stopped."""
 
     model_memory_bytes: Annotated[int, Ge(64 * MIB)] = 6 * GIB
     """Memory all resident demo models may use together, in bytes."""
@@ -191,6 +229,10 @@ class Env(BaseSettings):
     """Wall time one generation may take, in seconds, loading included."""
     allow_unprotected_box: bool = False
     """Run models even where the system offers no way to cut them off the network."""
+
+    engines: tuple[RemoteEngine, ...] = ()
+    """Models that OpenAI-compatible servers run in place of the store's own box, as JSON (docs/
+    openai-api.md). The first that fits counts."""
 
     gateways: Annotated[tuple[Literal["sandbox", "invoice", "stripe"], ...], *_CommaSeparated] = (
         "sandbox",

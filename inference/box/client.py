@@ -20,6 +20,7 @@ from inference.box.errors import (
     ModelRefusedError,
 )
 from inference.box.limits import BoxLimits
+from inference.box.messages import Asked
 from inference.box.params import SamplingParams
 from inference.box.process import CHILD_MODULE, BoxProcess
 from inference.box.protocol import (
@@ -71,6 +72,12 @@ def _load(process: BoxProcess, request: LoadRequest, limits: BoxLimits) -> Loade
     if not isinstance(event, LoadedEvent):
         raise broke(process, event)
     return event
+
+
+def _request(name: str, asked: Asked, params: SamplingParams) -> GenerateRequest:
+    if isinstance(asked, str):
+        return GenerateRequest(id=name, prompt=asked, params=params)
+    return GenerateRequest(id=name, messages=list(asked), params=params)
 
 
 def protection(limits: BoxLimits | None = None) -> Protection:
@@ -157,26 +164,27 @@ class Box:
         return self._process.rss_bytes()
 
     def generate(
-        self, prompt: str, params: SamplingParams, *, request_id: str | None = None
+        self, asked: Asked, params: SamplingParams, *, request_id: str | None = None
     ) -> Iterator[GenerationEvent]:
-        """Continue ``prompt``; yields what happens as it happens, a ``DoneEvent`` at the end.
+        """Go on from ``asked``; yields what happens as it happens, a ``DoneEvent`` at the end.
 
         Leaving the iterator early cancels the generation. After a :class:`BoxError` the process
         is gone, and with it every other generation in it; after a :class:`ModelRefusedError` it
         goes on.
 
         Args:
-            prompt: Up to ``MAX_PROMPT_CHARS`` characters.
+            asked: A prompt of up to ``MAX_PROMPT_CHARS`` characters, or the messages of a
+                conversation.
             params: How to sample.
             request_id: Name to cancel it by; up to 64 of ``A-Z a-z 0-9 _ -``, once at a time.
 
         Raises:
-            ModelRefusedError: the prompt is too long, or the model fails.
+            ModelRefusedError: the prompt is too long, its chat template or the model fails.
             BoxError: it crashed, hung or grew too large.
         """
         request_id = request_id or f"g{next(_NAMES)}"
         deadline = time.monotonic() + self._limits.generate_s
-        talk = self._talks.begin(GenerateRequest(id=request_id, prompt=prompt, params=params))
+        talk = self._talks.begin(_request(request_id, asked, params))
         try:
             while True:
                 event = talk.next(deadline)

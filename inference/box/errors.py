@@ -73,7 +73,8 @@ class ModelRefusedError(UnprocessableError):
         message: A sentence for a person.
         reason: Stable code: ``prompt_too_long``, ``empty_prompt``, ``no_weights``,
             ``bad_config``, ``bad_tensors``, ``bad_tokenizer``, ``unsupported``, ``not_finite``,
-            ``out_of_memory``, ``cannot_load``, ``cannot_generate``.
+            ``out_of_memory``, ``cannot_load``, ``cannot_generate``, ``no_chat_template``,
+            ``bad_template``, ``unknown_token``.
     """
 
     code = "model_refused"

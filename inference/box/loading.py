@@ -90,6 +90,17 @@ class LoadedModel:
         """Rows of the input embedding: every token id must be below."""
         return int(self.model.get_input_embeddings().weight.shape[0])
 
+    @property
+    def scored(self) -> int:
+        """Tokens the model scores: rows of its output embedding, or as many as it reads."""
+        head = self.model.get_output_embeddings()
+        return self.vocabulary if head is None else int(head.weight.shape[0])
+
+    @property
+    def has_chat_template(self) -> bool:
+        """Whether it comes with a template for conversations."""
+        return bool(getattr(self.tokenizer, "chat_template", None))
+
     def facts(self) -> LoadedEvent:
         """Describe what was loaded, from the model itself."""
         return LoadedEvent(
@@ -101,6 +112,7 @@ class LoadedModel:
             format=self.source.format,
             dtype=str(self.model.dtype).removeprefix("torch."),
             device=_device_name(self.device),
+            has_chat_template=self.has_chat_template,
             load_s=self.load_s,
             rss_bytes=rss_bytes(),
         )

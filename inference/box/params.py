@@ -11,6 +11,7 @@ MAX_STOPS = 4
 MAX_STOP_CHARS = 64
 MAX_LOGPROBS = 20
 MAX_SEED = 2**32 - 1
+MAX_BIASES = 300
 
 
 def _new_seed() -> int:
@@ -32,6 +33,15 @@ class SamplingParams(BaseModel):
     """Keep this many of the most likely tokens. 0 keeps all."""
     repetition_penalty: Annotated[float, Field(ge=0.5, le=5.0)] = 1.0
     """Weakens tokens that stand in the prompt or the answer already. 1 does nothing."""
+    frequency_penalty: Annotated[float, Field(ge=-2.0, le=2.0)] = 0.0
+    """Taken from a token's logit once for each time the answer has it already."""
+    presence_penalty: Annotated[float, Field(ge=-2.0, le=2.0)] = 0.0
+    """Taken from a token's logit when the answer has it already, however often."""
+    logit_bias: Annotated[
+        dict[Annotated[int, Field(ge=0)], Annotated[float, Field(ge=-100.0, le=100.0)]],
+        Field(max_length=MAX_BIASES),
+    ] = {}
+    """By token id, what is added to its logit before anything else."""
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = Field(default_factory=_new_seed)
     """The same seed, prompt, parameters, model and machine give the same text. Sequence ``i``
     is drawn as seed ``seed + i`` would draw it alone."""

@@ -9,9 +9,17 @@ import json
 import struct
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from inference.box.limits import BoxLimits
+from inference.box.messages import MAX_MESSAGES, ChatMessage
 from inference.box.params import MAX_LOGPROBS, MAX_NEW_TOKENS, MAX_SEQUENCES, SamplingParams
 
 MAX_EVENT_BYTES = 64 * 1024
@@ -69,12 +77,22 @@ class LoadRequest(_Message):
 
 
 class GenerateRequest(_Message):
-    """Continue a prompt."""
+    """Continue a prompt, or write the assistant's next turn in a conversation."""
 
     request: Literal["generate"] = "generate"
     id: RequestId
-    prompt: Annotated[str, Field(max_length=MAX_PROMPT_CHARS)]
+    prompt: Annotated[str, Field(max_length=MAX_PROMPT_CHARS)] = ""
+    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MAX_MESSAGES)] | None = (
+        None
+    )
+    """Made a prompt by the model's chat template, in the box; ``None``: ``prompt`` counts."""
     params: SamplingParams
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "GenerateRequest":
+        if self.messages is not None and self.prompt:
+            raise ValueError("A request has a prompt or messages, not both.")
+        return self
 
 
 class CancelRequest(_Message):
@@ -157,6 +175,8 @@ class LoadedEvent(_Message):
     format: Literal["safetensors", "gguf"]
     dtype: Annotated[str, Field(max_length=40)]
     device: Annotated[str, Field(max_length=80)]
+    has_chat_template: bool = False
+    """Whether it takes messages."""
     load_s: Seconds
     """From the request to ready, importing torch included."""
     rss_bytes: Count
@@ -193,6 +213,8 @@ class TokenEvent(_Message):
     text: Piece
     """What can be shown now. Empty while a character is incomplete or a stop may be beginning;
     all texts of a sequence joined, with ``EndedEvent.text``, are its answer."""
+    token: Annotated[str, Field(max_length=64, pattern=r"^[^\x00]*$")] = ""
+    """What the token says by itself; told together with ``logprob``."""
     logprob: Logprob | None = None
     """Before temperature and cuts; only where ``SamplingParams.logprobs`` asked for it."""
     top: Annotated[list[Alternative], Field(max_length=MAX_LOGPROBS)] = []

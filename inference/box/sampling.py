@@ -4,12 +4,13 @@ A single sampled sequence equals ``torch.manual_seed(seed)`` before ``model.gene
 do_sample=True)`` on the same device: the same processors in the same order, the same draw.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from transformers.generation.logits_process import (
+    LogitsProcessor,
     LogitsProcessorList,
     RepetitionPenaltyLogitsProcessor,
     TemperatureLogitsWarper,
@@ -54,9 +55,64 @@ class Row(Protocol):
     def seen(self) -> torch.Tensor: ...
 
 
-def processors_of(params: SamplingParams) -> LogitsProcessorList:
-    """Return transformers' processors, in the order ``generate`` applies them."""
+class BiasProcessor(LogitsProcessor):
+    """Adds to the logits of certain tokens.
+
+    Args:
+        biases: By token id; each below the vocabulary.
+        device: Of the logits.
+    """
+
+    def __init__(self, biases: Mapping[int, float], device: torch.device) -> None:
+        self._ids = torch.tensor(list(biases), dtype=torch.int64, device=device)
+        self._values = torch.tensor(list(biases.values()), dtype=torch.float32, device=device)
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Return ``scores``, shape ``(1, vocabulary)``, with the biases added."""
+        return scores.index_add(1, self._ids, self._values[None])
+
+
+class PenaltyProcessor(LogitsProcessor):
+    """Weakens what the answer has already: ``logit - count * frequency - (count > 0) * presence``.
+
+    Args:
+        frequency: Penalty of each time.
+        presence: Penalty of any time.
+        prompt_tokens: So many tokens of ``input_ids`` are the prompt's and are not counted.
+
+    Source:
+        OpenAI, "Frequency and presence penalties" (API reference, text generation).
+    """
+
+    def __init__(self, frequency: float, presence: float, prompt_tokens: int) -> None:
+        self._frequency = frequency
+        self._presence = presence
+        self._prompt_tokens = prompt_tokens
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Return ``scores``, shape ``(1, vocabulary)``, weakened."""
+        written = input_ids[0, self._prompt_tokens :]
+        counts = torch.bincount(written, minlength=scores.shape[-1])[None].to(scores.dtype)
+        return scores - counts * self._frequency - (counts > 0) * self._presence
+
+
+def processors_of(
+    params: SamplingParams, *, prompt_tokens: int = 0, device: torch.device | None = None
+) -> LogitsProcessorList:
+    """Return transformers' processors, in the order ``generate`` applies them; additions first.
+
+    Args:
+        params: What was asked for.
+        prompt_tokens: Length of the prompt.
+        device: Where the model computes.
+    """
     chosen = LogitsProcessorList()
+    if params.logit_bias:
+        chosen.append(BiasProcessor(params.logit_bias, device or torch.device("cpu")))
+    if params.frequency_penalty or params.presence_penalty:
+        chosen.append(
+            PenaltyProcessor(params.frequency_penalty, params.presence_penalty, prompt_tokens)
+        )
     if params.repetition_penalty != 1:
         chosen.append(RepetitionPenaltyLogitsProcessor(penalty=params.repetition_penalty))
     if params.temperature == 0:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from inference.box.chat import rendered
 from inference.box.detokenizing import Detokenizer, StopTexts
 from inference.box.loading import LoadedModel, RefusedError, rss_bytes
 from inference.box.params import SamplingParams
@@ -61,6 +62,7 @@ class Answer:
             number=self.new_tokens,
             token_id=token_id,
             text=text,
+            token="" if scores is None else token_text(running.loaded, token_id),
             logprob=None if scores is None else scores.logprob,
             top=[] if scores is None else running.alternatives(scores),
         )
@@ -112,7 +114,9 @@ class Running:
     first_token_s: float = 0.0
 
     def __post_init__(self) -> None:
-        self.processors = processors_of(self.params)
+        self.processors = processors_of(
+            self.params, prompt_tokens=len(self.prompt_ids), device=self.loaded.device
+        )
         self.answers = [self._answer(index) for index in range(self.params.num_sequences)]
 
     def _answer(self, index: int) -> Answer:
@@ -180,9 +184,11 @@ def running_of(loaded: LoadedModel, request: GenerateRequest, *, arrived: float)
     """Read a request's prompt and make room for its answers.
 
     Raises:
-        RefusedError: the tokenizer fails, or the prompt leaves no room for an answer.
+        RefusedError: the chat template or the tokenizer fails, a bias is for no token, or the
+            prompt leaves no room for an answer.
     """
-    prompt_ids = prompt_ids_of(loaded, request.prompt)
+    _check_biases(loaded, request.params)
+    prompt_ids = _read(loaded, request)
     room = loaded.context_tokens - len(prompt_ids)
     if room < 1:
         raise RefusedError(
@@ -194,14 +200,32 @@ def running_of(loaded: LoadedModel, request: GenerateRequest, *, arrived: float)
     return Running(request.id, loaded, request.params, prompt_ids, most, arrived)
 
 
-def prompt_ids_of(loaded: LoadedModel, prompt: str) -> list[int]:
+def _check_biases(loaded: LoadedModel, params: SamplingParams) -> None:
+    if params.logit_bias and max(params.logit_bias) >= loaded.scored:
+        raise RefusedError(
+            "unknown_token",
+            f"logit_bias names token {max(params.logit_bias)}; this model has {loaded.scored}.",
+        )
+
+
+def _read(loaded: LoadedModel, request: GenerateRequest) -> list[int]:
+    if request.messages is None:
+        return prompt_ids_of(loaded, request.prompt)
+    text = rendered(loaded, request.messages)
+    return prompt_ids_of(loaded, text, add_special_tokens=False)  # the template writes its own
+
+
+def prompt_ids_of(
+    loaded: LoadedModel, prompt: str, *, add_special_tokens: bool = True
+) -> list[int]:
     """Cut a prompt into tokens; an empty one begins with the model's own beginning.
 
     Raises:
         RefusedError: the tokenizer fails, gives tokens the model does not know, or nothing.
     """
     try:
-        ids = [int(token) for token in loaded.tokenizer(prompt)["input_ids"]]
+        cut = loaded.tokenizer(prompt, add_special_tokens=add_special_tokens)
+        ids = [int(token) for token in cut["input_ids"]]
     except Exception as exc:
         raise RefusedError("bad_tokenizer", f"The tokenizer failed: {type(exc).__name__}") from exc
     return checked_ids(loaded, ids or _beginning(loaded))

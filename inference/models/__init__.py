@@ -11,6 +11,7 @@ from inference.models.evaluations import (
 )
 from inference.models.generations import GenerationRun
 from inference.models.sharing import ShareLink
+from inference.models.usage import UsageRecord
 
 __all__ = [
     "DemoGeneration",
@@ -22,4 +23,5 @@ __all__ = [
     "Score",
     "ShareLink",
     "Suite",
+    "UsageRecord",
 ]

@@ -5,7 +5,9 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from accounts.models import Organization
 from catalog.models import ModelRepo
+from licensing.models import License
 from store.core.ids import new_public_id
 from store.core.models import Job
 
@@ -34,24 +36,39 @@ class GenerationRun(models.Model):
     visitor_key = models.CharField(max_length=64, blank=True)
     """Hash of the session-bound key of a visitor who is not signed in: it opens their run."""
     asker = models.CharField(max_length=64)
-    """Whom limits count this for: a person, or the hashed address of a visitor."""
+    """Who asked: a person, or the hashed address of a visitor."""
+    payer = models.CharField(max_length=64, default="", blank=True)
+    """Whose tokens of the day it uses: the asker's, an organization's or a license's."""
+    organization = models.ForeignKey(
+        Organization, models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    """For whom it was asked, where it was not for the person themselves."""
+    license = models.ForeignKey(License, models.SET_NULL, null=True, blank=True, related_name="+")
+    """The license that allows it as a hosted service, where there is one."""
     reserved_tokens = models.PositiveIntegerField(default=0)
-    """Taken from the asker's tokens of the day ``created_at``; 0 once settled."""
+    """Taken from the payer's tokens of the day ``created_at``; 0 once settled."""
     trial_tokens = models.PositiveIntegerField(default=0)
     """Demo tokens of a sold model it was given; 0: the asker may have the model, or it ended."""
     job = models.ForeignKey(Job, models.SET_NULL, null=True, related_name="+")
-    prompt = models.TextField()
+    prompt = models.TextField(blank=True)
+    messages = models.JSONField(null=True, blank=True)
+    """A conversation, ``[{"role", "content"}]``, in place of ``prompt``."""
     params = models.JSONField()
     """Frozen sampling parameters, after clamping."""
     state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
     texts = models.JSONField(default=list)
     """One text for each sequence, complete once the run has ended."""
     finish_reasons = models.JSONField(default=list)
+    tokens = models.JSONField(default=list)
+    """For each sequence its tokens with their probabilities (``services.told``), where
+    ``params["logprobs"]`` asked for them."""
     prompt_tokens = models.PositiveIntegerField(default=0)
     new_tokens = models.PositiveIntegerField(default=0)
     load_s = models.FloatField(null=True)
     first_token_s = models.FloatField(null=True)
     generate_s = models.FloatField(null=True)
+    memory_bytes = models.BigIntegerField(default=0)
+    """What the model's process held when it was done, in bytes; 0: not known, or elsewhere."""
     error_code = models.CharField(max_length=64, blank=True)
     error = models.TextField(blank=True)
     created_at = models.DateTimeField(default=timezone.now)
@@ -63,7 +80,7 @@ class GenerationRun(models.Model):
             models.Index(fields=["user", "-created_at"], name="generation_of_user"),
             models.Index(fields=["visitor_key", "-created_at"], name="generation_of_visitor"),
             models.Index(
-                fields=["asker"],
+                fields=["payer"],
                 condition=Q(state__in=["queued", "running"]),
                 name="generation_open",
             ),
@@ -71,6 +88,11 @@ class GenerationRun(models.Model):
 
     def __str__(self) -> str:
         return f"generation {self.public_id} ({self.state})"
+
+    @property
+    def question(self) -> str:
+        """What it goes on from, as one text for lists: the prompt, or the last that was said."""
+        return self.messages[-1]["content"] if self.messages else self.prompt
 
     @property
     def has_ended(self) -> bool:

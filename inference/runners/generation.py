@@ -19,6 +19,8 @@ from inference.runners.folders import model_folder
 from inference.runners.writer import StreamWriter
 from inference.services import endings
 from inference.services.endings import Outcome
+from inference.services.runs import asked_of
+from inference.services.told import Told, told
 from store.core.database import hand_back_connection
 from store.core.work import JobContext, JobStoppedError
 
@@ -81,6 +83,7 @@ class _Attempt:
         self.params = SamplingParams.model_validate(run.params)
         self.texts = [""] * self.params.num_sequences
         self.finish_reasons = [""] * self.params.num_sequences
+        self.tokens: list[list[Told]] = [[] for _ in self.texts]
         self.new_tokens = 0
         self.prompt_tokens = 0
         self.load_s = 0.0
@@ -124,22 +127,26 @@ class _Attempt:
     def _generate(self, box: Box, writer: StreamWriter) -> None:
         name = f"{self.run_row.public_id}-{self.context.attempt}"
         writer.when_it_must_end(lambda: box.cancel(name))
-        for event in box.generate(self.run_row.prompt, self.params, request_id=name):
+        for event in box.generate(asked_of(self.run_row), self.params, request_id=name):
             if isinstance(event, StartedEvent):
                 self.prompt_tokens = event.prompt_tokens
                 writer.put("start", prompt_tokens=event.prompt_tokens, load_s=self.load_s)
             elif isinstance(event, TokenEvent):
                 self.new_tokens += 1
-                self._append(writer, event.sequence, event.text)
+                self._append(writer, event.sequence, event.text, told(event))
             elif isinstance(event, EndedEvent):
                 self.finish_reasons[event.sequence] = event.finish_reason
                 self._append(writer, event.sequence, event.text)
             else:
                 self.done = event
 
-    def _append(self, writer: StreamWriter, sequence: int, text: str) -> None:
+    def _append(
+        self, writer: StreamWriter, sequence: int, text: str, token: Told | None = None
+    ) -> None:
         self.texts[sequence] += text
-        writer.add(sequence, text, new_tokens=self.new_tokens)
+        if token is not None:
+            self.tokens[sequence].append(token)
+        writer.add(sequence, text, new_tokens=self.new_tokens, token=token)
 
     def _outcome(self) -> Outcome:
         reasons = [
@@ -149,9 +156,11 @@ class _Attempt:
             state=GenerationRun.State.DONE,
             texts=self.texts,
             finish_reasons=reasons,
+            tokens=self.tokens if self.params.logprobs is not None else [],
             prompt_tokens=self.prompt_tokens,
             new_tokens=self.new_tokens,
             load_s=round(self.load_s, 3),
             first_token_s=self.done.first_token_s if self.done else None,
             generate_s=self.done.generate_s if self.done else None,
+            memory_bytes=self.done.rss_bytes if self.done else 0,
         )

@@ -4,12 +4,13 @@ import logging
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from redis.exceptions import RedisError
 
 from inference.services import streams
 from inference.services.streams import Event
+from inference.services.told import Told
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ class StreamWriter:
         self._on_end: Callable[[], None] | None = None
         self._events: list[Event] = []
         self._texts: dict[int, str] = {}
+        self._tokens: dict[int, list[Told]] = {}
         self._new_tokens = 0
         self._lock = threading.Lock()
         self._dirty = threading.Event()
@@ -71,30 +73,34 @@ class StreamWriter:
             self._events += [*self._take_texts(), Event(kind, dict(data), self.attempt)]
         self._dirty.set()
 
-    def add(self, sequence: int, text: str, *, new_tokens: int) -> None:
+    def add(self, sequence: int, text: str, *, new_tokens: int, token: Told | None = None) -> None:
         """Publish ``text`` soon, together with what else comes within a few milliseconds.
 
         Args:
             sequence: Which text it belongs to, from 0.
             text: May be empty: the token is counted all the same.
             new_tokens: Of the whole run so far.
+            token: What is told of it, where that was asked for.
         """
         with self._lock:
+            if token is not None:
+                self._tokens.setdefault(sequence, []).append(token)
             self._texts[sequence] = self._texts.get(sequence, "") + text
             self._new_tokens = new_tokens
         self._dirty.set()
 
     def _take_texts(self) -> list[Event]:
         taken = [
-            Event(
-                "token",
-                {"sequence": sequence, "text": text, "new_tokens": self._new_tokens},
-                self.attempt,
-            )
+            Event("token", self._facts(sequence, text), self.attempt)
             for sequence, text in sorted(self._texts.items())
         ]
-        self._texts = {}
+        self._texts, self._tokens = {}, {}
         return taken
+
+    def _facts(self, sequence: int, text: str) -> dict[str, Any]:
+        facts = {"sequence": sequence, "text": text, "new_tokens": self._new_tokens}
+        tokens = self._tokens.get(sequence)
+        return facts | {"tokens": tokens} if tokens else facts
 
     def _run(self) -> None:
         while not self._over.is_set():

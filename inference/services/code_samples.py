@@ -10,16 +10,17 @@ from typing import Any
 
 from catalog.models import ModelRepo
 from catalog.services.usage import TOKEN, Snippet, loading_code
+from inference.box.messages import Asked, ChatMessage
 from inference.services.params import AskedParams
 
-Messages = Sequence[Mapping[str, str]]
+Messages = Sequence[ChatMessage]
 
 
 def code_samples(
     origin: str,
     repo: ModelRepo,
     facts: Mapping[str, Any],
-    asked: str | Messages,
+    asked: Asked,
     params: AskedParams,
     *,
     revision: str = "",
@@ -45,7 +46,7 @@ def _transformers(
     origin: str,
     repo: ModelRepo,
     facts: Mapping[str, Any],
-    asked: str | Messages,
+    asked: Asked,
     params: AskedParams,
     revision: str,
 ) -> str:
@@ -67,7 +68,7 @@ def _transformers(
     return "\n".join(lines)
 
 
-def _start(asked: str | Messages) -> list[str]:
+def _start(asked: Asked) -> list[str]:
     if isinstance(asked, str):
         return [f"prompt = {_text(asked)}", 'start = tokenizer(prompt, return_tensors="pt")']
     return [
@@ -117,9 +118,7 @@ def _openai_values(params: AskedParams) -> tuple[dict[str, Any], dict[str, Any]]
     return values, beside
 
 
-def _openai(
-    origin: str, repo: ModelRepo, asked: str | Messages, params: AskedParams, revision: str
-) -> str:
+def _openai(origin: str, repo: ModelRepo, asked: Asked, params: AskedParams, revision: str) -> str:
     values, beside = _openai_values(params)
     is_prompt = isinstance(asked, str)
     said = _said(asked)
@@ -141,13 +140,12 @@ def _openai(
     )
 
 
-def _curl(
-    origin: str, repo: ModelRepo, asked: str | Messages, params: AskedParams, revision: str
-) -> str:
+def _curl(origin: str, repo: ModelRepo, asked: Asked, params: AskedParams, revision: str) -> str:
     values, beside = _openai_values(params)
     is_prompt = isinstance(asked, str)
-    said = "prompt" if is_prompt else "messages"
-    body = {"model": _model(repo, revision), said: asked, **values, **beside}
+    said = asked if isinstance(asked, str) else [item.model_dump() for item in asked]
+    name = "prompt" if is_prompt else "messages"
+    body = {"model": _model(repo, revision), name: said, **values, **beside}
     text = json.dumps(body, ensure_ascii=False, indent=2)
     door = "completions" if is_prompt else "chat/completions"
     return (
@@ -159,7 +157,7 @@ def _curl(
     )
 
 
-def _said(asked: str | Messages) -> str:
+def _said(asked: Asked) -> str:
     if isinstance(asked, str):
         return f"prompt={_text(asked, 1)}"
     return f"messages={_messages(asked, 1)}"
@@ -182,5 +180,5 @@ def _text(text: str, depth: int = 0) -> str:
 def _messages(messages: Messages, depth: int = 0) -> str:
     """Return ``messages`` as Python, one in a line of code."""
     pad = "    " * depth
-    inner = "\n".join(f"{pad}    {dict(item)!r}," for item in messages)
+    inner = "\n".join(f"{pad}    {item.model_dump()!r}," for item in messages)
     return f"[\n{inner}\n{pad}]"

@@ -10,8 +10,9 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 
 from inference.models import GenerationRun
-from inference.services import quotas, streams
+from inference.services import quotas, streams, usage
 from inference.services.streams import Event, Transcript
+from inference.services.told import Told
 from licensing.services import trials
 from store.core.models import Job
 
@@ -27,17 +28,19 @@ class Outcome:
     state: GenerationRun.State
     texts: list[str] = field(default_factory=list)
     finish_reasons: list[str] = field(default_factory=list)
+    tokens: list[list[Told]] = field(default_factory=list)
     prompt_tokens: int = 0
     new_tokens: int = 0
     load_s: float | None = None
     first_token_s: float | None = None
     generate_s: float | None = None
+    memory_bytes: int = 0
     error_code: str = ""
     error: str = ""
 
 
 def end(run_id: int, outcome: Outcome) -> bool:
-    """Write the outcome, give unused tokens back and tell everybody who watches.
+    """Write the outcome and what it used, give unused tokens back and tell whoever watches.
 
     Returns:
         ``False``: the run had ended already, or is gone; nothing was written.
@@ -47,12 +50,14 @@ def end(run_id: int, outcome: Outcome) -> bool:
         if run is None or run.has_ended:
             return False
         unused = max(0, run.reserved_tokens - outcome.new_tokens)
+        trial_tokens = min(run.trial_tokens, outcome.new_tokens)
         trials.give_back(run.repo_id, run.asker, run.trial_tokens - outcome.new_tokens)
         for name, value in asdict(outcome).items():
             setattr(run, name, value)
         run.reserved_tokens = run.trial_tokens = 0
         run.finished_at = timezone.now()
         run.save()
+        usage.record(run, trial_tokens=trial_tokens)
         transaction.on_commit(partial(_tell, run, unused))
     return True
 
@@ -106,6 +111,8 @@ def _settle(run: GenerationRun) -> bool:
     outcome = Outcome(
         state=GenerationRun.State.FAILED,
         texts=so_far.texts,
+        tokens=so_far.tokens,
+        prompt_tokens=so_far.prompt_tokens,
         new_tokens=so_far.new_tokens,
         error_code=job.error_code if job and job.error_code else "lost",
         error=job.error if job and job.error else _LOST,
@@ -117,6 +124,6 @@ def _tell(run: GenerationRun, unused: int) -> None:
     """Valkey is only told: what it misses costs a quota some tokens and a watcher seconds."""
     try:
         streams.publish(run.public_id, [last_event(run)])
-        quotas.give_back(run.asker, unused, day=run.created_at)
+        quotas.give_back(run.payer, unused, day=run.created_at)
     except RedisError:
         logger.warning("the end of a run could not be announced: Valkey does not answer")

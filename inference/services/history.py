@@ -32,7 +32,8 @@ def own_runs(viewer: Viewer, visitor_key: str = "", *, text: str = "") -> QueryS
         return rows.none()
     for word in text[:MAX_QUERY_CHARS].split():
         named = Q(repo__name__icontains=word) | Q(repo__namespace__name__icontains=word)
-        rows = rows.filter(Q(prompt__icontains=word) | named)
+        said = Q(prompt__icontains=word) | Q(messages__icontains=word)
+        rows = rows.filter(said | named)
     return rows
 
 

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from django.utils.translation import gettext as _
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
+from inference.box.messages import MAX_MESSAGES, Asked, ChatMessage
 from inference.box.params import SamplingParams
 from store.core.errors import InvalidError
 
 MAX_PROMPT_CHARS = 20_000
+MAX_TOLD = 20_000
+"""Most probabilities one run keeps: of its tokens, and of what else could have come."""
 
 
 class InvalidParamsError(InvalidError):
@@ -28,6 +31,16 @@ class AskedParams(SamplingParams):
     top_k: Annotated[int, Field(ge=0, le=1000)] = 50
     repetition_penalty: Annotated[float, Field(ge=0.5, le=2)] = 1.0
     num_sequences: Annotated[int, Field(ge=1, le=4)] = 1
+
+    @model_validator(mode="after")
+    def _is_kept(self) -> "AskedParams":
+        told = self.max_new_tokens * self.num_sequences * (1 + (self.logprobs or 0))
+        if self.logprobs is not None and told > MAX_TOLD:
+            raise ValueError(
+                f"{told} probabilities are more than {MAX_TOLD}; ask for fewer tokens, sequences"
+                " or alternatives."
+            )
+        return self
 
     def within(self, context_tokens: int | None) -> "AskedParams":
         """Return the same with no more new tokens than the context can ever hold.
@@ -105,6 +118,46 @@ def check_prompt(prompt: str) -> str:
     if "\0" in prompt or any("\ud800" <= char <= "\udfff" for char in prompt):
         raise _bad_prompt(_("The prompt has characters that are no text. Remove them."))
     return prompt
+
+
+def check_asked(asked: Asked) -> Asked:
+    """Return a prompt, or the messages of a conversation, if they can be stored and sent.
+
+    Raises:
+        InvalidParamsError: empty, too long, or no Unicode text.
+    """
+    if isinstance(asked, str):
+        return check_prompt(asked)
+    if not 1 <= len(asked) <= MAX_MESSAGES:
+        raise _bad_messages(
+            _("A conversation has 1 to %(most)d messages.") % {"most": MAX_MESSAGES}
+        )
+    try:
+        check_prompt("".join(message.content for message in asked))
+    except InvalidParamsError as error:
+        raise _bad_messages(error.message) from error
+    return asked
+
+
+def messages_of(turns: Any) -> list[ChatMessage]:
+    """Return a conversation as programs and rows write it, ``[{"role", "content"}]``.
+
+    Raises:
+        InvalidParamsError: it is none.
+    """
+    try:
+        return [ChatMessage.model_validate(turn) for turn in turns]
+    except (TypeError, ValidationError) as error:
+        raise _bad_messages(
+            _(
+                "Each message has a role (system, user or assistant) and a text as its content,"
+                " and nothing else."
+            )
+        ) from error
+
+
+def _bad_messages(message: str) -> InvalidParamsError:
+    return InvalidParamsError(message, fields={"messages": message})
 
 
 def _bad_prompt(message: str) -> InvalidParamsError:

@@ -1,4 +1,4 @@
-"""Tokens a person may have generated in a day: reserved before, given back when not used."""
+"""Tokens that may be generated in a day: reserved before, given back when not used."""
 
 import hashlib
 import hmac
@@ -41,22 +41,25 @@ def asker_of(viewer: Viewer) -> str:
     return f"visitor:{digest.hexdigest()[:32]}"
 
 
-def quota_of(asker: str) -> int:
-    """Return how many new tokens an asker may have in a day."""
-    env = settings.ENV
-    is_person = asker.startswith("user:")
-    return int(env.user_tokens_per_day if is_person else env.visitor_tokens_per_day)
+def quota_of(payer: str) -> int:
+    """Return how many new tokens may be had in a day.
+
+    Args:
+        payer: ``user:…``, ``visitor:…``, ``organization:…`` or ``license:…``.
+    """
+    kind = payer.partition(":")[0]
+    return int(getattr(settings.ENV, f"{kind}_tokens_per_day"))
 
 
-def left_of(asker: str, *, now: datetime) -> int | None:
+def left_of(payer: str, *, now: datetime) -> int | None:
     """Return how many tokens are left today; ``None``: there is no limit."""
     if settings.ENV.rate_limits == "off":
         return None
-    used: Any = valkey().get(_slot(asker, now))
-    return max(0, quota_of(asker) - int(used or 0))
+    used: Any = valkey().get(_slot(payer, now))
+    return max(0, quota_of(payer) - int(used or 0))
 
 
-def reserve(asker: str, tokens: int, *, now: datetime) -> int:
+def reserve(payer: str, tokens: int, *, now: datetime) -> int:
     """Take ``tokens`` from today's, all or none.
 
     Returns:
@@ -67,38 +70,49 @@ def reserve(asker: str, tokens: int, *, now: datetime) -> int:
     """
     if settings.ENV.rate_limits == "off":
         return 0
-    slot, quota = _slot(asker, now), quota_of(asker)
+    slot, quota = _slot(payer, now), quota_of(payer)
     pipe = valkey().pipeline()
     pipe.incrby(slot, tokens)
     pipe.expire(slot, _KEEP_S)
     used = int(pipe.execute()[0])
     if used > quota:
-        give_back(asker, tokens, day=now)
-        raise _exceeded(max(0, quota - (used - tokens)), quota, now)
+        give_back(payer, tokens, day=now)
+        raise _exceeded(payer, max(0, quota - (used - tokens)), quota, now)
     return tokens
 
 
-def give_back(asker: str, tokens: int, *, day: datetime) -> None:
+def give_back(payer: str, tokens: int, *, day: datetime) -> None:
     """Return ``tokens`` that were reserved on ``day`` and not used."""
     if tokens > 0:
-        valkey().eval(_GIVE_BACK, 1, _slot(asker, day), str(tokens))
+        valkey().eval(_GIVE_BACK, 1, _slot(payer, day), str(tokens))
 
 
-def _exceeded(left: int, quota: int, now: datetime) -> QuotaExceededError:
+def _exceeded(payer: str, left: int, quota: int, now: datetime) -> QuotaExceededError:
     midnight = (now.astimezone(UTC) + timedelta(days=1)).replace(
         hour=0, minute=0, second=0, microsecond=0
     )
-    return QuotaExceededError(
-        _(
+    if payer.startswith("organization:"):
+        words = _(
+            "Your organization has %(left)d of %(quota)d tokens left today. Ask for fewer tokens"
+            " or sequences, or come back tomorrow (UTC)."
+        )
+    elif payer.startswith("license:"):
+        words = _(
+            "The license has %(left)d of %(quota)d tokens left today. Ask for fewer tokens or"
+            " sequences, or come back tomorrow (UTC)."
+        )
+    else:
+        words = _(
             "You have %(left)d of %(quota)d tokens left today. Ask for fewer tokens or sequences,"
             " or come back tomorrow (UTC)."
         )
-        % {"left": left, "quota": quota},
+    return QuotaExceededError(
+        words % {"left": left, "quota": quota},
         retry_after_s=max(1, int((midnight - now).total_seconds())),
         left=left,
         quota=quota,
     )
 
 
-def _slot(asker: str, day: datetime) -> str:
-    return f"tokens:{asker}:{day.astimezone(UTC):%Y%m%d}"
+def _slot(payer: str, day: datetime) -> str:
+    return f"tokens:{payer}:{day.astimezone(UTC):%Y%m%d}"

@@ -17,20 +17,30 @@ from accounts.viewer import Viewer
 from catalog.access import PurchaseRequiredError
 from catalog.history.refs import DEFAULT_BRANCH, resolve
 from catalog.models import Listing, ModelRepo
+from inference.box.messages import Asked
+from inference.engines.config import remote_for
 from inference.models import GenerationRun
 from inference.services import endings, quotas, streams
 from inference.services.endings import Outcome
-from inference.services.params import AskedParams, check_prompt, read_params
-from inference.services.weights import needed_files
+from inference.services.params import AskedParams, check_asked, messages_of, read_params
+from inference.services.payers import payer_of
+from inference.services.weights import has_chat_template, needed_files
 from licensing.delivery.policy import check_reached
 from licensing.services import trials
 from store.core import jobs
-from store.core.errors import NotFoundError, RateLimitedError, TransientError
+from store.core.errors import ConflictError, NotFoundError, RateLimitedError, TransientError
 from store.core.jobs import JobName, Queue, enqueue
 from store.core.models import Job
 
 MAX_OPEN_OF_VISITOR = 2
 MAX_OPEN_OF_PERSON = 4
+MAX_OPEN = {
+    "visitor": MAX_OPEN_OF_VISITOR,
+    "user": MAX_OPEN_OF_PERSON,
+    "organization": 16,
+    "license": 16,
+}
+"""Requests one payer may have open, by kind."""
 MAX_WAITING = 200
 """Requests in the queue of the whole store; past it everybody is asked to come back."""
 _RECENT = 20
@@ -43,8 +53,14 @@ class RunNotFoundError(NotFoundError):
     code = "run_not_found"
 
 
+class NoChatTemplateError(ConflictError):
+    """The model has no template to make a prompt of messages; send a prompt."""
+
+    code = "no_chat_template"
+
+
 class TooManyRunsError(RateLimitedError):
-    """The asker has as many requests open as one may have."""
+    """The payer has as many requests open as one may have."""
 
     code = "too_many_runs"
 
@@ -70,10 +86,11 @@ def submit(
     viewer: Viewer,
     repo: ModelRepo,
     revision: str,
-    prompt: str,
+    asked: Asked,
     params: AskedParams | Mapping[str, Any],
     *,
     visitor_key: str = "",
+    organization: str = "",
 ) -> GenerationRun:
     """Queue a generation.
 
@@ -81,41 +98,72 @@ def submit(
         viewer: Who asks.
         repo: Through ``catalog.access``, so its visibility is settled.
         revision: A branch, tag or commit id; empty: the default branch.
-        prompt: What the model goes on from, 1 to ``MAX_PROMPT_CHARS`` characters.
+        asked: What the model goes on from, 1 to ``MAX_PROMPT_CHARS`` characters, or the messages
+            of a conversation, together no longer.
         params: Sampling values; see ``AskedParams``.
         visitor_key: Secret of the visitor's session; opens the run to them later.
+        organization: Name of the organization the viewer acts for; empty: for themselves.
 
     Raises:
         InvalidParamsError: prompt or values cannot be used.
         RevisionNotFoundError: there is no such revision.
         RepoDisabledError, GatedRepoError, MissingScopeError: it is not for this viewer.
         TrialUsedUpError: it is sold, and more demo tokens were asked for than are left.
+        NotYourOrganizationError: the viewer may not act for it.
         NotRunnableError: this revision cannot run here, with the reason.
+        NoChatTemplateError: it takes no messages.
         TooManyRunsError, QueueFullError, QuotaExceededError: not now, or not so much.
         TransientError: the queue cannot be reached.
     Nothing is queued in any of these cases.
     """
     sampling = params if isinstance(params, AskedParams) else read_params(params)
-    check_prompt(prompt)
+    check_asked(asked)
     revision = revision or DEFAULT_BRANCH
     is_trial = _check_right(viewer, repo, revision)
     commit_oid = resolve(repo, revision).commit_oid
-    needed_files(repo, commit_oid)
+    payer = payer_of(viewer, repo, organization)
+    _check_runnable(repo, commit_oid, asked)
     run = GenerationRun(
         repo=repo,
         commit_oid=commit_oid,
         user=viewer.user,
         visitor_key=hashed_key(visitor_key) if viewer.is_visitor else "",
         asker=quotas.asker_of(viewer),
-        prompt=prompt,
+        payer=payer.key,
+        organization=payer.organization,
+        license=payer.license,
         params=sampling.within(_context_of(repo, commit_oid)).model_dump(mode="json"),
         created_at=timezone.now(),
+        **_as_kept(asked),
     )
     try:
         _queue(run, is_trial=is_trial)
     except RedisError as error:
         raise TransientError(_("The queue cannot be reached. Try again in a minute.")) from error
     return run
+
+
+def asked_of(run: GenerationRun) -> Asked:
+    """Return what a run goes on from."""
+    return run.prompt if run.messages is None else messages_of(run.messages)
+
+
+def _as_kept(asked: Asked) -> dict[str, Any]:
+    if isinstance(asked, str):
+        return {"prompt": asked}
+    return {"messages": [message.model_dump() for message in asked]}
+
+
+def _check_runnable(repo: ModelRepo, commit_oid: str, asked: Asked) -> None:
+    """Refuse what no engine here can run. What a remote one can is its own affair."""
+    if remote_for(repo.full_name) is not None:
+        return
+    needed_files(repo, commit_oid)
+    if not isinstance(asked, str) and not has_chat_template(repo, commit_oid):
+        raise NoChatTemplateError(
+            _("%(model)s has no chat template. Send a prompt instead of messages.")
+            % {"model": repo.full_name}
+        )
 
 
 def _context_of(repo: ModelRepo, commit_oid: str) -> int | None:
@@ -147,34 +195,34 @@ def _check_right(viewer: Viewer, repo: ModelRepo, revision: str) -> bool:
 
 
 def _queue(run: GenerationRun, *, is_trial: bool) -> None:
-    """Take the tokens and write the row, one request of an asker at a time."""
+    """Take the tokens and write the row, one request of a payer at a time."""
     taken = 0
     try:
         with transaction.atomic():
-            _lock(run.asker)
+            _lock(run.payer)
             _check_room(run)
             most = run.params["max_new_tokens"] * run.params["num_sequences"]
             if is_trial:
                 trials.take(run.repo, run.asker, most)
                 run.trial_tokens = most
-            taken = quotas.reserve(run.asker, most, now=run.created_at)
+            taken = quotas.reserve(run.payer, most, now=run.created_at)
             run.reserved_tokens = taken
             run.save()
             run.job = enqueue(JobName.GENERATE, run_id=run.pk)
             run.save(update_fields=["job"])
     except BaseException:
-        quotas.give_back(run.asker, taken, day=run.created_at)
+        quotas.give_back(run.payer, taken, day=run.created_at)
         raise
 
 
-def _lock(asker: str) -> None:
+def _lock(payer: str) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"asker {asker}"])
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"asker {payer}"])
 
 
 def _check_room(run: GenerationRun) -> None:
-    most = MAX_OPEN_OF_PERSON if run.user_id else MAX_OPEN_OF_VISITOR
-    mine = GenerationRun.objects.filter(asker=run.asker, state__in=GenerationRun.OPEN)
+    most = MAX_OPEN[run.payer.partition(":")[0]]
+    mine = GenerationRun.objects.filter(payer=run.payer, state__in=GenerationRun.OPEN)
     if mine.count() >= most:
         raise TooManyRunsError(
             _("You have %(most)d requests open. Wait for one to end, or stop one.")
@@ -227,6 +275,8 @@ def cancel(viewer: Viewer, run: GenerationRun, visitor_key: str = "") -> bool:
     outcome = Outcome(
         state=GenerationRun.State.CANCELLED,
         texts=so_far.texts,
+        tokens=so_far.tokens,
+        prompt_tokens=so_far.prompt_tokens,
         finish_reasons=["cancelled"] * len(so_far.texts),
         new_tokens=so_far.new_tokens,
     )

@@ -4,7 +4,8 @@ The row keeps the outcome; the stream only carries it while it comes. One event 
 
 ``start``    the model is loaded: ``attempt``, ``prompt_tokens``, ``load_s``
 ``restart``  another worker begins anew: forget every text so far
-``token``    text to append: ``sequence``, ``text``, ``new_tokens`` (of the whole run so far)
+``token``    text to append: ``sequence``, ``text``, ``new_tokens`` (of the whole run so far), and
+             ``tokens`` (``services.told``) where probabilities were asked for
 ``done``     nothing more comes: ``state`` and the facts of the row
 ``failed``   the same, with ``error_code`` and ``error``
 
@@ -21,6 +22,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
+from inference.services.told import Told
 from store.core.valkey import valkey
 
 logger = logging.getLogger(__name__)
@@ -55,6 +57,9 @@ class Transcript:
     """The texts so far, folded from events; ignores what a superseded attempt still writes."""
 
     texts: list[str] = field(default_factory=list)
+    tokens: list[list[Told]] = field(default_factory=list)
+    """For each sequence what was told of its tokens."""
+    prompt_tokens: int = 0
     new_tokens: int = 0
     attempt: int = 0
 
@@ -66,10 +71,16 @@ class Transcript:
             return False
         if event.attempt > self.attempt:
             self.texts, self.new_tokens, self.attempt = [], 0, event.attempt
+            self.tokens = []
+        if event.kind == "start":
+            self.prompt_tokens = int(event.data.get("prompt_tokens", 0))
         if event.kind == "token":
             sequence = int(event.data["sequence"])
             self.texts += [""] * (sequence + 1 - len(self.texts))
             self.texts[sequence] += event.data["text"]
+            if event.data.get("tokens"):
+                self.tokens += [[] for _ in range(sequence + 1 - len(self.tokens))]
+                self.tokens[sequence] += event.data["tokens"]
             self.new_tokens = int(event.data["new_tokens"])
         return True
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from catalog.models import Listing
+from catalog.models import Listing, ModelCard
 
 FILE = Path(__file__).parent.parent / "data" / "task_presets.json"
 
@@ -72,6 +72,11 @@ class TaskPreset:
         if self.is_made_for(listing):
             return str(_BY_EXAMPLE) if self.suits else ""
         return f"{_NOTES[self.key]} {_BY_EXAMPLE}"
+
+
+def takes_messages(card: ModelCard | None) -> bool:
+    """Whether a model has a template that makes a prompt of a conversation."""
+    return bool(card and card.facts.get("has_chat_template"))
 
 
 @lru_cache(maxsize=1)

@@ -46,11 +46,7 @@ def needed_files(repo: ModelRepo, commit_oid: str) -> list[Entry]:
     Raises:
         NotRunnableError: something is missing, not clean, asks for code, or is too large.
     """
-    entries = {
-        entry.path: entry
-        for entry in list_entries(repo, commit_oid, recursive=True)
-        if not entry.is_folder and not entry.is_link
-    }
+    entries = _entries(repo, commit_oid)
     reports = _reports(repo, list(entries.values()))
     facts = model_facts(reports)
     if not facts.is_runnable:
@@ -63,6 +59,20 @@ def needed_files(repo: ModelRepo, commit_oid: str) -> list[Entry]:
     weights = [entries[path] for path in facts.weights]
     _check_size(weights)
     return [*beside, *weights]
+
+
+def has_chat_template(repo: ModelRepo, commit_oid: str) -> bool:
+    """Whether a revision takes messages: its files have a template a loader would find."""
+    files = _entries(repo, commit_oid)
+    return model_facts(_reports(repo, list(files.values()))).has_chat_template
+
+
+def _entries(repo: ModelRepo, commit_oid: str) -> dict[str, Entry]:
+    return {
+        entry.path: entry
+        for entry in list_entries(repo, commit_oid, recursive=True)
+        if not entry.is_folder and not entry.is_link
+    }
 
 
 def _reports(repo: ModelRepo, entries: Sequence[Entry]) -> dict[str, FileReport]:

@@ -7,11 +7,11 @@ from django import template
 from django.template import RequestContext
 
 from catalog.models import Listing, ModelRepo
-from inference.forms import PlaygroundForm
+from inference.forms import ChatForm, PlaygroundForm
 from inference.models import DemoGeneration
 from inference.services import demos, quotas
 from inference.services.demo_shelf import DemoGroup, groups_of
-from inference.services.task_presets import TaskPreset, task_presets
+from inference.services.task_presets import TaskPreset, takes_messages, task_presets
 from licensing.services import trials
 
 register = template.Library()
@@ -22,6 +22,8 @@ class Panel(TypedDict):
 
     repo: ModelRepo
     form: PlaygroundForm
+    has_chat: bool
+    """Whether it takes messages beside prompts."""
     tasks: list[TaskPreset]
     task: TaskPreset | None
     note: str
@@ -45,12 +47,15 @@ def playground(context: RequestContext, repo: ModelRepo, listing: Listing) -> Pa
     if not is_open and repo.is_sold:
         left = trials.left(repo, quotas.asker_of(context["request"].viewer))
     task = context.get("task") or None
+    has_chat = takes_messages(context.get("card") or None)
+    form = given if isinstance(given, PlaygroundForm) else None
     return {
+        "has_chat": has_chat,
         "tasks": list(task_presets().values()),
         "task": task,
         "note": task.note(listing) if task else "",
         "repo": repo,
-        "form": given if isinstance(given, PlaygroundForm) else PlaygroundForm(),
+        "form": form or (ChatForm() if has_chat else PlaygroundForm()),
         "is_runnable": listing.is_runnable,
         "is_open": is_open or bool(left),
         "trial_left": left,

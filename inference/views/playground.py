@@ -13,7 +13,8 @@ from catalog.access import repo_for
 from catalog.models import ModelCard, ModelRepo
 from catalog.services.usage import Snippet
 from catalog.views.listing import frame, open_repo
-from inference.forms import PlaygroundForm
+from inference.box.messages import Asked
+from inference.forms import ChatForm, PlaygroundForm
 from inference.models import GenerationRun, ShareLink
 from inference.services import follow, runs
 from inference.services.code_samples import code_samples
@@ -21,7 +22,7 @@ from inference.services.history import kept_until
 from inference.services.params import AskedParams, InvalidParamsError
 from inference.services.runs import RunNotFoundError
 from inference.services.streams import FIRST
-from inference.services.task_presets import task_presets
+from inference.services.task_presets import takes_messages, task_presets
 from inference.sse import event_stream
 from store.core.errors import RateLimitedError, StoreError
 from store.core.web import origin, wants_json
@@ -43,19 +44,34 @@ def playground(request: HttpRequest, ns: str, name: str) -> HttpResponse:
     repo = open_repo(request, ns, name)
     if isinstance(repo, HttpResponse):
         return repo
-    return _page(request, repo, PlaygroundForm(initial=_initial(request)))
+    return _page(request, repo, _form(request, repo))
 
 
-def _initial(request: HttpRequest) -> dict[str, Any]:
-    """Return what the form begins with: a task's example, or what was asked in an own run."""
+def _form(request: HttpRequest, repo: ModelRepo) -> PlaygroundForm:
+    """Return the form to begin with: a task's example, what an own run asked, or an empty one."""
     task = task_presets().get(request.GET.get("task", ""))
     if task is not None:
-        return PlaygroundForm.initial_of(task.prompt, task.initial)
+        return PlaygroundForm(initial=PlaygroundForm.initial_of(task.prompt, task.initial))
     if public_id := request.GET.get("run", ""):
         with suppress(RunNotFoundError):
-            run = read_own(request, public_id)
-            return PlaygroundForm.initial_of(run.prompt, run.params)
-    return {}
+            return again_form(read_own(request, public_id))
+    wants_prompt = request.GET.get("mode") == "prompt"
+    return PlaygroundForm() if wants_prompt or not takes_messages(_card(repo)) else ChatForm()
+
+
+def again_form(run: GenerationRun) -> PlaygroundForm:
+    """Return the form that asks the same again, seed included."""
+    kind = PlaygroundForm if run.messages is None else ChatForm
+    return kind(initial=kind.initial_of(runs.asked_of(run), run.params))
+
+
+def _sent_form(request: HttpRequest) -> PlaygroundForm:
+    kind = ChatForm if request.POST.get("mode") == "chat" else PlaygroundForm
+    return kind(request.POST)
+
+
+def _card(repo: ModelRepo) -> ModelCard | None:
+    return ModelCard.objects.filter(repo=repo).first()
 
 
 @require_POST
@@ -63,13 +79,13 @@ def code(request: HttpRequest, ns: str, name: str) -> HttpResponse:
     """Show the code that does what the form says; a fragment for htmx, else a page."""
     viewer = viewer_of(request)
     repo = repo_for(viewer, ns, name)
-    form = PlaygroundForm(request.POST)
+    form = _sent_form(request)
     samples: list[Snippet] = []
     problem = ""
     try:
         if not form.is_valid():
             raise form.problem()
-        samples = _samples(request, repo, form.cleaned_data["prompt"], form.params())
+        samples = _samples(request, repo, form.asked(), form.params())
     except InvalidParamsError as error:
         problem = error.message
     context = {"samples": samples, "problem": problem}
@@ -80,15 +96,15 @@ def code(request: HttpRequest, ns: str, name: str) -> HttpResponse:
 
 
 def _samples(
-    request: HttpRequest, repo: ModelRepo, prompt: str, params: AskedParams, revision: str = ""
+    request: HttpRequest, repo: ModelRepo, asked: Asked, params: AskedParams, revision: str = ""
 ) -> list[Snippet]:
-    card = ModelCard.objects.filter(repo=repo).first()
+    card = _card(repo)
     facts = card.facts if card else {}
-    return code_samples(origin(request), repo, facts, prompt, params, revision=revision)
+    return code_samples(origin(request), repo, facts, asked, params, revision=revision)
 
 
 def _ask(request: HttpRequest, repo: ModelRepo) -> HttpResponse:
-    form = PlaygroundForm(request.POST)
+    form = _sent_form(request)
     try:
         if not form.is_valid():
             raise form.problem()
@@ -96,7 +112,7 @@ def _ask(request: HttpRequest, repo: ModelRepo) -> HttpResponse:
             viewer_of(request),
             repo,
             form.cleaned_data["revision"],
-            form.cleaned_data["prompt"],
+            form.asked(),
             form.params(),
             visitor_key=visitor_key(request, make=True),
         )
@@ -118,7 +134,7 @@ def _page(
         "form": form,
         "problem": problem.message if problem else "",
         "task": task_presets().get(request.GET.get("task", "")),
-        "card": ModelCard.objects.filter(repo=repo).first(),
+        "card": _card(repo),
     }
     status = problem.status if problem else 200
     answer = render(request, "inference/playground.html", context, status=status)
@@ -147,12 +163,23 @@ def run_page(request: HttpRequest, run: str) -> HttpResponse:
     if context["is_visible"]:
         params = AskedParams.model_validate(found.params)
         context |= {
-            "again": PlaygroundForm(initial=PlaygroundForm.initial_of(found.prompt, found.params)),
-            "samples": _samples(request, found.repo, found.prompt, params, found.commit_oid),
+            "again": again_form(found),
+            "reply": _reply_form(found),
+            "samples": _samples(
+                request, found.repo, runs.asked_of(found), params, found.commit_oid
+            ),
         }
     answer = render(request, "inference/run.html", context)
     answer["Cache-Control"] = "private, no-store"
     return answer
+
+
+def _reply_form(run: GenerationRun) -> ChatForm | None:
+    """Return the form that goes on with a conversation; ``None`` where there is none to go on."""
+    asked = runs.asked_of(run)
+    if isinstance(asked, str) or not run.has_ended or not run.texts:
+        return None
+    return ChatForm(initial=ChatForm.reply_to(asked, run.texts[0], run.params))
 
 
 @require_safe

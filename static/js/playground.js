@@ -32,6 +32,43 @@ const send = async (form) => {
 };
 const wait = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
 
+// A conversation: what was said before goes along with each message, and stands above it.
+class Talk {
+  constructor(form) {
+    this.form = form;
+    this.list = form.querySelector("[data-talk]");
+    this.heard = null; // the last answer: it stands below the form until the next message
+  }
+
+  add(role, text) {
+    const template = this.form.querySelector(`[data-turn-template=${role}]`);
+    const turn = template.content.cloneNode(true);
+    turn.querySelector(".talk__said").textContent = text;
+    this.list.append(turn);
+  }
+
+  say() {
+    const { message } = this.form.elements;
+    if (this.heard !== null) this.add("assistant", this.heard);
+    this.heard = null;
+    this.said = message.value;
+    this.add("user", this.said);
+    message.value = "";
+  }
+
+  hear(answer) {
+    const { history } = this.form.elements;
+    const turns = [{ role: "user", content: this.said }, { role: "assistant", content: answer }];
+    history.value = JSON.stringify([...JSON.parse(history.value || "[]"), ...turns]);
+    this.heard = answer;
+  }
+
+  takeBack() {
+    this.list.lastElementChild.remove();
+    this.form.elements.message.value ||= this.said;
+  }
+}
+
 class Playground {
   constructor(root) {
     this.root = root;
@@ -44,6 +81,7 @@ class Playground {
     this.generateButton = root.querySelector("[data-generate]");
     this.againButton = root.querySelector("[data-again]");
     this.runLink = root.querySelector("[data-run-link]");
+    this.talk = this.form?.querySelector("[data-talk]") ? new Talk(this.form) : null;
     this.whenEnded = () => {};
     this.run = null;
     this.isWriting = false;
@@ -82,7 +120,11 @@ class Playground {
     this.generateButton.disabled = true;
     try {
       const { body, error } = await send(this.form);
-      if (body) { this.follow(body); return; }
+      if (body) {
+        this.talk?.say();
+        this.follow(body);
+        return;
+      }
       this.fail(error);
     } catch {
       this.fail(this.root.dataset.textLost);
@@ -181,6 +223,8 @@ class Playground {
       tokens: data.new_tokens, seed: this.run.seed, seconds: seconds.toFixed(1),
       speed: seconds ? Math.round(data.new_tokens / seconds) : "–",
     };
+    if (data.state === "failed" || !data.texts.length) this.talk?.takeBack();
+    else this.talk?.hear(data.texts[0]);
     if (data.state === "failed") { this.say(""); this.fail(data.error); }
     else this.say(fill(data.state === "done" ? words.textDone : words.textCancelled, values));
     this.finish();

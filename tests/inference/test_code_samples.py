@@ -10,7 +10,7 @@ from django.test import Client
 
 from catalog.models import ModelRepo
 from inference.services.code_samples import code_samples
-from inference.services.params import read_params
+from inference.services.params import messages_of, read_params
 
 ORIGIN = "http://store.test"
 EVIL = "x'\"\\ $(touch /tmp/pwned) `id` \n'''\"\"\" \u2028 end"
@@ -94,7 +94,7 @@ def test_every_setting_is_in_every_sample(tiny_repo: ModelRepo) -> None:
 def test_a_conversation_goes_to_the_chat_door(tiny_repo: ModelRepo) -> None:
     messages = [{"role": "system", "content": "Be short."}, {"role": "user", "content": EVIL}]
 
-    found = samples(tiny_repo, messages)
+    found = samples(tiny_repo, messages_of(messages))
 
     assert call_of(found["openai"], "chat.completions.create")["messages"] == messages
     assert body_of(found["curl"])["messages"] == messages

@@ -29,6 +29,9 @@ def test_numbers_may_come_as_text() -> None:
         "seed": 7,
         "num_sequences": 1,
         "stop": (".",),
+        "frequency_penalty": 0.0,
+        "presence_penalty": 0.0,
+        "logit_bias": {},
         "logprobs": None,
     }
 

@@ -70,6 +70,9 @@ def test_a_question_is_frozen_and_queued(
         "seed": 5,
         "num_sequences": 1,
         "stop": ["."],
+        "frequency_penalty": 0.0,
+        "presence_penalty": 0.0,
+        "logit_bias": {},
         "logprobs": None,
     }
     assert run.job is not None

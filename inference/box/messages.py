@@ -1,0 +1,24 @@
+"""A conversation, as pages, API, worker and box share it."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MAX_MESSAGES = 200
+"""Most messages of one conversation."""
+MAX_MESSAGE_CHARS = 400_000
+"""Longest message that is sent at all, as for prompts."""
+
+
+class ChatMessage(BaseModel):
+    """One turn of a conversation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    role: Literal["system", "user", "assistant"]
+    content: Annotated[str, Field(max_length=MAX_MESSAGE_CHARS)]
+
+
+Asked = str | Sequence[ChatMessage]
+"""What a model goes on from: a text, or a conversation its chat template makes one of."""
