@@ -107,7 +107,11 @@ def test_a_prompt_stays_a_prompt(tiny_repo: ModelRepo) -> None:
     found = samples(tiny_repo, EVIL)
 
     tree = ast.parse(found["transformers"])
-    assigned = [n for n in tree.body if isinstance(n, ast.Assign) and n.targets[0].id == "prompt"]  # type: ignore[attr-defined]
+    assigned = [
+        node
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "prompt"
+    ]
     assert ast.literal_eval(assigned[0].value) == EVIL
     assert call_of(found["openai"], "create")["prompt"] == EVIL
     assert body_of(found["curl"])["prompt"] == EVIL

@@ -20,9 +20,11 @@ from store.core.jobs import JobName
 from store.core.models import Job
 from tests.e2e.browser import WIDE, listen, look
 from tests.factories import make_repo
+from tests.inference import test_chat
 from tests.inference.fakes import FakeBox
 from workers.runner import run_job
 
+chatty_repo = test_chat.chatty_repo
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
 
 WRITTEN = {
@@ -225,3 +227,30 @@ def test_two_models_write_side_by_side(
     faults += look(page, "compare-again")
     assert faults == []
     assert [one for one in page.complaints if "404" not in one] == []  # type: ignore[attr-defined]
+
+
+def test_a_conversation_stays_on_the_page(
+    page: Page, live_server: LiveServer, chatty_repo: ModelRepo, fake_box: FakeBox, worker: None
+) -> None:
+    page.goto(f"{live_server.url}/alice/chatty/playground")
+    fake_box.texts = [["Good", " day."]]
+    page.get_by_label("Your message").fill("Hello!")
+    page.get_by_label("Your message").press("Control+Enter")
+    expect(page.locator("[data-text]").first).to_have_text("Good day.", timeout=30_000)
+    expect(page.get_by_role("button", name="Send")).to_be_enabled()
+    fake_box.texts = [["It", " rains."]]
+    page.get_by_label("Your message").fill("How is the weather?")
+    page.get_by_role("button", name="Send").click()
+
+    expect(page.locator("[data-text]").first).to_have_text("It rains.", timeout=30_000)
+
+    assert page.locator(".talk__said").all_inner_texts() == [
+        "Hello!",
+        "Good day.",
+        "How is the weather?",
+    ]
+    last = GenerationRun.objects.latest("pk").messages
+    assert [turn["role"] for turn in last] == ["user", "assistant", "user"]
+    expect(page.get_by_role("link", name="Share, keep or delete")).to_be_visible()
+    assert look(page, "chat") == []
+    assert page.complaints == []  # type: ignore[attr-defined]
