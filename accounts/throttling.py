@@ -1,4 +1,4 @@
-"""How many requests one caller may make: the hub's three buckets, and one for the license API.
+"""How many requests one caller may make: the hub's three buckets, and two for APIs of our own.
 
 A caller is an account, wherever it calls from, or else an address. Every answer of the programs'
 buckets says how much is left (``RateLimit``, ``RateLimit-Policy``: the IETF draft's fields, in the
@@ -27,12 +27,14 @@ Handler = Callable[[HttpRequest], HttpResponseBase]
 API, RESOLVERS, PAGES = "api", "resolvers", "pages"
 LICENSES = "licenses"
 """What programs ask with a license key in their hands."""
+COMPLETIONS = "completions"
+"""The OpenAI-compatible API."""
 REFUSED = "refused-tokens"
 SIGN_INS = "sign-ins"
 """Passwords tried through ``Basic``, counted as on the page."""
 REFUSED_MOST = 300
 """Dead or forged tokens one address may send in a window, whatever it calls."""
-HEADERS_OF = frozenset({API, RESOLVERS, LICENSES})
+HEADERS_OF = frozenset({API, RESOLVERS, LICENSES, COMPLETIONS})
 
 _UNCOUNTED = re.compile(
     r"/(?:static/|healthz$|readyz$|api/lfs/|xet/|v1/telemetry$"
@@ -54,6 +56,8 @@ def bucket_of(path: str) -> str | None:
     """Return the bucket a path is counted in; ``None``: in none."""
     if _UNCOUNTED.match(path):
         return None
+    if path.startswith("/v1/"):
+        return COMPLETIONS
     if _RESOLVERS.match(path):
         return RESOLVERS
     if not _API.match(path):

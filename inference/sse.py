@@ -4,7 +4,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Self
 
 from django.conf import settings
@@ -52,11 +52,17 @@ class _Slots:
 SLOTS = _Slots()
 
 
-class EventBytes(Iterator[bytes]):
-    """Events as bytes of ``text/event-stream``; gives its place back when closed, even unread."""
+class StreamBytes(Iterator[bytes]):
+    """Bytes of ``text/event-stream``; gives its place back when closed, even unread.
 
-    def __init__(self, events: Iterator[Event | None]) -> None:
-        self._lines = self._write(events)
+    Args:
+        lines: What to send.
+        on_close: Called once when the stream ends, however it ends.
+    """
+
+    def __init__(self, lines: Iterator[bytes], on_close: Callable[[], None] = lambda: None) -> None:
+        self._lines = lines
+        self._on_close = on_close
         self._is_open = True
 
     def __iter__(self) -> Self:
@@ -70,23 +76,33 @@ class EventBytes(Iterator[bytes]):
         if self._is_open:
             self._is_open = False
             SLOTS.free()
+            self._on_close()
 
-    def _write(self, events: Iterator[Event | None]) -> Iterator[bytes]:
-        started = spoken = time.monotonic()
-        yield f"retry: {RETRY_MS}\n\n".encode()
-        try:
-            for event in events:
-                now = time.monotonic()
-                if event is not None:
-                    spoken = now
-                    yield encode(event)
-                elif now - spoken > HEARTBEAT_S:
-                    spoken = now
-                    yield b": still here\n\n"
-                if now - started > MAX_STREAM_S:
-                    return
-        except RedisError:  # pages that are cut off a few times ask again and again instead
-            logger.warning("a stream was cut: Valkey does not answer")
+
+def with_heartbeat(pieces: Iterator[bytes | None]) -> Iterator[bytes]:
+    """Yield the pieces; a comment now and then in place of those that are ``None``."""
+    spoken = time.monotonic()
+    for piece in pieces:
+        now = time.monotonic()
+        if piece is not None:
+            spoken = now
+            yield piece
+        elif now - spoken > HEARTBEAT_S:
+            spoken = now
+            yield b": still here\n\n"
+
+
+def _written(events: Iterator[Event | None]) -> Iterator[bytes | None]:
+    """Yield our own pages' streams: they come back by themselves when they are cut."""
+    started = time.monotonic()
+    yield f"retry: {RETRY_MS}\n\n".encode()
+    try:
+        for event in events:
+            yield encode(event) if event is not None else None
+            if time.monotonic() - started > MAX_STREAM_S:
+                return
+    except RedisError:  # pages that are cut off a few times ask again and again instead
+        logger.warning("a stream was cut: Valkey does not answer")
 
 
 def encode(event: Event) -> bytes:
@@ -106,10 +122,35 @@ def event_stream(events: Iterator[Event | None], *, poll: str) -> StreamingHttpR
     Raises:
         StreamsBusyError: no place is free in this process.
     """
+    return _answer(event_bytes(events), poll)
+
+
+def event_bytes(events: Iterator[Event | None]) -> StreamBytes:
+    """Return events as the bytes our own pages read."""
+    return StreamBytes(with_heartbeat(_written(events)))
+
+
+def stream_answer(
+    lines: Iterator[bytes], on_close: Callable[[], None] = lambda: None
+) -> StreamingHttpResponse:
+    """Answer with ``lines`` as they come.
+
+    Args:
+        lines: Bytes of ``text/event-stream``.
+        on_close: Called once when the stream ends, however it ends.
+
+    Raises:
+        StreamsBusyError: no place is free in this process.
+    """
+    return _answer(StreamBytes(lines, on_close), "")
+
+
+def _answer(body: StreamBytes, poll: str) -> StreamingHttpResponse:
     hand_back_connection()  # a stream lives long and needs the database only now and then
     if not SLOTS.take():
-        raise StreamsBusyError("Too many streams are open. Ask again and again instead.", poll=poll)
-    answer = StreamingHttpResponse(EventBytes(events), content_type="text/event-stream")
+        words = "Too many streams are open. Ask again and again instead."
+        raise StreamsBusyError(words, poll=poll)
+    answer = StreamingHttpResponse(body, content_type="text/event-stream")
     answer["Cache-Control"] = "no-store"
     answer["X-Accel-Buffering"] = "no"
     return answer

@@ -25,7 +25,8 @@ urlpatterns = [
     path("api/v1/", include("licensing.api.seller_urls")),
     path("", include("store.site_urls")),
     path("", include("accounts.urls")),
-    path("", include("hub.urls")),
+    path("", include("hub.urls")),  # before the next: it has /v1/telemetry
+    path("v1/", include("inference.openai.urls")),
     path("", include("licensing.urls")),
     path("", include("inference.urls")),
     path("", include("catalog.urls")),

@@ -12,13 +12,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.rest import viewer
-from catalog.access import repo_for
 from inference.api import examples
 from inference.api.serializers import GenerationOut, NewGenerationIn
 from inference.services import follow, runs
+from inference.services.naming import model_named
 from inference.services.streams import FIRST
 from inference.sse import event_stream
-from store.core.errors import InvalidError
 
 
 class GenerationsView(APIView):
@@ -38,11 +37,7 @@ class GenerationsView(APIView):
         form = NewGenerationIn(data=request.data)
         form.is_valid(raise_exception=True)
         values = dict(form.validated_data)
-        name, _, revision = values.pop("model").partition("@")
-        namespace, slash, name = name.partition("/")
-        if not slash:
-            raise InvalidError("'model' is namespace/name.")
-        repo = repo_for(who, namespace, name)
+        repo, revision = model_named(who, values.pop("model"))
         prompt = values.pop("prompt")
         given = {key: value for key, value in values.items() if value is not None}
         run = runs.submit(who, repo, revision, prompt, given)

@@ -1,6 +1,6 @@
 """Which models a server elsewhere runs, as the operator said (``STORE_ENGINES``)."""
 
-from fnmatch import fnmatchcase
+import re
 from typing import Protocol
 
 from django.conf import settings
@@ -23,11 +23,27 @@ class Remote(Protocol):
 
 
 def remote_for(full_name: str) -> Remote | None:
-    """Return the server that runs a model; ``None``: the store's own box does.
+    """Return the server that runs a model, the first that fits; ``None``: the store's own box does.
 
     Args:
         full_name: ``ns/name``; letters' case does not matter.
     """
+    for each in _remotes():
+        if re.fullmatch(_expression(each.models), full_name, re.IGNORECASE):
+            return each
+    return None
+
+
+def name_patterns() -> list[str]:
+    """Return what they run as regular expressions of PostgreSQL, for whole names."""
+    return [f"^{_expression(each.models)}$" for each in _remotes()]
+
+
+def _remotes() -> tuple[Remote, ...]:
     remotes: tuple[Remote, ...] = settings.ENV.engines
-    name = full_name.lower()
-    return next((each for each in remotes if fnmatchcase(name, each.models.lower())), None)
+    return remotes
+
+
+def _expression(pattern: str) -> str:
+    """Return a pattern as a regular expression: ``*`` is anything, ``?`` one character."""
+    return re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")

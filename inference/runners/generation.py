@@ -9,19 +9,20 @@ from django.conf import settings
 from django.utils import timezone
 
 from inference.box.client import Box
+from inference.box.errors import ModelRefusedError
 from inference.box.limits import BoxLimits
 from inference.box.params import SamplingParams
 from inference.box.pool import BoxPool
 from inference.box.protocol import DoneEvent, EndedEvent, StartedEvent, TokenEvent
 from inference.box.spares import WarmStarter
+from inference.engines.base import Generator
+from inference.engines.choosing import engine_for
 from inference.models import GenerationRun
-from inference.runners.folders import model_folder
 from inference.runners.writer import StreamWriter
 from inference.services import endings
 from inference.services.endings import Outcome
 from inference.services.runs import asked_of
 from inference.services.told import Told, told
-from store.core.database import hand_back_connection
 from store.core.work import JobContext, JobStoppedError
 
 OUT_OF_TIME = "time_limit"
@@ -41,7 +42,12 @@ def run_generation(context: JobContext, run_id: int) -> dict[str, Any]:
         return {"state": run.state if run else "deleted"}
     _begin(context, run)
     attempt = _Attempt(context, run)
-    outcome = attempt.run()
+    try:
+        outcome = attempt.run()
+    except ModelRefusedError as error:  # the reason says more than the job's code
+        with context.claim.writing():
+            endings.end(run.pk, attempt.refused(error))
+        raise
     with context.claim.writing():
         endings.end(run.pk, outcome)
     return {"new_tokens": outcome.new_tokens, "finish_reasons": outcome.finish_reasons}
@@ -91,24 +97,32 @@ class _Attempt:
         self._started = time.monotonic()
 
     def run(self) -> Outcome:
-        """Lay out the files, take a box, generate."""
+        """Make the model ready, generate."""
         run = self.run_row
         writer = StreamWriter(run.public_id, self.context.attempt, must_end=self._must_end)
         with writer:
             if self.context.attempt > 1:
                 writer.put("restart")
             check = self._checker(writer)
-            with model_folder(run.repo, run.commit_oid, check) as folder:
-                key = f"{run.repo.public_id}/{run.commit_oid}"
-                alone = self.context.attempt > 1  # the first may have failed by a neighbor's fault
-                hand_back_connection()
-                with box_pool().use(key, folder, alone=alone) as box:
-                    check()
-                    self.load_s = time.monotonic() - self._started
-                    self._generate(box, writer)
+            alone = self.context.attempt > 1  # the first may have failed by a neighbor's fault
+            engine = engine_for(run, box_pool())
+            with engine.ready(run, alone=alone, check=check) as model:
+                self.load_s = time.monotonic() - self._started
+                self._generate(model, writer)
             if writer.is_stop_asked or self.context.should_stop():
                 raise JobStoppedError("The run was stopped.")
         return self._outcome()
+
+    def refused(self, error: ModelRefusedError) -> Outcome:
+        """Return the outcome of a run the model, or its tokenizer or template, does not do."""
+        return Outcome(
+            state=GenerationRun.State.FAILED,
+            texts=self.texts if any(self.texts) else [],
+            prompt_tokens=self.prompt_tokens,
+            new_tokens=self.new_tokens,
+            error_code=error.reason,
+            error=error.message,
+        )
 
     def _checker(self, writer: StreamWriter) -> Callable[[], None]:
         def check() -> None:
@@ -124,10 +138,10 @@ class _Attempt:
     def _is_out_of_time(self) -> bool:
         return time.monotonic() - self._started > settings.ENV.generation_timeout_s
 
-    def _generate(self, box: Box, writer: StreamWriter) -> None:
+    def _generate(self, model: Generator, writer: StreamWriter) -> None:
         name = f"{self.run_row.public_id}-{self.context.attempt}"
-        writer.when_it_must_end(lambda: box.cancel(name))
-        for event in box.generate(asked_of(self.run_row), self.params, request_id=name):
+        writer.when_it_must_end(lambda: model.cancel(name))
+        for event in model.generate(asked_of(self.run_row), self.params, request_id=name):
             if isinstance(event, StartedEvent):
                 self.prompt_tokens = event.prompt_tokens
                 writer.put("start", prompt_tokens=event.prompt_tokens, load_s=self.load_s)
@@ -139,6 +153,7 @@ class _Attempt:
                 self._append(writer, event.sequence, event.text)
             else:
                 self.done = event
+                self.prompt_tokens, self.new_tokens = event.prompt_tokens, event.new_tokens
 
     def _append(
         self, writer: StreamWriter, sequence: int, text: str, token: Told | None = None

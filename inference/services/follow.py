@@ -96,7 +96,7 @@ def _look(run: GenerationRun) -> Event:
     """Return how ``run`` ended, or where it stands."""
     now = GenerationRun.objects.select_related("job").filter(pk=run.pk).first()
     if now is None:
-        event = endings.last_event(_deleted(run))
+        event = endings.last_event(deleted(run))
     elif now.has_ended:
         event = endings.last_event(now)
     else:
@@ -105,7 +105,7 @@ def _look(run: GenerationRun) -> Event:
     return event
 
 
-def _deleted(run: GenerationRun) -> GenerationRun:
+def deleted(run: GenerationRun) -> GenerationRun:
     """Return what to say of a run that went with its model."""
     return GenerationRun(
         public_id=run.public_id,

@@ -104,14 +104,48 @@ def _open_model(request: HttpRequest, error: StoreError) -> str:
 
 
 def json_error(request: HttpRequest, error: StoreError) -> dict[str, Any]:
-    """Return the JSON answer for ``error``: the REST API's shape, or the hub protocol's.
+    """Return the JSON answer for ``error``: REST's shape, OpenAI's, or the hub protocol's.
 
     Hub clients join ``error`` as text, so there it is a string, with the rest beside it.
     """
+    if is_completion_api(request):
+        return completion_error(error, error.message)
     body = error_body(error)
     if request.path_info.startswith("/api/v1/"):
         return {"error": body}
     return {"error": body.pop("message"), **body}
+
+
+def is_completion_api(request: HttpRequest) -> bool:
+    """Whether a request came to the OpenAI-compatible API."""
+    path = request.path_info
+    return path.startswith("/v1/") and path != "/v1/telemetry"
+
+
+_COMPLETION_CODES = {"bad_credentials": "invalid_api_key", "repo_not_found": "model_not_found"}
+_COMPLETION_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    429: "rate_limit_error",
+}
+
+
+def completion_error(error: StoreError, message: str) -> dict[str, Any]:
+    """Return the JSON of ``error`` as OpenAI's clients read it.
+
+    ``param`` is the first of ``extra["fields"]``; ``extra`` is our own addition.
+    """
+    fields = error.extra.get("fields")
+    is_ours = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    usual = "server_error" if is_ours else "invalid_request_error"
+    body = {
+        "message": message,
+        "type": _COMPLETION_TYPES.get(error.status, usual),
+        "param": next(iter(fields), None) if isinstance(fields, dict) else None,
+        "code": _COMPLETION_CODES.get(error.code, error.code),
+        "extra": error.extra,
+    }
+    return {"error": body}
 
 
 def error_body(error: StoreError) -> dict[str, Any]:

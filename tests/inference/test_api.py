@@ -123,7 +123,7 @@ def test_other_peoples_generations_do_not_exist(
 @pytest.mark.parametrize(
     ("values", "status", "code"),
     [
-        ({"model": "tiny"}, 400, "invalid"),
+        ({"model": "tiny"}, 404, "repo_not_found"),
         ({"model": "alice/none"}, 404, "repo_not_found"),
         ({"model": "alice/secret"}, 404, "repo_not_found"),
         ({"prompt": ""}, 400, "invalid_params"),

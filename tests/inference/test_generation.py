@@ -140,7 +140,8 @@ def test_a_prompt_longer_than_the_context_is_refused_in_words(
     run_job(job_of(run))
 
     run.refresh_from_db()
-    assert (run.state, run.error_code) == ("failed", "model_refused")
+    assert (run.state, run.error_code) == ("failed", "prompt_too_long")
+    assert Job.objects.get().error_code == "model_refused"
     assert "this model reads 1199 at most" in run.error
 
 
@@ -221,7 +222,7 @@ def test_a_refusal_of_the_model_is_told(
         run_job(job_of(run))
 
     run.refresh_from_db()
-    assert (run.state, run.error_code) == ("failed", "model_refused")
+    assert (run.state, run.error_code) == ("failed", "not_finite")
     assert run.error == "The model's numbers are not finite."
     assert (run.texts, run.new_tokens) == (["so far"], 2)
     assert Job.objects.get().state == "failed"

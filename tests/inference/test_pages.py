@@ -440,7 +440,7 @@ def test_silence_is_broken_and_no_stream_lives_for_ever(monkeypatch: pytest.Monk
             yield None
 
     assert sse.SLOTS.take() is True
-    stream = sse.EventBytes(nothing_happens())
+    stream = sse.event_bytes(nothing_happens())
 
     lines = list(stream)
     stream.close()
@@ -454,7 +454,7 @@ def test_silence_is_broken_and_no_stream_lives_for_ever(monkeypatch: pytest.Monk
 def test_a_place_is_given_back_once(settings: Any) -> None:
     settings.ENV = settings.ENV.model_copy(update={"max_streams": 2})
     assert [sse.SLOTS.take() for _ in range(3)] == [True, True, False]
-    stream = sse.EventBytes(iter([]))
+    stream = sse.event_bytes(iter([]))
 
     stream.close()
     stream.close()
@@ -470,7 +470,7 @@ def test_a_stream_ends_quietly_when_valkey_goes_away(caplog: pytest.LogCaptureFi
         raise RedisConnectionError("away")
 
     assert sse.SLOTS.take() is True
-    stream = sse.EventBytes(cut())
+    stream = sse.event_bytes(cut())
 
     lines = list(stream)
     stream.close()

@@ -1,0 +1,31 @@
+"""The store's own engine: the files of a commit in a locked-in process on this machine."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from inference.box.client import Box
+from inference.box.pool import BoxPool
+from inference.models import GenerationRun
+from inference.runners.folders import model_folder
+from store.core.database import hand_back_connection
+
+
+class BoxEngine:
+    """Lays the files out, and takes a box of a pool.
+
+    Args:
+        pool: This process's models in memory.
+    """
+
+    def __init__(self, pool: BoxPool) -> None:
+        self._pool = pool
+
+    @contextmanager
+    def ready(self, run: GenerationRun, *, alone: bool, check: Callable[[], None]) -> Iterator[Box]:
+        """See ``Engine.ready``."""
+        with model_folder(run.repo, run.commit_oid, check) as folder:
+            key = f"{run.repo.public_id}/{run.commit_oid}"
+            hand_back_connection()
+            with self._pool.use(key, folder, alone=alone) as box:
+                check()
+                yield box

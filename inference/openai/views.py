@@ -1,0 +1,161 @@
+"""The OpenAI-compatible API: ``/v1/models``, ``/v1/completions``, ``/v1/chat/completions``."""
+
+import secrets
+from itertools import chain
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
+from django.utils import timezone
+
+from accounts.viewer import Viewer
+from catalog.history.refs import DEFAULT_BRANCH, resolve
+from catalog.models import ModelRepo
+from inference.box.messages import Asked
+from inference.engines.config import name_patterns, remote_for
+from inference.models import GenerationRun
+from inference.openai import shapes, waiting
+from inference.openai.asked import ChatAsked, CompletionAsked, read_chat, read_completion
+from inference.openai.doors import NoSuchCallError, openai_view
+from inference.openai.errors import failure_of
+from inference.openai.streaming import Pieces, Wanted
+from inference.services import quotas, runs
+from inference.services.naming import model_named
+from inference.services.streams import Event
+from inference.sse import stream_answer, with_heartbeat
+from store.core.bodies import read_json
+
+MOST_MODELS = 1000
+_BEGIN_S = 20.0
+"""A stream's status is held back so long for a run that fails at once, in seconds."""
+_CALLS = "/v1/models, /v1/completions and /v1/chat/completions"
+
+
+@openai_view("GET")
+def models(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
+    """List the models that can be run, the most downloaded first, a thousand at most."""
+    remote = Q()
+    for pattern in name_patterns():
+        remote |= Q(listing__full_name__iregex=pattern)
+    rows = ModelRepo.objects.visible_to(viewer).filter(disabled_reason="")
+    rows = rows.filter(Q(listing__is_runnable=True) | remote)
+    rows = rows.select_related("namespace", "listing").order_by("-listing__downloads", "id")
+    data = [_model(repo, repo.full_name) for repo in rows[:MOST_MODELS]]
+    return JsonResponse({"object": "list", "data": data})
+
+
+@openai_view("GET")
+def model(request: HttpRequest, viewer: Viewer, name: str) -> HttpResponseBase:
+    """Describe one model, or one revision of it."""
+    repo, revision = model_named(viewer, name)
+    oid = resolve(repo, revision or DEFAULT_BRANCH).commit_oid
+    return JsonResponse(_model(repo, name) | {"system_fingerprint": oid})
+
+
+def _model(repo: ModelRepo, name: str) -> dict[str, Any]:
+    listing = getattr(repo, "listing", None)
+    return {
+        "id": name,
+        "object": "model",
+        "created": int(repo.created_at.timestamp()),
+        "owned_by": repo.namespace.name,
+        "context_length": listing.context_length if listing else None,
+        "is_runnable": bool(listing and listing.is_runnable)
+        or remote_for(repo.full_name) is not None,
+        "is_sold": repo.is_sold,
+    }
+
+
+@openai_view("POST")
+def completions(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
+    """Continue a prompt."""
+    asked = read_completion(read_json(request))
+    text = asked.text()
+    wanted = Wanted(
+        kind="completion",
+        model=asked.model,
+        has_logprobs=asked.logprobs is not None,
+        include_usage=asked.include_usage,
+        echo=text if asked.echo else "",
+    )
+    return _answer(request, viewer, asked, text, wanted)
+
+
+@openai_view("POST")
+def chat_completions(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
+    """Write the assistant's next turn."""
+    asked = read_chat(read_json(request))
+    wanted = Wanted(
+        kind="chat",
+        model=asked.model,
+        has_logprobs=bool(asked.logprobs),
+        include_usage=asked.include_usage,
+    )
+    return _answer(request, viewer, asked, asked.conversation(), wanted)
+
+
+@openai_view("GET", "POST", "PUT", "DELETE", "PATCH")
+def nothing_else(request: HttpRequest, viewer: Viewer, rest: str) -> HttpResponseBase:
+    """Name what there is."""
+    raise NoSuchCallError(f"This store has no /v1/{rest[:100]}. It has {_CALLS}.")
+
+
+def _answer(
+    request: HttpRequest,
+    viewer: Viewer,
+    asked: CompletionAsked | ChatAsked,
+    prompt: Asked,
+    wanted: Wanted,
+) -> HttpResponseBase:
+    """Queue the run; wait for it, or stream it."""
+    repo, revision = model_named(viewer, asked.model)
+    key = secrets.token_hex(16) if viewer.is_visitor else ""
+    organization = request.headers.get("OpenAI-Organization", "")
+    run = runs.submit(
+        viewer,
+        repo,
+        revision,
+        prompt,
+        asked.params(),
+        visitor_key=key,
+        organization=organization,
+    )
+    if asked.stream:
+        answer = _stream(viewer, run, key, wanted)
+    else:
+        within_s = settings.ENV.completion_wait_s
+        done = waiting.ended(viewer, run, key, within_s=within_s)
+        answer = JsonResponse(shapes.whole(done, wanted.kind, asked.model, echo=wanted.echo))
+    _tell_quota(answer, run)
+    return answer
+
+
+def _stream(viewer: Viewer, run: GenerationRun, key: str, wanted: Wanted) -> HttpResponseBase:
+    """Stream a run; a caller who goes away stops it."""
+
+    def stop() -> None:
+        if not GenerationRun.objects.filter(pk=run.pk, state__in=GenerationRun.ENDED).exists():
+            runs.cancel(viewer, run, key)
+
+    events = waiting.events_of(run)
+    try:
+        first = waiting.begun(events, within_s=_BEGIN_S)
+        _check_began(run, first)
+        pieces = Pieces(run, wanted).of(chain(first, events))
+        return stream_answer(with_heartbeat(pieces), stop)
+    except BaseException:
+        stop()
+        raise
+
+
+def _check_began(run: GenerationRun, first: list[Event]) -> None:
+    if first and first[-1].kind == "failed":
+        raise failure_of(waiting.fresh(run))
+
+
+def _tell_quota(answer: HttpResponseBase, run: GenerationRun) -> None:
+    left = quotas.left_of(run.payer, now=timezone.now())
+    if left is not None:
+        answer["X-RateLimit-Limit-Tokens"] = str(quotas.quota_of(run.payer))
+        answer["X-RateLimit-Remaining-Tokens"] = str(left)

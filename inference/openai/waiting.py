@@ -1,0 +1,90 @@
+"""Waiting for a run: to its end, or until it has begun."""
+
+import time
+from collections.abc import Iterator
+
+from redis.exceptions import RedisError
+
+from accounts.viewer import Viewer
+from inference.models import GenerationRun
+from inference.openai.errors import CompletionTimeoutError, failure_of
+from inference.services import follow, runs
+from inference.services.streams import Event
+from store.core.database import hand_back_connection
+
+_POLL_S = 0.5
+"""Pause between two looks at the row where its stream cannot be read, in seconds."""
+
+
+def events_of(run: GenerationRun) -> Iterator[Event | None]:
+    """Yield a run's events; where Valkey does not answer just its last one, from the row."""
+    try:
+        yield from follow.watch(run)
+    except RedisError:
+        while True:
+            seen = follow.snapshot(fresh(run))
+            last = [event for event in seen.events if event.is_last]
+            if last:
+                yield last[-1]
+                return
+            hand_back_connection()
+            time.sleep(_POLL_S)
+            yield None
+
+
+def ended(
+    viewer: Viewer, run: GenerationRun, visitor_key: str, *, within_s: float
+) -> GenerationRun:
+    """Return the run once it has ended well.
+
+    Args:
+        viewer: Who asked for it.
+        run: The run.
+        visitor_key: Theirs, where nobody is signed in.
+        within_s: Longest wait, in seconds; then it is stopped.
+
+    Raises:
+        CompletionTimeoutError: it took longer.
+        RunFailedError: it failed.
+    """
+    deadline = time.monotonic() + within_s
+    events = events_of(run)
+    try:
+        for event in events:
+            if event is not None and event.is_last:
+                break
+            if time.monotonic() > deadline:
+                runs.cancel(viewer, run, visitor_key)
+                raise CompletionTimeoutError(
+                    f"There was no answer within {within_s:g} seconds, and the run was stopped. Ask"
+                    " for fewer tokens, or stream."
+                )
+    finally:
+        events.close()  # type: ignore[attr-defined]
+    found = fresh(run)
+    if found.state != GenerationRun.State.DONE:
+        raise failure_of(found)
+    return found
+
+
+def begun(events: Iterator[Event | None], *, within_s: float) -> list[Event]:
+    """Return the events up to the first sign of work, or none: it waits for longer.
+
+    What fails before its first word is then told by status, not in the middle of a stream.
+    """
+    deadline = time.monotonic() + within_s
+    seen = []
+    for event in events:
+        if event is not None:
+            seen.append(event)
+            if event.kind != "status":
+                break
+        if time.monotonic() > deadline:
+            break
+    return seen
+
+
+def fresh(run: GenerationRun) -> GenerationRun:
+    """Return the run as it stands now; as deleted, where its model is gone."""
+    rows = GenerationRun.objects.select_related("repo__namespace", "job")
+    return rows.filter(pk=run.pk).first() or follow.deleted(run)

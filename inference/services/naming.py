@@ -1,0 +1,30 @@
+"""How programs name a model: ``ns/name``, ``ns/name@revision``, or a short name staff gave it."""
+
+from accounts.viewer import Viewer
+from catalog.access import RepoMovedError, RepoNotFoundError, canonical_alias, repo_for
+from catalog.models import ModelRepo
+
+
+def model_named(viewer: Viewer, text: str) -> tuple[ModelRepo, str]:
+    """Return the model and the revision somebody named; empty: the default branch.
+
+    A model that was renamed is found by its old name, too.
+
+    Args:
+        viewer: Who asks.
+        text: The name.
+
+    Raises:
+        RepoNotFoundError: absent or hidden.
+    """
+    name, _, revision = text.partition("@")
+    full_name = name if "/" in name else canonical_alias(name) or ""
+    namespace, _, short = full_name.partition("/")
+    if not (namespace and short) or "/" in short:
+        raise RepoNotFoundError(
+            f"There is no model {text[:200]}. A model is named ns/name; GET /v1/models lists them."
+        )
+    try:
+        return repo_for(viewer, namespace, short), revision
+    except RepoMovedError as moved:
+        return moved.repo, revision
