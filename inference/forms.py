@@ -194,12 +194,13 @@ class ChatForm(PlaygroundForm):
     def initial_of(cls, asked: Asked, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return what a form begins with to say the same again, seed included."""
         if isinstance(asked, str):
-            return cls._values_of(params) | {"message": asked}
+            return cls._values_of(params) | {"mode": "chat", "message": asked}
         turns, system = list(asked), ""
         if turns[0].role == "system":
             system = turns.pop(0).content
         message = turns.pop().content if turns else ""
         return cls._values_of(params) | {
+            "mode": "chat",
             "system": system,
             "history": cls.history_of(turns),
             "message": message,

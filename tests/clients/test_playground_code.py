@@ -2,25 +2,39 @@
 
 import html
 import http.cookiejar
+import json
 import re
 import secrets
+import time
 import urllib.parse
 import urllib.request
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from huggingface_hub import HfApi
 
 from tests.clients.models import save_tiny_gpt
-from tests.clients.test_usage import Published
+from tests.clients.test_usage import paste
 from tests.inference import tiny
 from tests.live import LiveStore
 
 
-class Printed(Published):
-    """The code for settings typed into the playground."""
+@dataclass
+class Printed:
+    """A model in the store, and the settings typed into its playground."""
 
-    values: dict[str, str]
+    store: LiveStore
+    repo: str
+    folder: Path
+    token: str
+    values: dict[str, str] = field(default_factory=dict)
+
+    def run(self, tool: str, where: Path) -> str:
+        """Paste the code for ``tool``, with a token where it says so; return what it printed."""
+        code = self.snippets()[tool]
+        assert ("hf_…" in code) is (tool != "transformers"), "a free model is anybody's to fetch"
+        return paste(tool, code.replace("hf_…", self.token), where)
 
     def snippets(self) -> dict[str, str]:
         """Type the settings, press the button; return the printed code by tool."""
@@ -48,7 +62,7 @@ def printed(store: LiveStore, tmp_path_factory: pytest.TempPathFactory) -> Print
     api.create_repo(repo)
     api.upload_folder(repo_id=repo, folder_path=folder)
     store.settled(repo, token)
-    return Printed(store, repo, folder)
+    return Printed(store, repo, folder, token)
 
 
 def test_transformers_writes_what_the_store_would(printed: Printed, tmp_path: Path) -> None:
@@ -76,3 +90,41 @@ def test_transformers_draws_several_and_stops(printed: Printed, tmp_path: Path) 
     first, second = (printed.run("transformers", tmp_path) for _number in range(2))
 
     assert first == second
+
+
+GREEDY = {"prompt": "It is a 'truth'", "preset": "exact", "max_new_tokens": "8"}
+
+
+def test_the_openai_client_prints_the_stores_text(printed: Printed, tmp_path: Path) -> None:
+    printed.values = GREEDY
+
+    wrote = printed.run("openai", tmp_path)
+
+    assert wrote.rstrip("\n") == tiny.greedy(printed.folder, GREEDY["prompt"], 8).rstrip("\n")
+
+
+def test_curl_brings_the_same_answer(printed: Printed, tmp_path: Path) -> None:
+    printed.values = GREEDY | {"stop": "zzzz"}
+
+    answer = json.loads(printed.run("curl", tmp_path))
+
+    assert answer["choices"][0]["text"] == tiny.greedy(printed.folder, GREEDY["prompt"], 8)
+    assert answer["usage"]["completion_tokens"] == 8
+
+
+def test_what_was_pushed_is_tried_soon(printed: Printed) -> None:
+    """The whole way: the push is scanned, planned and written by the store's own workers."""
+    address = f"/api/v1/models/{printed.repo}/demos"
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
+        found = printed.store.ask(address)
+        states = {row["state"] for row in found["results"]}
+        if states and "queued" not in states:
+            break
+        time.sleep(0.5)
+
+    assert states == {"done"}, found
+    assert found["is_current"]
+    by_key = {(row["prompt_key"], row["way"]): row for row in found["results"]}
+    story = by_key["story", "greedy"]
+    assert story["text"] == tiny.greedy(printed.folder, story["prompt"], story["new_tokens"])
