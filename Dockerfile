@@ -4,6 +4,7 @@
 #   docker build --build-arg TORCH=none -t gpt-store-web .        no torch: web, worker, beat only
 #   docker build --build-arg TORCH_INDEX=ADDRESS -t gpt-store .   torch from another index: the
 #       project's CPU index makes the image 2 GB smaller, its CUDA indexes fit a certain driver
+# docker-compose.yml builds two: gpt-store from the CPU index, and gpt-store-gpu with CUDA.
 ARG PYTHON=3.11-slim-bookworm
 
 FROM python:${PYTHON} AS packages

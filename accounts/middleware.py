@@ -16,7 +16,7 @@ from store.core.web import client_address, error_page
 
 Handler = Callable[[HttpRequest], HttpResponseBase]
 
-_OWN_TOKENS = re.compile(r"/xet/|/v1/telemetry$")
+_OWN_TOKENS = re.compile(r"/xet/|/v1/telemetry$|/metrics$")
 """Addresses that check tokens of their own; nobody is anybody there by other means."""
 
 

@@ -41,6 +41,7 @@ RESERVED = frozenset(
         "home",
         "inference",
         "invoices",
+        "jobs",
         "join",
         "kernels",
         "language",

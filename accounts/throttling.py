@@ -37,7 +37,7 @@ REFUSED_MOST = 300
 HEADERS_OF = frozenset({API, RESOLVERS, LICENSES, COMPLETIONS})
 
 _UNCOUNTED = re.compile(
-    r"/(?:static/|healthz$|readyz$|api/lfs/|xet/|v1/telemetry$"
+    r"/(?:static/|healthz$|readyz$|metrics$|api/lfs/|xet/|v1/telemetry$"
     r"|gateways/[^/]+/events$)"
 )
 """``api/lfs``: links whose signature was counted when it was made. ``xet`` counts by itself.

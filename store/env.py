@@ -225,6 +225,12 @@ class Env(BaseSettings):
     With local storage they are links and need no room of their own."""
     box_memory_bytes: Annotated[int, Ge(512 * MIB)] = 8 * GIB
     """Memory one model process may use, in bytes."""
+    gpu_from_bytes: Annotated[int, Ge(0)] = 2 * GIB
+    """Models whose weights have so many bytes run on a graphics card where a worker has one;
+    smaller ones only where no other worker is there."""
+    metrics_token: SecretStr = SecretStr("")
+    """Opens `/metrics` to the monitoring: `Authorization: Bearer …`. Without one the page is not
+    there."""
     generation_timeout_s: Annotated[int, Ge(5), Le(3600)] = 300
     """Wall time one generation may take, in seconds, loading included."""
     allow_unprotected_box: bool = False

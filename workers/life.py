@@ -2,23 +2,32 @@
 
 import logging
 import threading
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from celery.signals import worker_ready, worker_shutting_down
 from redis.exceptions import RedisError
 
 from store.core import presence
-from store.core.jobs import Queue
+from store.core.presence import Worker
+from store.core.queues import MODEL_QUEUES
 from workers.heartbeat import SHUTTING_DOWN
 
 logger = logging.getLogger(__name__)
 
 
 class Announcer:
-    """Announces the queues of this process until it is told to leave."""
+    """Announces this process until it is told to leave.
 
-    def __init__(self, queues: list[str]) -> None:
-        self.queues = queues
+    Args:
+        worker: What it is.
+        resident: Returns how many models it holds now, and their bytes.
+    """
+
+    def __init__(self, worker: Worker, resident: Callable[[], tuple[int, int]]) -> None:
+        self.worker = worker
+        self._resident = resident
         self._leaving = threading.Event()
         self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
 
@@ -27,22 +36,21 @@ class Announcer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Take the announcements back."""
+        """Take the announcement back."""
         self._leaving.set()
         self._thread.join(timeout=15)
 
     def _run(self) -> None:
         while True:
             try:
-                for queue in self.queues:
-                    presence.announce(queue)
+                boxes, boxes_bytes = self._resident()
+                presence.announce(replace(self.worker, boxes=boxes, boxes_bytes=boxes_bytes))
             except RedisError:
                 logger.warning("presence cannot be announced: Valkey does not answer")
             if self._leaving.wait(presence.ANNOUNCE_EVERY_S):
                 break
         try:
-            for queue in self.queues:
-                presence.retract(queue)
+            presence.retract(self.worker.name)
         except RedisError:
             logger.warning("presence was left to expire: Valkey does not answer")
 
@@ -55,10 +63,11 @@ def on_ready(sender: Any, **_kwargs: Any) -> None:
     """Start announcing, once in the life of the process; Celery sends this at each reconnect."""
     if _announcers:
         return
-    queues = sorted(queue.name for queue in sender.task_consumer.queues)
-    if Queue.INFERENCE in queues:
-        _log_protection()
-    announcer = Announcer(queues)
+    queues = tuple(sorted(queue.name for queue in sender.task_consumer.queues))
+    worker = Worker(str(sender.hostname), queues, slots=int(sender.pool.limit))
+    announcer = Announcer(worker, lambda: (0, 0))
+    if set(queues) & set(MODEL_QUEUES):
+        announcer = _with_models(worker)
     _announcers.append(announcer)
     announcer.start()
     logger.info("worker listens on %s", ", ".join(queues))
@@ -72,12 +81,24 @@ def on_shutting_down(**_kwargs: Any) -> None:
         threading.Thread(target=announcer.stop, name="leaving", daemon=True).start()
 
 
-def _log_protection() -> None:
-    """Say in the log what keeps strangers' models in, once for each start."""
+def _with_models(worker: Worker) -> Announcer:
+    """Add what models run on here and what keeps them in; it is logged, once for each start."""
     from inference.box.client import protection
     from inference.box.errors import BoxError
+    from inference.runners.hardware import hardware, resident
 
+    here = hardware()
     try:
-        logger.info("%s", protection().sentence)
+        held = protection().sentence
+        logger.info("%s", held)
     except BoxError as error:
-        logger.error("models cannot be run: %s", error.message)  # noqa: TRY400 - no trace needed
+        held = f"models cannot be run: {error.message}"
+        logger.error("%s", held)  # noqa: TRY400 - no trace needed
+    described = replace(
+        worker,
+        device=here.device,
+        hardware=here.name,
+        memory_bytes=here.memory_bytes,
+        protection=held,
+    )
+    return Announcer(described, resident)

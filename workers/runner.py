@@ -12,9 +12,10 @@ from random import SystemRandom
 import structlog
 from django.db import close_old_connections, connection
 
-from store.core import jobs
+from store.core import fairness, jobs
 from store.core.errors import StoreError, TransientError
 from store.core.jobs import Claim, JobName, LeaseLostError
+from store.core.queues import MODEL_QUEUES
 from store.core.work import JobContext, JobStoppedError
 from workers.handlers import HANDLERS, WHEN_ENDED
 from workers.heartbeat import Heartbeat, Stop
@@ -27,21 +28,39 @@ MAX_RETRY_S = 300.0
 _INTERNAL = "Something went wrong on our side; it was logged."
 
 
-def run_job(job_id: int, *, on_stuck: Callable[[], None] | None = None) -> None:
-    """Do the job if it is due and free; otherwise do nothing.
+def run_next(queue: str, *, on_stuck: Callable[[], None] | None = None) -> None:
+    """Do the job of ``queue`` whose turn it is; nothing if none is due and free.
 
     Args:
-        job_id: Its row.
+        queue: Where to look.
         on_stuck: Called from another thread when the handler does not end although it must.
     """
-    claim = jobs.claim(job_id)
-    if claim is None:
-        return
+    if claim := fairness.take_next(queue, memory_bytes=_memory_for(queue)):
+        run_claim(claim, on_stuck=on_stuck)
+
+
+def _memory_for(queue: str) -> int:
+    """Return the memory this worker has for jobs of ``queue``, in bytes."""
+    if queue not in MODEL_QUEUES:
+        return fairness.ANY_MEMORY
+    from inference.runners.hardware import hardware
+
+    return hardware().memory_bytes
+
+
+def run_job(job_id: int, *, on_stuck: Callable[[], None] | None = None) -> None:
+    """Do this one job if it is due and free, whosever turn it is; see ``run_next``."""
+    if claim := jobs.claim(job_id):
+        run_claim(claim, on_stuck=on_stuck)
+
+
+def run_claim(claim: Claim, *, on_stuck: Callable[[], None] | None = None) -> None:
+    """Do a claimed job and write how it ended; see ``run_next``."""
     name = JobName(claim.job.name)
-    with structlog.contextvars.bound_contextvars(job=job_id, job_name=name.value):
+    with structlog.contextvars.bound_contextvars(job=claim.job.pk, job_name=name.value):
         _attempt(claim, name, on_stuck)
         if name in WHEN_ENDED:
-            WHEN_ENDED[name](job_id)
+            WHEN_ENDED[name](claim.job.pk)
 
 
 def retry_delay_s(attempt: int) -> float:

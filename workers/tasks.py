@@ -8,18 +8,18 @@ import os
 
 from django.conf import settings
 
-from store.core import counts, jobs
+from store.core import counts, jobs, sweeping
 from store.core.jobs import ERRAND, RUN_TASK, JobName
 from workers.app import app
-from workers.runner import run_job
+from workers.runner import run_next
 
 logger = logging.getLogger(__name__)
 
 
 @app.task(name=RUN_TASK)
-def run(*, job_id: int) -> None:
-    """Run one job. A second delivery finds it claimed and does nothing."""
-    run_job(job_id, on_stuck=end_process)
+def run(*, queue: str) -> None:
+    """Run the job of ``queue`` whose turn it is. A message too many finds nothing to do."""
+    run_next(queue, on_stuck=end_process)
 
 
 @app.task(name="workers.sweep")
@@ -28,7 +28,7 @@ def sweep() -> None:
     from catalog.services.webhooks import stopping, upkeep
     from inference.services import demos, endings
 
-    if nudged := jobs.sweep():
+    if nudged := sweeping.sweep():
         logger.info("%s jobs were asked for again", nudged)
     endings.settle_all()
     demos.ask_for_waiting()
@@ -44,7 +44,7 @@ def forget_old() -> None:
     from catalog.services.webhooks import upkeep
     from inference.services import retention
 
-    logger.info("%s ended jobs deleted", jobs.prune())
+    logger.info("%s ended jobs deleted", sweeping.prune())
     logger.info("%s written batches of counters forgotten", counts.prune())
     logger.info("%s old generations deleted", retention.forget_old())
     logger.info("%s secrets of ended logins deleted", oauth.prune())

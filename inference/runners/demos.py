@@ -12,8 +12,9 @@ from inference.runners.folders import model_folder
 from inference.services import demos
 from store.core.database import hand_back_connection
 from store.core.errors import StoreError, TransientError
-from store.core.jobs import LeaseLostError, Queue
+from store.core.jobs import LeaseLostError
 from store.core.models import Job
+from store.core.queues import MODEL_QUEUES, Priority
 from store.core.work import JobContext, JobStoppedError
 
 LOOK_EVERY_S = 0.5
@@ -62,8 +63,9 @@ def _fail(context: JobContext, row: DemoGeneration, error: StoreError) -> bool:
 
 
 def people_ask() -> bool:
-    """Whether anybody's run waits for a model or has one now."""
-    return Job.objects.filter(queue=Queue.INFERENCE, state__in=Job.OPEN).exists()
+    """Whether anybody's work waits for a model or has one now; the store's own does not count."""
+    jobs = Job.objects.filter(queue__in=MODEL_QUEUES, state__in=Job.OPEN)
+    return jobs.filter(priority__lt=Priority.STORE).exists()
 
 
 def _let_people_go_first(context: JobContext) -> None:

@@ -50,6 +50,7 @@ def run_generation(context: JobContext, run_id: int) -> dict[str, Any]:
         raise
     with context.claim.writing():
         endings.end(run.pk, outcome)
+        context.report(tokens=outcome.new_tokens)
     return {"new_tokens": outcome.new_tokens, "finish_reasons": outcome.finish_reasons}
 
 

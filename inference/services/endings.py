@@ -103,11 +103,25 @@ def written_so_far(public_id: str) -> Transcript:
         return Transcript()
 
 
+def cancelled(so_far: Transcript) -> Outcome:
+    """Return how a run ends that somebody stopped: what is written so far is kept."""
+    return Outcome(
+        state=GenerationRun.State.CANCELLED,
+        texts=so_far.texts,
+        tokens=so_far.tokens,
+        prompt_tokens=so_far.prompt_tokens,
+        finish_reasons=["cancelled"] * len(so_far.texts),
+        new_tokens=so_far.new_tokens,
+    )
+
+
 def _settle(run: GenerationRun) -> bool:
     job = run.job
     if job is not None and job.is_open:
         return False
     so_far = written_so_far(run.public_id)
+    if job is not None and job.state == Job.State.CANCELLED:
+        return end(run.pk, cancelled(so_far))
     outcome = Outcome(
         state=GenerationRun.State.FAILED,
         texts=so_far.texts,

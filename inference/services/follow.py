@@ -118,7 +118,8 @@ def deleted(run: GenerationRun) -> GenerationRun:
 def status_of(standing: runs.Standing) -> dict[str, Any]:
     """Return where a run stands, as pages and programs get it."""
     wait_s = standing.expected_wait_s
-    return {
+    problem = {"problem": standing.problem} if standing.problem else {}
+    return problem | {
         "state": standing.state,
         "ahead": standing.ahead,
         "expected_wait_s": round(wait_s, 1) if wait_s is not None else None,

@@ -14,22 +14,21 @@ from redis.exceptions import RedisError
 
 from accounts.models import Permission
 from accounts.viewer import Viewer
-from catalog.access import PurchaseRequiredError
+from catalog.access import PurchaseRequiredError, repo_for
 from catalog.history.refs import DEFAULT_BRANCH, resolve
 from catalog.models import Listing, ModelRepo
 from inference.box.messages import Asked
 from inference.engines.config import remote_for
 from inference.models import GenerationRun
 from inference.services import endings, quotas, streams
-from inference.services.endings import Outcome
 from inference.services.params import AskedParams, check_asked, messages_of, read_params
 from inference.services.payers import payer_of
-from inference.services.weights import has_chat_template, needed_files
+from inference.services.weights import has_chat_template, memory_needed, needed_files
 from licensing.delivery.policy import check_reached
 from licensing.services import trials
-from store.core import jobs
+from store.core import fairness, jobs, placing
 from store.core.errors import ConflictError, NotFoundError, RateLimitedError, TransientError
-from store.core.jobs import JobName, Queue, enqueue
+from store.core.jobs import JobName, enqueue
 from store.core.models import Job
 
 MAX_OPEN_OF_VISITOR = 2
@@ -80,6 +79,8 @@ class Standing:
     """Requests that come first; 0: it is next, or runs."""
     expected_wait_s: float | None
     """Until it starts, from recent runs; ``None``: not enough is known."""
+    problem: str = ""
+    """Why no worker can take it now; empty: one can."""
 
 
 def submit(
@@ -122,7 +123,7 @@ def submit(
     is_trial = _check_right(viewer, repo, revision)
     commit_oid = resolve(repo, revision).commit_oid
     payer = payer_of(viewer, repo, organization)
-    _check_runnable(repo, commit_oid, asked)
+    memory_bytes = _check_runnable(repo, commit_oid, asked)
     run = GenerationRun(
         repo=repo,
         commit_oid=commit_oid,
@@ -137,7 +138,7 @@ def submit(
         **_as_kept(asked),
     )
     try:
-        _queue(run, is_trial=is_trial)
+        _queue(run, is_trial=is_trial, memory_bytes=memory_bytes)
     except RedisError as error:
         raise TransientError(_("The queue cannot be reached. Try again in a minute.")) from error
     return run
@@ -154,16 +155,21 @@ def _as_kept(asked: Asked) -> dict[str, Any]:
     return {"messages": [message.model_dump() for message in asked]}
 
 
-def _check_runnable(repo: ModelRepo, commit_oid: str, asked: Asked) -> None:
-    """Refuse what no engine here can run. What a remote one can is its own affair."""
+def _check_runnable(repo: ModelRepo, commit_oid: str, asked: Asked) -> int:
+    """Refuse what no engine here can run. What a remote one can is its own affair.
+
+    Returns:
+        Memory its worker must have, in bytes; 0 where it runs elsewhere.
+    """
     if remote_for(repo.full_name) is not None:
-        return
-    needed_files(repo, commit_oid)
+        return 0
+    files = needed_files(repo, commit_oid)
     if not isinstance(asked, str) and not has_chat_template(repo, commit_oid):
         raise NoChatTemplateError(
             _("%(model)s has no chat template. Send a prompt instead of messages.")
             % {"model": repo.full_name}
         )
+    return memory_needed(files)
 
 
 def _context_of(repo: ModelRepo, commit_oid: str) -> int | None:
@@ -194,7 +200,7 @@ def _check_right(viewer: Viewer, repo: ModelRepo, revision: str) -> bool:
     return is_trial
 
 
-def _queue(run: GenerationRun, *, is_trial: bool) -> None:
+def _queue(run: GenerationRun, *, is_trial: bool, memory_bytes: int) -> None:
     """Take the tokens and write the row, one request of a payer at a time."""
     taken = 0
     try:
@@ -208,7 +214,9 @@ def _queue(run: GenerationRun, *, is_trial: bool) -> None:
             taken = quotas.reserve(run.payer, most, now=run.created_at)
             run.reserved_tokens = taken
             run.save()
-            run.job = enqueue(JobName.GENERATE, run_id=run.pk)
+            run.job = enqueue(
+                JobName.GENERATE, asker=run.asker, memory_bytes=memory_bytes, run_id=run.pk
+            )
             run.save(update_fields=["job"])
     except BaseException:
         quotas.give_back(run.payer, taken, day=run.created_at)
@@ -230,7 +238,7 @@ def _check_room(run: GenerationRun) -> None:
             retry_after_s=10,
             limit=most,
         )
-    waiting = Job.objects.filter(queue=Queue.INFERENCE, state=Job.State.QUEUED)
+    waiting = Job.objects.filter(name=JobName.GENERATE, state=Job.State.QUEUED)
     if waiting.count() >= MAX_WAITING:
         raise QueueFullError(_("Too many people are waiting. Try again in a few minutes."))
 
@@ -257,6 +265,19 @@ def check_theirs(viewer: Viewer, run: GenerationRun | None, visitor_key: str = "
     return run
 
 
+def again(viewer: Viewer, run: GenerationRun) -> GenerationRun:
+    """Ask the same of the same commit once more, as a run of its own.
+
+    Raises:
+        RunNotFoundError: it is somebody else's.
+        StoreError: as from ``submit``.
+    """
+    if not _is_theirs(run, viewer, ""):
+        raise RunNotFoundError(_("There is no such generation, or it has been deleted."))
+    repo = repo_for(viewer, *run.repo.full_name.split("/"))
+    return submit(viewer, repo, run.commit_oid, run.prompt, run.params)
+
+
 def cancel(viewer: Viewer, run: GenerationRun, visitor_key: str = "") -> bool:
     """Stop a run. What is written so far is kept.
 
@@ -271,15 +292,7 @@ def cancel(viewer: Viewer, run: GenerationRun, visitor_key: str = "") -> bool:
         streams.ask_to_stop(run.public_id)
     except RedisError as error:
         raise TransientError(_("The run cannot be stopped now. Try again.")) from error
-    so_far = endings.written_so_far(run.public_id)
-    outcome = Outcome(
-        state=GenerationRun.State.CANCELLED,
-        texts=so_far.texts,
-        tokens=so_far.tokens,
-        prompt_tokens=so_far.prompt_tokens,
-        finish_reasons=["cancelled"] * len(so_far.texts),
-        new_tokens=so_far.new_tokens,
-    )
+    outcome = endings.cancelled(endings.written_so_far(run.public_id))
     was_open = endings.end(run.pk, outcome)
     if was_open and run.job_id:
         jobs.cancel(run.job_id)
@@ -292,8 +305,12 @@ def standing(run: GenerationRun) -> Standing:
     if run.state != GenerationRun.State.QUEUED or run.job is None:
         return Standing(run.state, 0, None)
     run.job.refresh_from_db()
-    ahead = jobs.ahead_of(run.job)
-    return Standing(run.state, ahead, _expected_wait_s(ahead))
+    ahead = fairness.ahead_of(run.job)
+    workers = placing.present()
+    problem = placing.problem_of(run.job.queue, run.job.memory_bytes, workers)
+    slots = placing.slots_of(run.job.queue, workers)
+    wait_s = None if problem else _expected_wait_s(run.job.queue, ahead, slots)
+    return Standing(run.state, ahead, wait_s, problem)
 
 
 def texts_so_far(run: GenerationRun) -> list[str]:
@@ -310,8 +327,8 @@ def tokens_per_s(run: GenerationRun) -> float | None:
     return float(run.new_tokens / run.generate_s)
 
 
-def _expected_wait_s(ahead: int) -> float | None:
-    """Median time of recent runs, once for each batch of workers that must finish first."""
+def _expected_wait_s(queue: str, ahead: int, slots: int) -> float | None:
+    """Median time of recent runs, once for each round of workers that must finish first."""
     recent = GenerationRun.objects.filter(
         state=GenerationRun.State.DONE, started_at__isnull=False
     ).order_by("-id")[:_RECENT]
@@ -320,12 +337,12 @@ def _expected_wait_s(ahead: int) -> float | None:
         for run in recent
         if run.finished_at and run.started_at
     ]
-    running = Job.objects.filter(queue=Queue.INFERENCE, state=Job.State.RUNNING).count()
+    running = Job.objects.filter(queue=queue, state=Job.State.RUNNING).count()
     if len(took) < 3:
         return None
-    if not running:  # a worker is free and takes it up at once
-        return ahead * statistics.median(took)
-    return (ahead + running) / running * statistics.median(took)
+    slots = max(slots, running, 1)
+    must_end = running + ahead - slots + 1
+    return max(0, must_end) / slots * statistics.median(took)
 
 
 def _is_theirs(run: GenerationRun, viewer: Viewer, visitor_key: str) -> bool:

@@ -9,6 +9,7 @@ from catalog.formats.facts import model_facts
 from catalog.formats.verdicts import FileReport, Verdict, not_judged
 from catalog.history.trees import Entry, list_entries
 from catalog.models import FileScan, ModelRepo
+from store.core import placing
 from store.core.errors import ConflictError
 from store.core.ui.figures import size_text
 
@@ -35,6 +36,14 @@ class NotRunnableError(ConflictError):
     """The store cannot run this revision; the message says why, ``extra["reason"]`` is stable."""
 
     code = "not_runnable"
+
+
+def memory_needed(files: Sequence[Entry]) -> int:
+    """Return the least memory a worker must have for ``files`` of ``needed_files``, in bytes.
+
+    The weights alone: who has less than that cannot run them, whatever is computed in.
+    """
+    return sum(entry.size_bytes for entry in files if entry.path not in _BESIDE)
 
 
 def needed_files(repo: ModelRepo, commit_oid: str) -> list[Entry]:
@@ -92,6 +101,8 @@ def _reports(repo: ModelRepo, entries: Sequence[Entry]) -> dict[str, FileReport]
 def _check_size(weights: list[Entry]) -> None:
     size_bytes = sum(entry.size_bytes for entry in weights)
     most = int(min(settings.ENV.box_memory_bytes, settings.ENV.model_memory_bytes))
+    if size_bytes > most:  # of what this process knows; a worker may have more
+        most = max(most, placing.most_memory(placing.present()))
     if size_bytes > most:
         raise NotRunnableError(
             _("The weights have %(size)s; this store runs models of up to %(most)s.")

@@ -17,21 +17,50 @@ from typing import Any
 
 from celery import current_app
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q, QuerySet, Value
-from django.db.models.functions import Concat, Right
+from django.db.models import (
+    Case,
+    DateTimeField,
+    DurationField,
+    ExpressionWrapper,
+    F,
+    FloatField,
+    Q,
+    QuerySet,
+    Value,
+    When,
+)
+from django.db.models.functions import Coalesce, Concat, Extract, Right
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from kombu.exceptions import OperationalError
 
+from store.core import placing
 from store.core.errors import ConflictError, TransientError
 from store.core.models import Job
+from store.core.queues import MODEL_QUEUES, Priority, Queue
 
+__all__ = [
+    "ERRAND",
+    "POLICIES",
+    "RUN_TASK",
+    "Claim",
+    "JobName",
+    "LeaseLostError",
+    "Policy",
+    "Priority",
+    "Queue",
+    "cancel",
+    "claim",
+    "enqueue",
+    "nudge",
+    "retry",
+]
 logger = logging.getLogger(__name__)
 
 RUN_TASK = "workers.run"
-"""The one Celery task: takes ``job_id``, claims the row, does the work."""
+"""The one Celery task: takes ``queue``, claims the job whose turn it is there, does the work."""
 MAX_LOG_CHARS = 20_000
 """A job keeps the last so many characters of its log."""
-_SWEPT_AT_ONCE = 500
 _ENQUEUE_TRIES = 50
 
 
@@ -43,18 +72,6 @@ class LeaseLostError(ConflictError):
 
 ERRAND = "beat"
 """Key of the jobs the beat asks for: while one is open, no second one is made."""
-
-
-class Queue(StrEnum):
-    """The queues workers listen on."""
-
-    DEFAULT = "default"
-    SCAN = "scan"
-    INFERENCE = "inference"
-    DEMOS = "demos"
-    """What the store itself lets models write; gives way to everything in ``INFERENCE``."""
-    SENDERS = "senders"
-    """Talks to receivers strangers chose, which may hang."""
 
 
 class JobName(StrEnum):
@@ -105,52 +122,69 @@ class Policy:
     """A worker renews the lease well before this; a dead worker's job is free again after it."""
     time_limit_s: int = 600
     """Wall time after which the worker gives the job up as failed."""
+    priority: Priority = Priority.PERSON
+    """Of jobs whose asker says nothing else."""
 
 
 POLICIES: Mapping[JobName, Policy] = {
     JobName.SEND_MAIL: Policy(Queue.DEFAULT, max_attempts=8, time_limit_s=60),
     JobName.SCAN_COMMIT: Policy(Queue.SCAN),
-    JobName.SWEEP_UPLOADS: Policy(Queue.DEFAULT),
+    JobName.SWEEP_UPLOADS: Policy(Queue.DEFAULT, priority=Priority.STORE),
     JobName.VERIFY_CLAIM: Policy(Queue.SCAN, time_limit_s=3600),
-    JobName.CONVERT_OBJECT: Policy(Queue.SCAN, time_limit_s=7200),
-    JobName.KEEP_WHOLE: Policy(Queue.SCAN, time_limit_s=3600),
-    JobName.COLLECT_GARBAGE: Policy(Queue.DEFAULT, time_limit_s=6 * 3600),
+    JobName.CONVERT_OBJECT: Policy(Queue.SCAN, time_limit_s=7200, priority=Priority.STORE),
+    JobName.KEEP_WHOLE: Policy(Queue.SCAN, time_limit_s=3600, priority=Priority.STORE),
+    JobName.COLLECT_GARBAGE: Policy(Queue.DEFAULT, time_limit_s=6 * 3600, priority=Priority.STORE),
     JobName.SPREAD_EVENT: Policy(Queue.DEFAULT),
     JobName.DUPLICATE_REPO: Policy(Queue.DEFAULT),
     JobName.SEND_ACCESS_LETTER: Policy(Queue.DEFAULT, max_attempts=8, time_limit_s=60),
     JobName.MAIL_NOTICE: Policy(Queue.DEFAULT, max_attempts=8, time_limit_s=60),
-    JobName.FORGET_NOTICES: Policy(Queue.DEFAULT),
+    JobName.FORGET_NOTICES: Policy(Queue.DEFAULT, priority=Priority.STORE),
     JobName.DELIVER_WEBHOOK: Policy(Queue.SENDERS, lease_s=20, time_limit_s=120),
-    JobName.REFRESH_TRENDS: Policy(Queue.DEFAULT),
-    JobName.FLUSH_VIEWS: Policy(Queue.DEFAULT),
-    JobName.FLUSH_DOWNLOADS: Policy(Queue.DEFAULT),
-    JobName.REFRESH_DOWNLOADS: Policy(Queue.DEFAULT),
-    JobName.REFRESH_PRICES: Policy(Queue.DEFAULT),
+    JobName.REFRESH_TRENDS: Policy(Queue.DEFAULT, priority=Priority.STORE),
+    JobName.FLUSH_VIEWS: Policy(Queue.DEFAULT, priority=Priority.STORE),
+    JobName.FLUSH_DOWNLOADS: Policy(Queue.DEFAULT, priority=Priority.STORE),
+    JobName.REFRESH_DOWNLOADS: Policy(Queue.DEFAULT, priority=Priority.STORE),
+    JobName.REFRESH_PRICES: Policy(Queue.DEFAULT, priority=Priority.STORE),
     JobName.APPLY_PAYMENT: Policy(Queue.DEFAULT, max_attempts=12),
     JobName.FULFIL_ORDER: Policy(Queue.DEFAULT, max_attempts=12),
     JobName.TELL_SALE: Policy(Queue.DEFAULT, max_attempts=8),
     JobName.SEND_REFUND: Policy(Queue.DEFAULT, max_attempts=12),
-    JobName.RENEW_SUBSCRIPTIONS: Policy(Queue.DEFAULT),
+    JobName.RENEW_SUBSCRIPTIONS: Policy(Queue.DEFAULT, priority=Priority.STORE),
     JobName.SUBSCRIPTION_UNPAID: Policy(Queue.DEFAULT),
     JobName.END_COLLECTION: Policy(Queue.DEFAULT, max_attempts=12),
-    JobName.REMIND_TRANSFERS: Policy(Queue.DEFAULT),
+    JobName.REMIND_TRANSFERS: Policy(Queue.DEFAULT, priority=Priority.STORE),
     JobName.SEND_ORDER_LETTER: Policy(Queue.DEFAULT, max_attempts=8, time_limit_s=60),
-    JobName.CLOSE_ORDERS: Policy(Queue.DEFAULT),
-    JobName.RECONCILE: Policy(Queue.DEFAULT, time_limit_s=3600),
-    JobName.RUN_PAYOUTS: Policy(Queue.DEFAULT, time_limit_s=3600),
+    JobName.CLOSE_ORDERS: Policy(Queue.DEFAULT, priority=Priority.STORE),
+    JobName.RECONCILE: Policy(Queue.DEFAULT, time_limit_s=3600, priority=Priority.STORE),
+    JobName.RUN_PAYOUTS: Policy(Queue.DEFAULT, time_limit_s=3600, priority=Priority.STORE),
     JobName.PAY_OUT: Policy(Queue.DEFAULT, max_attempts=12),
     JobName.GENERATE: Policy(Queue.INFERENCE, max_attempts=3, lease_s=30, time_limit_s=3600),
-    JobName.MAKE_DEMOS: Policy(Queue.DEMOS, max_attempts=8, time_limit_s=6 * 3600),
+    JobName.MAKE_DEMOS: Policy(
+        Queue.INFERENCE, max_attempts=8, time_limit_s=6 * 3600, priority=Priority.STORE
+    ),
 }
 
 
-def enqueue(name: JobName, *, delay_s: float = 0, key: str = "", **args: int | str) -> Job:
+def enqueue(
+    name: JobName,
+    *,
+    delay_s: float = 0,
+    key: str = "",
+    asker: str = "",
+    priority: Priority | None = None,
+    memory_bytes: int = 0,
+    **args: int | str,
+) -> Job:
     """Ask for ``name``: the row is written now, workers hear of it when the transaction commits.
 
     Args:
         name: What to do.
         delay_s: Earliest start, in seconds from now.
-        key: Two open jobs of one name never share a key; the open one is returned instead.
+        key: Two open jobs of one name never share a key; the open one is returned instead, moved
+            to the better class of the two.
+        asker: Whom it is for, as ``Job.asker``: askers of one class take turns.
+        priority: Its class; that of its policy if not given.
+        memory_bytes: What its worker must have; 0: any worker will do.
         **args: Ids the handler needs; never payloads.
 
     Returns:
@@ -160,28 +194,45 @@ def enqueue(name: JobName, *, delay_s: float = 0, key: str = "", **args: int | s
         TransientError: jobs with this key end as fast as they are asked for. Nothing is queued.
     """
     due = timezone.now() + timedelta(seconds=delay_s)
-    values = {"name": name, "queue": POLICIES[name].queue, "key": key, "args": args}
+    queue: str = POLICIES[name].queue
+    if queue in MODEL_QUEUES:
+        queue = placing.queue_for(queue, memory_bytes, placing.present())
+    values: dict[str, Any] = {"name": name, "queue": queue, "key": key, "args": args}
+    values |= {"asker": asker, "memory_bytes": memory_bytes}
+    rank = POLICIES[name].priority if priority is None else priority
     is_open = Q(name=name, key=key, state__in=Job.OPEN)
-    for _ in range(_ENQUEUE_TRIES):
+    for _try in range(_ENQUEUE_TRIES):
         try:
             with transaction.atomic():
-                job = Job.objects.create(**values, not_before=due)
+                job = Job.objects.create(**values, priority=rank, not_before=due)
         except IntegrityError:
             # The open one may end before it is read: then there is room for a new one.
             if found := Job.objects.filter(is_open).first():
-                return found
+                return _hurried(found, rank)
         else:
             transaction.on_commit(partial(nudge, job, delay_s=delay_s))
             return job
     raise TransientError(f"The job {name} cannot be queued now. Try again in a moment.")
 
 
+def _hurried(job: Job, rank: int) -> Job:
+    """Move ``job`` to class ``rank`` if that is better: now a person waits for it, too."""
+    if rank < job.priority:
+        job.priority = rank
+        Job.objects.filter(pk=job.pk, priority__gt=rank).update(priority=rank)
+    return job
+
+
 def nudge(job: Job, *, delay_s: float = 0) -> None:
-    """Tell the workers of ``job``. A broker that is down only delays it: the sweeper asks again."""
+    """Tell the workers of its queue that there is one job more.
+
+    Which one a worker takes is decided when it does. A broker that is down only delays the job:
+    the sweeper asks again.
+    """
     try:
         current_app.send_task(
             RUN_TASK,
-            kwargs={"job_id": job.pk},
+            kwargs={"queue": job.queue},
             queue=job.queue,
             countdown=delay_s or None,
             retry=False,
@@ -202,9 +253,9 @@ class Claim:
         """Extend the lease. ``False``: it was lost or the job was cancelled; stop working."""
         return bool(self._mine().update(lease_until=_lease_end(self.job.name)))
 
-    def report(self, *, progress: float | None = None, line: str = "") -> None:
-        """Write progress (0 to 1) and a log line that people will read."""
-        changes: dict[str, Any] = {}
+    def report(self, *, progress: float | None = None, line: str = "", tokens: int = 0) -> None:
+        """Write progress (0 to 1), a log line that people will read, tokens written since."""
+        changes: dict[str, Any] = {"tokens": F("tokens") + tokens} if tokens else {}
         if progress is not None:
             changes["progress"] = min(max(progress, 0.0), 1.0)
         if line:
@@ -236,11 +287,13 @@ class Claim:
         """Put the job back for another attempt, or fail it when its attempts are used up."""
         if self.job.attempts >= POLICIES[JobName(self.job.name)].max_attempts:
             return self.fail(code=code, message=message)
-        due = timezone.now() + timedelta(seconds=delay_s)
+        now = timezone.now()
+        due = now + timedelta(seconds=delay_s)
         back = self._mine().update(
             state=Job.State.QUEUED,
             lease_owner="",
             lease_until=None,
+            spent_s=_spent_s(now),
             not_before=due,
             nudged_at=due,
             error_code=code,
@@ -252,12 +305,14 @@ class Claim:
 
     def give_back(self) -> bool:
         """Put the job back unfinished because the worker must stop; costs it no attempt."""
+        now = timezone.now()
         back = self._mine().update(
             state=Job.State.QUEUED,
             lease_owner="",
             lease_until=None,
             attempts=F("attempts") - 1,
-            nudged_at=timezone.now(),
+            spent_s=_spent_s(now),
+            nudged_at=now,
         )
         if back:
             transaction.on_commit(partial(nudge, self.job))
@@ -268,8 +323,9 @@ class Claim:
         return rows.filter(lease_owner=self.owner)
 
     def _end(self, state: Job.State, **changes: Any) -> bool:
+        now = timezone.now()
         done = self._mine().update(
-            state=state, finished_at=timezone.now(), lease_until=None, **changes
+            state=state, finished_at=now, lease_until=None, spent_s=_spent_s(now), **changes
         )
         return bool(done)
 
@@ -295,6 +351,7 @@ def claim(job_id: int) -> Claim | None:
             lease_owner=owner,
             lease_until=_lease_end(row),
             attempts=F("attempts") + 1,
+            spent_s=_spent_s(F("lease_until")),  # of a worker that is gone
             started_at=now,
         )
     )
@@ -303,100 +360,52 @@ def claim(job_id: int) -> Claim | None:
 
 def cancel(job_id: int) -> bool:
     """End an open job on a person's wish; a running worker notices at its next renewal."""
+    now = timezone.now()
     return bool(
         Job.objects.filter(pk=job_id, state__in=Job.OPEN).update(
-            state=Job.State.CANCELLED, finished_at=timezone.now(), lease_until=None
+            state=Job.State.CANCELLED, finished_at=now, lease_until=None, spent_s=_spent_s(now)
         )
     )
 
 
-def sweep(*, forgotten_after_s: float = 20) -> int:
-    """Nudge again whatever was lost, and give up what failed too often. Run by the beat.
-
-    A queue gets no more nudges than it lacks messages, so a long wait piles nothing up.
-
-    Args:
-        forgotten_after_s: A waiting job whose last nudge is older may be nudged again.
+def retry(job_id: int) -> bool:
+    """Put a job that failed or was cancelled back, with all its attempts. What it cost stays.
 
     Returns:
-        How many jobs were nudged.
+        ``False``: it is open, or was done.
+
+    Raises:
+        ConflictError: another job does the same already; nothing was changed.
     """
+    ended = Job.objects.filter(pk=job_id, state__in=[Job.State.FAILED, Job.State.CANCELLED])
     now = timezone.now()
-    orphaned = Q(state=Job.State.RUNNING, lease_until__lt=now)
-    waiting = Q(state=Job.State.QUEUED, not_before__lte=now)
-    for name, policy in POLICIES.items():
-        used_up = Q(name=name, attempts__gte=policy.max_attempts)
-        Job.objects.filter(orphaned & used_up & ~Q(error="")).update(**_given_up(now))
-        Job.objects.filter(orphaned & used_up).update(error=_GAVE_UP, **_given_up(now))
-    free = Job.objects.filter(orphaned | waiting, name__in=list(JobName))
-    forgotten = free.filter(nudged_at__lt=now - timedelta(seconds=forgotten_after_s))
-    nudged = 0
-    for queue in Queue:
-        messages = _messages_in(queue)
-        if messages is None:  # the broker is away; the next sweep asks again
-            break
-        lacking = free.filter(queue=queue).count() - messages
-        for job in forgotten.filter(queue=queue).order_by("nudged_at")[
-            : max(0, min(lacking, _SWEPT_AT_ONCE))
-        ]:
-            Job.objects.filter(pk=job.pk).update(nudged_at=now)
-            nudge(job)
-            nudged += 1
-    return nudged
-
-
-_GAVE_UP = "The worker stopped too often while doing this. Try again."
-
-
-def _given_up(now: datetime) -> dict[str, Any]:
-    return {
-        "state": Job.State.FAILED,
-        "finished_at": now,
-        "lease_until": None,
-        "error_code": "gave_up",
-    }
-
-
-def _messages_in(queue: Queue) -> int | None:
-    """Return how many messages wait in the broker; ``None`` when it cannot be reached."""
-    connection = current_app.connection_for_write()
-    broken: tuple[type[BaseException], ...] = (OperationalError, *connection.connection_errors)
     try:
-        with connection:
-            channel: Any = connection.default_channel
-            return int(channel.queue_declare(queue=queue).message_count)
-    except broken:
-        return None
+        with transaction.atomic():
+            back = ended.update(
+                state=Job.State.QUEUED,
+                attempts=0,
+                progress=0.0,
+                lease_owner="",
+                not_before=now,
+                nudged_at=now,
+                finished_at=None,
+                error_code="",
+                error="",
+            )
+    except IntegrityError as error:
+        raise ConflictError(_("The same is being done already.")) from error
+    if back:
+        job = Job.objects.get(pk=job_id)
+        transaction.on_commit(partial(nudge, job))
+    return bool(back)
 
 
-def prune(
-    *, keep: timedelta = timedelta(days=30), keep_errands: timedelta = timedelta(days=1)
-) -> int:
-    """Delete jobs that ended long ago. Run by the beat.
-
-    Args:
-        keep: Life of an ended job.
-        keep_errands: Life of a well ended one that the beat asks for again and again (its key
-            is ``ERRAND``).
-
-    Returns:
-        How many were deleted.
-    """
-    now = timezone.now()
-    ended = Job.objects.exclude(state__in=Job.OPEN)
-    old = Q(finished_at__lt=now - keep)
-    errand = Q(key=ERRAND, state=Job.State.DONE, finished_at__lt=now - keep_errands)
-    return ended.filter(old | errand).delete()[0]
-
-
-def ahead_of(job: Job) -> int:
-    """Return how many waiting jobs of the same queue come before ``job`` (0: it is next)."""
-    if job.state != Job.State.QUEUED:
-        return 0
-    waiting = Job.objects.filter(queue=job.queue, state=Job.State.QUEUED)
-    return waiting.filter(
-        Q(not_before__lt=job.not_before) | Q(not_before=job.not_before, id__lt=job.pk)
-    ).count()
+def _spent_s(until: datetime | F) -> Case:
+    """Return what a job has cost when the attempt that runs, if one does, ends at ``until``."""
+    end = Value(until, DateTimeField()) if isinstance(until, datetime) else until
+    took = ExpressionWrapper(end - F("started_at"), DurationField())
+    attempt_s = Coalesce(Extract(took, "epoch"), 0.0, output_field=FloatField())
+    return Case(When(state=Job.State.RUNNING, then=F("spent_s") + attempt_s), default=F("spent_s"))
 
 
 def _lease_end(name: str) -> datetime:

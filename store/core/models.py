@@ -28,6 +28,12 @@ class Job(models.Model):
     args = models.JSONField(default=dict)
     key = models.CharField(max_length=128, blank=True)
     """Asking twice for the same key while one is open yields the open one. Empty: no such rule."""
+    asker = models.CharField(max_length=64, blank=True)
+    """Whom it is for: ``user:7``, ``visitor:…``. Askers take turns. Empty: the store itself."""
+    priority = models.PositiveSmallIntegerField(default=0)
+    """``store.core.jobs.Priority``; lower goes first."""
+    memory_bytes = models.PositiveBigIntegerField(default=0)
+    """Memory a worker must have for it, in bytes; 0: any worker will do."""
     state = models.CharField(max_length=16, choices=State.choices, default=State.QUEUED)
     attempts = models.PositiveSmallIntegerField(default=0)
     not_before = models.DateTimeField(default=timezone.now)
@@ -36,6 +42,10 @@ class Job(models.Model):
     lease_until = models.DateTimeField(null=True, blank=True)
     progress = models.FloatField(default=0.0)
     """Share of the work done, 0 to 1."""
+    spent_s = models.FloatField(default=0.0)
+    """Seconds of workers it has cost, all attempts that have ended together."""
+    tokens = models.PositiveBigIntegerField(default=0)
+    """Tokens a model wrote for it."""
     log = models.TextField(blank=True)
     result = models.JSONField(null=True, blank=True)
     error_code = models.CharField(max_length=64, blank=True)
@@ -57,10 +67,16 @@ class Job(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["queue", "not_before", "id"],
+                fields=["queue", "priority", "asker", "not_before", "id"],
                 condition=Q(state="queued"),
                 name="job_waiting",
             ),
+            models.Index(
+                fields=["queue", "started_at"],
+                condition=Q(started_at__isnull=False),
+                name="job_started",
+            ),
+            models.Index(fields=["asker", "-id"], condition=~Q(asker=""), name="job_of_asker"),
             models.Index(
                 fields=["lease_until"], condition=Q(state="running"), name="job_running_lease"
             ),

@@ -44,6 +44,6 @@ class JobContext:
         if self.stopped.is_set():
             raise JobStoppedError("The worker was told to stop this job.")
 
-    def report(self, *, progress: float | None = None, line: str = "") -> None:
-        """Write progress (0 to 1) and a log line that people will read."""
-        self.claim.report(progress=progress, line=line)
+    def report(self, *, progress: float | None = None, line: str = "", tokens: int = 0) -> None:
+        """Write progress (0 to 1), a log line that people will read, tokens written since."""
+        self.claim.report(progress=progress, line=line, tokens=tokens)

@@ -106,7 +106,7 @@ def _workers(celery: tuple[str, ...]) -> tuple[Process, ...]:
         Process(
             name="inference",
             command=(
-                *(*worker, "--queues=inference,demos", "--hostname=inference@%h"),
+                *(*worker, "--queues=inference", "--hostname=inference@%h"),
                 *("--pool=threads", "--concurrency=16"),
             ),
             # Two threads of one computation are several times slower than one as soon as

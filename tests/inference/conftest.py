@@ -12,12 +12,22 @@ from catalog.models import ModelRepo
 from catalog.services.folders import files_of, publish_files
 from inference.box.pool import BoxPool
 from inference.runners import generation
+from store.core import presence
 from store.core.jobs import JobName
 from store.core.models import Job
+from store.core.presence import Worker
 from tests.factories import make_repo
 from tests.inference import tiny
 from tests.inference.fakes import FakeBox
 from tests.threads import at_once
+
+
+@pytest.fixture(autouse=True)
+def a_worker() -> Worker:
+    """A worker for models is there, with one place."""
+    worker = Worker("tests@here", ("inference",))
+    presence.announce(worker)
+    return worker
 
 
 @pytest.fixture(scope="session")

@@ -31,8 +31,9 @@ def services(compose: dict[str, Any]) -> dict[str, Any]:
 
 def test_every_role_is_there_and_runs_the_same_image(services: dict[str, Any]) -> None:
     assert set(services) == OURS | THEIRS
-    assert {services[name]["image"] for name in OURS} == {"gpt-store:${STORE_VERSION:-latest}"}
-    assert len({json.dumps(services[name]["build"]) for name in OURS}) == 1
+    same = OURS - {"inference-gpu"}
+    assert {services[name]["image"] for name in same} == {"gpt-store:${STORE_VERSION:-latest}"}
+    assert len({json.dumps(services[name]["build"]) for name in same}) == 1
     for name in THEIRS:
         assert re.fullmatch(r"[\w/]+:\d[\w.-]+", services[name]["image"]), "a version is pinned"
 
@@ -85,8 +86,19 @@ def test_roles_run_what_the_process_table_runs(services: dict[str, Any], tmp_pat
         assert ("worker" in ours, "beat" in ours) == ("worker" in theirs, "beat" in theirs)
         assert option("--app", ours) == "workers.app"
     assert services["inference"]["environment"]["OMP_NUM_THREADS"] == "1"
-    assert services["inference-gpu"]["command"] == services["inference"]["command"]
-    assert services["inference-gpu"]["profiles"] == ["gpu"]
+
+
+def test_cards_have_an_image_and_a_queue_of_their_own(services: dict[str, Any]) -> None:
+    card, plain = services["inference-gpu"], services["inference"]
+
+    assert card["profiles"] == ["gpu"]
+    assert (option("--queues", set(card["command"])), card["networks"]) == (
+        "inference-gpu",
+        plain["networks"],
+    )
+    assert card["image"] != plain["image"]
+    assert card["build"]["args"]["TORCH_INDEX"] != plain["build"]["args"]["TORCH_INDEX"]
+    assert f"{card['environment']['ROLE']}@%h" in option("--hostname", set(card["command"]))
 
 
 def test_roles_have_time_to_stop(services: dict[str, Any], tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_the_table_runs_each_role_once(tmp_path: Path) -> None:
     assert table["web"].command[1:3] == ("-m", "gunicorn")
     assert table["web"].command[-1] == "store.wsgi:application"
     assert "--queues=default,scan" in table["worker"].command
-    assert "--queues=inference,demos" in table["inference"].command
+    assert "--queues=inference" in table["inference"].command
     assert "--pool=threads" in table["inference"].command
     assert "--queues=senders" in table["senders"].command
     assert "--pool=threads" in table["senders"].command

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 from django.conf import settings
 from django.db import connection
 
-from store.core import jobs, presence
+from store.core import presence, sweeping
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -53,7 +53,7 @@ class RealWorker:
         environment: dict[str, str] | None = None,
     ) -> None:
         self.folder = folder
-        self.queues = queues.split(",")
+        self.name = f"{folder.name}-{os.urandom(4).hex()}@test"
         lab = {"folder": str(folder), "policy": policy or {}, "real": real}
         database = connection.settings_dict
         where = urlencode({"host": database["HOST"], "port": database["PORT"]}, quote_via=quote)
@@ -62,7 +62,7 @@ class RealWorker:
             *(sys.executable, "-m", "celery", "-A", "tests.workers.lab", "worker"),
             *(f"--queues={queues}", f"--pool={pool}", f"--concurrency={concurrency}"),
             *("--without-mingle", "--without-gossip", "--loglevel=INFO"),
-            f"--hostname={folder.name}-{os.urandom(4).hex()}@test",
+            f"--hostname={self.name}",
         ]
         self.log = folder / f"worker-{os.urandom(4).hex()}.log"
         with self.log.open("wb") as log:
@@ -98,8 +98,7 @@ class RealWorker:
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait(timeout=30)
-        for queue in self.queues:
-            presence.retract(queue)
+        presence.retract(self.name)
 
     def stop(self) -> int:
         """Ask it to leave; return its exit status."""
@@ -119,7 +118,7 @@ def sweep_until(condition: Callable[[], Any], *, within_s: float = 60) -> Any:
     """Do what the beat does until ``condition`` gives something true."""
 
     def look() -> Any:
-        jobs.sweep(forgotten_after_s=0.5)
+        sweeping.sweep(forgotten_after_s=0.5)
         return condition()
 
     return until(look, within_s=within_s)

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +18,7 @@ from inference.box.errors import BoxCrashedError
 from store.core import presence
 from store.core.jobs import ERRAND, JobName, Queue, claim, enqueue
 from store.core.models import Job
+from store.core.presence import Worker
 from store.core.valkey import valkey
 from store.core.work import JobContext
 from workers import handlers, life, tasks
@@ -90,7 +92,7 @@ def test_sweeping_asks_again_and_ends_lost_runs(db: None, monkeypatch: pytest.Mo
         called.append("jobs")
         return next(nudged)
 
-    monkeypatch.setattr(tasks.jobs, "sweep", sweep)
+    monkeypatch.setattr(tasks.sweeping, "sweep", sweep)
     monkeypatch.setattr(endings, "settle_all", lambda: called.append("runs"))
 
     tasks.sweep()
@@ -109,12 +111,12 @@ def test_old_things_are_forgotten(db: None) -> None:
 
 
 def test_the_one_task_runs_a_row(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    ran: list[tuple[int, Any]] = []
-    monkeypatch.setattr(tasks, "run_job", lambda pk, on_stuck: ran.append((pk, on_stuck)))
+    ran: list[tuple[str, Any]] = []
+    monkeypatch.setattr(tasks, "run_next", lambda queue, on_stuck: ran.append((queue, on_stuck)))
 
-    tasks.run(job_id=7)
+    tasks.run(queue="scan")
 
-    assert ran == [(7, tasks.end_process)]
+    assert ran == [("scan", tasks.end_process)]
 
 
 def test_a_stuck_process_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,26 +184,37 @@ def test_jobs_of_other_rooms_call_their_services(db: None, monkeypatch: pytest.M
 # ── presence ────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_queue_is_seen_until_its_worker_falls_silent() -> None:
+def test_a_worker_is_seen_until_it_falls_silent() -> None:
     assert presence.seen() == {}
 
-    presence.announce("scan")
-    presence.announce("inference")
-    valkey().pexpire("worker:inference", 10_000)
+    card = Worker("b@x", ("inference-gpu",), slots=4, device="gpu", memory_bytes=24 * 10**9)
+    presence.announce(Worker("a@x", ("scan", "default", "of.a.newer.version"), slots=2))
+    presence.announce(card)
+    valkey().pexpire("worker:b@x", 10_000)
 
+    first, second = presence.workers()
+    assert (first.name, first.queues, first.slots) == (
+        "a@x",
+        ("scan", "default", "of.a.newer.version"),
+        2,
+    )
+    assert replace(second, age_s=0.0) == card
+    assert second.age_s == pytest.approx(50, abs=1)
     ages = presence.seen()
-    assert set(ages) == {Queue.SCAN, Queue.INFERENCE}
+    assert set(ages) == {Queue.SCAN, Queue.DEFAULT, Queue.INFERENCE_GPU}
     assert ages[Queue.SCAN] == pytest.approx(0, abs=1)
-    assert ages[Queue.INFERENCE] == pytest.approx(50, abs=1)
 
-    valkey().delete("worker:inference")
-    presence.retract("scan")
+    valkey().delete("worker:b@x")
+    presence.retract("a@x")
     assert presence.seen() == {}
+    assert valkey().smembers("workers") == set()
 
 
 class Consumer:
     """What Celery hands to the signal: here of two queues."""
 
+    hostname = "w@test"
+    pool = SimpleNamespace(limit=16)
     task_consumer = SimpleNamespace(
         queues=[SimpleNamespace(name="inference"), SimpleNamespace(name="default")]
     )
@@ -258,7 +271,7 @@ def test_a_worker_without_models_looks_for_no_box(
     worker_ready.send(sender=consumer)
 
     life._announcers[0].stop()
-    assert life._announcers[0].queues == ["scan"]
+    assert life._announcers[0].worker == Worker("w@test", ("scan",), slots=16)
 
 
 def test_a_machine_that_cannot_run_models_says_so_and_works_on(
@@ -283,17 +296,17 @@ def test_presence_outlives_an_absence_of_valkey(
     is_away.set()
     real = presence.announce
 
-    def announce(queue: str) -> None:
+    def announce(worker: Worker) -> None:
         if is_away.is_set():
             raise RedisConnectionError("away")
-        real(queue)
+        real(worker)
 
-    def retract(_queue: str) -> None:
+    def retract(_name: str) -> None:
         raise RedisConnectionError("away")
 
     monkeypatch.setattr(presence, "announce", announce)
     monkeypatch.setattr(presence, "retract", retract)
-    announcer = life.Announcer(["default"])
+    announcer = life.Announcer(Worker("w@test", ("default",)), lambda: (0, 0))
     announcer.start()
     until(lambda: "presence cannot be announced" in caplog.text)
 

@@ -16,14 +16,13 @@ from store.core.jobs import (
     POLICIES,
     JobName,
     LeaseLostError,
+    Priority,
     Queue,
-    ahead_of,
     claim,
     enqueue,
-    prune,
-    sweep,
 )
 from store.core.models import Job
+from store.core.sweeping import prune, sweep
 from tests.threads import at_once
 
 SCAN = JobName.SCAN_COMMIT
@@ -73,7 +72,7 @@ def test_a_job_is_announced_when_its_transaction_commits(
     assert sent == [
         {
             "task": "workers.run",
-            "kwargs": {"job_id": job.pk},
+            "kwargs": {"queue": "scan"},
             "queue": "scan",
             "countdown": None,
             "retry": False,
@@ -105,6 +104,39 @@ def test_the_same_key_yields_the_open_job(db: None) -> None:
 
     assert second.pk == first.pk
     assert other.pk != first.pk
+
+
+def test_what_a_person_waits_for_moves_up(db: None) -> None:
+    of_the_store = enqueue(SCAN, key="k", priority=Priority.STORE)
+
+    asked = enqueue(SCAN, key="k")
+    again = enqueue(SCAN, key="k", priority=Priority.BATCH)
+
+    assert [job.pk for job in (asked, again)] == [of_the_store.pk] * 2
+    assert [asked.priority, again.priority] == [Priority.PERSON] * 2
+    assert Job.objects.get().priority == Priority.PERSON
+
+
+def test_what_a_job_costs_is_added_up(db: None) -> None:
+    job = enqueue(SCAN)
+    first = claim(job.pk)
+    assert first is not None
+    began = timezone.now() - timedelta(seconds=100)
+    Job.objects.update(started_at=began, lease_until=began + timedelta(seconds=40))
+
+    second = claim(job.pk)  # the first worker died
+    assert second is not None
+    second.report(tokens=7)
+    second.report(tokens=5)
+    Job.objects.update(started_at=timezone.now() - timedelta(seconds=10))
+    assert second.hand_back(delay_s=0, code="x", message="x") is True
+
+    job.refresh_from_db()
+    assert job.spent_s == pytest.approx(50, abs=1)
+    assert job.tokens == 12
+    jobs.cancel(job.pk)
+    job.refresh_from_db()
+    assert job.spent_s == pytest.approx(50, abs=1)
 
 
 def test_an_ended_job_frees_its_key(db: None) -> None:
@@ -263,11 +295,12 @@ def test_giving_back_costs_no_attempt(
 
     job = Job.objects.get()
     assert (job.state, job.attempts, job.lease_owner, job.lease_until) == ("queued", 0, "", None)
-    assert [message["kwargs"] for message in sent] == [{"job_id": job.pk}]
+    assert [message["kwargs"] for message in sent] == [{"queue": "scan"}]
+    assert job.spent_s > 0
 
 
 def test_the_sweeper_asks_again_for_what_was_lost(db: None, sent: list[dict[str, Any]]) -> None:
-    lost = forgotten(enqueue(SCAN))
+    forgotten(enqueue(SCAN))
     orphan = orphaned(enqueue(JobName.GENERATE))
     enqueue(SCAN)  # its message is on its way
     enqueue(SCAN, delay_s=60)
@@ -275,7 +308,7 @@ def test_the_sweeper_asks_again_for_what_was_lost(db: None, sent: list[dict[str,
     assert sweep() == 2
     assert sweep() == 0
 
-    assert sorted(message["kwargs"]["job_id"] for message in sent) == [lost.pk, orphan.pk]
+    assert sorted(message["kwargs"]["queue"] for message in sent) == ["inference", "scan"]
     assert Job.objects.get(pk=orphan.pk).state == "running"  # until somebody claims it
 
 
@@ -319,19 +352,6 @@ def test_the_sweeper_gives_up_what_stopped_too_often(db: None, sent: list[dict[s
     assert silent.finished_at is not None
     assert foreign.state == "queued"
     assert sent == []
-
-
-def test_places_in_the_queue(db: None) -> None:
-    first, second = enqueue(SCAN), enqueue(SCAN)
-    other_queue = enqueue(JobName.GENERATE)
-    later = enqueue(SCAN, delay_s=60)
-    running = enqueue(SCAN)
-    claim(running.pk)
-    running.refresh_from_db()
-
-    places = [ahead_of(job) for job in (first, second, other_queue, later, running)]
-
-    assert places == [0, 1, 0, 2, 0]
 
 
 def test_old_jobs_are_deleted(db: None) -> None:

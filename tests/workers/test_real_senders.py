@@ -16,7 +16,7 @@ from accounts.viewer import Viewer
 from catalog.models import Webhook, WebhookAttempt, WebhookDelivery
 from catalog.services.webhooks import upkeep
 from catalog.services.webhooks.managing import Wish, create
-from store.core import jobs
+from store.core import sweeping
 from store.core.jobs import JobName
 from store.core.models import Job
 from store.core.valkey import valkey
@@ -74,7 +74,7 @@ def beat_until(condition: Callable[[], Any]) -> Any:
     """Do what the beat does until ``condition`` gives something true."""
 
     def look() -> Any:
-        jobs.sweep(forgotten_after_s=0.5)
+        sweeping.sweep(forgotten_after_s=0.5)
         upkeep.nudge_all()
         return condition()
 
