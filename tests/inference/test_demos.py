@@ -1,9 +1,11 @@
 """Demo generations: once for each commit, behind everybody's runs, seen with the model."""
 
 from collections.abc import Callable
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.test import Client
 
 from accounts.models import User
@@ -15,7 +17,7 @@ from inference.box.errors import BoxBusyError, ModelRefusedError
 from inference.models import DemoGeneration, GenerationRun
 from inference.runners import demos as runner
 from inference.services import demos
-from inference.services.demo_set import demo_set, kind_of, title_of
+from inference.services.demo_set import DemoSet, demo_set, kind_of, title_of
 from store.core.jobs import JobName
 from store.core.models import Job
 from tests.factories import add_files, make_repo
@@ -372,3 +374,22 @@ def test_they_are_hidden_with_the_model(
     assert client.get(API).json()["error"]["code"] == "repo_disabled"
     assert client.get("/alice/tiny/demos", headers=HTML).status_code == 403
     assert "Hello, world" not in client.get("/alice/tiny", headers=HTML).content.decode()
+
+
+def test_a_new_set_is_asked_of_what_is_there(
+    planned: ModelRepo, fake_box: FakeBox, as_bob: Viewer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_all()
+    old = demo_set()
+    said = StringIO()
+    call_command("make_demos", stdout=said)
+    assert "0 texts of 0 models" in said.getvalue()
+
+    newer = DemoSet(version=old.version + 1, prompts=old.prompts[:4])
+    monkeypatch.setattr(demos, "demo_set", lambda: newer)
+    call_command("make_demos", stdout=said)
+
+    assert "4 texts of 1 models" in said.getvalue()
+    assert DemoGeneration.objects.count() == PROMPTS + 4
+    found = demos.demos_of(as_bob, planned)
+    assert {row.set_version for row in found.rows} == {old.version + 1}
