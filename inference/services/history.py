@@ -24,6 +24,8 @@ def own_runs(viewer: Viewer, visitor_key: str = "", *, text: str = "") -> QueryS
     link = ShareLink.objects.filter(run=OuterRef("pk"))
     rows = GenerationRun.objects.select_related("repo__namespace").order_by("-pk")
     rows = rows.annotate(is_shared=Exists(link))
+    if viewer.reach is not None:  # it stands for single models, not for the whole person
+        return rows.none()
     if viewer.user is not None:
         rows = rows.filter(user=viewer.user)
     elif visitor_key:

@@ -282,3 +282,22 @@ def test_somebody_elses_run_fills_no_form(done: GenerationRun, client: Client) -
 
     assert page.status_code == 200
     assert "lighthouse" not in page.content.decode()
+
+
+def test_a_fine_grained_token_lists_and_deletes_nothing(
+    done: GenerationRun, bob: User, client: Client
+) -> None:
+    from accounts.models import Permission
+    from accounts.services.tokens import create_token
+    from catalog.services.token_reach import Wanted, read_reach
+
+    wanted = [Wanted("bob", frozenset({Permission.READ}))]
+    reach = read_reach(Viewer(user=bob), wanted, has_gated=False)
+    text = create_token(bob, name="t", scopes=[], reach=reach)[1]
+    headers = {"Authorization": f"Bearer {text}"} | HTML
+
+    page = client.get("/runs", headers=headers)
+    client.post("/runs/delete-all", headers=headers)
+
+    assert "lighthouse" not in page.content.decode()
+    assert GenerationRun.objects.get() == done
