@@ -1,16 +1,20 @@
 """The playground's form: what a browser sends, with or without JavaScript."""
 
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from annotated_types import Ge, Gt, Le
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from inference.box.conversation import Asked, ChatMessage
 from inference.services.params import (
     MAX_PROMPT_CHARS,
     PRESETS,
     AskedParams,
     InvalidParamsError,
+    messages_of,
     read_params,
 )
 
@@ -33,6 +37,12 @@ def _number(name: str, label: Any, help_text: Any, *, step: float) -> forms.Fiel
         initial=field.default,
         widget=forms.NumberInput(attrs={"step": step, "inputmode": "decimal"}),
         **limits,
+    )
+
+
+def _model_input() -> forms.TextInput:
+    return forms.TextInput(
+        attrs={"list": "models-to-compare", "spellcheck": "false", "autocapitalize": "none"}
     )
 
 
@@ -92,7 +102,9 @@ class PlaygroundForm(forms.Form):
     )
     stop = forms.CharField(
         label=_("Stop at"),
-        help_text=_("End where one of these would come; one a line, four at most."),
+        help_text=_(
+            "End where one of these would come; one a line, four at most. \\n is a line's end."
+        ),
         required=False,
         strip=False,
         widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
@@ -101,9 +113,31 @@ class PlaygroundForm(forms.Form):
 
     SAMPLING = ("temperature", "top_p", "top_k", "repetition_penalty", "seed", "stop")
 
+    is_chat = False
+
     def clean_prompt(self) -> str:
         """Undo what browsers do to line ends."""
         return str(self.cleaned_data["prompt"]).replace("\r\n", "\n")
+
+    @classmethod
+    def initial_of(cls, asked: Asked, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what a form begins with to ask the same again, seed included."""
+        return cls._values_of(params) | {"prompt": asked}
+
+    @classmethod
+    def _values_of(cls, params: Mapping[str, Any]) -> dict[str, Any]:
+        names = ("max_new_tokens", "num_sequences", *cls.SAMPLING)
+        initial = {name: params[name] for name in names if name in params}
+        lines = [line.replace("\n", "\\n") for line in params.get("stop", ())]
+        return initial | {"stop": "\n".join(lines), "preset": CUSTOM}
+
+    def asked(self) -> Asked:
+        """Return what a valid form goes on from."""
+        return str(self.cleaned_data["prompt"])
+
+    def hidden_again(self) -> list[str]:
+        """Return every field as a hidden one, to ask the same again by one button."""
+        return [self[name].as_hidden(attrs={"id": f"again_{name}"}) for name in self.fields]
 
     def sampling_fields(self) -> list[forms.BoundField]:
         """Return what is folded away."""
@@ -120,7 +154,7 @@ class PlaygroundForm(forms.Form):
         values = {name: data[name] for name in names if data[name] not in {None, ""}}
         if "stop" in values:
             lines = values["stop"].replace("\r\n", "\n").split("\n")
-            values["stop"] = [line for line in lines if line]
+            values["stop"] = [line.replace("\\n", "\n") for line in lines if line]
         preset = _PRESETS.get(data["preset"])
         if preset is not None:
             values |= preset.values
@@ -133,3 +167,95 @@ class PlaygroundForm(forms.Form):
         fields = {name: " ".join(map(str, errors)) for name, errors in self.errors.items()}
         told = "; ".join(f"{name}: {text}" for name, text in fields.items())
         return InvalidParamsError(f"Some values cannot be used. {told}", fields=fields)
+
+
+class ChatForm(PlaygroundForm):
+    """The next message of a conversation, what was said before, and how to answer."""
+
+    is_chat = True
+    prompt = None  # type: ignore[assignment]
+    mode = forms.CharField(initial="chat", widget=forms.HiddenInput)
+    history = forms.CharField(required=False, strip=False, widget=forms.HiddenInput)
+    system = forms.CharField(
+        label=_("Instructions"),
+        help_text=_("How the model should behave in the whole conversation."),
+        max_length=MAX_PROMPT_CHARS,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
+    message = forms.CharField(
+        label=_("Your message"),
+        max_length=MAX_PROMPT_CHARS,
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+
+    @classmethod
+    def initial_of(cls, asked: Asked, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what a form begins with to say the same again, seed included."""
+        if isinstance(asked, str):
+            return cls._values_of(params) | {"mode": "chat", "message": asked}
+        turns, system = list(asked), ""
+        if turns[0].role == "system":
+            system = turns.pop(0).content
+        message = turns.pop().content if turns else ""
+        return cls._values_of(params) | {
+            "mode": "chat",
+            "system": system,
+            "history": cls.history_of(turns),
+            "message": message,
+        }
+
+    def hidden_reply(self) -> list[str]:
+        """Return every field but the message as a hidden one."""
+        return [
+            field
+            for name, field in zip(self.fields, self.hidden_again(), strict=True)
+            if name != "message"
+        ]
+
+    @classmethod
+    def reply_to(
+        cls, asked: Sequence[ChatMessage], answer: str, params: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Return what a form begins with to go on with a conversation, with another seed."""
+        initial = cls.initial_of(asked, params)
+        said = ChatMessage(role="user", content=initial["message"])
+        answered = ChatMessage(role="assistant", content=answer)
+        before = messages_of(json.loads(initial["history"]))
+        history = cls.history_of([*before, said, answered])
+        return initial | {"history": history, "message": "", "seed": None}
+
+    @staticmethod
+    def history_of(turns: Sequence[ChatMessage]) -> str:
+        """Return what was said before as the form carries it."""
+        return json.dumps([turn.model_dump() for turn in turns], ensure_ascii=False)
+
+    def clean_history(self) -> list[ChatMessage]:
+        """Read what was said before."""
+        try:
+            return messages_of(json.loads(self.cleaned_data["history"] or "[]"))
+        except (ValueError, InvalidParamsError) as error:
+            raise forms.ValidationError(_("What was said before cannot be read.")) from error
+
+    def turns(self) -> list[ChatMessage]:
+        """Return what was said before, for the page; nothing where it cannot be read."""
+        try:
+            return messages_of(json.loads(self["history"].value() or "[]"))
+        except (ValueError, TypeError, InvalidParamsError):
+            return []
+
+    def asked(self) -> Asked:
+        """Return the whole conversation of a valid form."""
+        data = self.cleaned_data
+        said = {name: data[name].replace("\r\n", "\n") for name in ("system", "message")}
+        first = [ChatMessage(role="system", content=said["system"])] if said["system"] else []
+        last = ChatMessage(role="user", content=said["message"])
+        return [*first, *data["history"], last]
+
+
+class CompareForm(PlaygroundForm):
+    """The same prompt for two models."""
+
+    a = forms.CharField(label=_("First model"), max_length=200, widget=_model_input())
+    b = forms.CharField(label=_("Second model"), max_length=200, widget=_model_input())

@@ -2,16 +2,25 @@
 
 from django.urls import path
 
-from inference import explain_views, views, views_usage
+from inference.views import compare, demos, explaining, history, playground, usage
 
 urlpatterns = [
-    path("settings/usage", views_usage.usage_page),
-    path("runs/<seg:run>", views.run_page),
-    path("runs/<seg:run>/events", views.run_events),
-    path("runs/<seg:run>/state.json", views.run_state),
-    path("runs/<seg:run>/cancel", views.run_cancel),
-    path("runs/<seg:run>/explain", explain_views.explain_page),
-    path("how-it-works", explain_views.how_it_works),
-    path("how-it-works/<seg:walk>", explain_views.walk_page),
-    path("<seg:ns>/<seg:name>/playground", views.playground),
+    path("settings/usage", usage.usage_page),
+    path("runs", history.runs_page),
+    path("runs/delete-all", history.runs_delete_all),
+    path("runs/<seg:run>", playground.run_page),
+    path("runs/<seg:run>/events", playground.run_events),
+    path("runs/<seg:run>/state.json", playground.run_state),
+    path("runs/<seg:run>/cancel", playground.run_cancel),
+    path("runs/<seg:run>/explain", explaining.explain_page),
+    path("runs/<seg:run>/share", history.run_share),
+    path("runs/<seg:run>/unshare", history.run_unshare),
+    path("runs/<seg:run>/delete", history.run_delete),
+    path("shared/<seg:token>", history.shared_page),
+    path("how-it-works", explaining.how_it_works),
+    path("how-it-works/<seg:walk>", explaining.walk_page),
+    path("playground/compare", compare.compare),
+    path("<seg:ns>/<seg:name>/playground", playground.playground),
+    path("<seg:ns>/<seg:name>/playground/code", playground.code),
+    path("<seg:ns>/<seg:name>/demos", demos.demos_page),
 ]

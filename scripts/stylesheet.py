@@ -7,6 +7,7 @@ is committed, so that running the store needs no build; a test keeps it up to da
     python -m scripts.stylesheet
 """
 
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,11 +25,25 @@ _HEAD = "/* Made by scripts/stylesheet.py from the .css files below templates/. 
 def build() -> str:
     """Return the whole style sheet."""
     order = ", ".join((*FOUNDATIONS, COMPONENTS, LAST))
-    parts = [_HEAD, f"@layer {order};\n"]
+    parts = [f"@layer {order};\n"]
     parts += [_layer(name, [SOURCES / f"styles/{name}.css"]) for name in FOUNDATIONS]
     parts.append(_layer(COMPONENTS, component_files()))
     parts.append(_layer(LAST, [SOURCES / f"styles/{LAST}.css"]))
-    return "".join(parts)
+    return _HEAD + tight("".join(parts))
+
+
+_IDLE = re.compile(
+    r"""("[^"]*")|/\*.*?\*/|\s*([{};])\s*|([:,])\s+|^\s+""", re.DOTALL | re.MULTILINE
+)
+
+
+def tight(rules: str) -> str:
+    """Return rules without comments and without the spaces that mean nothing; a rule a line.
+
+    Spaces within selectors and values stay: they combine, and ``calc`` needs them.
+    """
+    packed = _IDLE.sub(lambda m: m[1] or m[2] or m[3] or "", rules)
+    return packed.replace(";}", "}").replace("}", "}\n")
 
 
 def component_files() -> list[Path]:

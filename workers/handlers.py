@@ -21,10 +21,11 @@ def send_mail(context: JobContext) -> dict[str, Any]:
 def scan_commit(context: JobContext) -> dict[str, Any]:
     """Judge the files of a commit that could not be judged while it was made."""
     from catalog.services import scanning
-    from inference.services import store_runs
+    from inference.services import demos, store_runs
 
     args = context.claim.job.args
     judged = scanning.scan_commit(args["repo_id"], args["commit_oid"])
+    judged |= {"demos": demos.plan_scanned(args["repo_id"], args["commit_oid"])}
     return judged | _evaluations(store_runs.evaluate_head(args["repo_id"]))
 
 
@@ -43,13 +44,13 @@ def sweep_uploads(_context: JobContext) -> dict[str, Any]:
 
 
 def spread_event(context: JobContext) -> dict[str, Any]:
-    """Tell feeds, people and webhooks what happened."""
+    """Tell feeds, people and webhooks what happened; try new revisions that are clean already."""
     from catalog.services import events
-    from inference.services import store_runs
+    from inference.services import demos, store_runs
 
     event_id = context.claim.job.args["event_id"]
-    told = events.spread(event_id)
-    return {"told": told} | _evaluations(store_runs.after_event(event_id))
+    told = {"told": events.spread(event_id), "demos": demos.plan_for_event(event_id)}
+    return told | _evaluations(store_runs.after_event(event_id))
 
 
 def verify_claim(context: JobContext) -> dict[str, Any]:
@@ -284,6 +285,13 @@ def generate(context: JobContext) -> dict[str, Any]:
     return run_generation(context, context.claim.job.args["run_id"])
 
 
+def make_demos(context: JobContext) -> dict[str, Any]:
+    """Let models write on the published prompts."""
+    from inference.runners import demos
+
+    return demos.make_demos(context)
+
+
 def generation_ended(job_id: int) -> None:
     """Tell the person who asked how it ended, when the handler itself could not."""
     from inference.services.endings import settle
@@ -354,6 +362,7 @@ HANDLERS: Mapping[JobName, Handler] = {
     JobName.GENERATE: generate,
     JobName.EXPLAIN: explain,
     JobName.EVALUATE: evaluate,
+    JobName.MAKE_DEMOS: make_demos,
 }
 
 WHEN_ENDED: Mapping[JobName, Callable[[int], None]] = {

@@ -26,13 +26,14 @@ def run(*, queue: str) -> None:
 def sweep() -> None:
     """Ask again for what was lost, end what failed too often."""
     from catalog.services.webhooks import stopping, upkeep
-    from inference.services import endings, evaluation_queue, explanations
+    from inference.services import demos, endings, evaluation_queue, explanations
 
     if nudged := sweeping.sweep():
         logger.info("%s jobs were asked for again", nudged)
     endings.settle_all()
     explanations.settle_all()
     evaluation_queue.settle_all()
+    demos.ask_for_waiting()
     upkeep.give_up_late()
     stopping.stop_failing()
     upkeep.nudge_all()

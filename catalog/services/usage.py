@@ -49,8 +49,12 @@ class _Target(NamedTuple):
 
     @property
     def needs_token(self) -> bool:
-        repo = self.repo
-        return repo.is_private or repo.is_sold or repo.gate != ModelRepo.Gate.NONE
+        return needs_token(self.repo)
+
+
+def needs_token(repo: ModelRepo) -> bool:
+    """Whether programs must say who they are before they get the files."""
+    return repo.is_private or repo.is_sold or repo.gate != ModelRepo.Gate.NONE
 
 
 def snippets(origin: str, repo: ModelRepo, facts: Mapping[str, Any]) -> list[Snippet]:
@@ -79,18 +83,51 @@ def _all(target: _Target, facts: Mapping[str, Any]) -> Iterator[Snippet]:
         yield Snippet("git-lfs", _git_lfs(target))
 
 
-def _language_model(target: _Target, facts: Mapping[str, Any]) -> str:
+def loading_code(
+    origin: str,
+    repo: ModelRepo,
+    facts: Mapping[str, Any],
+    *,
+    also: str = "",
+    revision: str = "",
+) -> str:
+    """Return the Python that loads ``tokenizer`` and ``model`` by transformers.
+
+    Args:
+        origin: Scheme and host of the store.
+        repo: The model.
+        facts: ``ModelFacts.to_json()`` of the revision.
+        also: One more name to import from transformers.
+        revision: Commit id; empty: the main revision.
+    """
+    weights = list(facts.get("weights") or [])
+    target = _Target(origin, repo, weights[0] if weights else "")
+    return _loading(target, facts, also=also, revision=revision)
+
+
+def _loading(
+    target: _Target, facts: Mapping[str, Any], *, also: str = "", revision: str = ""
+) -> str:
     name = f'"{target.name}"'
+    if revision:
+        name += f', revision="{revision}"'
     positions = ""
     if target.weights.endswith(".gguf"):
         name += f", gguf_file={target.weights!r}"
         if facts.get("model_type") == "gpt2" and facts.get("context_length"):
             # transformers 5.23 reads it into a field that GPT-2 no longer has, and expects 1024
             positions = f", n_positions={int(facts['context_length'])}"
+    names = ", ".join(["AutoModelForCausalLM", "AutoTokenizer", *([also] if also else [])])
     return (
-        f"{_transformers(target, 'AutoModelForCausalLM, AutoTokenizer')}"
+        f"{_transformers(target, names)}"
         f"tokenizer = AutoTokenizer.from_pretrained({name})\n"
         f"model = AutoModelForCausalLM.from_pretrained({name}{positions})\n"
+    )
+
+
+def _language_model(target: _Target, facts: Mapping[str, Any]) -> str:
+    return (
+        f"{_loading(target, facts)}"
         'start = tokenizer("Once upon a time", return_tensors="pt")\n'
         "print(tokenizer.decode(model.generate(**start, max_new_tokens=40)[0]))"
     )

@@ -33,3 +33,31 @@ GENERATION = OpenApiExample(
     response_only=True,
     status_codes=("200", "201"),
 )
+DEMOS = OpenApiExample(
+    "Tried",
+    value={
+        "model": "regency/austen-gpt2-small",
+        "revision": "cb4140ed35905615e3243c1b1e84335458b421ba",
+        "is_current": True,
+        "set_version": 1,
+        "reason": "",
+        "results": [
+            {
+                "prompt_key": "story",
+                "way": "greedy",
+                "prompt": "Once upon a time, in a small town by the sea, there lived",
+                "params": {"max_new_tokens": 64, "temperature": 0.0, "seed": 0},
+                "state": "done",
+                "text": " a family of great respectability.",
+                "finish_reason": "length",
+                "prompt_tokens": 19,
+                "new_tokens": 64,
+                "tokens_per_s": 310.5,
+                "error_code": "",
+                "error": "",
+                "finished_at": "2026-11-24T02:19:06.102931Z",
+            }
+        ],
+    },
+    response_only=True,
+)

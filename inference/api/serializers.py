@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from inference.models import GenerationRun
+from inference.models import DemoGeneration, GenerationRun
 from inference.services import runs
 
 
@@ -47,3 +47,32 @@ class GenerationOut(serializers.Serializer[Any]):
     def get_ahead(self, run: GenerationRun) -> int:
         """Return the place in the queue, 0 for next or running."""
         return runs.standing(run).ahead
+
+
+class DemoOut(serializers.Serializer[Any]):
+    """One text the store let a commit write."""
+
+    prompt_key = serializers.CharField()
+    way = serializers.CharField(help_text="`greedy`, or `seeded`: drawn with a fixed seed.")
+    prompt = serializers.CharField()
+    params = serializers.DictField()
+    state = serializers.ChoiceField(choices=DemoGeneration.State.choices)
+    text = serializers.CharField()
+    finish_reason = serializers.CharField()
+    prompt_tokens = serializers.IntegerField()
+    new_tokens = serializers.IntegerField()
+    tokens_per_s = serializers.FloatField(allow_null=True)
+    error_code = serializers.CharField()
+    error = serializers.CharField(help_text="Why there is no text.")
+    finished_at = serializers.DateTimeField(allow_null=True)
+
+
+class DemosOut(serializers.Serializer[Any]):
+    """What the store let one commit write on the published prompts."""
+
+    model = serializers.CharField()
+    revision = serializers.CharField(help_text="Commit id; empty while there are none.")
+    is_current = serializers.BooleanField(help_text="Whether it is the newest of `main`.")
+    set_version = serializers.IntegerField(allow_null=True, help_text="Of the set of prompts.")
+    reason = serializers.CharField(help_text="Why there are none, where it is known.")
+    results = DemoOut(many=True)

@@ -2,13 +2,14 @@
 
 from django.urls import path
 
-from inference.api import evaluation_views, explanations, usage, views
+from inference.api import demos, evaluation_views, explanations, usage, views
 
 EVALUATION = "evaluations/<str:run_id>"
 
 urlpatterns = [
     path("usage", usage.UsageView.as_view()),
     path("usage.csv", usage.UsageTableView.as_view()),
+    path("models/<str:ns>/<str:name>/demos", demos.DemosView.as_view()),
     path("generations", views.GenerationsView.as_view()),
     path("generations/<str:run_id>", views.GenerationView.as_view()),
     path("generations/<str:run_id>/cancel", views.CancelView.as_view()),

@@ -1,5 +1,6 @@
 """Tables of the lab."""
 
+from inference.models.demos import DemoGeneration
 from inference.models.evaluations import (
     EvaluationNote,
     EvaluationRun,
@@ -10,9 +11,11 @@ from inference.models.evaluations import (
 )
 from inference.models.explanations import Explanation
 from inference.models.generations import GenerationRun
+from inference.models.sharing import ShareLink
 from inference.models.usage import UsageRecord
 
 __all__ = [
+    "DemoGeneration",
     "EvaluationNote",
     "EvaluationRun",
     "EvaluationShard",
@@ -20,6 +23,7 @@ __all__ = [
     "GenerationRun",
     "Sample",
     "Score",
+    "ShareLink",
     "Suite",
     "UsageRecord",
 ]

@@ -90,6 +90,11 @@ class GenerationRun(models.Model):
         return f"generation {self.public_id} ({self.state})"
 
     @property
+    def question(self) -> str:
+        """What it goes on from, as one text for lists: the prompt, or the last that was said."""
+        return self.messages[-1]["content"] if self.messages else self.prompt
+
+    @property
     def has_ended(self) -> bool:
         """Nothing more will come."""
         return self.state in self.ENDED

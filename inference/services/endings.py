@@ -108,6 +108,8 @@ def cancelled(so_far: Transcript) -> Outcome:
     return Outcome(
         state=GenerationRun.State.CANCELLED,
         texts=so_far.texts,
+        tokens=so_far.tokens,
+        prompt_tokens=so_far.prompt_tokens,
         finish_reasons=["cancelled"] * len(so_far.texts),
         new_tokens=so_far.new_tokens,
     )

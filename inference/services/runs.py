@@ -258,6 +258,15 @@ def read(viewer: Viewer, public_id: str, visitor_key: str = "") -> GenerationRun
     """
     rows = GenerationRun.objects.select_related("repo__namespace", "job")
     run = rows.filter(public_id=public_id).first()
+    return check_theirs(viewer, run, visitor_key)
+
+
+def check_theirs(viewer: Viewer, run: GenerationRun | None, visitor_key: str = "") -> GenerationRun:
+    """Return ``run`` if it is there and the viewer's own.
+
+    Raises:
+        RunNotFoundError: it is not: the two look the same.
+    """
     if run is None or not is_theirs(run, viewer, visitor_key):
         raise RunNotFoundError(_("There is no such generation, or it has been deleted."))
     return run
@@ -285,8 +294,7 @@ def cancel(viewer: Viewer, run: GenerationRun, visitor_key: str = "") -> bool:
     Raises:
         RunNotFoundError: it is somebody else's.
     """
-    if not is_theirs(run, viewer, visitor_key):
-        raise RunNotFoundError(_("There is no such generation, or it has been deleted."))
+    check_theirs(viewer, run, visitor_key)
     try:
         streams.ask_to_stop(run.public_id)
     except RedisError as error:

@@ -14,13 +14,18 @@ and does not know it yet cannot mix its text into the new one's.
 """
 
 import json
+import logging
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from redis.exceptions import RedisError
+
 from inference.services.told import Told
 from store.core.valkey import valkey
+
+logger = logging.getLogger(__name__)
 
 KEEP_S = 3600
 """Life of a stream after its last event, in seconds."""
@@ -132,6 +137,14 @@ def ask_to_stop(public_id: str) -> None:
 def is_asked_to_stop(public_id: str) -> bool:
     """Whether ``ask_to_stop`` was called."""
     return bool(valkey().exists(_stop_key(public_id)))
+
+
+def forget(public_id: str) -> None:
+    """Delete what a run has written so far, or leave it to expire where Valkey does not answer."""
+    try:
+        valkey().delete(_key(public_id))
+    except RedisError:
+        logger.warning("the text of a deleted run stays for an hour: Valkey does not answer")
 
 
 def _event(event_id: str, fields: dict[str, str]) -> Event:

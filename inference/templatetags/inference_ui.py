@@ -1,13 +1,17 @@
 """The playground as a panel any page of a model can show."""
 
+from collections.abc import Iterable
 from typing import Any, TypedDict
 
 from django import template
 from django.template import RequestContext
 
 from catalog.models import Listing, ModelRepo
-from inference.forms import PlaygroundForm
-from inference.services import quotas
+from inference.forms import ChatForm, PlaygroundForm
+from inference.models import DemoGeneration
+from inference.services import demos, quotas
+from inference.services.demo_shelf import DemoGroup, groups_of
+from inference.services.task_presets import TaskPreset, takes_messages, task_presets
 from licensing.services import trials
 
 register = template.Library()
@@ -18,6 +22,11 @@ class Panel(TypedDict):
 
     repo: ModelRepo
     form: PlaygroundForm
+    has_chat: bool
+    """Whether it takes messages beside prompts."""
+    tasks: list[TaskPreset]
+    task: TaskPreset | None
+    note: str
     is_runnable: bool
     is_open: bool
     trial_left: int | None
@@ -37,12 +46,56 @@ def playground(context: RequestContext, repo: ModelRepo, listing: Listing) -> Pa
     is_open, left = bool(context.get("is_open", True)), None
     if not is_open and repo.is_sold:
         left = trials.left(repo, quotas.asker_of(context["request"].viewer))
+    task = context.get("task") or None
+    has_chat = takes_messages(context.get("card") or None)
+    form = given if isinstance(given, PlaygroundForm) else None
     return {
+        "has_chat": has_chat,
+        "tasks": list(task_presets().values()),
+        "task": task,
+        "note": task.note(listing) if task else "",
         "repo": repo,
-        "form": given if isinstance(given, PlaygroundForm) else PlaygroundForm(),
+        "form": form or (ChatForm() if has_chat else PlaygroundForm()),
         "is_runnable": listing.is_runnable,
         "is_open": is_open or bool(left),
         "trial_left": left,
         "reason": listing.not_runnable_reason,
         "problem": context.get("problem") or "",
     }
+
+
+SHELF = 3
+"""Texts a listing shows; the rest is on a page of its own."""
+
+
+class DemoShelf(TypedDict):
+    """What a listing shows of its demo generations."""
+
+    repo: ModelRepo
+    demos: demos.Demos | None
+    groups: list[DemoGroup]
+    waiting: int
+
+
+@register.inclusion_tag("inference/_demo_shelf.html", takes_context=True)
+def demo_shelf(context: RequestContext, repo: ModelRepo) -> DemoShelf:
+    """Show the first demo generations of a model; nothing where there are none to come."""
+    if repo.disabled_reason:
+        return {"repo": repo, "demos": None, "groups": [], "waiting": 0}
+    found = demos.demos_of(context["request"].viewer, repo)
+    written = [group for group in groups_of(found.rows) if group.best and group.best.text.strip()]
+    waiting = sum(row.state == DemoGeneration.State.QUEUED for row in found.rows)
+    return {"repo": repo, "demos": found, "groups": written[:SHELF], "waiting": waiting}
+
+
+@register.simple_tag
+def attach_demos(*lists: Iterable[Any]) -> str:
+    """Give each listing of lists the beginning of what it writes, as ``demo_note``; one query.
+
+    ``{% model_row %}`` shows it.
+    """
+    rows = [row for listings in lists for row in listings]
+    notes = demos.excerpts(rows)
+    for row in rows:
+        row.demo_note = notes.get(row.pk, "")
+    return ""

@@ -44,6 +44,7 @@ class JobName(StrEnum):
     GENERATE = "inference.generate"
     EXPLAIN = "inference.explain"
     EVALUATE = "inference.evaluate"
+    MAKE_DEMOS = "inference.make_demos"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,9 @@ POLICIES: Mapping[JobName, Policy] = {
     JobName.PAY_OUT: Policy(Queue.DEFAULT, max_attempts=12),
     JobName.GENERATE: Policy(Queue.INFERENCE, max_attempts=3, lease_s=30, time_limit_s=3600),
     JobName.EXPLAIN: Policy(Queue.INFERENCE, max_attempts=3, lease_s=30),
+    JobName.MAKE_DEMOS: Policy(
+        Queue.INFERENCE, max_attempts=8, time_limit_s=6 * 3600, priority=Priority.STORE
+    ),
     JobName.EVALUATE: Policy(
         Queue.INFERENCE,
         max_attempts=5,

@@ -51,25 +51,30 @@ class Published:
         if self.token:
             assert "hf_…" in code
             code = code.replace("hf_…", self.token)
-        program = ["bash", "-ec"] if tool in TOOLS else [sys.executable, "-c"]
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "STORE_", "GIT_"))}
-        own = {
-            "HF_HOME": str(where / "hf-home"),
-            "HOME": str(where),
-            "GIT_TERMINAL_PROMPT": "0",
-            "PATH": f"{BIN}:{os.environ['PATH']}",
-        }
-        done = subprocess.run(
-            [*program, code],
-            cwd=where,
-            env=kept | own,
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
-        )
-        assert done.returncode == 0, f"{code}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
+        return paste(tool, code, where)
+
+
+def paste(tool: str, code: str, where: Path) -> str:
+    """Paste the code for ``tool`` into a terminal in ``where``; return what it printed."""
+    program = ["bash", "-ec"] if tool in TOOLS else [sys.executable, "-c"]
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "STORE_", "GIT_"))}
+    own = {
+        "HF_HOME": str(where / "hf-home"),
+        "HOME": str(where),
+        "GIT_TERMINAL_PROMPT": "0",
+        "PATH": f"{BIN}:{os.environ['PATH']}",
+    }
+    done = subprocess.run(
+        [*program, code],
+        cwd=where,
+        env=kept | own,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, f"{code}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
 
 
 @pytest.fixture(scope="module", params=["public", "private"])

@@ -23,7 +23,7 @@ class FakeBox:
         self.before_token: Callable[[int], None] = lambda _count: None
         self.cancelled = threading.Event()
         self.error: Exception | None = None
-        self.asked: list[tuple[str, Any, str]] = []
+        self.asked: list[tuple[Any, Any, str]] = []
         self.starts = 0
         self.is_alive = True
 
@@ -33,12 +33,12 @@ class FakeBox:
         self.is_alive = True
         return self
 
-    def generate(self, prompt: str, params: Any, *, request_id: str) -> Iterator[Any]:
+    def generate(self, prompt: Any, params: Any, *, request_id: str) -> Iterator[Any]:
         """See ``Box.generate``."""
         self.asked.append((prompt, params, request_id))
-        yield StartedEvent(
-            id=request_id, prompt_tokens=len(prompt.split()), max_new_tokens=params.max_new_tokens
-        )
+        said = prompt if isinstance(prompt, str) else " ".join(turn.content for turn in prompt)
+        words = len(said.split())
+        yield StartedEvent(id=request_id, prompt_tokens=words, max_new_tokens=params.max_new_tokens)
         counts = [0] * len(self.texts)
         for number in range(max(map(len, self.texts), default=0)):
             for sequence, pieces in enumerate(self.texts):
@@ -62,7 +62,7 @@ class FakeBox:
             )
         yield DoneEvent(
             id=request_id,
-            prompt_tokens=len(prompt.split()),
+            prompt_tokens=words,
             new_tokens=sum(counts),
             first_token_s=0.25,
             generate_s=0.5,

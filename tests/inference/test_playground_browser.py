@@ -173,7 +173,7 @@ def test_a_run_is_followed_on_its_own_page(
 
     page.goto(f"{live_server.url}/runs/{GenerationRun.objects.get().public_id}")
 
-    expect(page.get_by_text("Once upon")).to_be_visible()
+    expect(page.get_by_text("Once upon", exact=True)).to_be_visible()
     expect(page.locator("[data-text]").first).to_have_text("Hello,")
     gate.set()
     expect(page.locator("[data-text]").first).to_have_text("Hello, world")

@@ -1,0 +1,184 @@
+"""The same generation in people's own programs: code that runs as it is printed.
+
+Prompts are anybody's words: each is quoted for the language it is printed in.
+"""
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from catalog.models import ModelRepo
+from catalog.services.usage import TOKEN, Snippet, loading_code
+from inference.box.conversation import Asked, ChatMessage
+from inference.services.params import AskedParams
+
+Messages = Sequence[ChatMessage]
+
+
+def code_samples(
+    origin: str,
+    repo: ModelRepo,
+    facts: Mapping[str, Any],
+    asked: Asked,
+    params: AskedParams,
+    *,
+    revision: str = "",
+) -> list[Snippet]:
+    """Return the code for one generation, the library first that needs no store to run.
+
+    Args:
+        origin: Scheme and host the reader reached the store by.
+        repo: The model.
+        facts: ``ModelFacts.to_json()`` of the revision.
+        asked: The prompt, or the messages of a conversation.
+        params: How to sample.
+        revision: Commit id; empty: the newest.
+    """
+    return [
+        Snippet("transformers", _transformers(origin, repo, facts, asked, params, revision)),
+        Snippet("openai", _openai(origin, repo, asked, params, revision)),
+        Snippet("curl", _curl(origin, repo, asked, params, revision)),
+    ]
+
+
+def _transformers(
+    origin: str,
+    repo: ModelRepo,
+    facts: Mapping[str, Any],
+    asked: Asked,
+    params: AskedParams,
+    revision: str,
+) -> str:
+    is_drawn = params.temperature > 0
+    load = loading_code(origin, repo, facts, also="set_seed" if is_drawn else "", revision=revision)
+    lines = [load.rstrip("\n"), *_start(asked)]
+    if is_drawn:
+        lines.append(f"set_seed({params.seed})  # the store draws in another way: texts differ")
+    lines += [
+        "texts = model.generate(",
+        "    **start,",
+        *(f"    {name}={value!r}," for name, value in _generate_values(params).items()),
+        *(["    tokenizer=tokenizer,"] if params.stop else []),
+        ")",
+        "for text in texts:",
+        '    new = text[start["input_ids"].shape[1] :]',
+        "    print(tokenizer.decode(new, skip_special_tokens=True))",
+    ]
+    return "\n".join(lines)
+
+
+def _start(asked: Asked) -> list[str]:
+    if isinstance(asked, str):
+        return [f"prompt = {_text(asked)}", 'start = tokenizer(prompt, return_tensors="pt")']
+    return [
+        f"messages = {_messages(asked)}",
+        "start = tokenizer.apply_chat_template(",
+        '    messages, add_generation_prompt=True, return_tensors="pt", return_dict=True',
+        ")",
+    ]
+
+
+def _generate_values(params: AskedParams) -> dict[str, Any]:
+    """Return the arguments of ``generate``; those that say nothing are left out."""
+    values: dict[str, Any] = {"max_new_tokens": params.max_new_tokens}
+    if params.temperature > 0:
+        values |= {
+            "do_sample": True,
+            "temperature": params.temperature,
+            "top_p": params.top_p,
+            "top_k": params.top_k,
+        }
+        if params.num_sequences > 1:
+            values["num_return_sequences"] = params.num_sequences
+    else:
+        values["do_sample"] = False
+    if params.repetition_penalty != 1:
+        values["repetition_penalty"] = params.repetition_penalty
+    if params.stop:
+        values["stop_strings"] = list(params.stop)
+    return values
+
+
+def _openai_values(params: AskedParams) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what the protocol knows, and what goes beside it."""
+    values: dict[str, Any] = {
+        "max_tokens": params.max_new_tokens,
+        "temperature": params.temperature,
+        "top_p": params.top_p,
+        "seed": params.seed,
+    }
+    if params.num_sequences > 1:
+        values["n"] = params.num_sequences
+    if params.stop:
+        values["stop"] = list(params.stop)
+    beside: dict[str, Any] = {"top_k": params.top_k}
+    if params.repetition_penalty != 1:
+        beside["repetition_penalty"] = params.repetition_penalty
+    return values, beside
+
+
+def _openai(origin: str, repo: ModelRepo, asked: Asked, params: AskedParams, revision: str) -> str:
+    values, beside = _openai_values(params)
+    is_prompt = isinstance(asked, str)
+    said = _said(asked)
+    return "\n".join(
+        [
+            "# pip install openai",
+            "from openai import OpenAI",
+            "",
+            f'client = OpenAI(base_url="{origin}/v1", api_key="{TOKEN}")',
+            f"answer = client.{'' if is_prompt else 'chat.'}completions.create(",
+            f'    model="{_model(repo, revision)}",',
+            f"    {said},",
+            *(f"    {name}={value!r}," for name, value in values.items()),
+            f"    extra_body={beside!r},",
+            ")",
+            "for choice in answer.choices:",
+            f"    print(choice.{'text' if is_prompt else 'message.content'})",
+        ]
+    )
+
+
+def _curl(origin: str, repo: ModelRepo, asked: Asked, params: AskedParams, revision: str) -> str:
+    values, beside = _openai_values(params)
+    is_prompt = isinstance(asked, str)
+    said = asked if isinstance(asked, str) else [item.model_dump() for item in asked]
+    name = "prompt" if is_prompt else "messages"
+    body = {"model": _model(repo, revision), name: said, **values, **beside}
+    text = json.dumps(body, ensure_ascii=False, indent=2)
+    door = "completions" if is_prompt else "chat/completions"
+    return (
+        f"export HF_TOKEN={TOKEN}\n"
+        f"curl -sS {origin}/v1/{door} \\\n"
+        '  -H "Authorization: Bearer $HF_TOKEN" \\\n'
+        '  -H "Content-Type: application/json" \\\n'
+        f"  -d {shlex.quote(text)}"
+    )
+
+
+def _said(asked: Asked) -> str:
+    if isinstance(asked, str):
+        return f"prompt={_text(asked, 1)}"
+    return f"messages={_messages(asked, 1)}"
+
+
+def _model(repo: ModelRepo, revision: str) -> str:
+    return f"{repo.full_name}@{revision}" if revision else repo.full_name
+
+
+def _text(text: str, depth: int = 0) -> str:
+    """Return ``text`` as Python, one line of it in a line of code."""
+    lines = text.splitlines(keepends=True)
+    if len(lines) < 2:
+        return repr(text)
+    pad = "    " * depth
+    inner = "\n".join(f"{pad}    {line!r}" for line in lines)
+    return f"(\n{inner}\n{pad})"
+
+
+def _messages(messages: Messages, depth: int = 0) -> str:
+    """Return ``messages`` as Python, one in a line of code."""
+    pad = "    " * depth
+    inner = "\n".join(f"{pad}    {item.model_dump()!r}," for item in messages)
+    return f"[\n{inner}\n{pad}]"
