@@ -189,6 +189,24 @@ class Env(BaseSettings):
     """Memory one model process may use, in bytes."""
     generation_timeout_s: Annotated[int, Ge(5), Le(3600)] = 300
     """Wall time one generation may take, in seconds, loading included."""
+    evaluate_on_publish: Annotated[tuple[str, ...], *_CommaSeparated] = ("quick",)
+    """Suites the store itself runs on each new revision, comma-separated keys (docs/evaluations.md).
+    ``none``: no suite."""
+    evaluations_at_once: Annotated[int, Ge(1), Le(64)] = 1
+    """Evaluations that run side by side, in the whole store; the others wait their turn."""
+    user_evaluations_per_day: Annotated[int, Ge(0)] = 20
+    """Evaluations one account may ask for in a day. 0: any."""
+    eval_tasks: Annotated[tuple[str, ...], *_CommaSeparated] = ()
+    """Tasks of lm-evaluation-harness people may ask for by name, comma-separated. ``*``: all that
+    run without a model's own code."""
+    eval_samples: Annotated[int, Ge(0)] = 1_000
+    """Questions of such a task that are asked, from the first. 0: all."""
+    eval_data_dir: Path | None = None
+    """Folder for them: the site's own tasks in ``tasks`` (YAML, trusted), cached data sets in
+    ``hub``. Empty: ``evaluations`` in the data folder."""
+    eval_fetch: bool = False
+    """Evaluations may fetch the data of such tasks from the Hugging Face hub. Off, only what is in
+    that folder is there."""
     allow_unprotected_box: bool = False
     """Run models even where the system offers no way to cut them off the network."""
 

@@ -19,6 +19,7 @@ VALKEY_DB = int(WORKER.removeprefix("gw") or 0) + 1 + OFFSET
 
 os.environ["STORE_DATA_DIR"] = str(DATA_DIR)
 os.environ["STORE_RATE_LIMITS"] = "off"
+os.environ["STORE_EVALUATE_ON_PUBLISH"] = "none"  # tests ask for what they test
 os.environ["STORE_SECRET_KEY"] = "tests only"
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"  # Playwright's own loop runs beside the ORM
 os.environ.setdefault("OMP_NUM_THREADS", "1")

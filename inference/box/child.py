@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from inference.box import protocol
+from inference.box.asking import Asking
 from inference.box.hardening import lock_in
 from inference.box.protocol import HEADER, WARM, Request
 
@@ -103,7 +104,7 @@ class RequestReader:
                 if request.id in self._open:  # not one that has ended meanwhile
                     self._cancelled.add(request.id)
             else:
-                if isinstance(request, protocol.GenerateRequest):
+                if isinstance(request, (protocol.GenerateRequest, Asking)):
                     self._open.add(request.id)
                 self._work.put(request)
         os._exit(0)  # the other side is gone; a model in the middle of a step is not waited for
@@ -135,12 +136,14 @@ class Service:
     def _accept(self, request: Request) -> None:
         from inference.box.loading import RefusedError
 
-        request_id = request.id if isinstance(request, protocol.GenerateRequest) else None
+        request_id: str | None = getattr(request, "id", None)
         try:
             if isinstance(request, protocol.LoadRequest):
                 self._load(request)
             elif isinstance(request, protocol.GenerateRequest):
                 self._ready().add(request)
+            elif isinstance(request, Asking):
+                self._ready().ask(request)
         except RefusedError as exc:
             self._send([protocol.ErrorEvent(id=request_id, code=exc.code, message=exc.message)])
 
@@ -162,7 +165,7 @@ class Service:
 
     def _send(self, events: list[protocol.Event]) -> None:
         for event in events:
-            if isinstance(event, (protocol.DoneEvent, protocol.ErrorEvent)) and event.id:
+            if isinstance(event, protocol.LAST_EVENTS) and event.id:
                 self._reader.forget(event.id)
         self._writer.send(*events)
 

@@ -14,16 +14,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from inference.box.asking import Answering, Asking
 from inference.box.errors import (
     BoxProtectionError,
     BoxTimeoutError,
     ModelRefusedError,
 )
 from inference.box.limits import BoxLimits
+from inference.box.orders import AnyAnswer, GenerationEvent
 from inference.box.params import SamplingParams
 from inference.box.process import CHILD_MODULE, BoxProcess
 from inference.box.protocol import (
-    DoneEvent,
+    LAST_EVENTS,
     ErrorEvent,
     GenerateRequest,
     HelloEvent,
@@ -33,12 +35,13 @@ from inference.box.protocol import (
     pack,
 )
 from inference.box.setup import environment, setup_request
-from inference.box.talks import GenerationEvent, Talks, broke
+from inference.box.talks import Talks, broke
 
 _HELLO_S = 30.0
 """Python, pydantic and the locks take 0.4 s on an idle core; a loaded machine gets more."""
 _CANCEL_S = 20.0
 """A cancelled generation may finish the step it is at; then the process is ended."""
+_DOING = {"generate": "generating", "score": "scoring"}
 _NAMES = itertools.count(1)
 
 
@@ -157,7 +160,12 @@ class Box:
         return self._process.rss_bytes()
 
     def generate(
-        self, prompt: str, params: SamplingParams, *, request_id: str | None = None
+        self,
+        prompt: str,
+        params: SamplingParams,
+        *,
+        request_id: str | None = None,
+        left_truncate: bool = False,
     ) -> Iterator[GenerationEvent]:
         """Continue ``prompt``; yields what happens as it happens, a ``DoneEvent`` at the end.
 
@@ -169,26 +177,56 @@ class Box:
             prompt: Up to ``MAX_PROMPT_CHARS`` characters.
             params: How to sample.
             request_id: Name to cancel it by; up to 64 of ``A-Z a-z 0-9 _ -``, once at a time.
+            left_truncate: Read the prompt as lm-evaluation-harness does
+                (:class:`~inference.box.protocol.GenerateRequest`).
 
         Raises:
             ModelRefusedError: the prompt is too long, or the model fails.
             BoxError: it crashed, hung or grew too large.
         """
-        request_id = request_id or f"g{next(_NAMES)}"
-        deadline = time.monotonic() + self._limits.generate_s
-        talk = self._talks.begin(GenerateRequest(id=request_id, prompt=prompt, params=params))
+        request = GenerateRequest(
+            id=request_id or f"g{next(_NAMES)}",
+            prompt=prompt,
+            params=params,
+            left_truncate=left_truncate,
+        )
+        for event in self._events(request, self._limits.generate_s):
+            if isinstance(event, GenerationEvent):
+                yield event
+
+    def ask(self, request: Asking, *, timeout_s: float | None = None) -> Iterator[Answering]:
+        """Ask something beside generations, as scores; yields the answers, the last one last.
+
+        It is worked on in pieces between the steps of the generations under way. Leaving the
+        iterator early, and :meth:`cancel` with the request's id, end it.
+
+        Args:
+            request: Any of :mod:`inference.box.asking`; its id once at a time.
+            timeout_s: Seconds for all of it; ``BoxLimits.generate_s`` by default.
+
+        Raises:
+            ModelRefusedError: it cannot be answered, or was cancelled (reason ``cancelled``).
+            BoxError: the box crashed, hung or grew too large.
+        """
+        for event in self._events(request, timeout_s or self._limits.generate_s):
+            if isinstance(event, Answering):
+                yield event
+
+    def _events(self, request: GenerateRequest | Asking, timeout_s: float) -> Iterator[AnyAnswer]:
+        deadline = time.monotonic() + timeout_s
+        talk = self._talks.begin(request)
         try:
             while True:
                 event = talk.next(deadline)
                 if isinstance(event, ErrorEvent):
                     raise ModelRefusedError(event.message, reason=event.code)
                 yield event
-                if isinstance(event, DoneEvent):
+                if isinstance(event, LAST_EVENTS):
                     return
         except TimeoutError:
             self._talks.end(talk, within_s=_CANCEL_S)
             raise BoxTimeoutError(
-                "The model took too long (generating) and was ended.",
+                f"The model took too long ({_DOING[request.request]}) and was ended.",
                 detail=self._process.last_words,
             ) from None
         finally:

@@ -14,8 +14,10 @@ from contextlib import contextmanager
 
 import torch
 
+from inference.box.aside import FAILURES, Aside, refusal_of
+from inference.box.asking import Asking
 from inference.box.cohort import Cohort, Prompt
-from inference.box.loading import LoadedModel, RefusedError, is_out_of_memory
+from inference.box.loading import LoadedModel, RefusedError
 from inference.box.protocol import ErrorEvent, Event, GenerateRequest
 from inference.box.sampling import choose, scores_of
 from inference.box.sequences import Running, running_of
@@ -27,8 +29,8 @@ WHOLE_TOKENS = 512
 _FEWEST_TOKENS = 16
 _WEIGHT = 0.2
 """Of the newest of the times that are averaged."""
-_FAILURES = (RuntimeError, ValueError, IndexError, MemoryError)
-"""What a forward pass of a bad model raises; anything else is a fault of ours."""
+_ALONE_S = 0.05
+_SHORTEST_S = 0.005
 
 
 class Engine:
@@ -47,13 +49,18 @@ class Engine:
         self._cohorts: list[Cohort] = []
         self._step_s = 0.0
         self._token_s = 0.0
+        self._aside = Aside(loaded)
         self.working_on = ""
         """The request whose text is being handled, for the last words of a process."""
 
     @property
     def is_idle(self) -> bool:
         """Whether there is nothing to do."""
-        return not (self._waiting or self._prompts or self._cohorts)
+        return not (self._waiting or self._prompts or self._cohorts) and self._aside.is_idle
+
+    def ask(self, request: Asking) -> None:
+        """Take a question in; it is worked on between steps, a piece at a time."""
+        self._aside.add(request)
 
     def add(self, request: GenerateRequest) -> None:
         """Take a request in; it begins with a coming step.
@@ -78,7 +85,17 @@ class Engine:
             for cohort in list(self._cohorts):
                 self._write(cohort, events)
         self._cohorts = [cohort for cohort in self._cohorts if cohort.rows]
+        self._work_aside(events)
         return events
+
+    def _work_aside(self, events: list[Event]) -> None:
+        """Work on questions for about as long as a step takes; longer while nobody writes."""
+        if self._aside.is_idle:
+            return
+        self.working_on = self._aside.working_on
+        is_alone = not (self._waiting or self._prompts or self._cohorts)
+        piece_s = _ALONE_S if is_alone else max(_SHORTEST_S, self._step_s)
+        events += self._aside.step(piece_s, self._is_cancelled)
 
     def _all(self) -> Iterator[Running]:
         yield from self._waiting
@@ -169,7 +186,7 @@ class Engine:
         began = time.monotonic()
         try:
             cohort.forward()
-        except _FAILURES as exc:
+        except FAILURES as exc:
             if cohort.is_of_one:
                 self._fail(cohort.rows[0].running, exc, events)
                 cohort.drop_ended()
@@ -201,7 +218,7 @@ class Engine:
         """Let a failure end this request and nothing else."""
         try:
             yield
-        except (RefusedError, *_FAILURES) as exc:
+        except (RefusedError, *FAILURES) as exc:
             self._fail(running, exc, events)
 
     def _fail(self, running: Running, exc: Exception, events: list[Event]) -> None:
@@ -209,16 +226,6 @@ class Engine:
         events.append(ErrorEvent(id=running.id, code=refusal.code, message=refusal.message))
         for answer in running.answers:
             answer.reason = answer.reason or "cancelled"
-
-
-def refusal_of(exc: Exception) -> RefusedError:
-    """Return a failure of the model as one a person is told."""
-    if isinstance(exc, RefusedError):
-        return exc
-    if is_out_of_memory(exc):
-        return RefusedError("out_of_memory", "The answer needs more memory than the box has.")
-    line = str(exc).strip().splitlines()[:1]
-    return RefusedError("cannot_generate", f"The model failed. {' '.join(line)[:500]}")
 
 
 def _averaged(before: float, newest: float) -> float:

@@ -73,7 +73,8 @@ class ModelRefusedError(UnprocessableError):
         message: A sentence for a person.
         reason: Stable code: ``prompt_too_long``, ``empty_prompt``, ``no_weights``,
             ``bad_config``, ``bad_tensors``, ``bad_tokenizer``, ``unsupported``, ``not_finite``,
-            ``out_of_memory``, ``cannot_load``, ``cannot_generate``.
+            ``out_of_memory``, ``cannot_load``, ``cannot_generate``, ``empty_continuation``,
+            ``cancelled`` (a question, by :meth:`~inference.box.client.Box.cancel`).
     """
 
     code = "model_refused"

@@ -9,10 +9,21 @@ import json
 import struct
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
+from inference.box.asking import LAST_ANSWERS, Answering, Asking
 from inference.box.limits import BoxLimits
-from inference.box.params import MAX_LOGPROBS, MAX_NEW_TOKENS, MAX_SEQUENCES, SamplingParams
+from inference.box.messages import (
+    Count,
+    FinishReason,
+    Index,
+    Logprob,
+    Message,
+    Piece,
+    RequestId,
+    Seconds,
+)
+from inference.box.params import MAX_LOGPROBS, MAX_NEW_TOKENS, SamplingParams
 
 MAX_EVENT_BYTES = 64 * 1024
 MAX_REQUEST_BYTES = 2 * 1024 * 1024
@@ -23,29 +34,16 @@ WARM = "--warm"
 """Argument of a child that imports torch before it is asked for anything."""
 
 Network = Literal["namespace", "user-namespace", "seccomp", "open"]
-FinishReason = Literal["stop", "length", "cancelled"]
-RequestId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
-Count = Annotated[int, Field(ge=0, le=2**53)]
-Seconds = Annotated[float, Field(ge=0, le=1e7)]
-Logprob = Annotated[float, Field(ge=-1e4, le=1e-3)]
-"""Natural logarithm of a probability; rounding may lift it above 0 by a little."""
-Index = Annotated[int, Field(ge=0, lt=MAX_SEQUENCES)]
-Piece = Annotated[str, Field(max_length=8192, pattern=r"^[^\x00]*$")]
-"""Text of an answer. No NUL, which no database takes: the box writes U+FFFD for it."""
 
 
 class FrameError(ValueError):
     """Bytes that are not a frame of this protocol."""
 
 
-class _Message(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
 # ── to the box (trusted) ────────────────────────────────────────────────────────────────────────
 
 
-class SetupRequest(_Message):
+class SetupRequest(Message):
     """First frame: how to lock oneself in."""
 
     request: Literal["setup"] = "setup"
@@ -59,7 +57,7 @@ class SetupRequest(_Message):
     parent_pid: int
 
 
-class LoadRequest(_Message):
+class LoadRequest(Message):
     """Load the model in a folder."""
 
     request: Literal["load"] = "load"
@@ -68,36 +66,40 @@ class LoadRequest(_Message):
     """Name of the GGUF file to take; ``None`` prefers safetensors, then the only GGUF."""
 
 
-class GenerateRequest(_Message):
+class GenerateRequest(Message):
     """Continue a prompt."""
 
     request: Literal["generate"] = "generate"
     id: RequestId
     prompt: Annotated[str, Field(max_length=MAX_PROMPT_CHARS)]
     params: SamplingParams
+    left_truncate: bool = False
+    """Read a prompt as lm-evaluation-harness does: the end of it that leaves room for all of
+    ``max_new_tokens``, instead of refusing one that is too long; and no second token for the
+    beginning of a text where the prompt begins with one."""
 
 
-class CancelRequest(_Message):
+class CancelRequest(Message):
     """End a generation after the token it is at."""
 
     request: Literal["cancel"] = "cancel"
     id: RequestId
 
 
-class PingRequest(_Message):
+class PingRequest(Message):
     """Are you there? Answered even in the middle of a generation."""
 
     request: Literal["ping"] = "ping"
 
 
-Request = SetupRequest | LoadRequest | GenerateRequest | CancelRequest | PingRequest
+Request = SetupRequest | LoadRequest | GenerateRequest | CancelRequest | PingRequest | Asking
 _REQUESTS: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="request")])
 
 
 # ── from the box (hostile) ──────────────────────────────────────────────────────────────────────
 
 
-class Protection(_Message):
+class Protection(Message):
     """What holds a box back on this machine, as found by trying."""
 
     network: Network
@@ -138,14 +140,14 @@ class Protection(_Message):
         return "models run in a box: " + ", ".join(parts)
 
 
-class HelloEvent(_Message):
+class HelloEvent(Message):
     """The child has locked itself in and waits for work."""
 
     event: Literal["hello"] = "hello"
     protection: Protection
 
 
-class LoadedEvent(_Message):
+class LoadedEvent(Message):
     """The model is ready; facts as the model itself has them."""
 
     event: Literal["loaded"] = "loaded"
@@ -162,7 +164,7 @@ class LoadedEvent(_Message):
     rss_bytes: Count
 
 
-class StartedEvent(_Message):
+class StartedEvent(Message):
     """The prompt is read, the first token is being made."""
 
     event: Literal["started"] = "started"
@@ -172,7 +174,7 @@ class StartedEvent(_Message):
     """As asked, or what the context leaves."""
 
 
-class Alternative(_Message):
+class Alternative(Message):
     """A token that could have come."""
 
     token_id: Annotated[int, Field(ge=0, le=2**31)]
@@ -181,7 +183,7 @@ class Alternative(_Message):
     logprob: Logprob
 
 
-class TokenEvent(_Message):
+class TokenEvent(Message):
     """One token of one sequence."""
 
     event: Literal["token"] = "token"
@@ -199,7 +201,7 @@ class TokenEvent(_Message):
     """The likeliest tokens in its place, likeliest first."""
 
 
-class EndedEvent(_Message):
+class EndedEvent(Message):
     """One sequence is complete."""
 
     event: Literal["ended"] = "ended"
@@ -211,7 +213,7 @@ class EndedEvent(_Message):
     """What was held back and belongs to the answer after all."""
 
 
-class DoneEvent(_Message):
+class DoneEvent(Message):
     """The whole request is complete."""
 
     event: Literal["done"] = "done"
@@ -224,7 +226,7 @@ class DoneEvent(_Message):
     rss_bytes: Count
 
 
-class ErrorEvent(_Message):
+class ErrorEvent(Message):
     """The box refuses or fails, and lives on."""
 
     event: Literal["error"] = "error"
@@ -233,7 +235,7 @@ class ErrorEvent(_Message):
     message: Annotated[str, Field(max_length=1000)]
 
 
-class PongEvent(_Message):
+class PongEvent(Message):
     """Here."""
 
     event: Literal["pong"] = "pong"
@@ -248,11 +250,14 @@ Event = (
     | DoneEvent
     | ErrorEvent
     | PongEvent
+    | Answering
 )
+LAST_EVENTS = (DoneEvent, ErrorEvent, *LAST_ANSWERS)
+"""Events after which nothing more comes of a request."""
 _EVENTS: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
 
 
-def pack(message: _Message) -> bytes:
+def pack(message: Message) -> bytes:
     """Return one frame."""
     body = message.model_dump_json().encode()
     return HEADER.pack(len(body)) + body

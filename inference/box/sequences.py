@@ -182,7 +182,10 @@ def running_of(loaded: LoadedModel, request: GenerateRequest, *, arrived: float)
     Raises:
         RefusedError: the tokenizer fails, or the prompt leaves no room for an answer.
     """
-    prompt_ids = prompt_ids_of(loaded, request.prompt)
+    if request.left_truncate:
+        prompt_ids = _end_of(loaded, request.prompt, request.params.max_new_tokens)
+    else:
+        prompt_ids = prompt_ids_of(loaded, request.prompt)
     room = loaded.context_tokens - len(prompt_ids)
     if room < 1:
         raise RefusedError(
@@ -194,17 +197,36 @@ def running_of(loaded: LoadedModel, request: GenerateRequest, *, arrived: float)
     return Running(request.id, loaded, request.params, prompt_ids, most, arrived)
 
 
-def prompt_ids_of(loaded: LoadedModel, prompt: str) -> list[int]:
+def prompt_ids_of(loaded: LoadedModel, prompt: str, **options: Any) -> list[int]:
     """Cut a prompt into tokens; an empty one begins with the model's own beginning.
 
     Raises:
         RefusedError: the tokenizer fails, gives tokens the model does not know, or nothing.
     """
     try:
-        ids = [int(token) for token in loaded.tokenizer(prompt)["input_ids"]]
+        ids = [int(token) for token in loaded.tokenizer(prompt, **options)["input_ids"]]
     except Exception as exc:
         raise RefusedError("bad_tokenizer", f"The tokenizer failed: {type(exc).__name__}") from exc
     return checked_ids(loaded, ids or _beginning(loaded))
+
+
+def _end_of(loaded: LoadedModel, prompt: str, new_tokens: int) -> list[int]:
+    """Return the last tokens of a prompt that leave room for the answer, as the harness does.
+
+    Source: ``HFLM.tok_batch_encode`` and ``generate_until`` of lm-evaluation-harness 0.4.13.
+    """
+    most = loaded.context_tokens - new_tokens
+    if most < 1:
+        raise RefusedError(
+            "prompt_too_long",
+            f"{new_tokens} new tokens leave no room for a prompt; this model reads and writes "
+            f"{loaded.context_tokens} together.",
+        )
+    begin = loaded.tokenizer.bos_token
+    has_begun = isinstance(begin, str) and prompt.startswith(begin)
+    return prompt_ids_of(loaded, prompt, **({"add_special_tokens": False} if has_begun else {}))[
+        -most:
+    ]
 
 
 def _beginning(loaded: LoadedModel) -> list[int]:

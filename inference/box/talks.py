@@ -1,30 +1,26 @@
-"""Generations under way in one box: who waits for which of its events. Never imports torch.
+"""What is under way in one box: who waits for which of its events. Never imports torch.
 
 A thread reads what the box says and hands each event to whoever asked, once it is known that it
-may come now. The first thing that is wrong ends the process and every generation in it.
+may come now. The first thing that is wrong ends the process and everything under way in it.
 """
 
 import queue
 import threading
 import time
 
+from inference.box.asking import Asking
 from inference.box.errors import BoxBrokeProtocolError, BoxError, BoxTimeoutError
+from inference.box.orders import AnyAnswer, order_of
 from inference.box.process import BoxProcess
 from inference.box.protocol import (
     CancelRequest,
-    DoneEvent,
-    EndedEvent,
     ErrorEvent,
     Event,
     GenerateRequest,
     PingRequest,
     PongEvent,
-    StartedEvent,
-    TokenEvent,
     pack,
 )
-
-GenerationEvent = StartedEvent | TokenEvent | EndedEvent | DoneEvent
 
 
 def broke(process: BoxProcess, event: Event) -> BoxBrokeProtocolError:
@@ -37,16 +33,14 @@ def broke(process: BoxProcess, event: Event) -> BoxBrokeProtocolError:
 
 
 class Talk:
-    """One generation: its events, in the order they came."""
+    """One generation or question: its events, in the order they came."""
 
-    def __init__(self, request: GenerateRequest) -> None:
+    def __init__(self, request: GenerateRequest | Asking) -> None:
         self.id = request.id
         self.is_over = False
         """Its last event has come."""
-        self._order = _Order(request)
-        self._events: queue.SimpleQueue[GenerationEvent | ErrorEvent | BoxError] = (
-            queue.SimpleQueue()
-        )
+        self._order = order_of(request)
+        self._events: queue.SimpleQueue[AnyAnswer | ErrorEvent | BoxError] = queue.SimpleQueue()
 
     def take(self, event: Event) -> bool:
         """Keep an event; ``False``: it may not come now."""
@@ -54,18 +48,20 @@ class Talk:
             self.is_over = True
             self._events.put(event)
             return True
-        passed = self._order.passed(event)
-        if passed is not None:
-            self.is_over = isinstance(passed, DoneEvent)
-            self._events.put(passed)
-        return passed is not None
+        if not isinstance(event, AnyAnswer) or event.id != self.id:
+            return False
+        if not self._order.accepts(event):
+            return False
+        self.is_over = self._order.is_last(event)
+        self._events.put(event)
+        return True
 
     def fail(self, error: BoxError) -> None:
         """End it by a failure of the box."""
         self.is_over = True
         self._events.put(error)
 
-    def next(self, deadline: float) -> GenerationEvent | ErrorEvent:
+    def next(self, deadline: float) -> AnyAnswer | ErrorEvent:
         """Return the next event.
 
         Args:
@@ -85,7 +81,7 @@ class Talk:
 
 
 class Talks:
-    """All generations of a box. Safe for any number of threads.
+    """Everything under way in a box. Safe for any number of threads.
 
     Args:
         process: The box's process, with its model loaded. From now on it is read here only.
@@ -101,19 +97,19 @@ class Talks:
         self._thread = threading.Thread(target=self._listen, name="box reader", daemon=True)
         self._thread.start()
 
-    def begin(self, request: GenerateRequest) -> Talk:
+    def begin(self, request: GenerateRequest | Asking) -> Talk:
         """Send a request.
 
         Raises:
             BoxError: the box has failed before, or takes nothing.
-            ValueError: a generation of this name is under way.
+            ValueError: something of this name is under way.
         """
         talk = Talk(request)
         with self._lock:
             if self._failure is not None:
                 raise self._failure
             if request.id in self._open:
-                raise ValueError(f"A generation {request.id} is under way.")
+                raise ValueError(f"{request.id} is under way.")
             self._open[request.id] = talk
         try:
             self._process.send(pack(request))
@@ -204,38 +200,3 @@ class Talks:
     def _forget(self, talk: Talk) -> None:
         with self._lock:
             self._open.pop(talk.id, None)
-
-
-class _Order:
-    """Checks that the events of one generation come in the order they may."""
-
-    def __init__(self, request: GenerateRequest) -> None:
-        self._id = request.id
-        self._most = request.params.max_new_tokens
-        self._counts = [0] * request.params.num_sequences
-        self._open = set(range(request.params.num_sequences))
-        self._started = False
-
-    def passed(self, event: Event) -> GenerationEvent | None:
-        """Return ``event`` if it may come now, and take note of it."""
-        if not isinstance(event, GenerationEvent) or event.id != self._id:
-            return None
-        return event if self._accepts(event) else None
-
-    def _accepts(self, event: GenerationEvent) -> bool:
-        if isinstance(event, StartedEvent):
-            is_first, self._started = not self._started, True
-            return is_first and event.max_new_tokens <= self._most
-        if not self._started:
-            return False
-        if isinstance(event, DoneEvent):
-            return not self._open and event.new_tokens == sum(self._counts)
-        return event.sequence in self._open and self._accepts_part(event)
-
-    def _accepts_part(self, event: TokenEvent | EndedEvent) -> bool:
-        count = self._counts[event.sequence]
-        if isinstance(event, EndedEvent):
-            self._open.discard(event.sequence)
-            return event.new_tokens == count
-        self._counts[event.sequence] = count + 1
-        return event.number == count and count < self._most

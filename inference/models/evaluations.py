@@ -34,9 +34,10 @@ class Suite(models.Model):
     digest = models.CharField(max_length=64)
     """sha256 over ``spec`` as canonical JSON; data is named in there by digest."""
     owner = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.CASCADE, null=True, related_name="suites"
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="suites"
     )
-    """Of a data set; nobody else sees it unless ``is_public``."""
+    """Of a data set; nobody else sees it unless ``is_public``. It goes with its owner, its runs
+    first: ``services.leaving``."""
     is_public = models.BooleanField(default=True)
     is_ranked = models.BooleanField(default=False)
     """Whether it has a leaderboard."""

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
+    Gemma2Config,
+    Gemma2ForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
     LlamaConfig,
@@ -83,6 +85,28 @@ def llama(folder: Path) -> Path:
         eos_token_id=0,
     )
     return _save(LlamaForCausalLM(config), folder)
+
+
+def gemma2(folder: Path) -> Path:
+    """A Gemma 2, which caps its logits after the head and slides a window in every other layer."""
+    torch.manual_seed(10)
+    config = Gemma2Config(
+        vocab_size=320,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=16,
+        sliding_window=16,
+        max_position_embeddings=CONTEXT,
+        initializer_range=0.4,
+        final_logit_softcapping=3.0,
+        bos_token_id=0,
+        eos_token_id=0,
+        pad_token_id=0,
+    )
+    return _save(Gemma2ForCausalLM(config), folder)
 
 
 def mamba(folder: Path) -> Path:

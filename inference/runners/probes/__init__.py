@@ -1,0 +1,1 @@
+"""Our own tasks: what lm-evaluation-harness has no words for."""

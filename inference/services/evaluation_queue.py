@@ -1,0 +1,107 @@
+"""Whose evaluation is next. Few run at a time, so that people's generations find a free worker.
+
+The run rows are the queue: a run gets its job when its turn comes.
+"""
+
+import logging
+from collections import Counter
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from inference.models import EvaluationRun
+from store.core.jobs import JobName, enqueue
+from store.core.models import Job
+
+logger = logging.getLogger(__name__)
+
+_LOOKED_AT = 500
+"""Waiting runs among which the next is chosen."""
+_LOST = "The work on this was lost. Try it again."
+
+
+def dispatch() -> int:
+    """Give jobs to the next runs, as many as may run; return how many.
+
+    People come before the store's own runs, and among people whoever had fewest in the last hour.
+    """
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            key = "evaluation queue"
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [key])
+        open_runs = EvaluationRun.objects.filter(state__in=EvaluationRun.OPEN)
+        busy = open_runs.filter(job__state__in=Job.OPEN).count()
+        free = settings.ENV.evaluations_at_once - busy
+        chosen = _next(free) if free > 0 else []
+        for run in chosen:
+            run.job = enqueue(JobName.EVALUATE, key=f"evaluation:{run.pk}", run_id=run.pk)
+            run.save(update_fields=["job"])
+    return len(chosen)
+
+
+def _next(count: int) -> list[EvaluationRun]:
+    waiting = EvaluationRun.objects.filter(state=EvaluationRun.State.QUEUED, job=None)
+    found = list(waiting.order_by("asked_by__isnull", "pk")[:_LOOKED_AT])
+    since = timezone.now() - timedelta(hours=1)
+    had = Counter(
+        EvaluationRun.objects.filter(started_at__gt=since, asked_by__isnull=False).values_list(
+            "asked_by", flat=True
+        )
+    )
+    chosen: list[EvaluationRun] = []
+    while found and len(chosen) < count:
+        run = min(found, key=lambda each: (each.asked_by_id is None, had[each.asked_by_id], each.pk))
+        had[run.asked_by_id] += 1
+        found.remove(run)
+        chosen.append(run)
+    return chosen
+
+
+def place_of(run: EvaluationRun) -> int:
+    """Return about how many evaluations come before a waiting one (0: it is next, or runs)."""
+    if run.state != EvaluationRun.State.QUEUED or run.job_id is not None:
+        return 0
+    before = Q(pk__lt=run.pk, asked_by__isnull=run.asked_by_id is None)
+    if run.asked_by_id is None:
+        before |= Q(asked_by__isnull=False)
+    waiting = EvaluationRun.objects.filter(state=EvaluationRun.State.QUEUED, job=None)
+    return waiting.filter(before).count()
+
+
+def settle(job_id: int) -> None:
+    """End the run of a job that has ended without ending its run, and let the next begin."""
+    runs = EvaluationRun.objects.filter(job_id=job_id, state__in=EvaluationRun.OPEN)
+    for run in runs.select_related("job"):
+        _settle(run)
+    dispatch()
+
+
+def settle_all() -> int:
+    """Do that for every run; the sweeper's part. Returns how many runs were ended."""
+    rows = EvaluationRun.objects.filter(state__in=EvaluationRun.OPEN).exclude(job=None)
+    lost = rows.exclude(job__state__in=Job.OPEN).select_related("job")
+    # One that ran and whose job was pruned or lost with the broker's word of it:
+    gone = EvaluationRun.objects.filter(state=EvaluationRun.State.RUNNING, job=None)
+    settled = sum(_settle(run) for run in [*lost[:500], *gone[:500]])
+    dispatch()
+    return settled
+
+
+def _settle(run: EvaluationRun) -> bool:
+    job = run.job
+    if job is not None and job.is_open:
+        return False
+    is_cancelled = job is not None and job.state == Job.State.CANCELLED
+    state = EvaluationRun.State.CANCELLED if is_cancelled else EvaluationRun.State.FAILED
+    has_reason = job is not None and bool(job.error_code) and not is_cancelled
+    values = {
+        "state": state,
+        "error_code": "" if is_cancelled else (job.error_code if job and has_reason else "lost"),
+        "error": "" if is_cancelled else (job.error if job and has_reason else _LOST),
+        "finished_at": timezone.now(),
+    }
+    rows = EvaluationRun.objects.filter(pk=run.pk, state__in=EvaluationRun.OPEN)
+    return bool(rows.update(**values))
