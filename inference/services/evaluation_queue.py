@@ -53,7 +53,9 @@ def _next(count: int) -> list[EvaluationRun]:
     )
     chosen: list[EvaluationRun] = []
     while found and len(chosen) < count:
-        run = min(found, key=lambda each: (each.asked_by_id is None, had[each.asked_by_id], each.pk))
+        run = min(
+            found, key=lambda each: (each.asked_by_id is None, had[each.asked_by_id], each.pk)
+        )
         had[run.asked_by_id] += 1
         found.remove(run)
         chosen.append(run)

@@ -162,9 +162,7 @@ def samples(run: EvaluationRun, task: str = "") -> "QuerySet[Sample]":
         ScoresOnlyError: it gives scores only.
     """
     if run.record.get(SCORES_ONLY):
-        raise ScoresOnlyError(
-            _("Of this evaluation only the scores are given: the model is sold.")
-        )
+        raise ScoresOnlyError(_("Of this evaluation only the scores are given: the model is sold."))
     rows = Sample.objects.filter(run=run)
     return (rows.filter(task=task) if task else rows).order_by("pk")
 

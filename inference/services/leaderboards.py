@@ -90,6 +90,16 @@ class Board:
     facets: list[Facet] = field(default_factory=list)
     currency: str = ""
     """Of the prices."""
+    currencies: tuple[str, ...] = ()
+    """Those there are prices in, what most models have first."""
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """Least and largest figure that match, intervals included, as people read them."""
+        shown = [row.reading for row in self.rows]
+        ends = [end for each in shown for end in (each.value, each.low, each.high)]
+        known = [end for end in ends if end is not None]
+        return (min(known), max(known)) if known else (0.0, 0.0)
 
 
 def boards() -> list[BoardLine]:
@@ -133,6 +143,7 @@ def board(key: str, query: SearchQuery, *, has_facets: bool = False) -> Board:
         total=len(matches.visible),
         facets=[facets[name] for name in FACETS if name in facets],
         currency=matches.currency,
+        currencies=matches.currencies,
     )
 
 

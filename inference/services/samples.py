@@ -60,7 +60,7 @@ def page(run: EvaluationRun, query: SampleQuery, number: int, *, metric: str) ->
     """Return one page of a run's samples in the order of its tasks. Two queries.
 
     Args:
-        run: Whose samples ``scoreboards.may_read_samples`` opened.
+        run: Visible to the reader, and not ``evaluations.SCORES_ONLY``.
         query: Which.
         number: Of the page, from 1.
         metric: From ``judged_by``.

@@ -1,76 +1,39 @@
-"""What the store measured of one model: its score card, the history of it, who may see which run.
-
-Public runs are for everybody who sees the model; a private one (a buyer's own test set) is for who
-asked for it and nobody else, staff included.
-"""
+"""What the store measured of one model: its score card and the history of it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import F, Max, Min, OuterRef, Q, QuerySet, Subquery
+from django.db.models import F, Max, Min, OuterRef, Subquery
 from django.db.models.functions import Coalesce
+from django.utils.translation import gettext as _
 
 from accounts.viewer import Viewer
-from catalog.access import may_see_contents
 from catalog.models import Commit, ModelRepo
 from inference.models import EvaluationRun, Score, Suite
-from inference.services import readings
+from inference.services import evaluations, readings
+from inference.services.evaluations import EvaluationNotFoundError
 from inference.services.readings import Reading
-from store.core.errors import NotFoundError
 from store.core.ui.plotting import Dot, Plot, plot
 
 MOST_SCORES = 2000
 """Of one model, read for its card: primary scores of all suites and revisions."""
 
 
-class EvaluationNotFoundError(NotFoundError):
-    """The run is absent, of another model, or somebody's private one: all look the same."""
-
-    code = "evaluation_not_found"
-
-
-def seen_by(viewer: Viewer) -> Q:
-    """Return the condition on runs of a visible model that ``viewer`` may know of.
-
-    A fine-grained token stands for no person here: it sees the public ones.
-    """
-    public = Q(is_public=True)
-    if viewer.user is None or viewer.reach is not None:
-        return public
-    return public | Q(asked_by=viewer.user)
-
-
-def runs_of(viewer: Viewer, repo: ModelRepo) -> "QuerySet[EvaluationRun]":
-    """Return the runs of a model that ``viewer`` may know of, newest first."""
-    rows = EvaluationRun.objects.filter(seen_by(viewer), repo=repo)
-    return rows.select_related("suite", "asked_by", "job").order_by("-created_at", "-pk")
-
-
 def run_for(viewer: Viewer, repo: ModelRepo, public_id: str) -> EvaluationRun:
-    """Return one run of a model that is visible to ``viewer``.
+    """Return one run of a visible model.
 
     Raises:
-        EvaluationNotFoundError: absent, or not for them.
+        EvaluationNotFoundError: absent, of another model, or somebody's private one.
     """
-    found = runs_of(viewer, repo).filter(public_id=public_id).first()
+    rows = evaluations.visible_runs(viewer, repo).select_related("asked_by")
+    found = rows.filter(public_id=public_id).first()
     if found is None:
-        raise EvaluationNotFoundError(f"{repo.full_name} has no evaluation {public_id}.")
-    found.repo = repo
+        raise EvaluationNotFoundError(
+            _("%(model)s has no evaluation %(id)s.")
+            % {"model": repo.full_name, "id": public_id[:24]}
+        )
     return found
-
-
-def may_read_samples(viewer: Viewer, run: EvaluationRun) -> bool:
-    """Whether the questions and answers of a visible run are for ``viewer``, not only its scores.
-
-    Of somebody's own data set they are for its owner, if the owner may have the model's contents:
-    a test set that came with answers would otherwise be a way to use a paid model for nothing.
-    """
-    suite = run.suite
-    if suite.is_public:
-        return True
-    is_owner = viewer.user is not None and viewer.user.pk == suite.owner_id
-    return is_owner and may_see_contents(viewer, run.repo)
 
 
 @dataclass(frozen=True, slots=True)

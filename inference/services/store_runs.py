@@ -52,9 +52,7 @@ def _asked(listing: Listing, keys: list[str]) -> list[EvaluationRun]:
     runs = []
     for key in keys:
         try:
-            runs.append(
-                evaluations.ask_for_store(repo, listing.head_oid, suites.builtin(key))
-            )
+            runs.append(evaluations.ask_for_store(repo, listing.head_oid, suites.builtin(key)))
         except NotRunnableError as error:  # not clean yet; the scan's end asks again
             logger.info("%s is not evaluated: %s", repo.full_name, error.message)
         except suites.SuiteNotFoundError as error:
@@ -72,4 +70,3 @@ def _supersede(repo_id: int, head_oid: str) -> None:
         error="A newer revision was published before its turn came.",
         finished_at=timezone.now(),
     )
-
