@@ -18,6 +18,7 @@ from inference.services.samples import Outcome, SampleQuery
 from inference.views import viewer_of
 
 RUNS_PAGE = 25
+_NOTHING_TYPED = dict.fromkeys(("suite", "revision", "name", "match"), "")
 
 
 @require_safe
@@ -54,6 +55,7 @@ def show_evaluations(
         "previous_href": f"?page={number - 1}" if number > 1 else "",
         "choices": asking.choices_for(viewer) if viewer.user is not None else [],
     }
+    more["typed"] = _NOTHING_TYPED | more.get("typed", {})
     is_part = request.headers.get("HX-Target") == "runs"
     template = "inference/_runs.html" if is_part else "inference/evaluations.html"
     answer = render(request, template, context | more, status=status)

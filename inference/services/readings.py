@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from inference.models import Score
 from store.core.ui import figures
@@ -67,6 +68,25 @@ def read(value: float, low: float | None, high: float | None, unit: str) -> Read
     return Reading(value, *ends, shown, text, figures.between_text(*ends, shown))
 
 
+_METRICS = {
+    "acc": _("right answers"),
+    "acc_norm": _("right answers, length taken out"),
+    "exact_match": _("exact answers"),
+    "bits_per_byte": _("bits per byte"),
+    "byte_perplexity": _("perplexity per byte"),
+    "word_perplexity": _("perplexity per word"),
+    "single_tokens_per_s": _("tokens per second, alone"),
+    "saturated_tokens_per_s": _("tokens per second, many at once"),
+    "first_token_s": _("time to the first token"),
+}
+
+
+def metric_text(metric: str) -> str:
+    """Return what a metric is called for people; one nobody named here as it is."""
+    known = _METRICS.get(metric)
+    return str(known) if known is not None else metric.replace("_", " ").replace(",none", "")
+
+
 def say_value(unit: str) -> figures.Say:
     """Return what writes numbers of a unit on an axis; they are scaled as ``Reading`` has them."""
     if unit == BYTES:
@@ -79,4 +99,4 @@ def say_value(unit: str) -> figures.Say:
 
 def way_text(*, is_higher_better: bool) -> str:
     """Say which way is good."""
-    return _("higher is better") if is_higher_better else _("lower is better")
+    return gettext("higher is better") if is_higher_better else gettext("lower is better")

@@ -18,6 +18,7 @@ from store.core.ui.plotting import Plot
 register = template.Library()
 
 register.filter("reading", readings.reading)
+register.filter("metric", readings.metric_text)
 
 
 class ScoreCard(TypedDict):

@@ -10,6 +10,7 @@ from store.core.ui import figures
 
 _ROOM = 0.06  # of the axis, left free at both ends: no dot lies on the frame
 _TICKS = 5
+_NAME_CHARS = 24
 NAMES_MOST = 6
 """Dots named inside the picture; more would lie on each other."""
 
@@ -172,7 +173,13 @@ def _placed(dot: Dot, across: _Axis, up: _Axis, *, is_named: bool) -> Placed:
     left, top = across.at(dot.x), up.at(dot.y)
     low = top if dot.low is None else up.at(dot.low)
     high = top if dot.high is None else up.at(dot.high)
-    return Placed(dot, left, top, low, high, dot.label if is_named else "", left > 60)
+    return Placed(dot, left, top, low, high, _short(dot.label) if is_named else "", left > 60)
+
+
+def _short(label: str) -> str:
+    """Return the last part of a name, cut where it would not fit beside its dot."""
+    name = label.rpartition("/")[2]
+    return name if len(name) <= _NAME_CHARS else f"{name[: _NAME_CHARS - 1]}…"
 
 
 def _axis(values: Sequence[float], *, is_log: bool = False, is_upwards: bool = False) -> _Axis:
