@@ -190,8 +190,8 @@ class Env(BaseSettings):
     generation_timeout_s: Annotated[int, Ge(5), Le(3600)] = 300
     """Wall time one generation may take, in seconds, loading included."""
     evaluate_on_publish: Annotated[tuple[str, ...], *_CommaSeparated] = ("quick",)
-    """Suites the store itself runs on each new revision, comma-separated keys (docs/evaluations.md).
-    ``none``: no suite."""
+    """Suites the store itself runs on each new revision, comma-separated keys of
+    docs/evaluations.md. ``none``: no suite."""
     evaluations_at_once: Annotated[int, Ge(1), Le(64)] = 1
     """Evaluations that run side by side, in the whole store; the others wait their turn."""
     user_evaluations_per_day: Annotated[int, Ge(0)] = 20

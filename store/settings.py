@@ -231,6 +231,8 @@ SPOOL_DIR = DATA_DIR / "spool"
 """Request bodies on their way in."""
 MODEL_DIR = DATA_DIR / "models"
 """Model files that inference workers keep ready."""
+EVAL_DATA_DIR = ENV.eval_data_dir or DATA_DIR / "evaluations"
+"""Tasks of lm-evaluation-harness the site has itself, and data sets of others it keeps."""
 LICENSE_KEY_DIR = ENV.license_key_dir or DATA_DIR / "license-keys"
 """Private keys that sign licenses."""
 

@@ -120,7 +120,8 @@ def environment(data_dir: Path, **more: str) -> dict[str, str]:
         if not name.startswith(("STORE_", "HF_", "DJANGO_", "PYTEST_", "COVERAGE_"))
         and name not in {"DATABASE_URL", "REDIS_URL", "PORT"}
     }
-    return kept | {"STORE_DATA_DIR": str(data_dir), "STORE_RATE_LIMITS": "off"} | more
+    ours = {"STORE_RATE_LIMITS": "off", "STORE_EVALUATE_ON_PUBLISH": "none"}
+    return kept | ours | {"STORE_DATA_DIR": str(data_dir)} | more
 
 
 def free_port() -> int:

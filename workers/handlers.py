@@ -21,9 +21,15 @@ def send_mail(context: JobContext) -> dict[str, Any]:
 def scan_commit(context: JobContext) -> dict[str, Any]:
     """Judge the files of a commit that could not be judged while it was made."""
     from catalog.services import scanning
+    from inference.services import store_runs
 
     args = context.claim.job.args
-    return scanning.scan_commit(args["repo_id"], args["commit_oid"])
+    judged = scanning.scan_commit(args["repo_id"], args["commit_oid"])
+    return judged | _evaluations(store_runs.evaluate_head(args["repo_id"]))
+
+
+def _evaluations(runs: int) -> dict[str, int]:
+    return {"evaluations": runs} if runs else {}
 
 
 def sweep_uploads(_context: JobContext) -> dict[str, Any]:
@@ -39,8 +45,11 @@ def sweep_uploads(_context: JobContext) -> dict[str, Any]:
 def spread_event(context: JobContext) -> dict[str, Any]:
     """Tell feeds, people and webhooks what happened."""
     from catalog.services import events
+    from inference.services import store_runs
 
-    return {"told": events.spread(context.claim.job.args["event_id"])}
+    event_id = context.claim.job.args["event_id"]
+    told = events.spread(event_id)
+    return {"told": told} | _evaluations(store_runs.after_event(event_id))
 
 
 def verify_claim(context: JobContext) -> dict[str, Any]:
@@ -282,6 +291,20 @@ def generation_ended(job_id: int) -> None:
     settle(job_id)
 
 
+def evaluate(context: JobContext) -> dict[str, Any]:
+    """Measure a model with a suite."""
+    from inference.runners.evaluation import run_evaluation
+
+    return run_evaluation(context, context.claim.job.args["run_id"])
+
+
+def evaluation_ended(job_id: int) -> None:
+    """End the run where the handler could not, and let the next one begin."""
+    from inference.services.evaluation_queue import settle
+
+    settle(job_id)
+
+
 HANDLERS: Mapping[JobName, Handler] = {
     JobName.SEND_MAIL: send_mail,
     JobName.SCAN_COMMIT: scan_commit,
@@ -315,10 +338,12 @@ HANDLERS: Mapping[JobName, Handler] = {
     JobName.RUN_PAYOUTS: run_payouts,
     JobName.PAY_OUT: pay_out,
     JobName.GENERATE: generate,
+    JobName.EVALUATE: evaluate,
 }
 
 WHEN_ENDED: Mapping[JobName, Callable[[int], None]] = {
     JobName.GENERATE: generation_ended,
+    JobName.EVALUATE: evaluation_ended,
     JobName.DELIVER_WEBHOOK: delivery_ended,
 }
 """Called with the job's id after each attempt, whatever came of it."""

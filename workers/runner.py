@@ -15,7 +15,7 @@ from django.db import close_old_connections, connection
 from store.core import jobs
 from store.core.errors import StoreError, TransientError
 from store.core.jobs import Claim, JobName, LeaseLostError
-from store.core.work import JobContext, JobStoppedError
+from store.core.work import JobContext, JobStoppedError, JobYieldedError
 from workers.handlers import HANDLERS, WHEN_ENDED
 from workers.heartbeat import Heartbeat, Stop
 
@@ -58,6 +58,8 @@ def _attempt(claim: Claim, name: JobName, on_stuck: Callable[[], None] | None) -
     except (JobStoppedError, LeaseLostError):
         if heartbeat.reason is Stop.SHUTDOWN:
             claim.give_back()
+    except JobYieldedError as error:
+        claim.give_back(delay_s=error.delay_s)
     except TransientError as error:
         logger.warning("will be tried again: %s", error.message)
         _hand_back(claim, error.code, error.message)

@@ -26,11 +26,12 @@ def run(*, job_id: int) -> None:
 def sweep() -> None:
     """Ask again for what was lost, end what failed too often."""
     from catalog.services.webhooks import stopping, upkeep
-    from inference.services import endings
+    from inference.services import endings, evaluation_queue
 
     if nudged := jobs.sweep():
         logger.info("%s jobs were asked for again", nudged)
     endings.settle_all()
+    evaluation_queue.settle_all()
     upkeep.give_up_late()
     stopping.stop_failing()
     upkeep.nudge_all()

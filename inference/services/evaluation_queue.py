@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 from inference.models import EvaluationRun
@@ -44,18 +44,18 @@ def dispatch() -> int:
 
 def _next(count: int) -> list[EvaluationRun]:
     waiting = EvaluationRun.objects.filter(state=EvaluationRun.State.QUEUED, job=None)
-    found = list(waiting.order_by("asked_by__isnull", "pk")[:_LOOKED_AT])
+    found = list(waiting.order_by(F("asked_by").asc(nulls_last=True), "pk")[:_LOOKED_AT])
     since = timezone.now() - timedelta(hours=1)
-    had = Counter(
-        EvaluationRun.objects.filter(started_at__gt=since, asked_by__isnull=False).values_list(
-            "asked_by", flat=True
-        )
+    had: Counter[int | None] = Counter(
+        EvaluationRun.objects.filter(started_at__gt=since).values_list("asked_by_id", flat=True)
     )
     chosen: list[EvaluationRun] = []
+
+    def rank(run: EvaluationRun) -> tuple[bool, int, int]:
+        return run.asked_by_id is None, had[run.asked_by_id], run.pk
+
     while found and len(chosen) < count:
-        run = min(
-            found, key=lambda each: (each.asked_by_id is None, had[each.asked_by_id], each.pk)
-        )
+        run = min(found, key=rank)
         had[run.asked_by_id] += 1
         found.remove(run)
         chosen.append(run)

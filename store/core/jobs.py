@@ -90,6 +90,7 @@ class JobName(StrEnum):
     RUN_PAYOUTS = "licensing.run_payouts"
     PAY_OUT = "licensing.pay_out"
     GENERATE = "inference.generate"
+    EVALUATE = "inference.evaluate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,7 @@ POLICIES: Mapping[JobName, Policy] = {
     JobName.RUN_PAYOUTS: Policy(Queue.DEFAULT, time_limit_s=3600),
     JobName.PAY_OUT: Policy(Queue.DEFAULT, max_attempts=12),
     JobName.GENERATE: Policy(Queue.INFERENCE, max_attempts=3, lease_s=30, time_limit_s=3600),
+    JobName.EVALUATE: Policy(Queue.INFERENCE, max_attempts=5, lease_s=30, time_limit_s=6 * 3600),
 }
 
 
@@ -232,31 +234,18 @@ class Claim:
         """Put the job back for another attempt, or fail it when its attempts are used up."""
         if self.job.attempts >= POLICIES[JobName(self.job.name)].max_attempts:
             return self.fail(code=code, message=message)
+        return self._back(delay_s, error_code=code, error=message)
+
+    def give_back(self, *, delay_s: float = 0) -> bool:
+        """Put the job back unfinished because others must go first; costs it no attempt."""
+        return self._back(delay_s, attempts=F("attempts") - 1)
+
+    def _back(self, delay_s: float, **changes: Any) -> bool:
         due = timezone.now() + timedelta(seconds=delay_s)
-        back = self._mine().update(
-            state=Job.State.QUEUED,
-            lease_owner="",
-            lease_until=None,
-            not_before=due,
-            nudged_at=due,
-            error_code=code,
-            error=message,
-        )
+        free = {"state": Job.State.QUEUED, "lease_owner": "", "lease_until": None}
+        back = self._mine().update(not_before=due, nudged_at=due, **free, **changes)
         if back:
             transaction.on_commit(partial(nudge, self.job, delay_s=delay_s))
-        return bool(back)
-
-    def give_back(self) -> bool:
-        """Put the job back unfinished because the worker must stop; costs it no attempt."""
-        back = self._mine().update(
-            state=Job.State.QUEUED,
-            lease_owner="",
-            lease_until=None,
-            attempts=F("attempts") - 1,
-            nudged_at=timezone.now(),
-        )
-        if back:
-            transaction.on_commit(partial(nudge, self.job))
         return bool(back)
 
     def _mine(self) -> QuerySet[Job]:

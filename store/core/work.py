@@ -13,6 +13,20 @@ class JobStoppedError(StoreError):
     code = "job_stopped"
 
 
+class JobYieldedError(StoreError):
+    """The work lets others go first; it goes on later where it was, and that is no failure.
+
+    Args:
+        delay_s: Not before so many seconds.
+    """
+
+    code = "job_yielded"
+
+    def __init__(self, delay_s: float) -> None:
+        super().__init__("The worker let others go first.")
+        self.delay_s = delay_s
+
+
 @dataclass(frozen=True)
 class JobContext:
     """One attempt at one job.

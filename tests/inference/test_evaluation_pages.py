@@ -6,13 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 
 from accounts.models import User
 from catalog.models import Listing, ModelRepo
-from inference.models import EvaluationNote, EvaluationRun
-from inference.services import samples
+from inference.models import EvaluationNote, EvaluationRun, Suite
+from inference.services import samples, suites
 from inference.services.progress import progress_of
 from inference.services.samples import SampleQuery
 from tests.factories import make_repo
@@ -258,3 +259,94 @@ def test_a_publisher_disputes_in_public(
     assert "The prompt lacks a space" in text_of(client, path)
     run.refresh_from_db()
     assert run.scores.get().value == pytest.approx(2 / 3)
+
+
+# ── asking ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def suite_id(db: None) -> str:
+    """Public id of a built-in suite."""
+    return next(suite.public_id for suite in suites.sync() if suite.key == "arithmetic")
+
+
+def test_a_person_asks_for_a_suite_and_sees_it_wait(
+    tiny_repo: ModelRepo, suite_id: str, bob: User, browser_of: Browser
+) -> None:
+    client = browser_of(bob)
+
+    answer = client.post("/alice/tiny/evaluations/ask", {"suite": suite_id, "revision": ""})
+
+    run = EvaluationRun.objects.get()
+    assert answer["Location"] == f"/alice/tiny/evaluations/{run.public_id}"
+    assert (run.asked_by, run.is_public) == (bob, True)
+    text = text_of(client, answer["Location"])
+    assert "The evaluation is queued." in text
+    assert "It starts when a worker is free." in text
+    again = client.post("/alice/tiny/evaluations/ask", {"suite": suite_id})
+    assert again["Location"] == answer["Location"]
+    assert EvaluationRun.objects.count() == 1
+
+    assert client.post(f"{answer['Location']}/cancel").status_code == 302
+    assert "Try again" in text_of(client, answer["Location"])
+    assert client.post(f"{answer['Location']}/retry").status_code == 302
+    run.refresh_from_db()
+    assert run.state == EvaluationRun.State.QUEUED
+
+
+def test_refused_asks_change_nothing_and_keep_what_was_typed(
+    tiny_repo: ModelRepo, suite_id: str, alice: User, bob: User, client: Client, browser_of: Browser
+) -> None:
+    path = "/alice/tiny/evaluations/ask"
+    own = make_suite("alice/own", owner=alice, is_public=False)
+
+    wrong = browser_of(bob).post(path, {"suite": suite_id, "revision": "nowhere"})
+    assert wrong.status_code == 404
+    assert 'value="nowhere"' in wrong.content.decode()
+    for suite in ("none", own.public_id, own.key):
+        assert browser_of(bob).post(path, {"suite": suite}).status_code == 404
+    assert client.post(path, {"suite": suite_id}).status_code in {302, 401}
+    assert EvaluationRun.objects.count() == 0
+
+
+def test_own_questions_are_measured_in_private(
+    tiny_repo: ModelRepo, bob: User, alice: User, browser_of: Browser
+) -> None:
+    path = "/alice/tiny/evaluations/ask-with-file"
+    lines = b'{"prompt": "2 + 2 =", "answer": "4"}\n'
+
+    def sent(content: bytes | None, name: str = "sums") -> Any:
+        file = {} if content is None else {"file": SimpleUploadedFile("a.jsonl", content)}
+        return browser_of(bob).post(path, {"name": name, "match": "contains", **file})
+
+    assert "Choose a file" in sent(None).content.decode()
+    bad = sent(lines + b"no json\n")
+    assert bad.status_code == 400
+    assert "Line 2: This line is no JSON." in bad.content.decode()
+    assert 'value="sums"' in bad.content.decode()
+    assert (EvaluationRun.objects.count(), Suite.objects.filter(owner=bob).count()) == (0, 0)
+
+    answer = sent(lines, "Sums")
+
+    run = EvaluationRun.objects.get()
+    assert (run.is_public, run.suite.key) == (False, "bob/sums")
+    assert browser_of(alice).get(answer["Location"]).status_code == 404
+    assert "Only you see it" in text_of(browser_of(bob), answer["Location"])
+
+
+def test_only_who_may_stops_or_repeats_a_run(
+    repo: ModelRepo, alice: User, bob: User, browser_of: Browser
+) -> None:
+    suite = make_suite()
+    run = make_run(repo, suite, None, state=EvaluationRun.State.RUNNING, finished_at=None)
+    path = f"{PAGE}/{run.public_id}"
+
+    for person in (alice, bob):
+        assert 'value="Cancel"' not in text_of(browser_of(person), path)
+        assert browser_of(person).post(f"{path}/cancel").status_code == 403
+    EvaluationRun.objects.update(state=EvaluationRun.State.FAILED)
+    assert "Try again" not in text_of(browser_of(bob), path)
+    assert browser_of(bob).post(f"{path}/retry").status_code == 403
+    run.refresh_from_db()
+    assert run.state == EvaluationRun.State.FAILED
+    assert "Try again" in text_of(browser_of(alice), path)

@@ -2,6 +2,7 @@
 
 import random
 import re
+from collections.abc import Mapping
 
 from inference.runners.probes.base import Answered, Metric, ProbeSpec, greedy
 from inference.runners.scorer import Scorer
@@ -29,7 +30,7 @@ class Copying:
         as text; induction heads (Olsson et al. 2022, arXiv:2209.11895) are what solves it.
     """
 
-    metrics = {"is_copied": Metric(), "share_copied": Metric()}
+    metrics: Mapping[str, Metric] = {"is_copied": Metric(), "share_copied": Metric()}
 
     def __init__(self, spec: ProbeSpec) -> None:
         drawn = random.Random(spec.seed)  # noqa: S311 - must repeat, hides nothing
@@ -65,7 +66,7 @@ class Copying:
 class Counting:
     """A row of numbers with a constant step; is the next one right?"""
 
-    metrics = {"is_right": Metric()}
+    metrics: Mapping[str, Metric] = {"is_right": Metric()}
 
     def __init__(self, spec: ProbeSpec) -> None:
         drawn = random.Random(spec.seed)  # noqa: S311 - must repeat, hides nothing

@@ -22,7 +22,7 @@ class Instructions:
         (IFEval, arXiv:2311.07911); instructions and rules are the store's own.
     """
 
-    metrics = {"is_followed": Metric(), "share_kept": Metric()}
+    metrics: Mapping[str, Metric] = {"is_followed": Metric(), "share_kept": Metric()}
 
     def __init__(self, spec: ProbeSpec) -> None:
         self._rows = spec.rows
@@ -65,7 +65,7 @@ def describe(rule: Rule) -> str:
     """Return a rule as a person reads it."""
     value = rule.get("value")
     shown = "" if value is None else f" {json.dumps(value, ensure_ascii=False)}"
-    return rule["rule"].replace("_", " ") + shown
+    return str(rule["rule"]).replace("_", " ") + shown
 
 
 def _words(answer: str) -> list[str]:

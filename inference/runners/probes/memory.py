@@ -1,5 +1,7 @@
 """Memorization: does the model go on with a well-known text word for word?"""
 
+from collections.abc import Mapping
+
 from inference.runners.probes.base import Answered, Metric, ProbeSpec, greedy
 from inference.runners.scorer import Continuation, Scorer
 
@@ -20,7 +22,7 @@ class Memorization:
         (arXiv:2202.07646): extraction by a prefix of the text and greedy decoding.
     """
 
-    metrics = {
+    metrics: Mapping[str, Metric] = {
         "is_memorized": Metric(is_higher_better=False),
         "verbatim_tokens": Metric(unit="tokens", is_higher_better=False),
     }

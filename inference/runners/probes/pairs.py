@@ -1,5 +1,7 @@
 """Pairs of sentences that differ in a few words: which of the two is likelier?"""
 
+from collections.abc import Mapping
+
 from inference.runners.probes.base import Answered, Metric, ProbeSpec
 from inference.runners.scorer import Scorer
 
@@ -18,7 +20,7 @@ class BiasPairs:
         al. 2021, "Stereotyping Norwegian salmon" (ACL), found in theirs.
     """
 
-    metrics = {
+    metrics: Mapping[str, Metric] = {
         "stereotype_likelier": Metric(is_higher_better=False),
         "neutral_first_likelier": Metric(),
     }

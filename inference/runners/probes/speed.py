@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from inference.box.params import SamplingParams
@@ -20,7 +21,7 @@ class Speed:
     for times, means are what an interval is worked out for, and the record names the hardware.
     """
 
-    metrics = {
+    metrics: Mapping[str, Metric] = {
         "single_tokens_per_s": Metric(unit="tokens/s"),
         "saturated_tokens_per_s": Metric(unit="tokens/s"),
         "first_token_s": Metric(unit="s", is_higher_better=False),

@@ -1,0 +1,220 @@
+"""The job that measures a model: shard by shard, each written whole or not at all."""
+
+import logging
+import time
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from inference.box.client import Box
+from inference.models import EvaluationRun, EvaluationShard, Sample, Score
+from inference.runners import generation
+from inference.runners.evaluation_record import peak_bytes, record_of
+from inference.runners.evaluation_scores import Figure
+from inference.runners.evaluation_tasks import TaskSet, ready_tasks
+from inference.runners.folders import model_folder
+from inference.runners.scorer import BoxScorer
+from inference.scoring.intervals import Interval
+from inference.services import suites
+from inference.services.evaluations import SCORES_ONLY
+from inference.services.suite_specs import Spec
+from inference.services.weights import needed_files
+from store.core.database import hand_back_connection
+from store.core.jobs import JobName
+from store.core.models import Job
+from store.core.work import JobContext, JobStoppedError, JobYieldedError
+
+logger = logging.getLogger(__name__)
+
+PAUSE_S = 4.0
+"""Longest rest before a shard while people's generations run, in seconds."""
+QUIET_S = 60.0
+"""The same where speed is measured."""
+YIELD_S = 5.0
+"""A run whose worker is wanted for people goes on after this, in seconds, at the earliest."""
+_LOOK_S = 0.25
+_WAITS_LONG_S = 2.0
+"""A generation nobody has taken up for so long finds no free worker."""
+
+
+def run_evaluation(context: JobContext, run_id: int) -> dict[str, Any]:
+    """Do one evaluation. Idempotent: shards that are done are left alone.
+
+    Raises:
+        NotRunnableError, ModelRefusedError, BoxError, TaskFailedError: it cannot be done, and why.
+        TransientError: not now.
+        JobYieldedError: people need the worker.
+        JobStoppedError: somebody stopped it, or the worker must leave.
+    """
+    rows = EvaluationRun.objects.select_related("repo__namespace", "suite")
+    run = rows.filter(pk=run_id).first()
+    if run is None or run.has_ended:
+        return {"state": run.state if run else "deleted"}
+    _begin(context, run)
+    return _Attempt(context, run).run()
+
+
+def _begin(context: JobContext, run: EvaluationRun) -> None:
+    """Mark the run as running, unless it was stopped this moment."""
+    run.started_at = run.started_at or timezone.now()
+    with context.claim.writing():
+        rows = EvaluationRun.objects.filter(pk=run.pk, state__in=EvaluationRun.OPEN)
+        is_open = rows.update(state=EvaluationRun.State.RUNNING, started_at=run.started_at)
+    if not is_open:
+        raise JobStoppedError("The evaluation was stopped before it began.")
+
+
+class _Attempt:
+    """One worker's work on one run."""
+
+    def __init__(self, context: JobContext, run: EvaluationRun) -> None:
+        self.context = context
+        self.row = run
+        self.spec: Spec = suites.spec_of(run.suite)
+        self.key = f"{run.repo.public_id}/{run.commit_oid}"
+        self.is_timed = any(task.probe == "speed" for task in self.spec.tasks)
+
+    def run(self) -> dict[str, Any]:
+        """Lay out the files, make the tasks, do what is left, put it together."""
+        run, check = self.row, self.context.check
+        scores_only = bool(run.record.get(SCORES_ONLY))
+        with model_folder(run.repo, run.commit_oid, check) as folder:
+            with self._use(folder):  # a model that cannot be loaded fails before all else
+                pass
+            with ready_tasks(run, self.spec, check, scores_only=scores_only) as tasks:
+                self._plan(tasks)
+                left = list(run.shards.filter(done_at=None).order_by("number"))
+                for number, shard in enumerate(left):
+                    self._let_people_first(may_yield=number > 0)
+                    self._do(tasks, shard, folder)
+                return self._finish(tasks, folder)
+
+    def _use(self, folder: Path) -> AbstractContextManager[Box]:
+        """Take the model's box for a moment, so that others have their turn between two."""
+        hand_back_connection()
+        alone = self.context.attempt > 1 or self.is_timed
+        return generation.box_pool().use(self.key, folder, alone=alone)
+
+    def _plan(self, tasks: TaskSet) -> None:
+        """Cut the tasks into shards, once for each run."""
+        if self.row.shards.exists():
+            return
+        shards: list[EvaluationShard] = []
+        for name, size in tasks.sizes().items():
+            step = self.spec.task(name).shard
+            shards += [
+                EvaluationShard(run=self.row, task=name, first=at, count=min(step, size - at))
+                for at in range(0, size, step)
+            ]
+        for number, shard in enumerate(shards):
+            shard.number = number
+        with self.context.claim.writing():
+            EvaluationShard.objects.bulk_create(shards)
+        total = sum(shard.count for shard in shards)
+        self.context.report(line=f"{total} samples in {len(shards)} pieces.")
+
+    def _let_people_first(self, *, may_yield: bool) -> None:
+        """Rest while people's texts are being written; leave where no worker is free for them.
+
+        Raises:
+            JobYieldedError: one of them waits, and this worker may be the one they need.
+        """
+        until = time.monotonic() + (QUIET_S if self.is_timed else PAUSE_S)
+        while True:
+            self.context.check()
+            now = timezone.now()
+            wanted = Job.objects.filter(name=JobName.GENERATE)
+            long_ago = now - timedelta(seconds=_WAITS_LONG_S)
+            waiting = Q(state=Job.State.QUEUED, not_before__lt=long_ago)
+            if may_yield and wanted.filter(waiting).exists():
+                raise JobYieldedError(YIELD_S)
+            is_busy = wanted.filter(state=Job.State.RUNNING, lease_until__gt=now).exists()
+            if not is_busy or time.monotonic() > until:
+                return
+            self.context.stopped.wait(_LOOK_S)
+
+    def _do(self, tasks: TaskSet, shard: EvaluationShard, folder: Path) -> None:
+        began = time.monotonic()
+        with self._use(folder) as box:
+            samples = tasks.answer(shard, BoxScorer(box, self.context.check))
+        took_s = time.monotonic() - began
+        with self.context.claim.writing():
+            mine = EvaluationShard.objects.select_for_update().filter(pk=shard.pk, done_at=None)
+            if mine.first() is None:
+                return
+            self._still_open()
+            Sample.objects.bulk_create(samples)
+            mine.update(done_at=timezone.now(), seconds=took_s)
+        self._tell(shard, took_s)
+
+    def _still_open(self) -> None:
+        rows = EvaluationRun.objects.filter(pk=self.row.pk, state=EvaluationRun.State.RUNNING)
+        if not rows.exists():
+            raise JobStoppedError("The evaluation was stopped.")
+
+    def _tell(self, shard: EvaluationShard, took_s: float) -> None:
+        counts = self.row.shards.values_list("count", "done_at")
+        done = sum(count for count, done_at in counts if done_at)
+        last = shard.first + shard.count
+        self.context.report(
+            progress=done / max(1, sum(count for count, _ in counts)),
+            line=f"{shard.task} {shard.first + 1} to {last}: {took_s:.1f} s",
+        )
+
+    def _finish(self, tasks: TaskSet, folder: Path) -> dict[str, Any]:
+        run = self.row
+        order = {task.name: number for number, task in enumerate(self.spec.tasks)}
+        samples = sorted(run.samples.all(), key=lambda row: (order[row.task], row.index))
+        figures = tasks.figures(samples)
+        primary = tasks.primary(figures)
+        files = needed_files(run.repo, run.commit_oid)
+        with self._use(folder) as box:
+            figures += self._machine_figures(box)
+            record = record_of(run, self.spec, files, box, harness=tasks.loaded)
+        record |= {"attempts": self.context.attempt, "samples": len(samples)}
+        with self.context.claim.writing(), transaction.atomic():
+            self._still_open()
+            run.scores.all().delete()
+            Score.objects.bulk_create(
+                _score(run, figure, is_primary=figure is primary) for figure in figures
+            )
+            run.record = run.record | record
+            run.state, run.finished_at = EvaluationRun.State.DONE, timezone.now()
+            run.error_code = run.error = ""
+            run.save()
+        return {"samples": len(samples), "scores": len(figures)}
+
+    def _machine_figures(self, box: Box) -> list[Figure]:
+        """Return load time and most memory, where the suite is about the machine."""
+        if not self.is_timed:
+            return []
+        found = [("load_s", box.facts.load_s, "s")]
+        most = peak_bytes(box.pid)
+        if most is not None:
+            found.append(("peak_memory_bytes", float(most), "bytes"))
+        return [
+            Figure("speed", name, Interval(value, None, None, ""), 1, unit, is_higher_better=False)
+            for name, value, unit in found
+        ]
+
+
+def _score(run: EvaluationRun, figure: Figure, *, is_primary: bool) -> Score:
+    interval = figure.interval
+    return Score(
+        run=run,
+        task=figure.task,
+        metric=figure.metric,
+        value=interval.value,
+        low=interval.low,
+        high=interval.high,
+        method=interval.method,
+        samples=figure.samples,
+        unit=figure.unit,
+        is_higher_better=figure.is_higher_better,
+        is_primary=is_primary,
+    )

@@ -1,0 +1,114 @@
+"""All that is needed to measure the same again: what was run, on what, by what."""
+
+import functools
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from catalog.history.trees import Entry
+from inference.box.client import Box
+from inference.models import EvaluationRun
+from inference.runners.scorer import BATCH
+from inference.services.suite_specs import Spec
+
+_LIBRARIES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "lm_eval", "gguf")
+
+
+def record_of(
+    run: EvaluationRun, spec: Spec, files: list[Entry], box: Box, *, harness: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the record of a run that has all its samples.
+
+    Args:
+        run: What was asked for.
+        spec: Of its suite.
+        files: What the model was loaded from.
+        box: In which it ran last.
+        harness: What ``Harness.load`` said; empty where it was not needed.
+    """
+    facts = box.facts
+    found = {
+        "suite": {
+            "key": run.suite.key,
+            "version": run.suite.version,
+            "digest": run.suite.digest,
+        },
+        "revision": run.commit_oid,
+        "seed": spec.seed,
+        "batch": BATCH,
+        "engine": "transformers",
+        "model": {
+            "architecture": facts.architecture,
+            "parameters": facts.parameters,
+            "context_tokens": facts.context_tokens,
+            "vocabulary": facts.vocabulary,
+            "format": facts.format,
+            "dtype": facts.dtype,
+            "device": facts.device,
+        },
+        "files": [
+            {"path": file.path, "sha256": file.lfs.sha256} for file in files if file.lfs is not None
+        ]
+        + [{"path": file.path, "git_oid": file.oid} for file in files if file.lfs is None],
+        "libraries": libraries(),
+        "hardware": hardware(),
+    }
+    if harness:
+        found["harness"] = {
+            "version": harness["lm_eval"],
+            "tasks": {
+                name: {key: task[key] for key in ("version", "num_fewshot", "output_type")}
+                for name, task in harness["tasks"].items()
+            },
+        }
+    return found
+
+
+@functools.cache
+def libraries() -> dict[str, str]:
+    """Return the versions of what computes, and of Python."""
+    found = {"python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@functools.cache
+def hardware() -> dict[str, Any]:
+    """Return the machine: ``processor``, ``cores`` this process may use, ``memory_bytes``."""
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "threads": 1,
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        name, _, value = line.partition(":")
+        if name.strip() in {"model name", "Model"} and value.strip():
+            return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def peak_bytes(pid: int) -> int | None:
+    """Return the most memory a process has had in RAM, in bytes; ``None`` where nobody counts."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return None
