@@ -14,7 +14,6 @@ from catalog.views.listing import page_number
 from inference.services import leaderboards
 from inference.services.board_plot import AXES, picture
 from inference.services.board_table import table_of
-from inference.services.leaderboards import Board
 from licensing.services.shelf import price_notes
 from store.core.spreadsheets import csv_answer
 
@@ -36,6 +35,7 @@ def board_page(request: HttpRequest, key: str) -> HttpResponse:
     number = min(page_number(request), max(1, -(-len(board.rows) // ROWS_PAGE)))
     start = (number - 1) * ROWS_PAGE
     rows = board.rows[start : start + ROWS_PAGE]
+    leaderboards.add_costs(board.rows if axis.is_cost else rows, board.currency)
     more = {} if axis.name == "parameters" else {"x": axis.name}
 
     def href(**changes: Any) -> str:
@@ -85,5 +85,6 @@ def _keeping(facets: list[Facet], more: dict[str, str]) -> list[Facet]:
 @require_safe
 def board_table(request: HttpRequest, key: str) -> HttpResponseBase:
     """Send a leaderboard as CSV, with the same conditions as its page."""
-    board: Board = leaderboards.board(key, _query(request))
+    board = leaderboards.board(key, _query(request))
+    leaderboards.add_costs(board.rows, board.currency)
     return csv_answer(table_of(board), f"leaderboard-{board.suite.public_id}.csv")

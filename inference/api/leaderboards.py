@@ -54,9 +54,11 @@ class BoardView(APIView):
         start = decode_offset(request.query_params.get("cursor"))
         board = leaderboards.board(suite, query)
         end = start + limit
+        rows = board.rows[start:end]
+        leaderboards.add_costs(rows, board.currency)
         body = {
             "board": board,
-            "results": board.rows[start:end],
+            "results": rows,
             "next": encode_cursor([end]) if end < len(board.rows) else None,
             "total": len(board.rows),
         }

@@ -25,6 +25,8 @@ class Axis:
     value: Callable[[Row], float | None]
     is_less_better: bool
     scale: Scale
+    is_cost: bool = False
+    """It needs ``leaderboards.add_costs`` of every row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,8 @@ AXES = {
     for axis in (
         Axis("parameters", _("Parameters"), lambda row: row.parameters or None, True, "log"),
         Axis("size", _("Size of the weights"), lambda row: row.weights_bytes or None, True, "log"),
-        Axis("speed", _("Speed, tokens/s"), lambda row: row.speed or None, False, "log"),
-        Axis("price", _("Price"), lambda row: row.price_minor, True, "linear"),
+        Axis("speed", _("Speed, tokens/s"), lambda row: row.speed or None, False, "log", True),
+        Axis("price", _("Price"), lambda row: row.price_minor, True, "linear", True),
     )
 }
 
@@ -74,14 +76,15 @@ def picture(board: Board, axis: Axis) -> Picture:
 
 
 def _dot(row: Row, x: float, say: figures.Say, *, is_marked: bool) -> Dot:
+    shown = row.reading
     return Dot(
         label=row.full_name,
         x=x,
-        y=row.reading.value,
+        y=shown.value,
         x_text=say(x),
-        y_text=row.reading.whole,
-        low=row.reading.low,
-        high=row.reading.high,
+        y_text=shown.whole,
+        low=shown.low,
+        high=shown.high,
         href=f"/{row.full_name}",
         is_marked=is_marked,
     )

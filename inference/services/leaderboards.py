@@ -45,9 +45,9 @@ class BoardLine:
     models: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Row:
-    """A model on a board."""
+    """A model on a board. Thousands are made for a page, so it is filled in step by step."""
 
     repo_id: int
     full_name: str
@@ -64,15 +64,20 @@ class Row:
     value: float
     low: float | None
     high: float | None
-    reading: Reading
+    unit: str
     rank: int = 0
     """1 and how many models are better beyond doubt; several may share one."""
     tied_with: str = ""
     """The first model above that cannot be told from this one; empty: there is none."""
     speed: float | None = None
-    """Tokens per second, as the store measured it."""
+    """Tokens per second, as the store measured it; from ``add_costs``, as the price is."""
     price_minor: int | None = None
     """The lowest that is asked, in the currency of the board; 0: nothing; ``None``: not known."""
+
+    @property
+    def reading(self) -> Reading:
+        """The figure as people read it."""
+        return readings.read(self.value, self.low, self.high, self.unit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +101,13 @@ class Board:
     @property
     def span(self) -> tuple[float, float]:
         """Least and largest figure that match, intervals included, as people read them."""
-        shown = [row.reading for row in self.rows]
-        ends = [end for each in shown for end in (each.value, each.low, each.high)]
-        known = [end for end in ends if end is not None]
-        return (min(known), max(known)) if known else (0.0, 0.0)
+        every = [end for row in self.rows for end in (row.value, row.low, row.high)]
+        known = [end for end in every if end is not None]
+        if not known:
+            return 0.0, 0.0
+        ends = (min(known), max(known))
+        low, high = (readings.read(end, None, None, self.unit).value for end in ends)
+        return low, high
 
 
 def boards() -> list[BoardLine]:
@@ -132,7 +140,7 @@ def board(key: str, query: SearchQuery, *, has_facets: bool = False) -> Board:
     score, found = _rows(suite)
     matches = _among(match(_EVERYBODY, query), BitMap(found))
     rows = [found[repo_id] for repo_id in matches.wanted]
-    rows = with_costs(ranked(rows, is_higher_better=score.is_higher_better), matches.currency)
+    rows = ranked(rows, is_higher_better=score.is_higher_better)
     facets = {facet.name: facet for facet in count_facets(matches, query)} if has_facets else {}
     return Board(
         suite=suite,
@@ -190,23 +198,22 @@ _COLUMNS = {
     "value": "value",
     "low": "low",
     "high": "high",
+    "unit": "unit",
 }
-"""Where each part of a row comes from."""
+"""Where each part of a row comes from, in their order."""
 
 
 def _rows(suite: Suite) -> tuple[Score, dict[int, Row]]:
     """Return an example score and the rows by repository. One query."""
-    columns = ("metric", "unit", "is_higher_better", *_COLUMNS.values())
+    columns = ("metric", "is_higher_better", *_COLUMNS.values())
     found: dict[int, Row] = {}
     example = Score(metric="", unit="", is_higher_better=True)
     values: Any
     for values in _newest(_scores(suite=suite)).values_list(*columns):
-        metric, unit, is_higher_better, *cells = values
+        metric, is_higher_better, *cells = values
         if not found:
-            example = Score(metric=metric, unit=unit, is_higher_better=is_higher_better)
-        parts: dict[str, Any] = dict(zip(_COLUMNS, cells, strict=True))
-        shown = readings.read(parts["value"], parts["low"], parts["high"], unit)
-        found[parts["repo_id"]] = Row(**parts, reading=shown)
+            example = Score(metric=metric, unit=cells[-1], is_higher_better=is_higher_better)
+        found[cells[0]] = Row(*cells)
     return example, found
 
 
@@ -216,7 +223,7 @@ def _among(matches: Matches, ids: BitMap) -> Matches:
 
 
 def ranked(rows: Iterable[Row], *, is_higher_better: bool) -> list[Row]:
-    """Return rows in order with rank and ties, best first; the same figure by name.
+    """Put rows in order and fill in rank and ties, best first; the same figure by name.
 
     A model's rank is 1 and the number of models that are better beyond doubt: whose whole
     interval lies above its own. Figures without an interval count as exact.
@@ -226,14 +233,12 @@ def ranked(rows: Iterable[Row], *, is_higher_better: bool) -> list[Row]:
     ends = [_turned(row, sign) for row in ordered]
     lows = sorted(low for low, _high in ends)
     least_so_far: list[float] = []  # turned around, so that it rises and can be bisected
-    found = []
     for row, (low, high) in zip(ordered, ends, strict=True):
-        better = len(lows) - bisect_right(lows, high)
+        row.rank = 1 + len(lows) - bisect_right(lows, high)
         tie = bisect_left(least_so_far, -high)
-        tied_with = ordered[tie].full_name if tie < len(least_so_far) else ""
-        found.append(replace(row, rank=1 + better, tied_with=tied_with))
+        row.tied_with = ordered[tie].full_name if tie < len(least_so_far) else ""
         least_so_far.append(max(-low, least_so_far[-1]) if least_so_far else -low)
-    return found
+    return ordered
 
 
 def _turned(row: Row, sign: int) -> tuple[float, float]:
@@ -243,10 +248,10 @@ def _turned(row: Row, sign: int) -> tuple[float, float]:
     return low, high
 
 
-def with_costs(rows: list[Row], currency: str) -> list[Row]:
-    """Return rows with speed and price. Two queries, none for no rows."""
+def add_costs(rows: list[Row], currency: str) -> None:
+    """Fill in speed and price of rows. Two queries, none for no rows."""
     if not rows:
-        return rows
+        return
     ids = [row.repo_id for row in rows]
     speeds = speeds_of(ids)
     asked: dict[int, int | None] = {}
@@ -256,10 +261,8 @@ def with_costs(rows: list[Row], currency: str) -> list[Row]:
             asked[repo_id] = amount_minor
         else:
             asked.setdefault(repo_id, None)
-    return [
-        replace(row, speed=speeds.get(row.repo_id), price_minor=asked.get(row.repo_id, 0))
-        for row in rows
-    ]
+    for row in rows:
+        row.speed, row.price_minor = speeds.get(row.repo_id), asked.get(row.repo_id, 0)
 
 
 def speeds_of(repo_ids: Iterable[int]) -> dict[int, float]:

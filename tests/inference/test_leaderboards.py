@@ -17,7 +17,7 @@ from catalog.models import Listing, ModelRepo
 from catalog.search.query import SearchQuery
 from catalog.services.repos import change_settings
 from inference.models import EvaluationRun, Suite
-from inference.services import leaderboards, readings
+from inference.services import leaderboards
 from inference.services.board_plot import AXES, MOST_DOTS, picture
 from inference.services.leaderboards import Board, Row, ranked
 from tests.factories import make_repo
@@ -29,8 +29,7 @@ AT = datetime(2026, 11, 1, tzinfo=UTC)
 
 def row(name: str, value: float, low: float | None = None, high: float | None = None) -> Row:
     """A row that only has what ranks it."""
-    shown = readings.read(value, low, high, "share")
-    return Row(1, name, None, 0, [], "r", "0" * 40, True, AT, 10, value, low, high, shown)
+    return Row(1, name, None, 0, [], "r", "0" * 40, True, AT, 10, value, low, high, "share")
 
 
 @pytest.fixture
@@ -200,6 +199,7 @@ def test_speed_comes_from_the_speed_suite(three: list[ModelRepo], suite: Suite) 
     make_run(three[1], speed, 90.0, unit="tokens/s", metric="speed")
 
     board = leaderboards.board(suite.key, ALL)
+    leaderboards.add_costs(board.rows, board.currency)
 
     assert [each.speed for each in board.rows] == [15.0, 90.0, None]
     assert picture(board, AXES["speed"]).known == 2
