@@ -128,11 +128,11 @@ def _repeat(request: HttpRequest, run: EvaluationRun) -> str:
     """Return the command that asks for the same again, anywhere."""
     origin = f"{request.scheme}://{request.get_host()}"
     body = (
-        f'{{"model": "{run.repo.full_name}@{run.commit_oid}", "suite": "{run.suite.key}",'
-        f' "version": {run.suite.version}}}'
+        f'{{"suite": "{run.suite.key}", "version": {run.suite.version},'
+        f' "revision": "{run.commit_oid}"}}'
     )
     return (
-        f"curl -X POST {origin}/api/v1/evaluations \\\n"
+        f"curl -X POST {origin}/api/v1/models/{run.repo.full_name}/evaluations \\\n"
         '  -H "Authorization: Bearer $HF_TOKEN" -H "Content-Type: application/json" \\\n'
         f"  -d '{body}'"
     )

@@ -54,18 +54,14 @@ def differ(one: Score, two: Score, answers: Mapping[int, Answers]) -> bool:
     """Whether two scores of one suite differ by more than chance, at the 5 % level.
 
     By the answers to the same questions where they are at hand; else the 95 % intervals must not
-    touch, which asks more. Figures without an interval differ if they are not equal.
+    touch, which asks more. Of figures without an interval nobody can tell.
     """
     first, second = answers.get(one.run_id), answers.get(two.run_id)
     if first and second and first.keys() == second.keys():
         return _p_value(first, second) < _LEVEL
-    (low, high), (other_low, other_high) = _ends(one), _ends(two)
-    return low > other_high or other_low > high
-
-
-def _ends(score: Score) -> tuple[float, float]:
-    low = score.value if score.low is None else score.low
-    return low, score.value if score.high is None else score.high
+    if one.low is None or one.high is None or two.low is None or two.high is None:
+        return False
+    return one.low > two.high or two.low > one.high
 
 
 def _p_value(first: Answers, second: Answers) -> float:

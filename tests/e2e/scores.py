@@ -11,6 +11,8 @@ from django.utils import timezone
 from accounts.models import User
 from catalog.models import Listing, ModelRepo
 from inference.models import EvaluationNote, EvaluationRun, Suite
+from store.core.jobs import JobName
+from store.core.models import Job
 from tests.factories import make_repo, make_user
 from tests.inference.measured import add_commit, add_samples, add_shards, make_run
 
@@ -107,8 +109,15 @@ def _measure(
 def _open_ones(repo: ModelRepo, owner: User) -> None:
     slow = suite_of("slow", "Instructions", "Rules that can be checked.")
     began = timezone.now() - timedelta(minutes=4)
+    job = Job.objects.create(  # without a worker's, the store would see that the run is lost
+        name=JobName.EVALUATE,
+        queue="nobody",
+        state=Job.State.RUNNING,
+        lease_owner="a test",
+        lease_until=began + timedelta(days=1),
+    )
     state = EvaluationRun.State.RUNNING
-    running = make_run(repo, slow, None, state=state, started_at=began, finished_at=None)
+    running = make_run(repo, slow, None, state=state, job=job, started_at=began, finished_at=None)
     add_shards(running, done=3, total=9)
     broken = suite_of("broken", "Repetition", "How soon it repeats itself.")
     make_run(

@@ -79,6 +79,16 @@ def test_real_numbers_are_drawn_again(two: list[ModelRepo]) -> None:
     assert significance.differ(one, other, answers)
 
 
+def test_figures_without_interval_prove_nothing(two: list[ModelRepo]) -> None:
+    suite = make_suite()
+    one, other = (
+        make_run(repo, suite, value, half=None).scores.get()
+        for repo, value in zip(two, (900.0, 100.0), strict=True)
+    )
+
+    assert significance.best_of([one, other], {}) is None
+
+
 def test_huge_runs_fall_back_on_intervals(
     two: list[ModelRepo], monkeypatch: pytest.MonkeyPatch
 ) -> None:
