@@ -26,7 +26,6 @@ urlpatterns = [
     path(f"{EVALUATIONS}/ask", views_evaluation_acts.ask),
     path(f"{EVALUATIONS}/ask-with-file", views_evaluation_acts.ask_with_file),
     path(f"{EVALUATIONS}/<seg:run>", views_scores.evaluation_page),
-    path(f"{EVALUATIONS}/<seg:run>/samples.jsonl", views_scores.samples_file),
     path(f"{EVALUATIONS}/<seg:run>/note", views_evaluation_acts.note),
     path(f"{EVALUATIONS}/<seg:run>/retry", views_evaluation_acts.retry),
     path(f"{EVALUATIONS}/<seg:run>/cancel", views_evaluation_acts.cancel),

@@ -1,11 +1,10 @@
-"""The evaluations of a model: its list, one run with its samples, the download of them."""
+"""The evaluations of a model: its list, one run with its samples."""
 
 from typing import Any, cast, get_args
 from urllib.parse import urlencode
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from catalog.access import can
@@ -13,7 +12,6 @@ from catalog.models import ModelCard, ModelRepo
 from catalog.views.listing import frame, open_repo, page_number
 from inference.models import EvaluationRun
 from inference.services import asking, evaluations, progress, samples, scoreboards
-from inference.services.evaluations import ScoresOnlyError
 from inference.services.samples import Outcome, SampleQuery
 from inference.views import viewer_of
 
@@ -136,27 +134,3 @@ def _repeat(request: HttpRequest, run: EvaluationRun) -> str:
         '  -H "Authorization: Bearer $HF_TOKEN" -H "Content-Type: application/json" \\\n'
         f"  -d '{body}'"
     )
-
-
-@require_safe
-def samples_file(request: HttpRequest, ns: str, name: str, run: str) -> HttpResponseBase:
-    """Send every sample of an evaluation as lines of JSON.
-
-    Raises:
-        EvaluationNotFoundError: it is absent, or not for the reader.
-        ScoresOnlyError: it gives scores only.
-    """
-    repo = open_repo(request, ns, name)
-    if isinstance(repo, HttpResponse):
-        return repo
-    found = scoreboards.run_for(viewer_of(request), repo, run)
-    if found.record.get(evaluations.SCORES_ONLY):
-        raise ScoresOnlyError(_("Of this evaluation only the scores are given: the model is sold."))
-    answer = StreamingHttpResponse(
-        samples.json_lines(found), content_type="application/x-ndjson; charset=utf-8"
-    )
-    file_name = f"{repo.name}-{found.public_id}.jsonl"
-    answer["Content-Disposition"] = f'attachment; filename="{file_name}"'
-    answer["Cache-Control"] = "private, no-store"
-    answer["X-Content-Type-Options"] = "nosniff"
-    return answer

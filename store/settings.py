@@ -269,6 +269,8 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "ENUM_NAME_OVERRIDES": {
+        "RunStateEnum": "inference.models.GenerationRun.State",
+        "SuiteKindEnum": "inference.models.Suite.Kind",
         "StateEnum": ["queued", "running", "done", "failed", "cancelled"],
         "OfferKindEnum": [
             ("free", "Free"),

@@ -2,7 +2,9 @@
 
 from django.urls import path
 
-from inference.api import leaderboards, views
+from inference.api import evaluation_views, leaderboards, views
+
+EVALUATION = "evaluations/<str:run_id>"
 
 urlpatterns = [
     path("leaderboards", leaderboards.BoardsView.as_view()),
@@ -11,4 +13,16 @@ urlpatterns = [
     path("generations/<str:run_id>", views.GenerationView.as_view()),
     path("generations/<str:run_id>/cancel", views.CancelView.as_view()),
     path("generations/<str:run_id>/events", views.EventsView.as_view()),
+    path("suites", evaluation_views.SuitesView.as_view()),
+    path("suites/<str:suite_id>", evaluation_views.SuiteView.as_view()),
+    path(
+        "models/<str:ns>/<str:name>/evaluations",
+        evaluation_views.ModelEvaluationsView.as_view(),
+    ),
+    path(EVALUATION, evaluation_views.EvaluationView.as_view()),
+    path(f"{EVALUATION}/cancel", evaluation_views.CancelEvaluationView.as_view()),
+    path(f"{EVALUATION}/retry", evaluation_views.RetryEvaluationView.as_view()),
+    path(f"{EVALUATION}/samples", evaluation_views.SamplesView.as_view()),
+    path(f"{EVALUATION}/samples.jsonl", evaluation_views.SamplesFileView.as_view()),
+    path(f"{EVALUATION}/notes", evaluation_views.NotesView.as_view()),
 ]

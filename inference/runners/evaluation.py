@@ -86,7 +86,7 @@ class _Attempt:
         with model_folder(run.repo, run.commit_oid, check) as folder:
             with self._use(folder):  # a model that cannot be loaded fails before all else
                 pass
-            with ready_tasks(run, self.spec, check, scores_only=scores_only) as tasks:
+            with ready_tasks(self.spec, check, scores_only=scores_only) as tasks:
                 self._plan(tasks)
                 left = list(run.shards.filter(done_at=None).order_by("number"))
                 for number, shard in enumerate(left):

@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 
 from inference.harness.client import Harness, HarnessTask
-from inference.models import EvaluationRun, EvaluationShard, Sample
+from inference.models import EvaluationShard, Sample
 from inference.runners.evaluation_scores import (
     USUAL,
     Figure,
@@ -192,9 +192,9 @@ def _harness_sample(
 
 @contextmanager
 def ready_tasks(
-    run: EvaluationRun, spec: Spec, check: Callable[[], None], *, scores_only: bool
+    spec: Spec, check: Callable[[], None], *, scores_only: bool = False
 ) -> Iterator[TaskSet]:
-    """Make the tasks of a run; the harness's process lives while the block runs.
+    """Make the tasks of a suite; the harness's process lives while the block runs.
 
     Raises:
         TaskFailedError: a task of the harness cannot be built; the message says why.

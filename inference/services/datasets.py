@@ -5,13 +5,15 @@ import json
 import re
 from typing import Any, Literal
 
+from django.db import transaction
 from django.utils.translation import gettext as _
 
+from accounts.models import Scope
 from accounts.viewer import Viewer
-from inference.models import Suite
+from inference.models import EvaluationRun, Suite
 from inference.services.suite_specs import Metric, Spec, Task
-from inference.services.suites import keep, require_own
-from store.core.errors import InvalidError
+from inference.services.suites import SuiteNotFoundError, keep, read
+from store.core.errors import ConflictError, InvalidError
 
 MAX_BYTES = 2 * 1024 * 1024
 MAX_ROWS = 2_000
@@ -29,6 +31,12 @@ class BadDatasetError(InvalidError):
     code = "bad_dataset"
 
 
+class DatasetInUseError(ConflictError):
+    """An evaluation with it is open."""
+
+    code = "dataset_in_use"
+
+
 def add_dataset(viewer: Viewer, name: str, content: bytes, *, match: Match = "exact") -> Suite:
     """Keep a data set as a suite of the viewer's own.
 
@@ -44,8 +52,7 @@ def add_dataset(viewer: Viewer, name: str, content: bytes, *, match: Match = "ex
         UnauthenticatedError, MissingScopeError: nobody is signed in; a fine-grained token.
         BadDatasetError: the file cannot be used; nothing is kept.
     """
-    require_own(viewer)
-    user = viewer.signed_in()
+    user = viewer.require(Scope.WRITE)
     if not _KEY.fullmatch(name):
         raise _bad(0, _("Its name has small letters, digits, dots and dashes, 61 at most."))
     rows = read_rows(content)
@@ -66,6 +73,25 @@ def add_dataset(viewer: Viewer, name: str, content: bytes, *, match: Match = "ex
         owner=user,
         is_public=False,
     )
+
+
+def delete_dataset(viewer: Viewer, public_id: str) -> None:
+    """Delete one's own data set, and what was measured with it.
+
+    Raises:
+        UnauthenticatedError, MissingScopeError: nobody is signed in; a fine-grained token.
+        SuiteNotFoundError: there is none, or it is not the viewer's.
+        DatasetInUseError: an evaluation with it is open.
+    """
+    user = viewer.require(Scope.WRITE)
+    with transaction.atomic():
+        suite = read(viewer, public_id)
+        if suite.owner_id != user.pk or suite.is_public:
+            raise SuiteNotFoundError(_("There is no such data set of yours."))
+        if suite.runs.filter(state__in=EvaluationRun.OPEN).exists():
+            raise DatasetInUseError(_("An evaluation with it is open. Stop that first."))
+        suite.runs.all().delete()
+        suite.delete()
 
 
 def read_rows(content: bytes) -> list[dict[str, Any]]:

@@ -65,7 +65,7 @@ class ScoresOnlyError(ForbiddenError):
 def ask(
     viewer: Viewer, repo: ModelRepo, suite: Suite, revision: str = ""
 ) -> tuple[EvaluationRun, bool]:
-    """Queue an evaluation, or return the public one there is of the same commit and suite.
+    """Queue an evaluation, or return the one there is of the same commit and suite.
 
     Whoever may have the model's files may have it judged by a public suite; the result is public
     where the model is. With one's own data set it is private. A data set may also judge a model
@@ -99,12 +99,13 @@ def ask(
     needed_files(repo, commit_oid)
     with transaction.atomic():
         _lock(user)
-        if (found := public_run(repo, commit_oid, suite)) is not None:
+        if (found := _present(user, repo, commit_oid, suite)) is not None:
             return found, False
         _check_room(user)
         scores_only = _is_scores_only(viewer, repo, suite)
         run, is_new = _made(repo, commit_oid, suite, user=user, scores_only=scores_only)
         evaluation_queue.dispatch()
+    run.refresh_from_db(fields=["job"])
     return run, is_new
 
 
@@ -118,6 +119,7 @@ def ask_for_store(repo: ModelRepo, commit_oid: str, suite: Suite) -> EvaluationR
     with transaction.atomic():
         run, _made_now = _made(repo, commit_oid, suite, user=None, scores_only=False)
         evaluation_queue.dispatch()
+    run.refresh_from_db(fields=["job"])
     return run
 
 
@@ -128,6 +130,14 @@ def public_run(repo: ModelRepo, commit_oid: str, suite: Suite) -> EvaluationRun 
     rows = EvaluationRun.objects.filter(repo=repo, commit_oid=commit_oid, suite=suite)
     states = [*EvaluationRun.OPEN, EvaluationRun.State.DONE]
     return rows.filter(is_public=True, state__in=states).first()
+
+
+def _present(user: User, repo: ModelRepo, commit_oid: str, suite: Suite) -> EvaluationRun | None:
+    """Return the public run, or the one the person has open by a suite of their own."""
+    if suite.is_public:
+        return public_run(repo, commit_oid, suite)
+    mine = EvaluationRun.objects.filter(asked_by=user, state__in=EvaluationRun.OPEN)
+    return mine.filter(repo=repo, commit_oid=commit_oid, suite=suite).first()
 
 
 def visible_runs(viewer: Viewer, repo: ModelRepo) -> "QuerySet[EvaluationRun]":

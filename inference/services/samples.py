@@ -1,9 +1,7 @@
-"""The single answers of a run: which a reader wants to see, and all of them as lines of JSON."""
+"""The single answers of a run: which a reader wants to see."""
 
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from django.db.models import Q, QuerySet
 from django.db.models.fields.json import KeyTransform
@@ -11,7 +9,6 @@ from django.db.models.fields.json import KeyTransform
 from inference.models import EvaluationRun, Sample
 
 PAGE = 20
-_CHUNK = 500
 MAX_TEXT_CHARS = 200
 
 Outcome = Literal["", "right", "wrong"]
@@ -97,29 +94,3 @@ def tasks_of(run: EvaluationRun) -> list[str]:
     return list(
         Sample.objects.filter(run=run).values_list("task", flat=True).distinct().order_by("task")
     )
-
-
-def json_lines(run: EvaluationRun) -> Iterator[str]:
-    """Yield every sample as one line of JSON, in the order of tasks; a chunk of them at a time."""
-    last: tuple[str, int] = ("", -1)
-    while True:
-        after = Q(task__gt=last[0]) | Q(task=last[0], index__gt=last[1])
-        rows = list(Sample.objects.filter(after, run=run).order_by("task", "index")[:_CHUNK])
-        for row in rows:
-            yield json.dumps(as_json(row), ensure_ascii=False) + "\n"
-        if len(rows) < _CHUNK:
-            return
-        last = (rows[-1].task, rows[-1].index)
-
-
-def as_json(sample: Sample) -> dict[str, Any]:
-    """Return a sample as the download has it."""
-    return {
-        "task": sample.task,
-        "index": sample.index,
-        "prompt": sample.prompt,
-        "expected": sample.expected,
-        "output": sample.output,
-        "metrics": sample.metrics,
-        "facts": sample.facts,
-    }

@@ -33,12 +33,17 @@ def evaluate_head(repo_id: int) -> int:
     Returns:
         How many runs there are for the head now.
     """
-    keys = [key for key in settings.ENV.evaluate_on_publish if key != NO_SUITE]
+    keys = site_suites()
     listing = Listing.objects.filter(repo_id=repo_id, is_runnable=True).first()
     if not keys or listing is None or not listing.head_oid:
         return 0
     _supersede(repo_id, listing.head_oid)
     return len(_asked(listing, keys))
+
+
+def site_suites() -> list[str]:
+    """Return the keys of the suites the store runs by itself on each new revision."""
+    return [key for key in settings.ENV.evaluate_on_publish if key != NO_SUITE]
 
 
 def evaluate_all(repo: ModelRepo, keys: list[str]) -> list[EvaluationRun]:

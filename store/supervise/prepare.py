@@ -24,6 +24,7 @@ STEPS = (
     Step("migrate", ("--no-input", "--verbosity=0")),
     Step("collectstatic", ("--no-input", "--verbosity=0")),
     Step("load_demo", is_once=True),
+    Step("evaluate", ("--demo",), is_once=True),
 )
 
 

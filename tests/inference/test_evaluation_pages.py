@@ -57,7 +57,8 @@ def test_scores_of_a_private_model_are_nobody_elses(
     add_samples(run, [1.0])
     base = "/alice/secret/evaluations"
 
-    for path in (base, f"{base}/{run.public_id}", f"{base}/{run.public_id}/samples.jsonl"):
+    file = f"/api/v1/evaluations/{run.public_id}/samples.jsonl"
+    for path in (base, f"{base}/{run.public_id}", file):
         assert browser_of(alice).get(path).status_code == 200
         for stranger in (client, browser_of(bob)):
             assert stranger.get(path).status_code == 404
@@ -80,7 +81,8 @@ def test_a_private_run_is_its_askers_alone(
     for other in (client, browser_of(alice), browser_of(staff)):
         assert "Bob" not in text_of(other, PAGE)
         assert other.get(path).status_code == 404
-        assert other.get(f"{path}/samples.jsonl").status_code == 404
+        file = f"/api/v1/evaluations/{run.public_id}/samples.jsonl"
+        assert other.get(file).status_code == 404
         assert "bob/test" not in text_of(other, "/alice/words")
         assert "bob/test" not in text_of(other, "/leaderboards")
 
@@ -95,7 +97,8 @@ def test_scores_only_shows_no_answer(repo: ModelRepo, bob: User, browser_of: Bro
 
     assert "50\u202f%" in text
     assert "What is 0 + 1?" not in text
-    assert client.get(f"{PAGE}/{run.public_id}/samples.jsonl").status_code == 403
+    file = f"/api/v1/evaluations/{run.public_id}/samples.jsonl"
+    assert client.get(file).status_code == 403
 
 
 # ── the list ────────────────────────────────────────────────────────────────────────────────────
@@ -214,25 +217,14 @@ def test_odd_metrics_never_break_the_filter(run: EvaluationRun) -> None:
     assert page.total >= 17
 
 
-def test_the_download_has_every_sample(
-    run: EvaluationRun, client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(samples, "_CHUNK", 7)
+def test_every_sample_can_be_downloaded(run: EvaluationRun, client: Client) -> None:
+    href = f"/api/v1/evaluations/{run.public_id}/samples.jsonl"
+    assert f'href="{href}"' in text_of(client, f"{PAGE}/{run.public_id}")
 
-    answer = client.get(f"{PAGE}/{run.public_id}/samples.jsonl")
+    answer = client.get(href)
     body = b"".join(answer.streaming_content).decode()  # type: ignore[attr-defined]
 
-    lines = [json.loads(line) for line in body.splitlines()]
-    assert [line["index"] for line in lines] == list(range(30))
-    assert lines[1] == {
-        "task": "arithmetic",
-        "index": 1,
-        "prompt": "What is 1 + 1?",
-        "expected": "2",
-        "output": "2",
-        "metrics": {"acc": 1.0},
-        "facts": {"tokens": 3},
-    }
+    assert [json.loads(line)["index"] for line in body.splitlines()] == list(range(30))
 
 
 def test_what_a_model_wrote_is_text(run: EvaluationRun, client: Client) -> None:

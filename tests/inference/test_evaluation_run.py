@@ -101,7 +101,7 @@ def test_a_builtin_task_equals_the_harness_run_by_hand(
     for sample in run.samples.all():
         told = samples[sample.index]
         if task == "arithmetic":
-            assert sample.output == told["filtered_resps"][0]
+            assert sample.output == told["resps"][0][0]
         else:
             logprob = told["resps"][0][0]
             logprob = logprob[0] if isinstance(logprob, tuple | list) else logprob

@@ -225,11 +225,12 @@ def test_a_step_that_fails_stops_the_rest_and_is_tried_again(tmp_path: Path) -> 
     assert called == ["load_demo", "load_demo", "later"]
 
 
-def test_the_demo_is_loaded_last_and_once() -> None:
+def test_the_demo_is_loaded_and_measured_last_and_once() -> None:
     assert [(step.command, step.is_once) for step in prepare.STEPS] == [
         ("migrate", False),
         ("collectstatic", False),
         ("load_demo", True),
+        ("evaluate", True),
     ]
 
 

@@ -100,7 +100,7 @@ def test_a_site_is_prepared_without_a_demo(monkeypatch: pytest.MonkeyPatch) -> N
     site.main()
 
     assert done == [["migrate", "collectstatic"], "b", ["migrate", "collectstatic"]]
-    assert [step.command for step in prepare.STEPS if step not in site.STEPS][-1] == "load_demo"
+    assert [step.command for step in prepare.STEPS if step not in site.STEPS][-1] == "evaluate"
 
 
 def refusal(code: str) -> ClientError:
