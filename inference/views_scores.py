@@ -87,6 +87,8 @@ def show_evaluation(
         "may_note": viewer.is_staff or can(viewer, run.repo, to="write"),
         "may_retry": viewer.user is not None and evaluations.may_retry(viewer, run),
         "may_stop": evaluations.may_stop(viewer, run),
+        "problem": "",
+        "note_text": "",
     }
     if is_readable and run.has_ended:
         context |= _samples(request, run)

@@ -133,7 +133,7 @@ def spans_of(suite_ids: Iterable[int]) -> dict[int, tuple[float, float]]:
     then, at most.
     """
     ids = list(dict.fromkeys(suite_ids))
-    keys = {pk: f"span of suite {pk}" for pk in ids}
+    keys = {pk: f"suite-span:{pk}" for pk in ids}
     with contextlib.suppress(RedisError):
         kept: dict[str, tuple[float, float] | None] = cache.get_many(keys.values())
         if kept.keys() == set(keys.values()):
