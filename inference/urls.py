@@ -1,8 +1,21 @@
-"""Addresses of the playground."""
+"""Addresses of the playground, of evaluations, leaderboards and the comparison of models."""
 
 from django.urls import path
 
-from inference.views import compare, demos, explaining, history, playground, usage
+from inference.views import (
+    compare,
+    demos,
+    evaluation_acts,
+    explaining,
+    history,
+    leaderboards,
+    playground,
+    scores,
+    side_by_side,
+    usage,
+)
+
+EVALUATIONS = "<seg:ns>/<seg:name>/evaluations"
 
 urlpatterns = [
     path("settings/usage", usage.usage_page),
@@ -19,8 +32,19 @@ urlpatterns = [
     path("shared/<seg:token>", history.shared_page),
     path("how-it-works", explaining.how_it_works),
     path("how-it-works/<seg:walk>", explaining.walk_page),
-    path("playground/compare", compare.compare),
+    path("leaderboards", leaderboards.boards_page),
+    path("leaderboards/<file:key>.csv", leaderboards.board_table),
+    path("leaderboards/<file:key>", leaderboards.board_page),
+    path("models/compare", compare.compare_page),
+    path("playground/compare", side_by_side.compare),
     path("<seg:ns>/<seg:name>/playground", playground.playground),
     path("<seg:ns>/<seg:name>/playground/code", playground.code),
     path("<seg:ns>/<seg:name>/demos", demos.demos_page),
+    path(EVALUATIONS, scores.evaluations_page),
+    path(f"{EVALUATIONS}/ask", evaluation_acts.ask),
+    path(f"{EVALUATIONS}/ask-with-file", evaluation_acts.ask_with_file),
+    path(f"{EVALUATIONS}/<seg:run>", scores.evaluation_page),
+    path(f"{EVALUATIONS}/<seg:run>/note", evaluation_acts.note),
+    path(f"{EVALUATIONS}/<seg:run>/retry", evaluation_acts.retry),
+    path(f"{EVALUATIONS}/<seg:run>/cancel", evaluation_acts.cancel),
 ]

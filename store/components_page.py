@@ -229,6 +229,11 @@ SPECIMENS = (
 </div>""",
     ),
     Specimen(
+        "plot",
+        """{% plot measured "Quality" "Parameters" "right answers" "no other is better in both" %}
+{% plot None "Quality" "Parameters" "right answers" %}""",
+    ),
+    Specimen(
         "menu",
         """{% menu "Revision" "branch" "main" is_at_start=True %}
   <a href="#main" aria-current="true">main</a>

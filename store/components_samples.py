@@ -8,6 +8,8 @@ from django import forms
 
 from store.core.templatetags.store_charts import Point
 from store.core.templatetags.store_parts import Fact
+from store.core.ui.figures import count_text
+from store.core.ui.plotting import Dot, Plot, plot
 
 ICONS = (
     *("mark", "search", "download", "upload", "heart", "heart-full", "file", "folder", "check"),
@@ -73,6 +75,17 @@ def _lines(*lines: tuple[str, int, bool]) -> list[SimpleNamespace]:
     ]
 
 
+def _measured() -> Plot:
+    """Return three models: one that both others beat in one number or both."""
+    models = [("ada/small", 14e6, 34.0, True), ("ada/base", 124e6, 47.0, True)]
+    models.append(("ben/base", 160e6, 31.0, False))
+    dots = [
+        Dot(name, x, y, count_text(x), f"{y} %", y - 4, y + 4, "#plot", is_marked=is_best)
+        for name, x, y, is_best in models
+    ]
+    return plot(dots, x_scale="log", x_say=count_text)
+
+
 def specimen_context(side: str) -> dict[str, Any]:
     """Return what specimens refer to; ``side`` keeps the ids of two renderings apart."""
     wrong = SampleForm({"name": "a name far too long for it"}, auto_id=f"wrong_{side}_%s")
@@ -96,6 +109,7 @@ def specimen_context(side: str) -> dict[str, Any]:
         "fresh": SampleForm(auto_id=f"fresh_{side}_%s"),
         "wrong": wrong,
         "downloads": [3, 5, 4, 9, 14, 11, 12, 18, 24, 22, 31, 41],
+        "measured": _measured(),
         "earned": [Point(f"Nov {day}", value, f"€{value}") for day, value in _EARNED],
         "earned_before": [
             Point(f"Oct {day}", value / 2, f"€{value / 2}") for day, value in _EARNED

@@ -2,7 +2,14 @@
 
 from django.urls import path
 
-from inference.api import demos, evaluation_views, explanations, usage, views
+from inference.api import (
+    demos,
+    evaluation_views,
+    explanations,
+    leaderboards,
+    usage,
+    views,
+)
 
 EVALUATION = "evaluations/<str:run_id>"
 
@@ -10,6 +17,8 @@ urlpatterns = [
     path("usage", usage.UsageView.as_view()),
     path("usage.csv", usage.UsageTableView.as_view()),
     path("models/<str:ns>/<str:name>/demos", demos.DemosView.as_view()),
+    path("leaderboards", leaderboards.BoardsView.as_view()),
+    path("leaderboards/<file:suite>", leaderboards.BoardView.as_view()),
     path("generations", views.GenerationsView.as_view()),
     path("generations/<str:run_id>", views.GenerationView.as_view()),
     path("generations/<str:run_id>/cancel", views.CancelView.as_view()),

@@ -7,7 +7,7 @@ from typing import TypedDict
 from django import template
 from django.utils.translation import gettext as _
 
-from store.core.ui import drawing, figures
+from store.core.ui import drawing, figures, plotting
 
 register = template.Library()
 
@@ -48,7 +48,13 @@ class IntervalBar(TypedDict):
 
 @register.inclusion_tag("components/interval_bar.html")
 def interval_bar(
-    value: float, low: float, high: float, span_low: float, span_high: float, unit: str = ""
+    value: float,
+    low: float,
+    high: float,
+    span_low: float,
+    span_high: float,
+    unit: str = "",
+    text: str = "",
 ) -> IntervalBar:
     """Draw a value with its interval against the range of its family, the number beside it.
 
@@ -59,8 +65,9 @@ def interval_bar(
         span_low: Least value of the family, the left end of the track.
         span_high: Largest value of the family.
         unit: Of all five.
+        text: What stands beside the bar; empty: the value and half the interval's width.
     """
-    text = figures.measured_text(value, unit, half_width=(high - low) / 2)
+    text = text or figures.measured_text(value, unit, half_width=(high - low) / 2)
     description = _("%(value)s; the family reaches from %(low)s to %(high)s") % {
         "value": text,
         "low": figures.measured_text(span_low, unit),
@@ -131,3 +138,44 @@ def line_chart(
     found["zero"] = figures.exact_text(0)
     found["first"], found["last"] = points[0].at, points[-1].at
     return found
+
+
+class PlotShown(TypedDict):
+    """Dots on a plane, and the same as a table."""
+
+    label: str
+    x_label: str
+    y_label: str
+    marked_label: str
+    shape: plotting.Plot | None
+    has_table: bool
+
+
+@register.inclusion_tag("components/plot.html")
+def plot(
+    shape: plotting.Plot | None,
+    label: str,
+    x_label: str,
+    y_label: str,
+    marked_label: str = "",
+    *,
+    has_table: bool = True,
+) -> PlotShown:
+    """Draw things with two numbers and an interval; each dot is a link.
+
+    Args:
+        shape: From ``plotting.plot``; ``None``: the picture says that there is nothing yet.
+        label: What is to be seen.
+        x_label: What stands across.
+        y_label: What stands up.
+        marked_label: What the filled dots are; empty: none is filled.
+        has_table: Whether a table of the same follows. Without it the page must have one.
+    """
+    return {
+        "label": label,
+        "x_label": x_label,
+        "y_label": y_label,
+        "marked_label": marked_label,
+        "shape": shape,
+        "has_table": has_table,
+    }

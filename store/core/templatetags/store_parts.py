@@ -93,17 +93,19 @@ class ModelRow(TypedDict):
 
     listing: Facts
     level: int
+    compares: str
 
 
 @register.inclusion_tag("components/model_row.html")
-def model_row(listing: Facts, level: int = 3) -> ModelRow:
+def model_row(listing: Facts, level: int = 3, compares: str = "") -> ModelRow:
     """Show a listing as a row: name, line, facts. Put rows into ``<div class="models">``.
 
     Args:
         listing: What to show.
         level: Of the heading, 2 to 4; one below the heading above the list.
+        compares: Id of the form a checkbox belongs to that chooses it; empty: there is none.
     """
-    return {"listing": listing, "level": level}
+    return {"listing": listing, "level": level, "compares": compares}
 
 
 class Crumb(TypedDict):

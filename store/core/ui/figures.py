@@ -1,5 +1,6 @@
 """Numbers, sizes and times as people read them: SI prefixes, a thin space before the unit."""
 
+from collections.abc import Callable
 from datetime import datetime
 
 from django.utils import timezone
@@ -11,6 +12,11 @@ THIN = "\u202f"
 """A narrow space at which lines do not break."""
 UNKNOWN = "\u2013"
 """What stands where a number is not known."""
+TO = "\u2013"
+"""Between the ends of a range."""
+
+Say = Callable[[float], str]
+"""Writes a number for people."""
 
 _BYTES = ("B", "kB", "MB", "GB", "TB", "PB")
 _COUNTS = ("", "k", "M", "B", "T")
@@ -62,6 +68,13 @@ def measured_text(value: float | None, unit: str = "", *, half_width: float | No
     else:  # the interval has one digit, or two when the first is a 1; the value as many decimals
         decimals = _decimals(half_width, leading=2)
         text = f"{value:,.{decimals}f}{THIN}±{THIN}{half_width:,.{decimals}f}"
+    return f"{text}{THIN}{unit}" if unit else text
+
+
+def between_text(low: float, high: float, unit: str = "") -> str:
+    """Return an interval with as many decimals as its width is worth: ``23.3`` to ``24.9 bits``."""
+    decimals = _decimals((high - low) / 2, leading=2)
+    text = f"{low:,.{decimals}f}{TO}{high:,.{decimals}f}"
     return f"{text}{THIN}{unit}" if unit else text
 
 

@@ -1,0 +1,149 @@
+"""Two models on the same prompt, side by side."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods
+
+from catalog.access import RepoMovedError, RepoNotFoundError, repo_for
+from catalog.models import Listing, ModelRepo
+from inference.forms import CompareForm
+from inference.models import GenerationRun
+from inference.services import runs, side_by_side
+from inference.services.runs import RunNotFoundError
+from inference.views.playground import can_see, padded, read_own, run_json
+from inference.visitors import viewer_of, visitor_key
+from store.core.errors import RateLimitedError, StoreError
+from store.core.web import wants_json
+
+PAIR = 2
+CHOICES = 50
+"""Models the fields offer; any other can be typed."""
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def compare(request: HttpRequest) -> HttpResponse:
+    """Show the form, two runs, or take a prompt for two models (``a`` and ``b``)."""
+    if request.method == "POST":
+        return _ask(request)
+    made = _own_runs(request)
+    names = [run.repo.full_name for run in made] or [
+        request.GET.get("a", ""),
+        request.GET.get("b", ""),
+    ]
+    initial: dict[str, Any] = {}
+    if made:
+        initial = CompareForm.initial_of(made[0].prompt, made[0].params)
+    initial |= dict(zip(("a", "b"), names, strict=False))
+    return _page(request, CompareForm(initial=initial), made)
+
+
+def _own_runs(request: HttpRequest) -> list[GenerationRun]:
+    """Return the runs the address names; none at all if one is gone or somebody else's."""
+    try:
+        return [read_own(request, one) for one in request.GET.getlist("run")[:PAIR]]
+    except RunNotFoundError:
+        return []
+
+
+def _ask(request: HttpRequest) -> HttpResponse:
+    form = CompareForm(request.POST)
+    try:
+        if not form.is_valid():
+            raise form.problem()
+        repos = [_repo(request, form.cleaned_data[side]) for side in ("a", "b")]
+        made = side_by_side.submit_both(
+            viewer_of(request),
+            repos,
+            form.cleaned_data["prompt"],
+            form.params(),
+            visitor_key=visitor_key(request, make=True),
+        )
+    except StoreError as error:
+        if wants_json(request):
+            raise
+        return _page(request, form, [], problem=error)
+    if wants_json(request):
+        return JsonResponse({"runs": [run_json(run) for run in made]}, status=201)
+    return redirect("/playground/compare?" + "&".join(f"run={run.public_id}" for run in made))
+
+
+def _repo(request: HttpRequest, full_name: str) -> ModelRepo:
+    namespace, _slash, name = full_name.strip().partition("/")
+    try:
+        return repo_for(viewer_of(request), namespace, name)
+    except RepoMovedError as moved:
+        return moved.repo
+    except RepoNotFoundError as error:
+        error.message = f"There is no model {full_name.strip()}."
+        raise
+
+
+def _page(
+    request: HttpRequest,
+    form: CompareForm,
+    made: list[GenerationRun],
+    problem: StoreError | None = None,
+) -> HttpResponse:
+    names = [form["a"].value() or "", form["b"].value() or ""]
+    context = {
+        "form": form,
+        "problem": problem.message if problem else "",
+        "panes": _panes(request, made, names),
+        "is_open": any(not run.has_ended for run in made),
+        "agree": _agreement(made),
+        "choices": _choices(),
+    }
+    answer = render(
+        request, "inference/side_by_side.html", context, status=problem.status if problem else 200
+    )
+    if isinstance(problem, RateLimitedError):
+        answer["Retry-After"] = str(problem.retry_after_s)
+    answer["Cache-Control"] = "private, no-store"
+    return answer
+
+
+def _panes(
+    request: HttpRequest, made: list[GenerationRun], names: list[str]
+) -> list[dict[str, Any]]:
+    panes: list[dict[str, Any]] = [
+        _empty_pane(side, str(name).strip()) for side, name in zip(("A", "B"), names, strict=True)
+    ]
+    for pane, run in zip(panes, made, strict=False):
+        texts = runs.texts_so_far(run)
+        pane |= {
+            "run": run,
+            "is_visible": can_see(request, run.repo),
+            "standing": runs.standing(run),
+            "texts": list(zip(texts, padded(run.finish_reasons, len(texts)), strict=True)),
+            "is_open": not run.has_ended,
+            "tokens_per_s": runs.tokens_per_s(run),
+        }
+    return panes
+
+
+def _empty_pane(side: str, name: str) -> dict[str, Any]:
+    return {
+        "side": side,
+        "name": name,
+        "run": None,
+        "is_visible": False,
+        "standing": None,
+        "texts": [],
+        "is_open": False,
+        "tokens_per_s": None,
+    }
+
+
+def _agreement(made: list[GenerationRun]) -> int | None:
+    """Return how many characters both texts begin with alike; ``None`` while one is open."""
+    if len(made) < PAIR or any(not run.has_ended or not run.texts for run in made):
+        return None
+    return side_by_side.common_start([run.texts[0] for run in made])
+
+
+def _choices() -> list[str]:
+    """Return public models that can run, the most wanted first, for the fields to offer."""
+    rows = Listing.objects.filter(is_private=False, is_runnable=True).order_by("-popularity")
+    return list(rows.values_list("full_name", flat=True)[:CHOICES])
