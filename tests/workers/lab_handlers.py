@@ -44,9 +44,10 @@ def work(context: JobContext) -> dict[str, Any]:
         raise TransientError("not yet")
     elif what == "effect":  # something that must happen once
         time.sleep(0.02)
-        with context.claim.writing():
-            batch = f"{context.claim.job.pk}-{os.urandom(6).hex()}"
-            CounterBatch.objects.create(batch=batch)
+        job = context.claim.job.pk
+        with context.claim.writing():  # as every handler does: look first what is there already
+            if not CounterBatch.objects.filter(batch__startswith=f"{job}-").exists():
+                CounterBatch.objects.create(batch=f"{job}-{os.urandom(6).hex()}")
     elif what == "bug":
         raise ZeroDivisionError
     note(context, "end")
