@@ -77,10 +77,11 @@ def demo_people(data_dir: Path) -> list[str]:
 
 
 def some_model(host: str, port: int) -> str:
-    """Return the id of a public model to try, or a placeholder while there is none."""
+    """Return the id of a model anybody may have for nothing, or a placeholder without one."""
     try:
-        return str(json.loads(_get(host, port, "/api/models?limit=1")[1])[0]["id"])
-    except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError):
+        found = json.loads(_get(host, port, "/api/v1/models?limit=20")[1])["results"]
+        return str(next(each["id"] for each in found if not each["prices"]))
+    except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError, StopIteration):
         return "OWNER/NAME"
 
 

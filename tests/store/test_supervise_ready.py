@@ -88,7 +88,9 @@ def test_the_banner_tells_how_to_begin(
 ) -> None:
     people = [{"name": "ada", "password": "try-me", "role": "publishes"}]
     (tmp_path / "demo-logins.json").write_text(json.dumps(people))
-    port = served({"/readyz": (200, b""), "/api/models?limit=1": (200, b'[{"id": "demo/austen"}]')})
+    sold = {"id": "demo/sold", "prices": [{"currency": "EUR", "amount_minor": 500}]}
+    models = json.dumps({"results": [sold, {"id": "demo/austen", "prices": []}]}).encode()
+    port = served({"/readyz": (200, b""), "/api/v1/models?limit=20": (200, models)})
     monkeypatch.setattr(ready, "read_env", lambda: Env(data_dir=tmp_path, port=port))
 
     ready.main()
