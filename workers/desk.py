@@ -38,7 +38,7 @@ CLASSES: Mapping[int, str | Promise] = {
     Priority.STORE: gettext_lazy("the store's own work"),
 }
 STATES: Mapping[str, str | Promise] = {
-    "open": gettext_lazy("Open"),
+    "open": gettext_lazy("Not ended"),
     Job.State.QUEUED: gettext_lazy("Waiting"),
     Job.State.RUNNING: gettext_lazy("Running"),
     Job.State.DONE: gettext_lazy("Done"),
