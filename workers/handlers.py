@@ -25,12 +25,16 @@ def scan_commit(context: JobContext) -> dict[str, Any]:
 
     args = context.claim.job.args
     judged = scanning.scan_commit(args["repo_id"], args["commit_oid"])
-    judged |= {"demos": demos.plan_scanned(args["repo_id"], args["commit_oid"])}
-    return judged | _evaluations(store_runs.evaluate_head(args["repo_id"]))
+    planned = {
+        "demos": demos.plan_scanned(args["repo_id"], args["commit_oid"]),
+        "evaluations": store_runs.evaluate_head(args["repo_id"]),
+    }
+    return judged | _some(planned)
 
 
-def _evaluations(runs: int) -> dict[str, int]:
-    return {"evaluations": runs} if runs else {}
+def _some(counts: dict[str, int]) -> dict[str, int]:
+    """Return the counts that are not 0: most commits ask for nothing more."""
+    return {name: count for name, count in counts.items() if count}
 
 
 def sweep_uploads(_context: JobContext) -> dict[str, Any]:
@@ -49,8 +53,12 @@ def spread_event(context: JobContext) -> dict[str, Any]:
     from inference.services import demos, store_runs
 
     event_id = context.claim.job.args["event_id"]
-    told = {"told": events.spread(event_id), "demos": demos.plan_for_event(event_id)}
-    return told | _evaluations(store_runs.after_event(event_id))
+    told = events.spread(event_id)
+    planned = {
+        "demos": demos.plan_for_event(event_id),
+        "evaluations": store_runs.after_event(event_id),
+    }
+    return {"told": told} | _some(planned)
 
 
 def verify_claim(context: JobContext) -> dict[str, Any]:

@@ -196,7 +196,7 @@ def test_a_refused_leaving_changes_nothing(
         make_repo(alice)
     if obstacle == "organization":
         make_org("acme", alice="admin", bob="write")
-        make_org("shared", alice="admin", bob="admin")
+        make_org("between", alice="admin", bob="admin")
     form = {"form": "delete", "confirmation": "alice", "password": PASSWORD}
     client = browser_of(alice)
 

@@ -111,7 +111,7 @@ def test_the_sweeper_ends_every_lost_run(prompted: Ask) -> None:
     states = {run.pk: (run.state, run.error_code) for run in GenerationRun.objects.all()}
     assert states == {
         open_run.pk: ("queued", ""),
-        cancelled.pk: ("failed", "lost"),
+        cancelled.pk: ("cancelled", ""),
         pruned.pk: ("failed", "lost"),
         ended.pk: ("done", ""),
     }

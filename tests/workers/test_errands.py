@@ -170,7 +170,7 @@ def test_jobs_of_other_rooms_call_their_services(db: None, monkeypatch: pytest.M
 
     assert done == {
         JobName.SEND_MAIL: {"sent": ("reset", 4, "en")},
-        JobName.SCAN_COMMIT: {"judged": (1, "abc"), "demos": 0},
+        JobName.SCAN_COMMIT: {"judged": (1, "abc")},
         JobName.SWEEP_UPLOADS: {"removed": 3},
         JobName.REFRESH_TRENDS: {"changed": 5},
         JobName.FLUSH_DOWNLOADS: {"rows": 4},

@@ -103,7 +103,7 @@ def test_a_listing_takes_a_fixed_number_of_queries(
         make_repo(alice, f"more{number}")
     add_files(alice, repo, {f"f{number}.txt": b"x" for number in range(30)})
 
-    for path, most in [("/alice/tiny", 14), ("/alice/tiny/tree/main", 16), ("/models", 12)]:
+    for path, most in [("/alice/tiny", 15), ("/alice/tiny/tree/main", 16), ("/models", 12)]:
         with django_assert_max_num_queries(most):
             text(client, path)
 
