@@ -9,6 +9,7 @@ from django.core.cache import cache
 from django.db.models import F, Max, Min, OuterRef, Subquery
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from redis.exceptions import RedisError
 
 from accounts.viewer import Viewer
@@ -17,6 +18,7 @@ from inference.models import EvaluationRun, Score, Suite
 from inference.services import evaluations, readings
 from inference.services.evaluations import EvaluationNotFoundError
 from inference.services.readings import Reading
+from store.core.ui import figures
 from store.core.ui.plotting import Dot, Plot, plot
 
 SPAN_KEPT_S = 60
@@ -185,7 +187,11 @@ def history_plot(line: Line, full_name: str) -> Plot | None:
 
 def hardware_text(record: dict[str, Any]) -> str:
     """Return what a run ran on, from its record; empty where that does not say."""
-    found = record.get("hardware") if isinstance(record, dict) else None
-    if isinstance(found, dict):
-        return ", ".join(f"{value}" for value in found.values() if value not in (None, "", [], {}))
-    return found if isinstance(found, str) else ""
+    found = record.get("hardware", {})
+    cores, memory_bytes = found.get("cores"), found.get("memory_bytes")
+    parts = [
+        found.get("processor", ""),
+        ngettext("%(n)d core", "%(n)d cores", cores) % {"n": cores} if cores else "",
+        figures.size_text(memory_bytes) if memory_bytes else "",
+    ]
+    return ", ".join(part for part in parts if part)

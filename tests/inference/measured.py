@@ -43,7 +43,7 @@ def make_run(
     at = FIRST + timedelta(days=days)
     values = {
         "state": EvaluationRun.State.DONE,
-        "record": {"seed": 7, "hardware": {"cpu": "Test 2000", "threads": 2}},
+        "record": {"seed": 7, "hardware": {"processor": "Test 2000", "cores": 2}},
         "created_at": at,
         "started_at": at,
         "finished_at": at + timedelta(minutes=5),
