@@ -4,15 +4,9 @@ import secrets
 
 from django.http import HttpRequest
 
-from accounts.viewer import Viewer
+from accounts.views.guards import viewer_of
 
 _VISITOR = "visitor_key"
-
-
-def viewer_of(request: HttpRequest) -> Viewer:
-    """Return who asks."""
-    viewer: Viewer = request.viewer  # type: ignore[attr-defined]
-    return viewer
 
 
 def visitor_key(request: HttpRequest, *, make: bool = False) -> str:

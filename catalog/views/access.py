@@ -10,13 +10,12 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.models import User
-from accounts.views.guards import personal
+from accounts.views.guards import personal, viewer_of
 from catalog.access import repo_for
 from catalog.forms import GateQuestions, MemberNameForm, sent_answers
 from catalog.models import AccessRequest, ModelRepo
 from catalog.services import access_lists, access_requests
 from catalog.services.gate_answers import AnswersError, gate_form_of
-from catalog.views.browse import viewer_of
 from catalog.views.listing import frame, open_repo
 from store.core.errors import InvalidError, StoreError
 from store.core.paging import BadCursorError

@@ -6,7 +6,7 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from accounts.viewer import Viewer
+from accounts.views.guards import viewer_of
 from catalog.models import Listing
 from catalog.search.query import SearchQuery
 from catalog.search.run import search, search_with_facets
@@ -16,12 +16,6 @@ from store.core.paging import BadCursorError
 
 PAGE = 20
 SHELF = 6
-
-
-def viewer_of(request: HttpRequest) -> Viewer:
-    """Return who asks."""
-    viewer: Viewer = request.viewer  # type: ignore[attr-defined]
-    return viewer
 
 
 @require_safe

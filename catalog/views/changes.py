@@ -8,12 +8,12 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from accounts.viewer import Viewer
+from accounts.views.guards import viewer_of
 from catalog.history.changes import Change, changes_between
 from catalog.history.refs import DEFAULT_BRANCH, resolve
 from catalog.history.trees import list_page
 from catalog.models import Commit, ModelRepo
 from catalog.services.changes import lines_of
-from catalog.views.browse import viewer_of
 from catalog.views.listing import frame, open_repo, revisions_of
 from store.core.errors import StoreError
 

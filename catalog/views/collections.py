@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.models import Namespace
 from accounts.viewer import Viewer
+from accounts.views.guards import viewer_of
 from catalog.access import RepoMovedError, repo_for
 from catalog.forms_social import CollectForm, CollectionForm, NewCollectionForm, NoteForm
 from catalog.models import Collection, ModelRepo
@@ -36,7 +37,6 @@ from catalog.services.collections import (
     is_upvoted,
     set_upvote,
 )
-from catalog.views.browse import viewer_of
 from store.core.errors import InvalidError, StoreError
 
 PAGE = 24

@@ -11,12 +11,12 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.viewer import Viewer
+from accounts.views.guards import viewer_of
 from catalog.access import repo_for
 from catalog.forms import DiscussionForm
 from catalog.models import Discussion, ModelRepo
 from catalog.services import attachments, comments, discussions, merging, threads
 from catalog.services.pulls import open_pull_request
-from catalog.views.browse import viewer_of
 from catalog.views.listing import frame, open_repo, page_number
 from store.core.errors import StoreError
 

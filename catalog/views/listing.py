@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from accounts.viewer import Viewer
+from accounts.views.guards import viewer_of
 from catalog.access import RepoMovedError, can, may_see_contents, repo_for
 from catalog.history import log
 from catalog.history.refs import DEFAULT_BRANCH, HEADS, TAGS, resolve
@@ -30,7 +31,6 @@ from catalog.services.page_views import note_view
 from catalog.services.preview import Preview, preview
 from catalog.services.revisions import may_look
 from catalog.services.threads import summary_of
-from catalog.views.browse import viewer_of
 
 FOLDER_PAGE = 200
 """Lines of a folder on one page."""

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.viewer import Viewer
+from accounts.views.guards import viewer_of
 from catalog.access import repo_for
 from catalog.forms import DeleteForm, GateSettingsForm, MoveForm, SquashForm, VisibilityForm
 from catalog.models import ModelRepo
@@ -17,7 +18,6 @@ from catalog.services.repos import NotConfirmedError, change_settings, delete_re
 from catalog.services.rewriting import squash_history
 from catalog.services.webhooks.listening import watching
 from catalog.services.webhooks.managing import webhooks_of
-from catalog.views.browse import viewer_of
 from catalog.views.listing import frame
 from store.core.errors import StoreError
 

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import Namespace
 from accounts.viewer import Viewer
+from accounts.views.guards import viewer_of
 from catalog.access import canonical_alias, namespace_for
 from catalog.models import Listing
 from catalog.search.query import SearchQuery
@@ -22,7 +23,7 @@ from catalog.services.feeds import feed_of_followed, feed_of_namespace
 from catalog.services.follows import followed_by, followers_of, members_of, set_follow
 from catalog.services.likes import likes_of
 from catalog.services.overviews import Figures, figures_of
-from catalog.views.browse import PAGE, viewer_of
+from catalog.views.browse import PAGE
 from store.core.errors import NotFoundError
 from store.core.paging import keyset_page
 from store.core.redirects import next_path

@@ -8,13 +8,13 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.services.limits import count_commit
+from accounts.views.guards import viewer_of
 from catalog.history.paths import check_path
 from catalog.models import Discussion
 from catalog.services.changes import shown_changes
 from catalog.services.discussions import DiscussionNotFoundError, check_may_open, discussion_of
 from catalog.services.folders import LocalFile, propose_files
 from catalog.services.merging import proposal_of
-from catalog.views.browse import viewer_of
 from catalog.views.changes import MAX_FILES, MAX_NAMED
 from catalog.views.listing import frame, open_repo
 from catalog.views.publish import form_files

@@ -14,13 +14,13 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.models import Namespace, Role
 from accounts.services.limits import count_commit
+from accounts.views.guards import viewer_of
 from catalog.access import repo_for
 from catalog.cards.licenses import LICENSES
 from catalog.forms import NewModelForm
 from catalog.models import FileScan, ModelCard
 from catalog.services import staging
 from catalog.services.repos import NewRepo, create_repo
-from catalog.views.browse import viewer_of
 from catalog.views.listing import frame
 from store.core.bodies import body_stream, read_json
 from store.core.errors import InvalidError, StoreError

@@ -11,12 +11,12 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from accounts.viewer import Viewer
+from accounts.views.guards import viewer_of
 from catalog.access import check_may
 from catalog.forms import BranchForm, TagForm
 from catalog.history.refs import DEFAULT_BRANCH, HEADS, TAGS
 from catalog.models import Commit, ModelRepo, Ref
 from catalog.services import branches
-from catalog.views.browse import viewer_of
 from catalog.views.listing import frame, open_repo
 from store.core.errors import StoreError
 

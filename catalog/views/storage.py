@@ -5,10 +5,9 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from accounts.models import Namespace, User
-from accounts.views.guards import personal
+from accounts.views.guards import personal, viewer_of
 from catalog.content.quotas import usage_of, with_used_bytes
 from catalog.models import ModelRepo
-from catalog.views.browse import viewer_of
 
 LARGEST = 10
 

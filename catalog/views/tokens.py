@@ -12,9 +12,8 @@ from django.views.decorators.http import require_http_methods
 from accounts.forms import FineGrainedForm
 from accounts.models import AccessToken, Permission, User
 from accounts.services.tokens import MAX_GRANTS, NewReach, change_reach, create_token
-from accounts.views.guards import personal
+from accounts.views.guards import personal, viewer_of
 from catalog.services.token_reach import Place, Wanted, own_namespaces, places_of, read_reach
-from catalog.views.browse import viewer_of
 from store.core.errors import NotFoundError, StoreError
 from store.core.web import client_address
 

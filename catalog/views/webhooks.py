@@ -11,11 +11,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.forms import refuse
 from accounts.models import User
-from accounts.views.guards import personal
+from accounts.views.guards import personal, viewer_of
 from catalog.models import Webhook, WebhookDelivery
 from catalog.services.webhooks import managing, replaying
 from catalog.services.webhooks.managing import Wish
-from catalog.views.browse import viewer_of
 from catalog.webhook_forms import EditWebhookForm, WebhookForm
 from store.core.errors import NotFoundError, StoreError
 

@@ -8,11 +8,12 @@ from collections import Counter
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
 from inference.models import EvaluationRun
+from store.core.database import lock_name
 from store.core.jobs import JobName, Priority, enqueue
 from store.core.models import Job
 
@@ -29,9 +30,7 @@ def dispatch() -> int:
     People come before the store's own runs, and among people whoever had fewest in the last hour.
     """
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            key = "evaluation queue"
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [key])
+        lock_name("evaluation queue")
         open_runs = EvaluationRun.objects.filter(state__in=EvaluationRun.OPEN)
         busy = open_runs.filter(job__state__in=Job.OPEN).count()
         free = settings.ENV.evaluations_at_once - busy

@@ -6,7 +6,7 @@ Nothing here edits or deletes a run of the store: what was measured stands.
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -23,6 +23,7 @@ from inference.services.weights import needed_files
 from licensing.delivery.policy import check_reached
 from licensing.services import trials
 from store.core import jobs
+from store.core.database import lock_name
 from store.core.errors import (
     ConflictError,
     ForbiddenError,
@@ -304,9 +305,7 @@ def _made(
 
 
 def _lock(user: User) -> None:
-    with connection.cursor() as cursor:
-        key = f"evaluations of {user.pk}"
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [key])
+    lock_name(f"evaluations of {user.pk}")
 
 
 def _check_room(user: User) -> None:

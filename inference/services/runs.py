@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from redis.exceptions import RedisError
@@ -28,6 +28,7 @@ from inference.services.weights import has_chat_template, needed_files
 from licensing.delivery.policy import check_reached
 from licensing.services import trials
 from store.core import fairness, jobs, placing
+from store.core.database import lock_name
 from store.core.errors import ConflictError, NotFoundError, RateLimitedError, TransientError
 from store.core.jobs import JobName, enqueue
 from store.core.models import Job
@@ -220,8 +221,7 @@ def _queue(run: GenerationRun, *, is_trial: bool, memory_bytes: int) -> None:
 
 def lock_asker(asker: str) -> None:
     """Let nobody else ask for the same asker or payer until the open transaction ends."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"asker {asker}"])
+    lock_name(f"asker {asker}")
 
 
 def _check_room(run: GenerationRun) -> None:

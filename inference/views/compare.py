@@ -6,9 +6,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from accounts.views.guards import viewer_of
 from inference.services import comparing
 from inference.services.comparing import MOST, Column
-from inference.visitors import viewer_of
 from licensing.sessions import cart_of
 
 MOST_NAMES = 20

@@ -4,8 +4,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from accounts.views.guards import viewer_of
 from catalog.history.refs import resolve
-from catalog.views.browse import viewer_of
 from catalog.views.listing import frame, open_repo
 from inference.services import demos
 from inference.services.demo_shelf import groups_of

@@ -8,12 +8,12 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
+from accounts.views.guards import viewer_of
 from catalog.access import repo_for
 from catalog.models import ModelRepo
 from inference.models import EvaluationRun
 from inference.services import asking, datasets, evaluations, scoreboards
 from inference.views.scores import show_evaluation, show_evaluations
-from inference.visitors import viewer_of
 from store.core.errors import InvalidError, StoreError, UnauthenticatedError
 
 

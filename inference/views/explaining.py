@@ -7,13 +7,14 @@ from django.shortcuts import redirect, render
 from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods, require_safe
 
+from accounts.views.guards import viewer_of
 from inference.box.explain_messages import TEMPERATURES
 from inference.models import Explanation, GenerationRun
 from inference.services import explanations, runs, showing
 from inference.services.explain_params import AskedExplanation, read_explanation, read_walk
 from inference.services.params import InvalidParamsError
 from inference.services.walks import walk_model
-from inference.visitors import viewer_of, visitor_key
+from inference.visitors import visitor_key
 from store.core.errors import StoreError
 
 _FIRST_STEP = TEMPERATURES.index(1.0)

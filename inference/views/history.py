@@ -7,11 +7,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts.views.guards import viewer_of
 from catalog.views.listing import page_number
 from inference.services import history, runs, sharing
 from inference.services.params import AskedParams
 from inference.views.playground import padded, read_own
-from inference.visitors import viewer_of, visitor_key
+from inference.visitors import visitor_key
 
 PAGE = 30
 

@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from accounts.views.guards import viewer_of
 from catalog.access import repo_for
 from catalog.models import ModelCard, ModelRepo
 from catalog.services.usage import Snippet
@@ -22,7 +23,7 @@ from inference.services.runs import RunNotFoundError
 from inference.services.streams import FIRST
 from inference.services.task_presets import takes_messages, task_presets
 from inference.sse import event_stream
-from inference.visitors import viewer_of, visitor_key
+from inference.visitors import visitor_key
 from store.core.errors import RateLimitedError, StoreError
 from store.core.web import origin, wants_json
 

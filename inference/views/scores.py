@@ -7,13 +7,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from accounts.views.guards import viewer_of
 from catalog.access import can
 from catalog.models import ModelCard, ModelRepo
 from catalog.views.listing import frame, open_repo, page_number
 from inference.models import EvaluationRun
 from inference.services import asking, evaluations, progress, samples, scoreboards
 from inference.services.samples import Outcome, SampleQuery
-from inference.visitors import viewer_of
 
 RUNS_PAGE = 25
 _NOTHING_TYPED = dict.fromkeys(("suite", "revision", "name", "match"), "")

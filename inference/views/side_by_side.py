@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
+from accounts.views.guards import viewer_of
 from catalog.access import RepoMovedError, RepoNotFoundError, repo_for
 from catalog.models import Listing, ModelRepo
 from inference.forms import CompareForm
@@ -13,7 +14,7 @@ from inference.models import GenerationRun
 from inference.services import runs, side_by_side
 from inference.services.runs import RunNotFoundError
 from inference.views.playground import can_see, padded, read_own, run_json
-from inference.visitors import viewer_of, visitor_key
+from inference.visitors import visitor_key
 from store.core.errors import RateLimitedError, StoreError
 from store.core.web import wants_json
 

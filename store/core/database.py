@@ -40,3 +40,12 @@ def hand_back_connection() -> None:
     """
     if not connection.in_atomic_block:
         connection.close()
+
+
+def lock_name(name: str) -> None:
+    """Let nobody else who locks the same name go on until the open transaction ends.
+
+    Names are shared by the whole database: begin them with what they are for.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])

@@ -1,10 +1,13 @@
 """Models to run and boxes to run them in."""
 
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from accounts.models import User
 from accounts.viewer import Viewer
@@ -20,6 +23,8 @@ from tests.factories import make_repo
 from tests.inference import tiny
 from tests.inference.fakes import FakeBox
 from tests.threads import at_once
+from tests.workers.real_worker import RealWorker
+from workers.runner import run_job
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +67,51 @@ def fake_box(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeBox]:
     monkeypatch.setattr(generation, "box_pool", lambda: pool)
     yield box
     pool.close()
+
+
+@contextmanager
+def jobs_done(*, join_s: float) -> Iterator[None]:
+    """Do jobs as they come, in a thread of this process, while the block runs.
+
+    Args:
+        join_s: How long the one under way may take to end after the block, in seconds.
+    """
+    over = threading.Event()
+
+    def work() -> None:
+        try:
+            while not over.wait(0.1):
+                for job in Job.objects.filter(state="queued"):
+                    run_job(job.pk)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    yield
+    over.set()
+    thread.join(timeout=join_s)
+
+
+@contextmanager
+def inference_workers(folder: Path, real: JobName) -> Iterator[Callable[[], RealWorker]]:
+    """Start inference workers that really do one kind of job; none outlives the block."""
+    started: list[RealWorker] = []
+
+    def run() -> RealWorker:
+        worker = RealWorker(
+            folder,
+            queues="inference",
+            policy={"lease_s": 3},
+            real=(real.value,),
+            environment={"STORE_DATA_DIR": str(folder / "data"), "STORE_SECRET_KEY": "tests"},
+        )
+        started.append(worker)
+        return worker.ready()
+
+    yield run
+    for worker in started:
+        worker.kill()
 
 
 class OneModelPool(BoxPool):

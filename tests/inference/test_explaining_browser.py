@@ -1,18 +1,15 @@
 """From a written text to why it was written, in a browser; and how it works at all."""
 
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import connection
 from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from catalog.models import ModelRepo
-from store.core.models import Job
 from tests.e2e.browser import WIDE, listen, look
-from workers.runner import run_job
+from tests.inference.conftest import jobs_done
 
 pytestmark = [
     pytest.mark.e2e,
@@ -25,21 +22,8 @@ SLOW_MS = 60_000
 @pytest.fixture
 def worker() -> Iterator[None]:
     """Do jobs as they come, in a thread of this process."""
-    over = threading.Event()
-
-    def work() -> None:
-        try:
-            while not over.wait(0.1):
-                for job in Job.objects.filter(state="queued"):
-                    run_job(job.pk)
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    yield
-    over.set()
-    thread.join(timeout=60)
+    with jobs_done(join_s=60):
+        yield
 
 
 @pytest.fixture

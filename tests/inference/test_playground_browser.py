@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import connection
 from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from catalog.models import ModelRepo
 from inference.models import GenerationRun
-from store.core.models import Job
 from tests.e2e.browser import PHONE, WIDE, listen, violations
+from tests.inference.conftest import jobs_done
 from tests.inference.fakes import FakeBox
 from workers.runner import run_job
 
@@ -23,21 +22,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
 @pytest.fixture
 def worker() -> Iterator[None]:
     """Do jobs as they come, in a thread of this process."""
-    over = threading.Event()
-
-    def work() -> None:
-        try:
-            while not over.wait(0.1):
-                for job in Job.objects.filter(state="queued"):
-                    run_job(job.pk)
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    yield
-    over.set()
-    thread.join(timeout=30)
+    with jobs_done(join_s=30):
+        yield
 
 
 @pytest.fixture

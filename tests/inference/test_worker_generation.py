@@ -16,6 +16,7 @@ from inference.services.runs import submit
 from store.core.jobs import JobName
 from store.core.models import Job
 from tests.factories import make_repo
+from tests.inference.conftest import inference_workers
 from tests.workers.real_worker import RealWorker, sweep_until, until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
@@ -36,22 +37,8 @@ def ask(
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[[], RealWorker]]:
     """Start inference workers; none outlives the test."""
-    started: list[RealWorker] = []
-
-    def run() -> RealWorker:
-        worker = RealWorker(
-            tmp_path,
-            queues="inference",
-            policy={"lease_s": 3},
-            real=("inference.generate",),
-            environment={"STORE_DATA_DIR": str(tmp_path / "data"), "STORE_SECRET_KEY": "tests"},
-        )
-        started.append(worker)
-        return worker.ready()
-
-    yield run
-    for worker in started:
-        worker.kill()
+    with inference_workers(tmp_path, JobName.GENERATE) as run:
+        yield run
 
 
 def test_a_generation_survives_its_worker_and_is_written_once(
