@@ -6,14 +6,13 @@ without a mask, exactly as ``generate`` runs it.
 """
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import torch
-from torch.nn.functional import pad
 from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer
 
+from inference.box.cache import is_plain, new_cache
 from inference.box.loading import LoadedModel
 from inference.box.sequences import Answer, Running
 
@@ -23,20 +22,8 @@ that are much shorter than others, most of the work would go into empty places."
 _SHORT_TOKENS = 128
 """Below it, lengths do not matter: a step costs the same."""
 
-
-def new_cache(loaded: LoadedModel) -> DynamicCache | None:
-    """Return an empty cache, ``None`` for models that keep no keys and values (state spaces)."""
-    if loaded.model._is_stateful:  # noqa: SLF001 - there is no public name for it
-        return None
-    return DynamicCache(config=loaded.model.config)
-
-
-def is_plain(cache: DynamicCache | None) -> bool:
-    """Whether all layers simply grow: such caches can be read in pieces, cut, padded and joined.
-
-    Windows that slide, and what hybrids keep, cannot.
-    """
-    return cache is not None and all(type(layer) is DynamicLayer for layer in cache.layers)
+_AHEAD_TOKENS = 64
+"""Of an answer that room is made for together with its prompt."""
 
 
 def takes(loaded: LoadedModel, name: str) -> bool:
@@ -45,20 +32,35 @@ def takes(loaded: LoadedModel, name: str) -> bool:
 
 
 class Prompt:
-    """A prompt that is being read, piece by piece."""
+    """A prompt that is being read, piece by piece.
+
+    Attributes:
+        running: Whose prompt it is.
+        is_apart: Whether it is read by itself only: reading it with others has failed.
+    """
 
     def __init__(self, running: Running) -> None:
         self.running = running
+        self.is_apart = False
         self._loaded = running.loaded
-        self._cache = new_cache(self._loaded)
+        self._cache = new_cache(self._loaded, tokens=len(running.prompt_ids) + _AHEAD_TOKENS)
         self._read = 0
-        self._last = {"logits_to_keep": 1} if takes(self._loaded, "logits_to_keep") else {}
         self._logits: torch.Tensor
+
+    @property
+    def tokens(self) -> int:
+        """Length of the prompt."""
+        return len(self.running.prompt_ids)
 
     @property
     def is_read(self) -> bool:
         """Whether nothing is left to read."""
-        return self._read == len(self.running.prompt_ids)
+        return self._read == self.tokens
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether a piece of it has been read."""
+        return self._read > 0
 
     def read(self, most_tokens: int) -> int:
         """Run a piece of the prompt through the model; return its tokens.
@@ -72,7 +74,7 @@ class Prompt:
         kept: dict[str, Any] = {"use_cache": False}
         if self._cache is not None:
             kept = {"past_key_values": self._cache, "use_cache": True}
-        output = self._loaded.model(input_ids=piece, **kept, **self._last)
+        output = self._loaded.model(input_ids=piece, **kept, **_last_only(self._loaded))
         self._logits = output.logits[:, -1].to(dtype=torch.float32, copy=True)
         tokens, self._read = end - self._read, end
         return tokens
@@ -83,6 +85,68 @@ class Prompt:
         if self._cache is not None and len(rows) > 1:
             self._cache.batch_repeat_interleave(len(rows))
         return Cohort(self._loaded, rows, self._cache, self._logits.repeat(len(rows), 1))
+
+
+def read_together(prompts: Sequence[Prompt]) -> "Cohort":
+    """Read several whole prompts in one pass; return the sequences of all of them.
+
+    Args:
+        prompts: None begun. Their model ``can_fill`` a batch.
+    """
+    loaded = prompts[0].running.loaded
+    tokens = max(prompt.tokens for prompt in prompts)
+    empty = [tokens - prompt.tokens for prompt in prompts]
+    ids = [
+        [0] * count + prompt.running.prompt_ids
+        for prompt, count in zip(prompts, empty, strict=True)
+    ]
+    cache = new_cache(loaded, tokens=tokens + _AHEAD_TOKENS)
+    output = loaded.model(
+        input_ids=torch.tensor(ids, device=loaded.device),
+        past_key_values=cache,
+        use_cache=True,
+        **_hidden(empty, range(tokens), loaded.device),
+        **_last_only(loaded),
+    )
+    logits = output.logits[:, -1].to(dtype=torch.float32, copy=True)
+    rows = [answer for prompt in prompts for answer in prompt.running.open_answers]
+    cohort = Cohort(loaded, rows, cache, logits)
+    cohort.tokens = tokens
+    cohort.spread([len(prompt.running.open_answers) for prompt in prompts], empty)
+    return cohort
+
+
+def are_close(lengths: Collection[int]) -> bool:
+    """Whether rows of these lengths, in tokens, are worth running together."""
+    return max(lengths) <= max(_CLOSE * min(lengths), _SHORT_TOKENS)
+
+
+def can_fill(loaded: LoadedModel) -> bool:
+    """Whether the model can read rows with empty places."""
+    return is_plain(new_cache(loaded)) and takes(loaded, "position_ids")
+
+
+def _last_only(loaded: LoadedModel) -> dict[str, int]:
+    """Return what makes the model score the last token alone, where it can."""
+    return {"logits_to_keep": 1} if takes(loaded, "logits_to_keep") else {}
+
+
+def _hidden(empty: list[int], places: range, device: torch.device) -> dict[str, torch.Tensor]:
+    """Return what hides empty places on the left, where there are any.
+
+    Args:
+        empty: How many there are, by row.
+        places: Which ones are run now; those before are in the cache.
+        device: Where the model computes.
+    """
+    if not any(empty):
+        return {}
+    lefts = torch.tensor(empty, device=device)[:, None]
+    columns = torch.arange(places.stop, device=device)[None]
+    return {
+        "attention_mask": (columns >= lefts).long(),
+        "position_ids": (columns[:, places.start :] - lefts).clamp(min=0),
+    }
 
 
 class Cohort:
@@ -97,6 +161,7 @@ class Cohort:
     Attributes:
         tokens: Places in the cache, empty ones included.
         empty: Empty places on the left of each row.
+        is_apart: Whether it stays alone: it has failed together with others.
     """
 
     def __init__(
@@ -112,6 +177,7 @@ class Cohort:
         self.logits = logits
         self.tokens = rows[0].length
         self.empty = [0] * len(rows)
+        self.is_apart = False
 
     def forward(self) -> None:
         """Run each row one token further: its newest."""
@@ -121,21 +187,28 @@ class Cohort:
         else:
             fresh = torch.stack([row.ids[row.length - 1] for row in self.rows])[:, None]
             output = self._loaded.model(
-                input_ids=fresh, past_key_values=self._cache, use_cache=True, **self._places()
+                input_ids=fresh,
+                past_key_values=self._cache,
+                use_cache=True,
+                **_hidden(self.empty, range(self.tokens, self.tokens + 1), self._loaded.device),
             )
         self.tokens += 1
         self.logits = output.logits[:, -1].to(dtype=torch.float32, copy=True)
 
-    def _places(self) -> dict[str, torch.Tensor]:
-        """Return what hides empty places, where there are any."""
-        if not any(self.empty):
-            return {}
-        empty = torch.tensor(self.empty, device=self._loaded.device)[:, None]
-        columns = torch.arange(self.tokens + 1, device=self._loaded.device)[None]
-        return {
-            "attention_mask": (columns >= empty).long(),
-            "position_ids": self.tokens - empty,
-        }
+    def spread(self, counts: list[int], empty: list[int]) -> None:
+        """Repeat what was read: once for each sequence that goes on from it.
+
+        Args:
+            counts: Sequences, by row that was read.
+            empty: Empty places, by row that was read.
+        """
+        places = [place for place, count in enumerate(counts) for _ in range(count)]
+        self.empty = [empty[place] for place in places]
+        if len(places) > len(counts):
+            index = torch.tensor(places, dtype=torch.int64, device=self._loaded.device)
+            self.logits = self.logits[index]
+            if self._cache is not None:
+                self._cache.batch_select_indices(index)
 
     @property
     def is_of_one(self) -> bool:
@@ -143,24 +216,30 @@ class Cohort:
         return len({row.running for row in self.rows}) == 1
 
     def drop_ended(self) -> None:
-        """Let rows go that have ended, and places that are empty in all others."""
-        kept = [place for place, row in enumerate(self.rows) if row.reason is None]
-        if len(kept) == len(self.rows):
-            return
-        self._select(kept)
-        if self._cache is not None and kept and (spare := min(self.empty)):
-            for layer in self.layers():
-                layer.keys = layer.keys[..., spare:, :].contiguous()
-                layer.values = layer.values[..., spare:, :].contiguous()
-            self.tokens -= spare
-            self.empty = [count - spare for count in self.empty]
+        """Let rows go that have ended, and places that are empty in all others.
 
-    def _select(self, places: list[int]) -> None:
-        index = torch.tensor(places, dtype=torch.int64, device=self._loaded.device)
-        self.rows = [self.rows[place] for place in places]
-        self.empty = [self.empty[place] for place in places]
+        Rows from the end take the places of those that went: nothing else is moved.
+        """
+        if not (ended := [place for place, row in enumerate(self.rows) if row.reason is not None]):
+            return
+        count = len(self.rows) - len(ended)
+        holes = [place for place in ended if place < count]
+        last = [place for place in range(count, len(self.rows)) if self.rows[place].reason is None]
+        moves = list(zip(last, holes, strict=True))
+        order = list(range(count))
+        for source, target in moves:
+            order[target] = source
+        self.rows = [self.rows[place] for place in order]
+        self.empty = [self.empty[place] for place in order]
+        index = torch.tensor(order, dtype=torch.int64, device=self._loaded.device)
         self.logits = self.logits[index]
-        if self._cache is not None:
+        spare = min(self.empty, default=0)
+        if is_plain(self._cache):
+            for layer in self.layers():
+                layer.keep_rows(moves, count, spare=spare)
+            self.tokens -= spare
+            self.empty = [places - spare for places in self.empty]
+        elif self._cache is not None:
             self._cache.batch_select_indices(index)
 
     def split(self) -> "list[Cohort]":
@@ -185,32 +264,29 @@ class Cohort:
                 cache.update(layer.keys[index], layer.values[index], number)  # type: ignore[union-attr]
         part = Cohort(self._loaded, [self.rows[at] for at in places], cache, self.logits[index])
         part.tokens, part.empty = self.tokens, [self.empty[place] for place in places]
+        part.is_apart = True
         return part
 
     def can_join(self, other: "Cohort") -> bool:
-        """Whether ``join`` may take ``other`` in, and is worth it."""
-        short, long = sorted((self.tokens, other.tokens))
-        return (
-            long <= max(_CLOSE * short, _SHORT_TOKENS)
-            and self.is_joinable()
-            and other.is_joinable()
-        )
+        """Whether both may become one, and it is worth it."""
+        lengths = (self.tokens, other.tokens)
+        return are_close(lengths) and self.is_joinable() and other.is_joinable()
 
     def is_joinable(self) -> bool:
         """Whether the model can read rows with empty places, and the cache holds nothing else."""
-        if not is_plain(self._cache) or not takes(self._loaded, "position_ids"):
+        if self.is_apart or not is_plain(self._cache) or not takes(self._loaded, "position_ids"):
             return False
         return all(layer.get_seq_length() == self.tokens for layer in self.layers())
 
-    def join(self, other: "Cohort") -> None:
-        """Take the rows of ``other`` in; nothing of it is left."""
+    def take_in(self, other: "Cohort") -> None:
+        """Take over the rows of ``other``; the layers hold both already.
+
+        Args:
+            other: Nothing of it is left.
+        """
         tokens = max(self.tokens, other.tokens)
-        more, others = tokens - self.tokens, tokens - other.tokens
-        for mine, theirs in zip(self.layers(), other.layers(), strict=True):
-            mine.keys = torch.cat([_shifted(mine.keys, more), _shifted(theirs.keys, others)])
-            mine.values = torch.cat([_shifted(mine.values, more), _shifted(theirs.values, others)])
-        self.empty = [count + more for count in self.empty]
-        self.empty += [count + others for count in other.empty]
+        self.empty = [count + tokens - self.tokens for count in self.empty]
+        self.empty += [count + tokens - other.tokens for count in other.empty]
         self.tokens = tokens
         self.rows = [*self.rows, *other.rows]
         self.logits = torch.cat([self.logits, other.logits])
@@ -218,8 +294,3 @@ class Cohort:
     def layers(self) -> Iterable[Any]:
         """Return the cache's layers."""
         return self._cache.layers if self._cache is not None else ()
-
-
-def _shifted(states: torch.Tensor, places: int) -> torch.Tensor:
-    """Return keys or values ``(rows, heads, tokens, width)`` with empty places on the left."""
-    return pad(states, (0, 0, places, 0)) if places else states

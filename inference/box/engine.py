@@ -11,12 +11,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import combinations
 
 import torch
 
 from inference.box.aside import FAILURES, Aside, refusal_of
 from inference.box.asking import Asking
-from inference.box.cohort import Cohort, Prompt
+from inference.box.cohort import Cohort, Prompt, are_close, can_fill, read_together
+from inference.box.joining import Joining
 from inference.box.loading import LoadedModel, RefusedError
 from inference.box.protocol import ErrorEvent, Event, GenerateRequest
 from inference.box.sampling import choose, scores_of
@@ -26,7 +28,7 @@ MAX_ROWS = 64
 """Sequences at a time; further requests wait for their turn."""
 WHOLE_TOKENS = 512
 """Most tokens of a prompt that are read at once while nobody writes."""
-_FEWEST_TOKENS = 16
+_FEWEST_TOKENS = 4
 _WEIGHT = 0.2
 """Of the newest of the times that are averaged."""
 _ALONE_S = 0.05
@@ -48,7 +50,9 @@ class Engine:
         self._prompts: deque[Prompt] = deque()
         self._cohorts: list[Cohort] = []
         self._step_s = 0.0
-        self._token_s = 0.0
+        self._piece_tokens = _FEWEST_TOKENS
+        self._can_fill = can_fill(loaded)
+        self._joining: Joining | None = None
         self._aside = Aside(loaded)
         self.working_on = ""
         """The request whose text is being handled, for the last words of a process."""
@@ -81,8 +85,10 @@ class Engine:
         with torch.inference_mode():
             self._end_cancelled(events)
             self._admit(events)
+            self._join()
+            writing = list(self._cohorts)
             self._read(events)
-            for cohort in list(self._cohorts):
+            for cohort in writing or list(self._cohorts):  # who has just been read waits a step
                 self._write(cohort, events)
         self._cohorts = [cohort for cohort in self._cohorts if cohort.rows]
         self._work_aside(events)
@@ -135,38 +141,89 @@ class Engine:
         """Read prompts, the oldest first, for about as long as a step of those who write takes."""
         began = time.monotonic()
         while self._prompts:
-            prompt = self._prompts[0]
-            self._read_piece(prompt, events)
-            if not prompt.is_read or time.monotonic() - began >= self._step_s:
+            together = self._short_prompts()
+            if len(together) > 1:
+                self._read_together(together, events)
+            else:
+                self._read_piece(self._prompts[0], events)
+            is_halfway = bool(self._prompts) and self._prompts[0].is_begun
+            if is_halfway or time.monotonic() - began >= self._step_s:
                 return
+
+    def _short_prompts(self) -> list[Prompt]:
+        """Return the oldest prompts, as many as one piece holds when the others are filled up."""
+        most = self._most_tokens
+        found: list[Prompt] = []
+        for prompt in self._prompts:
+            lengths = [each.tokens for each in (*found, prompt)]
+            is_short = max(lengths) * len(lengths) <= most and are_close(lengths)
+            if prompt.is_begun or prompt.is_apart or not is_short:
+                break
+            found.append(prompt)
+        return found if self._can_fill else []
+
+    def _read_together(self, prompts: list[Prompt], events: list[Event]) -> None:
+        """Read several short prompts in one pass. What fails together is read one by one."""
+        began = time.monotonic()
+        try:
+            cohort = read_together(prompts)
+        except FAILURES:
+            for prompt in prompts:
+                prompt.is_apart = True
+            return
+        for _ in prompts:
+            self._prompts.popleft()
+        self._learn(cohort.tokens * len(prompts), time.monotonic() - began)
+        self._enter(cohort, events)
 
     def _read_piece(self, prompt: Prompt, events: list[Event]) -> None:
         began = time.monotonic()
         with self._failing(prompt.running, events):
-            tokens = prompt.read(self._piece_tokens())
-            self._token_s = _averaged(self._token_s, (time.monotonic() - began) / tokens)
+            tokens = prompt.read(self._most_tokens)
+            self._learn(tokens, time.monotonic() - began)
             if not prompt.is_read:
                 return
             self._enter(prompt.cohort(), events)
         self._prompts.popleft()
 
-    def _piece_tokens(self) -> int:
-        """Return how much of a prompt takes about as long as a step of those who write."""
-        if not self._cohorts:
-            return WHOLE_TOKENS
-        if not (self._token_s and self._step_s):
-            return _FEWEST_TOKENS
-        return max(_FEWEST_TOKENS, min(WHOLE_TOKENS, int(self._step_s / self._token_s)))
+    @property
+    def _most_tokens(self) -> int:
+        """How many tokens are read at once."""
+        return self._piece_tokens if self._cohorts else WHOLE_TOKENS
+
+    def _learn(self, tokens: int, took_s: float) -> None:
+        """Let the next piece take about as long as a step of those who write.
+
+        A short piece takes as long as one a little longer: it is no reason for longer ones.
+        """
+        if not (self._cohorts and self._step_s):
+            return
+        if tokens * 2 >= self._piece_tokens or took_s > self._step_s:
+            wanted = self._piece_tokens * min(2.0, max(0.5, self._step_s / took_s))
+            self._piece_tokens = max(_FEWEST_TOKENS, min(WHOLE_TOKENS, int(wanted)))
 
     def _enter(self, cohort: Cohort, events: list[Event]) -> None:
         self._refuse_bad_scores(cohort, events)
-        if not cohort.rows:
-            return
-        for other in self._cohorts:
-            if other.can_join(cohort):
-                other.join(cohort)
+        if cohort.rows:
+            self._cohorts.append(cohort)
+
+    def _join(self) -> None:
+        """Join cohorts for about half a step, however much there is to copy."""
+        began = time.monotonic()
+        while joining := self._joining or self._next_joining():
+            self._joining = joining if joining.is_on(self._cohorts) else None
+            if self._joining and joining.advance():
+                self._joining = None
+                if joining.finish():
+                    self._cohorts.remove(joining.both[1])
+            if time.monotonic() - began >= self._step_s / 2:
                 return
-        self._cohorts.append(cohort)
+
+    def _next_joining(self) -> Joining | None:
+        for first, second in combinations(self._cohorts, 2):
+            if first.can_join(second):
+                return Joining(first, second)
+        return None
 
     def _write(self, cohort: Cohort, events: list[Event]) -> None:
         """Choose a token for each row, and run those that go on one further."""

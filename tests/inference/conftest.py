@@ -88,9 +88,12 @@ def jobs_done(*, join_s: float) -> Iterator[None]:
 
     thread = threading.Thread(target=work)
     thread.start()
-    yield
-    over.set()
-    thread.join(timeout=join_s)
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(timeout=join_s)
+    assert not thread.is_alive(), "a job of this test goes on in the next one"
 
 
 @contextmanager
@@ -134,10 +137,11 @@ def shared_pool() -> Iterator[BoxPool]:
 
 
 @pytest.fixture
-def real_pool(monkeypatch: pytest.MonkeyPatch, shared_pool: BoxPool) -> BoxPool:
-    """Real boxes."""
+def real_pool(monkeypatch: pytest.MonkeyPatch, shared_pool: BoxPool) -> Iterator[BoxPool]:
+    """Real boxes, which this test gives back: who holds one on meets the next test's kill."""
     monkeypatch.setattr(generation, "box_pool", lambda: shared_pool)
-    return shared_pool
+    yield shared_pool
+    assert all(slot.users == 0 for slot in shared_pool._slots.values())
 
 
 @pytest.fixture

@@ -109,6 +109,7 @@ def test_killed_in_mid_purchase_everything_agrees_after_recovery(shop: live.Live
         threads = [shopper.start() for shopper in shoppers]
         time.sleep(chance.uniform(0, MOST_WAIT_S))
         done.append(kill_one(shop, chance, with_engines=number % 3 == 2))
+        print(f"round {number + 1} of {ROUNDS}: killed {done[-1]}", flush=True)
         for thread in threads:
             thread.join(RECOVERY_S * 2)
 
