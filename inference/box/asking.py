@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from inference.box.beam_messages import BeamRequest
 from inference.box.explain_messages import ExplainAnswer, ExplainedEvent, ExplainRequest
 from inference.box.messages import Count, Logprob, Message, RequestId, Seconds, TokenId
 
@@ -99,7 +100,7 @@ class ScoresDoneEvent(Message):
     score_s: Seconds
 
 
-Asking = ScoreRequest | ExplainRequest
+Asking = ScoreRequest | ExplainRequest | BeamRequest
 """Anything that is asked."""
 Answering = ScorePartEvent | ScoreEvent | ScoresDoneEvent | ExplainAnswer
 """Anything a question is answered with."""

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from inference.box.asking import Answering, Asking
+from inference.box.beam_messages import BeamRequest
 from inference.box.conversation import Asked
 from inference.box.errors import (
     BoxProtectionError,
@@ -42,7 +43,12 @@ _HELLO_S = 30.0
 """Python, pydantic and the locks take 0.4 s on an idle core; a loaded machine gets more."""
 _CANCEL_S = 20.0
 """A cancelled generation may finish the step it is at; then the process is ended."""
-_DOING = {"generate": "generating", "score": "scoring", "explain": "explaining"}
+_DOING = {
+    "generate": "generating",
+    "beams": "generating",
+    "score": "scoring",
+    "explain": "explaining",
+}
 _NAMES = itertools.count(1)
 
 
@@ -79,7 +85,10 @@ def _load(process: BoxProcess, request: LoadRequest, limits: BoxLimits) -> Loade
 
 def _request(
     name: str, asked: Asked, params: SamplingParams, *, left_truncate: bool
-) -> GenerateRequest:
+) -> GenerateRequest | BeamRequest:
+    if params.num_beams > 1:
+        said = {"prompt": asked} if isinstance(asked, str) else {"messages": list(asked)}
+        return BeamRequest.model_validate({"id": name, "params": params, **said})
     if isinstance(asked, str):
         return GenerateRequest(id=name, prompt=asked, params=params, left_truncate=left_truncate)
     return GenerateRequest(id=name, messages=list(asked), params=params)

@@ -11,6 +11,7 @@ from inference.box.asking import (
     ScoreRequest,
     ScoresDoneEvent,
 )
+from inference.box.beam_messages import BeamRequest, BeamStepEvent
 from inference.box.explain_messages import ExplainRequest
 from inference.box.explain_order import ExplainOrder
 from inference.box.protocol import (
@@ -22,7 +23,7 @@ from inference.box.protocol import (
     TokenEvent,
 )
 
-GenerationEvent = StartedEvent | TokenEvent | EndedEvent | DoneEvent
+GenerationEvent = StartedEvent | TokenEvent | EndedEvent | DoneEvent | BeamStepEvent
 AnyAnswer = GenerationEvent | Answering
 
 
@@ -44,7 +45,7 @@ def order_of(request: GenerateRequest | Asking) -> Order:
 class GenerationOrder:
     """A beginning; then tokens and ends of each sequence, mixed; then the end of all."""
 
-    def __init__(self, request: GenerateRequest) -> None:
+    def __init__(self, request: GenerateRequest | BeamRequest) -> None:
         self._most = request.params.max_new_tokens
         self._counts = [0] * request.params.num_sequences
         self._open = set(range(request.params.num_sequences))
@@ -62,10 +63,13 @@ class GenerationOrder:
         if not self._started:
             return False
         if isinstance(event, DoneEvent):
-            return not self._open and event.new_tokens == sum(self._counts)
+            return not self._open and self._accepts_sum(event.new_tokens)
         if isinstance(event, (TokenEvent, EndedEvent)):
             return event.sequence in self._open and self._accepts_part(event)
         return False
+
+    def _accepts_sum(self, new_tokens: int) -> bool:
+        return new_tokens == sum(self._counts)
 
     def _accepts_part(self, event: TokenEvent | EndedEvent) -> bool:
         count = self._counts[event.sequence]
@@ -74,6 +78,26 @@ class GenerationOrder:
             return event.new_tokens == count
         self._counts[event.sequence] = count + 1
         return event.number == count and count < self._most
+
+
+class BeamOrder(GenerationOrder):
+    """The same, with steps before the tokens; what counts are the tokens of all beams."""
+
+    def __init__(self, request: BeamRequest) -> None:
+        super().__init__(request)
+        self._most_computed = request.params.most_computed_tokens
+        self._computed = 0
+
+    def accepts(self, event: Event) -> bool:
+        """Whether ``event`` may come now."""
+        if not isinstance(event, BeamStepEvent):
+            return super().accepts(event)
+        before, self._computed = self._computed, event.new_tokens
+        is_more = before < event.new_tokens <= self._most_computed
+        return is_more and self._started and not any(self._counts)
+
+    def _accepts_sum(self, new_tokens: int) -> bool:
+        return sum(self._counts) <= new_tokens == self._computed
 
 
 class ScoreOrder:
@@ -121,4 +145,5 @@ _ORDERS: dict[type, Callable[[Any], Order]] = {
     GenerateRequest: GenerationOrder,
     ScoreRequest: ScoreOrder,
     ExplainRequest: ExplainOrder,
+    BeamRequest: BeamOrder,
 }

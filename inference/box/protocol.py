@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from inference.box.asking import LAST_ANSWERS, Answering, Asking
+from inference.box.beam_messages import BeamStepEvent
 from inference.box.conversation import MAX_MESSAGES, ChatMessage
 from inference.box.limits import BoxLimits
 from inference.box.messages import (
@@ -227,7 +228,7 @@ class DoneEvent(Message):
     id: RequestId
     prompt_tokens: Count
     new_tokens: Count
-    """Over all sequences, end tokens included."""
+    """Over all sequences, end tokens included; of a beam search over all beams."""
     first_token_s: Seconds
     generate_s: Seconds
     rss_bytes: Count
@@ -257,6 +258,7 @@ Event = (
     | DoneEvent
     | ErrorEvent
     | PongEvent
+    | BeamStepEvent
     | Answering
 )
 LAST_EVENTS = (DoneEvent, ErrorEvent, *LAST_ANSWERS)

@@ -109,6 +109,11 @@ class RemoteModel:
         self, asked: Asked, params: SamplingParams, *, request_id: str
     ) -> Iterator[GenerationEvent]:
         """See ``Generator.generate``."""
+        if params.num_beams > 1:
+            raise ModelRefusedError(
+                "This model runs on a server that has no beam search; leave num_beams out.",
+                reason="no_beams",
+            )
         path = "completions" if isinstance(asked, str) else "chat/completions"
         reader = Reader(request_id, params)
         with self._lock:

@@ -79,8 +79,11 @@ class _Asked(BaseModel):
     user: Any = None
     metadata: Any = None
     top_k: int | None = None
-    """The store's own, sent in ``extra_body``; so is ``repetition_penalty``."""
+    """The store's own, sent in ``extra_body``; so is what follows."""
     repetition_penalty: float | None = None
+    num_beams: int | None = None
+    length_penalty: float | None = None
+    early_stopping: bool | Literal["never"] | None = None
 
     def most_tokens(self) -> int:
         """Return how many tokens may be new."""
@@ -101,18 +104,17 @@ class _Asked(BaseModel):
         Raises:
             InvalidParamsError: out of range; ``extra["fields"]`` has the client's names.
         """
-        values: dict[str, Any] = {
-            "max_new_tokens": self.most_tokens(),
-            "temperature": 1.0,
-            "top_p": 1.0,
-            "top_k": 0,
-            "logprobs": self.told(),
-        }
+        values: dict[str, Any] = {"max_new_tokens": self.most_tokens(), "logprobs": self.told()}
+        if self.num_beams in {None, 1}:  # a beam search draws nothing
+            values |= {"temperature": 1.0, "top_p": 1.0, "top_k": 0}
         given = {
             "temperature": self.temperature,
             "top_p": self.top_p,
             "top_k": self.top_k,
             "repetition_penalty": self.repetition_penalty,
+            "num_beams": self.num_beams,
+            "length_penalty": self.length_penalty,
+            "early_stopping": self.early_stopping,
             "num_sequences": self.n,
             "frequency_penalty": self.frequency_penalty,
             "presence_penalty": self.presence_penalty,

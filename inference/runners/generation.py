@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
+from inference.box.beam_messages import BeamStepEvent
 from inference.box.client import Box
 from inference.box.errors import ModelRefusedError
 from inference.box.limits import BoxLimits
@@ -146,8 +147,11 @@ class _Attempt:
             if isinstance(event, StartedEvent):
                 self.prompt_tokens = event.prompt_tokens
                 writer.put("start", prompt_tokens=event.prompt_tokens, load_s=self.load_s)
+            elif isinstance(event, BeamStepEvent):  # no text yet, but it costs tokens
+                self.new_tokens = event.new_tokens
+                writer.add(0, "", new_tokens=self.new_tokens)
             elif isinstance(event, TokenEvent):
-                self.new_tokens += 1
+                self.new_tokens += self.params.num_beams == 1
                 self._append(writer, event.sequence, event.text, told(event))
             elif isinstance(event, EndedEvent):
                 self.finish_reasons[event.sequence] = event.finish_reason

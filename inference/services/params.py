@@ -84,6 +84,12 @@ PRESETS = (
         "Surprising words, little repetition.",
         {"temperature": 1.2, "top_p": 0.98, "top_k": 0, "repetition_penalty": 1.1},
     ),
+    Preset(
+        "beams",
+        "Beams",
+        "Weighs four texts side by side and shows the likeliest at the end.",
+        {"num_beams": 4, "temperature": 0.0, "top_p": 1.0, "top_k": 0, "repetition_penalty": 1.0},
+    ),
 )
 
 

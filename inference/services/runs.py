@@ -22,7 +22,13 @@ from inference.box.conversation import Asked
 from inference.engines.config import remote_for
 from inference.models import Explanation, GenerationRun
 from inference.services import endings, quotas, streams
-from inference.services.params import AskedParams, check_asked, messages_of, read_params
+from inference.services.params import (
+    AskedParams,
+    InvalidParamsError,
+    check_asked,
+    messages_of,
+    read_params,
+)
 from inference.services.payers import payer_of
 from inference.services.weights import has_chat_template, needed_files
 from licensing.delivery.policy import check_reached
@@ -120,7 +126,7 @@ def submit(
     check_asked(asked)
     is_trial = check_right(viewer, repo, revision or DEFAULT_BRANCH)
     commit_oid = resolve(repo, revision or DEFAULT_BRANCH).commit_oid
-    memory_bytes = _check_runnable(repo, commit_oid, asked)
+    memory_bytes = _check_runnable(repo, commit_oid, asked, sampling)
     run = GenerationRun(
         repo=repo,
         commit_oid=commit_oid,
@@ -147,13 +153,17 @@ def _as_kept(asked: Asked) -> dict[str, Any]:
     return {"messages": [message.model_dump() for message in asked]}
 
 
-def _check_runnable(repo: ModelRepo, commit_oid: str, asked: Asked) -> int:
+def _check_runnable(repo: ModelRepo, commit_oid: str, asked: Asked, params: AskedParams) -> int:
     """Refuse what no engine here can run. What a remote one can is its own affair.
 
     Returns:
         The least memory a worker must have for it, in bytes.
     """
     if remote_for(repo.full_name) is not None:
+        if params.num_beams > 1:
+            words = _("%(model)s runs on a server that has no beam search; leave num_beams out.")
+            message = words % {"model": repo.full_name}
+            raise InvalidParamsError(message, fields={"num_beams": message})
         return 0
     files = needed_files(repo, commit_oid)
     if not isinstance(asked, str) and not has_chat_template(repo, commit_oid):
@@ -199,7 +209,7 @@ def _queue(run: GenerationRun, *, is_trial: bool, memory_bytes: int) -> None:
         with transaction.atomic():
             lock_asker(run.payer)
             _check_room(run)
-            most = run.params["max_new_tokens"] * run.params["num_sequences"]
+            most = AskedParams.model_validate(run.params).most_computed_tokens
             if is_trial:
                 trials.take(run.repo, run.asker, most)
                 run.trial_tokens = most
