@@ -15,6 +15,8 @@ from typing import Any
 from inference.box.asking import Asking, ScoreRequest
 from inference.box.beam_messages import BeamRequest
 from inference.box.beams import beams
+from inference.box.echo_messages import EchoRequest
+from inference.box.echoing import echo
 from inference.box.explain_messages import ExplainRequest
 from inference.box.explaining import explain
 from inference.box.loading import LoadedModel, RefusedError, is_out_of_memory
@@ -25,7 +27,12 @@ from inference.box.scoring import scores
 FAILURES = (RuntimeError, ValueError, IndexError, MemoryError)
 """What a forward pass of a bad model raises; anything else is a fault of ours."""
 Work = Callable[[LoadedModel, Any, Pauses], Iterator[Event]]
-_WORK: dict[type, Work] = {ScoreRequest: scores, ExplainRequest: explain, BeamRequest: beams}
+_WORK: dict[type, Work] = {
+    ScoreRequest: scores,
+    ExplainRequest: explain,
+    BeamRequest: beams,
+    EchoRequest: echo,
+}
 
 
 def refusal_of(exc: Exception) -> RefusedError:

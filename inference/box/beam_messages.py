@@ -4,8 +4,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from inference.box.conversation import MAX_MESSAGE_CHARS, MAX_MESSAGES, ChatMessage
-from inference.box.messages import Count, Message, RequestId
+from inference.box.conversation import (
+    MAX_MESSAGE_CHARS,
+    MAX_MESSAGES,
+    MAX_PROMPT_IDS,
+    ChatMessage,
+)
+from inference.box.messages import Count, Message, RequestId, TokenId
 from inference.box.params import SamplingParams
 
 
@@ -23,12 +28,16 @@ class BeamRequest(Message):
         None
     )
     """Made a prompt by the model's chat template; ``None``: ``prompt`` counts."""
+    prompt_ids: Annotated[list[TokenId], Field(min_length=1, max_length=MAX_PROMPT_IDS)] | None = (
+        None
+    )
+    """Tokens in place of ``prompt``, read as they are."""
     params: SamplingParams
 
     @model_validator(mode="after")
     def _is_one(self) -> Self:
-        if self.messages is not None and self.prompt:
-            raise ValueError("A request has a prompt or messages, not both.")
+        if bool(self.prompt) + (self.messages is not None) + (self.prompt_ids is not None) > 1:
+            raise ValueError("A request has a prompt, messages or tokens, not two of them.")
         if self.params.num_beams == 1:
             raise ValueError("One beam is no search.")
         return self

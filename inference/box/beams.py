@@ -18,7 +18,8 @@ from inference.box.loading import LoadedModel
 from inference.box.params import MAX_STOP_CHARS
 from inference.box.pauses import EndedError, Pauses
 from inference.box.protocol import Event, GenerateRequest
-from inference.box.sequences import Answer, Running, running_of
+from inference.box.sequences import Answer, Running
+from inference.box.token_prompts import any_running_of
 
 _CONTEXT_TOKENS = 6
 """Decoded before a text's end, so that a leading space is not lost."""
@@ -33,9 +34,13 @@ def beams(loaded: LoadedModel, request: BeamRequest, pauses: Pauses) -> Iterator
         RefusedError: as :func:`~inference.box.sequences.running_of`.
     """
     asked = GenerateRequest(
-        id=request.id, prompt=request.prompt, messages=request.messages, params=request.params
+        id=request.id,
+        prompt=request.prompt,
+        messages=request.messages,
+        prompt_ids=request.prompt_ids,
+        params=request.params,
     )
-    running = running_of(loaded, asked, arrived=time.monotonic())
+    running = any_running_of(loaded, asked, arrived=time.monotonic())
     pauses.ends_itself = True
     return _search(running, pauses)
 

@@ -12,6 +12,7 @@ from inference.box.asking import (
     ScoresDoneEvent,
 )
 from inference.box.beam_messages import BeamRequest, BeamStepEvent
+from inference.box.echo_messages import EchoedEvent, EchoPartEvent, EchoRequest, EchoToken
 from inference.box.explain_messages import ExplainRequest
 from inference.box.explain_order import ExplainOrder
 from inference.box.protocol import (
@@ -139,6 +140,36 @@ class ScoreOrder:
         return is_within and told == (event.tokens if self._per_token else 0)
 
 
+class EchoOrder:
+    """Parts, then the end. Each token but the first has a score, where they were asked for."""
+
+    def __init__(self, request: EchoRequest) -> None:
+        self._top = request.top
+        self._ids = request.prompt_ids
+        self._most = len(self._ids or ()) or len(request.prompt) * _TOKENS_PER_CHAR + 2
+        self._told = 0
+
+    def is_last(self, event: Event) -> bool:
+        """Whether nothing may follow."""
+        return isinstance(event, EchoedEvent)
+
+    def accepts(self, event: Event) -> bool:
+        """Whether ``event`` may come now."""
+        if isinstance(event, EchoedEvent):
+            return event.prompt_tokens == self._told > 0
+        if not isinstance(event, EchoPartEvent):
+            return False
+        places = range(self._told, self._told + len(event.tokens))
+        self._told = places.stop
+        return self._told <= self._most and all(map(self._accepts_token, places, event.tokens))
+
+    def _accepts_token(self, place: int, token: EchoToken) -> bool:
+        if self._ids is not None and token.token_id != self._ids[place]:
+            return False
+        has_score = self._top is not None and place > 0
+        return (token.logprob is not None) == has_score and len(token.top) <= (self._top or 0)
+
+
 _TOKENS_PER_CHAR = 16
 """A character is 4 bytes of UTF-8 at most; normalizing may turn one into several."""
 _ORDERS: dict[type, Callable[[Any], Order]] = {
@@ -146,4 +177,5 @@ _ORDERS: dict[type, Callable[[Any], Order]] = {
     ScoreRequest: ScoreOrder,
     ExplainRequest: ExplainOrder,
     BeamRequest: BeamOrder,
+    EchoRequest: EchoOrder,
 }

@@ -67,9 +67,16 @@ class SamplingParams(BaseModel):
     logprobs: Annotated[int, Field(ge=0, le=MAX_LOGPROBS)] | None = None
     """Tell how likely each token was, and this many of the likeliest; ``None`` tells nothing."""
 
+    prompt_logprobs: Annotated[int, Field(ge=0, le=MAX_LOGPROBS)] | None = None
+    """Tell how likely each token of the prompt is, and this many of the likeliest."""
+    score_only: bool = False
+    """Write nothing: only the prompt's tokens are asked for."""
+
     @property
     def most_computed_tokens(self) -> int:
         """How many new tokens the model may have to compute, those of lost beams included."""
+        if self.score_only:
+            return 0
         return self.max_new_tokens * max(self.num_sequences, self.num_beams)
 
     @model_validator(mode="before")
@@ -88,6 +95,14 @@ class SamplingParams(BaseModel):
                 if self.num_beams > 1
                 else "With temperature 0 all sequences are the same; ask for one."
             )
+        return self
+
+    @model_validator(mode="after")
+    def _scores_are_asked_for(self) -> Self:
+        if self.score_only and self.prompt_logprobs is None:
+            raise ValueError("score_only tells the prompt's probabilities; ask for some.")
+        if self.score_only and max(self.num_sequences, self.num_beams) > 1:
+            raise ValueError("Where nothing is written all answers are the same; ask for one.")
         return self
 
     @model_validator(mode="after")

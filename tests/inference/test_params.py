@@ -36,6 +36,8 @@ def test_numbers_may_come_as_text() -> None:
         "num_beams": 1,
         "length_penalty": 1.0,
         "early_stopping": False,
+        "prompt_logprobs": None,
+        "score_only": False,
     }
 
 
