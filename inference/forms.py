@@ -92,6 +92,29 @@ class PlaygroundForm(forms.Form):
         _("Above 1 avoids what is there already."),
         step=0.05,
     )
+    num_beams = _number(
+        "num_beams",
+        _("Beams"),
+        _("Above 1: draw nothing, weigh so many texts, show the likeliest at the end."),
+        step=1,
+    )
+    length_penalty = _number(
+        "length_penalty",
+        _("Length of beams"),
+        _("Above 0 favors long texts, below 0 short."),
+        step=0.1,
+    )
+    early_stopping = forms.ChoiceField(
+        label=_("End of beams"),
+        help_text=_("How long to look for a better text; only with beams."),
+        choices=[
+            ("false", _("when a better one is unlikely")),
+            ("true", _("as soon as there are enough")),
+            ("never", _("when none can be better")),
+        ],
+        required=False,
+        initial="false",
+    )
     seed = forms.IntegerField(
         label=_("Seed"),
         help_text=_("The same number gives the same text; empty draws one."),
@@ -111,7 +134,8 @@ class PlaygroundForm(forms.Form):
     )
     revision = forms.CharField(required=False, max_length=200, widget=forms.HiddenInput)
 
-    SAMPLING = ("temperature", "top_p", "top_k", "repetition_penalty", "seed", "stop")
+    BEAMS = ("num_beams", "length_penalty", "early_stopping")
+    SAMPLING = ("temperature", "top_p", "top_k", "repetition_penalty", *BEAMS, "seed", "stop")
 
     is_chat = False
 
@@ -128,6 +152,8 @@ class PlaygroundForm(forms.Form):
     def _values_of(cls, params: Mapping[str, Any]) -> dict[str, Any]:
         names = ("max_new_tokens", "num_sequences", *cls.SAMPLING)
         initial = {name: params[name] for name in names if name in params}
+        if "early_stopping" in initial:
+            initial["early_stopping"] = str(initial["early_stopping"]).lower()
         lines = [line.replace("\n", "\\n") for line in params.get("stop", ())]
         return initial | {"stop": "\n".join(lines), "preset": CUSTOM}
 
@@ -157,9 +183,14 @@ class PlaygroundForm(forms.Form):
             values["stop"] = [line.replace("\\n", "\n") for line in lines if line]
         preset = _PRESETS.get(data["preset"])
         if preset is not None:
+            for name in self.BEAMS:
+                values.pop(name, None)
             values |= preset.values
-            if preset.values["temperature"] == 0:  # all texts would be the same
+            if preset.name == "exact":  # all texts would be the same
                 values["num_sequences"] = 1
+        elif values.get("num_beams", 1) > 1:  # what stands there for drawing does not count
+            for name in ("temperature", "top_p", "top_k"):
+                values.pop(name, None)
         return read_params(values)
 
     def problem(self) -> InvalidParamsError:

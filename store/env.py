@@ -6,7 +6,7 @@ and a test keeps the two together.
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from annotated_types import Ge, Le
 from pydantic import (
@@ -17,6 +17,7 @@ from pydantic import (
     HttpUrl,
     IPvAnyNetwork,
     SecretStr,
+    model_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -39,8 +40,11 @@ class RemoteEngine(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    models: Annotated[str, Field(min_length=1)]
-    """Which: ``ns/name``, or a pattern such as ``ns/*``."""
+    models: Annotated[str, Field(min_length=1)] = "*"
+    """Which: ``ns/name``, or a pattern such as ``ns/*``. Needed where no ``queue`` is named."""
+    queue: Literal["", "inference", "inference-gpu"] = ""
+    """Only those of this hardware class: ``inference`` (smaller than ``STORE_GPU_FROM_BYTES``) or
+    ``inference-gpu``. Empty: of any size, and also what the store could not run itself."""
     base_url: HttpUrl
     """Where its API begins, as ``http://10.0.0.7:8000/v1``. Any address: the operator chose it."""
     model: str = ""
@@ -49,6 +53,12 @@ class RemoteEngine(BaseModel):
     """Sent as ``Bearer``. Empty: none, or what ``api_key_file`` has."""
     api_key_file: Path | None = None
     """A file with the key, read at each request."""
+
+    @model_validator(mode="after")
+    def _names_some(self) -> Self:
+        if not (self.model_fields_set & {"models", "queue"}):
+            raise ValueError("Say which models it runs, by models or by queue.")
+        return self
 
 
 class Env(BaseSettings):

@@ -1,14 +1,17 @@
-"""``/metrics``: what a monitoring needs to add and remove workers, as Prometheus text."""
+"""``/metrics``: how full queues are, who works, how long things take, as Prometheus text."""
 
 import hmac
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import accumulate
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
+from redis.exceptions import RedisError
 
 from store.core.errors import NotFoundError
+from store.core.histograms import HISTOGRAMS, Histogram, Series
 from store.core.placing import present
 from store.core.presence import Worker
 from store.core.queue_figures import QueueFigures, figures
@@ -29,7 +32,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     sent = request.headers.get("Authorization", "")
     if not token or not hmac.compare_digest(sent.encode(), f"Bearer {token}".encode()):
         raise NotFoundError(_("There is nothing at this address."))
-    text = "".join([*_of_queues(figures()), *_of_workers(present())])
+    text = "".join([*_of_queues(figures()), *_of_workers(present()), *_of_times()])
     answer = HttpResponse(text, content_type=CONTENT_TYPE)
     answer["Cache-Control"] = "no-store"
     return answer
@@ -38,10 +41,28 @@ def metrics(request: HttpRequest) -> HttpResponse:
 def gauge(name: str, about: str, samples: Iterable[Sample]) -> str:
     """Return one metric as the text format has it: two lines about it, one for each sample."""
     lines = [f"# HELP {name} {about}", f"# TYPE {name} gauge"]
-    for labels, value in samples:
-        words = ",".join(f'{label}="{_escaped(word)}"' for label, word in labels.items())
-        lines.append(f"{name}{{{words}}} {value:.12g}" if words else f"{name} {value:.12g}")
+    return "\n".join([*lines, *(_line(name, *sample) for sample in samples), ""])
+
+
+def histogram(measured: Histogram, found: Iterable[Series]) -> str:
+    """Return one histogram as the text format has it: buckets hold what is below their end."""
+    name = measured.name
+    lines = [f"# HELP {name} {measured.about}", f"# TYPE {name} histogram"]
+    ends = [*(f"{bound:g}" for bound in measured.bounds), "+Inf"]
+    for each in found:
+        counts = list(accumulate(each.counts))
+        lines += [
+            _line(f"{name}_bucket", each.labels | {"le": end}, count)
+            for end, count in zip(ends, counts, strict=True)
+        ]
+        lines.append(_line(f"{name}_sum", each.labels, each.total))
+        lines.append(_line(f"{name}_count", each.labels, counts[-1]))
     return "\n".join([*lines, ""])
+
+
+def _line(name: str, labels: Mapping[str, str], value: float) -> str:
+    words = ",".join(f'{label}="{_escaped(word)}"' for label, word in labels.items())
+    return f"{name}{{{words}}} {value:.12g}" if words else f"{name} {value:.12g}"
 
 
 def _escaped(word: str) -> str:
@@ -80,6 +101,16 @@ def _of_queues(queues: list[QueueFigures]) -> Iterator[str]:
             for state in ("done", "failed", "cancelled")
         ),
     )
+
+
+def _of_times() -> Iterator[str]:
+    """Nothing when Valkey does not answer, as for workers."""
+    for measured in HISTOGRAMS:
+        measured.flush()
+        try:
+            yield histogram(measured, list(measured.series()))
+        except RedisError:
+            return
 
 
 def _of_workers(workers: list[Worker] | None) -> Iterator[str]:

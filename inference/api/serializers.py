@@ -2,10 +2,16 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from inference.models import DemoGeneration, GenerationRun
 from inference.services import runs
+
+
+@extend_schema_field({"oneOf": [{"type": "boolean"}, {"type": "string", "enum": ["never"]}]})
+class _EndOfBeams(serializers.JSONField):
+    """``True``, ``False`` or ``"never"``; what else comes is refused where runs are made."""
 
 
 class NewGenerationIn(serializers.Serializer[Any]):
@@ -20,6 +26,20 @@ class NewGenerationIn(serializers.Serializer[Any]):
     repetition_penalty = serializers.FloatField(required=False)
     seed = serializers.IntegerField(required=False, allow_null=True)
     num_sequences = serializers.IntegerField(required=False)
+    num_beams = serializers.IntegerField(
+        required=False,
+        help_text="Above 1: beam search with so many beams, 8 at most. Nothing is drawn, the text"
+        " comes at the end, and the tokens of every beam count.",
+    )
+    length_penalty = serializers.FloatField(
+        required=False,
+        help_text="Of a beam search: above 0 favors long texts, below 0 short ones; 1 by default.",
+    )
+    early_stopping = _EndOfBeams(
+        required=False,
+        help_text="Of a beam search: end as soon as there are as many finished texts as beams"
+        " (`true`), when a better one is unlikely (`false`), or when none can come (`never`).",
+    )
 
 
 class GenerationOut(serializers.Serializer[Any]):

@@ -2,5 +2,6 @@
 
 Trusted side (never imports torch): ``client``, ``pool``, ``process``, ``setup``. Inside the child:
 ``child``, ``hardening``, ``kernel``, ``landlock``, ``seccomp``, ``loading``, ``generating``,
-``detokenizing``. Both sides share ``protocol``, ``params`` and ``limits``, which hold shapes only.
+``detokenizing``, ``beams``. Both sides share ``protocol``, ``params`` and ``limits``, which hold
+shapes only.
 """

@@ -10,20 +10,29 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
-from inference.box.asking import Answering, Asking, ScoreRequest
+from inference.box.asking import Asking, ScoreRequest
+from inference.box.beam_messages import BeamRequest
+from inference.box.beams import beams
+from inference.box.echo_messages import EchoRequest
+from inference.box.echoing import echo
 from inference.box.explain_messages import ExplainRequest
 from inference.box.explaining import explain
 from inference.box.loading import LoadedModel, RefusedError, is_out_of_memory
+from inference.box.pauses import EndedError, Pauses
 from inference.box.protocol import ErrorEvent, Event
 from inference.box.scoring import scores
 
 FAILURES = (RuntimeError, ValueError, IndexError, MemoryError)
 """What a forward pass of a bad model raises; anything else is a fault of ours."""
-Work = Callable[[LoadedModel, Any, "Pauses"], Iterator[Answering]]
-_WORK: dict[type, Work] = {ScoreRequest: scores, ExplainRequest: explain}
+Work = Callable[[LoadedModel, Any, Pauses], Iterator[Event]]
+_WORK: dict[type, Work] = {
+    ScoreRequest: scores,
+    ExplainRequest: explain,
+    BeamRequest: beams,
+    EchoRequest: echo,
+}
 
 
 def refusal_of(exc: Exception) -> RefusedError:
@@ -36,86 +45,6 @@ def refusal_of(exc: Exception) -> RefusedError:
     return RefusedError("cannot_generate", f"The model failed. {' '.join(line)[:500]}")
 
 
-class _EndedError(BaseException):
-    """Ends the thread of a question nobody wants answered any more."""
-
-
-class Pauses:
-    """Where the work of one question may be interrupted.
-
-    Attributes:
-        is_between: The work waits between two parts and holds nothing big.
-    """
-
-    def __init__(self) -> None:
-        self.is_between = True
-        self.is_ended = False
-        self.when_away: Callable[[], None] | None = None
-        """Undoes, before others compute, what the work has changed in the model."""
-        self.when_back: Callable[[], None] | None = None
-        self._turn = threading.Semaphore(0)
-        self._back = threading.Semaphore(0)
-        self._until = 0.0
-        self._thread = 0
-
-    def pause(self, *_: object) -> None:
-        """Wait for more time if it is up. As a hook of a module it does nothing to others."""
-        if threading.get_ident() == self._thread and time.monotonic() >= self._until:
-            self._wait()
-
-    def between(self) -> None:
-        """Wait for more time in any case: another question may come to its turn here."""
-        self.is_between = True
-        self._wait()
-        self.is_between = False
-
-    @contextmanager
-    def in_model(self, model: Any) -> Iterator[None]:
-        """Let the modules that do the work pause while the block runs."""
-        leaves = [module for module in model.modules() if not any(module.children())]
-        hooks = [module.register_forward_pre_hook(self.pause) for module in leaves]
-        try:
-            yield
-        finally:
-            for hook in hooks:
-                hook.remove()
-
-    def mine(self, hook: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a hook for modules that does nothing when others compute."""
-        return lambda *args: hook(*args) if threading.get_ident() == self._thread else None
-
-    def begin(self) -> None:
-        """Wait for the first turn; called in the thread that works."""
-        self._thread = threading.get_ident()
-        self._turn.acquire()
-        self._check()
-        self.is_between = False
-
-    def give(self, seconds: float) -> None:
-        """Let the work go on and wait until it pauses or ends."""
-        self._until = time.monotonic() + seconds
-        self._turn.release()
-        self._back.acquire()
-
-    def finish(self) -> None:
-        """Say that the work has ended."""
-        self.is_between = True
-        self._back.release()
-
-    def _wait(self) -> None:
-        if self.when_away:
-            self.when_away()
-        self._back.release()
-        self._turn.acquire()
-        self._check()
-        if self.when_back:
-            self.when_back()
-
-    def _check(self) -> None:
-        if self.is_ended:
-            raise _EndedError
-
-
 class _Question:
     """A question under way, in its own thread."""
 
@@ -123,10 +52,11 @@ class _Question:
         self.id = request.id
         self.pauses = Pauses()
         self.is_over = False
-        self._events: list[Event] = []
+        self._events = self.pauses.outbox
         self._failure: BaseException | None = None
+        work = _WORK[type(request)](loaded, request, self.pauses)
         self._thread = threading.Thread(
-            target=self._run, args=(loaded, request), name="question", daemon=True
+            target=self._run, args=(work,), name="question", daemon=True
         )
 
     def step(self, seconds: float) -> list[Event]:
@@ -143,7 +73,8 @@ class _Question:
         if isinstance(self._failure, Exception):
             refusal = refusal_of(self._failure)
             self._events.append(ErrorEvent(id=self.id, code=refusal.code, message=refusal.message))
-        found, self._events = self._events, []
+        found = list(self._events)
+        self._events.clear()
         return found
 
     def end(self) -> list[Event]:
@@ -155,12 +86,12 @@ class _Question:
         self.is_over = True
         return [ErrorEvent(id=self.id, code="cancelled", message="It was cancelled.")]
 
-    def _run(self, loaded: LoadedModel, request: Asking) -> None:
+    def _run(self, work: Iterator[Event]) -> None:
         try:
             self.pauses.begin()
-            for event in _WORK[type(request)](loaded, request, self.pauses):
+            for event in work:
                 self._events.append(event)
-        except _EndedError:
+        except EndedError:
             pass
         except BaseException as exc:  # noqa: BLE001 - the engine's thread raises it
             self._failure = exc
@@ -191,7 +122,11 @@ class Aside:
         return self._questions[0].id if self._questions else ""
 
     def add(self, request: Asking) -> None:
-        """Take a question in."""
+        """Take a question in.
+
+        Raises:
+            RefusedError: its prompt cannot be read, or leaves no room.
+        """
         self._questions.append(_Question(self._loaded, request))
 
     def step(self, seconds: float, is_cancelled: Callable[[str], bool]) -> list[Event]:
@@ -203,7 +138,12 @@ class Aside:
         """
         events: list[Event] = []
         for question in [each for each in self._questions if is_cancelled(each.id)]:
-            events += question.end()
+            if question.pauses.ends_itself:
+                question.pauses.is_cancelled = True
+                self._questions.remove(question)
+                self._questions.appendleft(question)  # somebody waits for its end
+            else:
+                events += question.end()
         self._drop_ended()
         until = time.monotonic() + seconds
         while self._questions and (left_s := until - time.monotonic()) > 0:

@@ -8,6 +8,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from inference.box.beam_messages import BeamRequest
+from inference.box.echo_messages import EchoedEvent, EchoPartEvent, EchoRequest
 from inference.box.explain_messages import ExplainAnswer, ExplainedEvent, ExplainRequest
 from inference.box.messages import Count, Logprob, Message, RequestId, Seconds, TokenId
 
@@ -99,9 +101,11 @@ class ScoresDoneEvent(Message):
     score_s: Seconds
 
 
-Asking = ScoreRequest | ExplainRequest
+Asking = ScoreRequest | ExplainRequest | EchoRequest | BeamRequest
 """Anything that is asked."""
-Answering = ScorePartEvent | ScoreEvent | ScoresDoneEvent | ExplainAnswer
+Answering = (
+    ScorePartEvent | ScoreEvent | ScoresDoneEvent | EchoPartEvent | EchoedEvent | ExplainAnswer
+)
 """Anything a question is answered with."""
-LAST_ANSWERS = (ScoresDoneEvent, ExplainedEvent)
+LAST_ANSWERS = (ScoresDoneEvent, EchoedEvent, ExplainedEvent)
 """What ends an answer that is not refused."""

@@ -12,10 +12,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from inference.box.asking import Answering, Asking
-from inference.box.conversation import Asked
+from inference.box.beam_messages import BeamRequest
+from inference.box.conversation import Prompted, TokenPrompt
+from inference.box.echo_messages import EchoPartEvent, EchoRequest, EchoToken
 from inference.box.errors import (
     BoxProtectionError,
     BoxTimeoutError,
@@ -42,7 +44,13 @@ _HELLO_S = 30.0
 """Python, pydantic and the locks take 0.4 s on an idle core; a loaded machine gets more."""
 _CANCEL_S = 20.0
 """A cancelled generation may finish the step it is at; then the process is ended."""
-_DOING = {"generate": "generating", "score": "scoring", "explain": "explaining"}
+_DOING = {
+    "generate": "generating",
+    "beams": "generating",
+    "echo": "reading",
+    "score": "scoring",
+    "explain": "explaining",
+}
 _NAMES = itertools.count(1)
 
 
@@ -78,11 +86,18 @@ def _load(process: BoxProcess, request: LoadRequest, limits: BoxLimits) -> Loade
 
 
 def _request(
-    name: str, asked: Asked, params: SamplingParams, *, left_truncate: bool
-) -> GenerateRequest:
+    name: str, asked: Prompted, params: SamplingParams, *, left_truncate: bool
+) -> GenerateRequest | BeamRequest:
+    said: dict[str, Any] = {"id": name, "params": params}
     if isinstance(asked, str):
-        return GenerateRequest(id=name, prompt=asked, params=params, left_truncate=left_truncate)
-    return GenerateRequest(id=name, messages=list(asked), params=params)
+        said["prompt"] = asked
+    elif isinstance(asked, TokenPrompt):
+        said["prompt_ids"] = asked.ids
+    else:
+        said["messages"] = list(asked)
+    if params.num_beams > 1:
+        return BeamRequest(**said)
+    return GenerateRequest(**said, left_truncate=left_truncate and isinstance(asked, str))
 
 
 def protection(limits: BoxLimits | None = None) -> Protection:
@@ -170,7 +185,7 @@ class Box:
 
     def generate(
         self,
-        asked: Asked,
+        asked: Prompted,
         params: SamplingParams,
         *,
         request_id: str | None = None,
@@ -183,8 +198,8 @@ class Box:
         goes on.
 
         Args:
-            asked: A prompt of up to ``MAX_PROMPT_CHARS`` characters, or the messages of a
-                conversation.
+            asked: A prompt of up to ``MAX_PROMPT_CHARS`` characters, its tokens, or the messages
+                of a conversation.
             params: How to sample.
             request_id: Name to cancel it by; up to 64 of ``A-Z a-z 0-9 _ -``, once at a time.
             left_truncate: Read the prompt as lm-evaluation-harness does
@@ -199,6 +214,27 @@ class Box:
         for event in self._events(request, self._limits.generate_s):
             if isinstance(event, GenerationEvent):
                 yield event
+
+    def echo(
+        self, asked: str | TokenPrompt, *, top: int | None, request_id: str
+    ) -> Iterator[EchoToken]:
+        """Tell a prompt back, token by token.
+
+        Args:
+            asked: The prompt, or its tokens.
+            top: Tell how likely each token is, and so many alternatives; ``None``: just its text.
+            request_id: Name to cancel it by, as for :meth:`generate`.
+
+        Raises:
+            ModelRefusedError, BoxError: as :meth:`ask`.
+        """
+        if isinstance(asked, str):
+            request = EchoRequest(id=request_id, prompt=asked, top=top)
+        else:
+            request = EchoRequest(id=request_id, prompt_ids=asked.ids, top=top)
+        for event in self.ask(request):
+            if isinstance(event, EchoPartEvent):
+                yield from event.tokens
 
     def ask(self, request: Asking, *, timeout_s: float | None = None) -> Iterator[Answering]:
         """Ask something beside generations, as scores; yields the answers, the last one last.

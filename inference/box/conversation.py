@@ -11,6 +11,10 @@ MAX_MESSAGE_CHARS = 400_000
 """Longest message that is sent at all, as for prompts."""
 
 
+MAX_PROMPT_IDS = 400_000
+"""Most tokens of a prompt that comes as tokens."""
+
+
 class ChatMessage(BaseModel):
     """One turn of a conversation."""
 
@@ -20,5 +24,15 @@ class ChatMessage(BaseModel):
     content: Annotated[str, Field(max_length=MAX_MESSAGE_CHARS)]
 
 
+class TokenPrompt(BaseModel):
+    """A prompt as the tokens it is made of."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    ids: Annotated[list[Annotated[int, Field(ge=0, le=2**31)]], Field(max_length=MAX_PROMPT_IDS)]
+
+
 Asked = str | Sequence[ChatMessage]
 """What a model goes on from: a text, or a conversation its chat template makes one of."""
+Prompted = Asked | TokenPrompt
+"""The same, or tokens."""

@@ -74,7 +74,8 @@ class ModelRefusedError(UnprocessableError):
         reason: Stable code: ``prompt_too_long``, ``empty_prompt``, ``no_weights``,
             ``bad_config``, ``bad_tensors``, ``bad_adapter``, ``bad_tokenizer``, ``unsupported``,
             ``not_finite``, ``out_of_memory``, ``cannot_load``, ``cannot_generate``,
-            ``no_chat_template``, ``bad_template``, ``unknown_token``, ``empty_continuation``,
+            ``no_chat_template``, ``bad_template``, ``unknown_token``,
+            ``too_many_probabilities``, ``empty_continuation``,
             ``cancelled`` (a question, by :meth:`~inference.box.client.Box.cancel`).
     """
 

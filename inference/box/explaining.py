@@ -41,7 +41,7 @@ from inference.box.scoring import last_logits
 from inference.box.sequences import checked_ids, prompt_ids_of, token_text
 
 if TYPE_CHECKING:
-    from inference.box.aside import Pauses
+    from inference.box.pauses import Pauses
 
 _LOOKED = 16
 _PROMPT_CHANCES = 256

@@ -14,7 +14,7 @@ from inference.box.cohort import takes
 from inference.box.loading import LoadedModel, RefusedError
 
 if TYPE_CHECKING:
-    from inference.box.aside import Pauses
+    from inference.box.pauses import Pauses
 
 _SAME = 1e-3
 """The lens must end where the model ends: largest difference of scores, relative to theirs."""

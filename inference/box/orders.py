@@ -11,6 +11,8 @@ from inference.box.asking import (
     ScoreRequest,
     ScoresDoneEvent,
 )
+from inference.box.beam_messages import BeamRequest, BeamStepEvent
+from inference.box.echo_messages import EchoedEvent, EchoPartEvent, EchoRequest, EchoToken
 from inference.box.explain_messages import ExplainRequest
 from inference.box.explain_order import ExplainOrder
 from inference.box.protocol import (
@@ -22,7 +24,7 @@ from inference.box.protocol import (
     TokenEvent,
 )
 
-GenerationEvent = StartedEvent | TokenEvent | EndedEvent | DoneEvent
+GenerationEvent = StartedEvent | TokenEvent | EndedEvent | DoneEvent | BeamStepEvent
 AnyAnswer = GenerationEvent | Answering
 
 
@@ -44,7 +46,7 @@ def order_of(request: GenerateRequest | Asking) -> Order:
 class GenerationOrder:
     """A beginning; then tokens and ends of each sequence, mixed; then the end of all."""
 
-    def __init__(self, request: GenerateRequest) -> None:
+    def __init__(self, request: GenerateRequest | BeamRequest) -> None:
         self._most = request.params.max_new_tokens
         self._counts = [0] * request.params.num_sequences
         self._open = set(range(request.params.num_sequences))
@@ -62,10 +64,13 @@ class GenerationOrder:
         if not self._started:
             return False
         if isinstance(event, DoneEvent):
-            return not self._open and event.new_tokens == sum(self._counts)
+            return not self._open and self._accepts_sum(event.new_tokens)
         if isinstance(event, (TokenEvent, EndedEvent)):
             return event.sequence in self._open and self._accepts_part(event)
         return False
+
+    def _accepts_sum(self, new_tokens: int) -> bool:
+        return new_tokens == sum(self._counts)
 
     def _accepts_part(self, event: TokenEvent | EndedEvent) -> bool:
         count = self._counts[event.sequence]
@@ -74,6 +79,26 @@ class GenerationOrder:
             return event.new_tokens == count
         self._counts[event.sequence] = count + 1
         return event.number == count and count < self._most
+
+
+class BeamOrder(GenerationOrder):
+    """The same, with steps before the tokens; what counts are the tokens of all beams."""
+
+    def __init__(self, request: BeamRequest) -> None:
+        super().__init__(request)
+        self._most_computed = request.params.most_computed_tokens
+        self._computed = 0
+
+    def accepts(self, event: Event) -> bool:
+        """Whether ``event`` may come now."""
+        if not isinstance(event, BeamStepEvent):
+            return super().accepts(event)
+        before, self._computed = self._computed, event.new_tokens
+        is_more = before < event.new_tokens <= self._most_computed
+        return is_more and self._started and not any(self._counts)
+
+    def _accepts_sum(self, new_tokens: int) -> bool:
+        return sum(self._counts) <= new_tokens == self._computed
 
 
 class ScoreOrder:
@@ -115,10 +140,42 @@ class ScoreOrder:
         return is_within and told == (event.tokens if self._per_token else 0)
 
 
+class EchoOrder:
+    """Parts, then the end. Each token but the first has a score, where they were asked for."""
+
+    def __init__(self, request: EchoRequest) -> None:
+        self._top = request.top
+        self._ids = request.prompt_ids
+        self._most = len(self._ids or ()) or len(request.prompt) * _TOKENS_PER_CHAR + 2
+        self._told = 0
+
+    def is_last(self, event: Event) -> bool:
+        """Whether nothing may follow."""
+        return isinstance(event, EchoedEvent)
+
+    def accepts(self, event: Event) -> bool:
+        """Whether ``event`` may come now."""
+        if isinstance(event, EchoedEvent):
+            return event.prompt_tokens == self._told > 0
+        if not isinstance(event, EchoPartEvent):
+            return False
+        places = range(self._told, self._told + len(event.tokens))
+        self._told = places.stop
+        return self._told <= self._most and all(map(self._accepts_token, places, event.tokens))
+
+    def _accepts_token(self, place: int, token: EchoToken) -> bool:
+        if self._ids is not None and token.token_id != self._ids[place]:
+            return False
+        has_score = self._top is not None and place > 0
+        return (token.logprob is not None) == has_score and len(token.top) <= (self._top or 0)
+
+
 _TOKENS_PER_CHAR = 16
 """A character is 4 bytes of UTF-8 at most; normalizing may turn one into several."""
 _ORDERS: dict[type, Callable[[Any], Order]] = {
     GenerateRequest: GenerationOrder,
     ScoreRequest: ScoreOrder,
     ExplainRequest: ExplainOrder,
+    BeamRequest: BeamOrder,
+    EchoRequest: EchoOrder,
 }

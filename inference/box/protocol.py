@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from inference.box.asking import LAST_ANSWERS, Answering, Asking
-from inference.box.conversation import MAX_MESSAGES, ChatMessage
+from inference.box.beam_messages import BeamStepEvent
+from inference.box.conversation import MAX_MESSAGES, MAX_PROMPT_IDS, ChatMessage
 from inference.box.limits import BoxLimits
 from inference.box.messages import (
     Alternative,
@@ -24,6 +25,7 @@ from inference.box.messages import (
     Piece,
     RequestId,
     Seconds,
+    TokenId,
 )
 from inference.box.params import MAX_LOGPROBS, MAX_NEW_TOKENS, SamplingParams
 
@@ -78,6 +80,10 @@ class GenerateRequest(Message):
         None
     )
     """Made a prompt by the model's chat template, in the box; ``None``: ``prompt`` counts."""
+    prompt_ids: Annotated[list[TokenId], Field(min_length=1, max_length=MAX_PROMPT_IDS)] | None = (
+        None
+    )
+    """Tokens in place of ``prompt``, read as they are."""
     params: SamplingParams
     left_truncate: bool = False
     """Read a prompt as lm-evaluation-harness does: the end of it that leaves room for all of
@@ -86,8 +92,8 @@ class GenerateRequest(Message):
 
     @model_validator(mode="after")
     def _one_of_both(self) -> "GenerateRequest":
-        if self.messages is not None and self.prompt:
-            raise ValueError("A request has a prompt or messages, not both.")
+        if bool(self.prompt) + (self.messages is not None) + (self.prompt_ids is not None) > 1:
+            raise ValueError("A request has a prompt, messages or tokens, not two of them.")
         return self
 
 
@@ -227,7 +233,7 @@ class DoneEvent(Message):
     id: RequestId
     prompt_tokens: Count
     new_tokens: Count
-    """Over all sequences, end tokens included."""
+    """Over all sequences, end tokens included; of a beam search over all beams."""
     first_token_s: Seconds
     generate_s: Seconds
     rss_bytes: Count
@@ -257,6 +263,7 @@ Event = (
     | DoneEvent
     | ErrorEvent
     | PongEvent
+    | BeamStepEvent
     | Answering
 )
 LAST_EVENTS = (DoneEvent, ErrorEvent, *LAST_ANSWERS)

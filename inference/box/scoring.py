@@ -31,7 +31,7 @@ from inference.box.sampling import LEAST_LOGPROB
 from inference.box.sequences import checked_ids
 
 if TYPE_CHECKING:
-    from inference.box.aside import Pauses
+    from inference.box.pauses import Pauses
 
 _CHUNK_BYTES = 64 * 1024**2
 """Of scores over the vocabulary that are held at a time, in float32."""

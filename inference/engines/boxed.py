@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from inference.box.client import Box
 from inference.box.pool import BoxPool
-from inference.models import GenerationRun
+from inference.engines.base import Work
 from inference.runners.folders import box_key, model_folder
 from store.core.database import hand_back_connection
 
@@ -21,7 +21,7 @@ class BoxEngine:
         self._pool = pool
 
     @contextmanager
-    def ready(self, run: GenerationRun, *, alone: bool, check: Callable[[], None]) -> Iterator[Box]:
+    def ready(self, run: Work, *, alone: bool, check: Callable[[], None]) -> Iterator[Box]:
         """See ``Engine.ready``."""
         with model_folder(run.repo, run.commit_oid, check) as folder:
             hand_back_connection()

@@ -1,19 +1,18 @@
 """Which engine runs a model: the one place that decides."""
 
 from inference.box.pool import BoxPool
-from inference.engines.base import Engine
+from inference.engines.base import Engine, Work
 from inference.engines.boxed import BoxEngine
-from inference.engines.config import remote_for
 from inference.engines.remote import RemoteEngine
-from inference.models import GenerationRun
+from inference.services.serving import server_of
 
 
-def engine_for(run: GenerationRun, pool: BoxPool) -> Engine:
-    """Return what runs the model of ``run``: the server the operator named, or the box.
+def engine_for(work: Work, pool: BoxPool) -> Engine:
+    """Return what runs the model of ``work``: the server the operator named, or the box.
 
     Args:
-        run: What is to be done.
+        work: What is to be done.
         pool: This process's models in memory.
     """
-    remote = remote_for(run.repo.full_name)
+    remote = server_of(work.repo, work.commit_oid)
     return BoxEngine(pool) if remote is None else RemoteEngine(remote)

@@ -1,6 +1,7 @@
 """Which models a server elsewhere runs, as the operator said (``STORE_ENGINES``)."""
 
 import re
+from collections.abc import Callable
 from typing import Protocol
 
 from django.conf import settings
@@ -13,6 +14,8 @@ class Remote(Protocol):
     @property
     def models(self) -> str: ...
     @property
+    def queue(self) -> str: ...
+    @property
     def base_url(self) -> HttpUrl: ...
     @property
     def model(self) -> str: ...
@@ -22,21 +25,25 @@ class Remote(Protocol):
     def api_key_file(self) -> object: ...
 
 
-def remote_for(full_name: str) -> Remote | None:
+def remote_for(full_name: str, class_of: Callable[[], str] = lambda: "") -> Remote | None:
     """Return the server that runs a model, the first that fits; ``None``: the store's own box does.
 
     Args:
         full_name: ``ns/name``; letters' case does not matter.
+        class_of: Tells the model's hardware class, empty where it has none; asked only where a
+            server runs a class. Without it those servers do not fit.
     """
     for each in _remotes():
-        if re.fullmatch(_expression(each.models), full_name, re.IGNORECASE):
+        if not re.fullmatch(_expression(each.models), full_name, re.IGNORECASE):
+            continue
+        if not each.queue or each.queue == class_of():
             return each
     return None
 
 
 def name_patterns() -> list[str]:
-    """Return what they run as regular expressions of PostgreSQL, for whole names."""
-    return [f"^{_expression(each.models)}$" for each in _remotes()]
+    """Return what they run of any size as regular expressions of PostgreSQL, for whole names."""
+    return [f"^{_expression(each.models)}$" for each in _remotes() if not each.queue]
 
 
 def _remotes() -> tuple[Remote, ...]:

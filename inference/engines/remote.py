@@ -16,10 +16,12 @@ from typing import Any
 
 import httpx2
 
-from inference.box.conversation import Asked
+from inference.box.conversation import Asked, Prompted, TokenPrompt
+from inference.box.echo_messages import EchoToken
 from inference.box.errors import BoxError, BoxTimeoutError, ModelRefusedError
 from inference.box.orders import GenerationEvent
 from inference.box.params import SamplingParams
+from inference.engines.base import Work
 from inference.engines.chunks import Reader
 from inference.engines.config import Remote
 from inference.engines.remote_errors import (
@@ -27,7 +29,6 @@ from inference.engines.remote_errors import (
     RemoteBrokeProtocolError,
     RemoteRefusedError,
 )
-from inference.models import GenerationRun
 from store.core.database import hand_back_connection
 
 logger = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ class RemoteEngine:
 
     @contextmanager
     def ready(
-        self, run: GenerationRun, *, alone: bool, check: Callable[[], None]
+        self, run: Work, *, alone: bool, check: Callable[[], None]
     ) -> Iterator["RemoteModel"]:
         """See ``Engine.ready``; nothing is asked of the server yet."""
         check()
@@ -106,9 +107,16 @@ class RemoteModel:
         self._cancelled: set[str] = set()
 
     def generate(
-        self, asked: Asked, params: SamplingParams, *, request_id: str
+        self, asked: Prompted, params: SamplingParams, *, request_id: str
     ) -> Iterator[GenerationEvent]:
         """See ``Generator.generate``."""
+        if params.num_beams > 1:
+            raise ModelRefusedError(
+                "This model runs on a server that has no beam search; leave num_beams out.",
+                reason="no_beams",
+            )
+        if isinstance(asked, TokenPrompt):
+            raise _only_texts()
         path = "completions" if isinstance(asked, str) else "chat/completions"
         reader = Reader(request_id, params)
         with self._lock:
@@ -131,6 +139,12 @@ class RemoteModel:
             with self._lock:
                 self._open.pop(request_id, None)
         yield from reader.finished(is_cancelled=request_id in self._cancelled)
+
+    def echo(
+        self, asked: str | TokenPrompt, *, top: int | None, request_id: str
+    ) -> Iterator[EchoToken]:
+        """See ``Generator.echo``: servers elsewhere are not asked for that."""
+        raise _only_texts()
 
     def cancel(self, request_id: str) -> None:
         """Hang up; the server sees that and stops."""
@@ -176,6 +190,14 @@ class RemoteModel:
         if params.logprobs is not None:
             body |= {"logprobs": True, "top_logprobs": params.logprobs}
         return body
+
+
+def _only_texts() -> ModelRefusedError:
+    return ModelRefusedError(
+        "This model runs on a server that goes on from texts; send no token ids, and leave echo or"
+        " logprobs out.",
+        reason="only_texts",
+    )
 
 
 def _check(answer: httpx2.Response) -> None:

@@ -53,6 +53,12 @@ class GenerationRun(models.Model):
     prompt = models.TextField(blank=True)
     messages = models.JSONField(null=True, blank=True)
     """A conversation, ``[{"role", "content"}]``, in place of ``prompt``."""
+    prompt_ids = models.JSONField(null=True, blank=True)
+    """The prompt as tokens, where it came so; ``prompt`` is then their text, once a worker has
+    read them."""
+    prompt_told = models.JSONField(default=list)
+    """The prompt's tokens as ``tokens`` has them, where they were asked for; ``logprob`` of the
+    first is ``None``."""
     params = models.JSONField()
     """Frozen sampling parameters, after clamping."""
     state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
@@ -92,7 +98,9 @@ class GenerationRun(models.Model):
     @property
     def question(self) -> str:
         """What it goes on from, as one text for lists: the prompt, or the last that was said."""
-        return self.messages[-1]["content"] if self.messages else self.prompt
+        if self.messages:
+            return str(self.messages[-1]["content"])
+        return self.prompt or " ".join(map(str, (self.prompt_ids or ())[:50]))
 
     @property
     def has_ended(self) -> bool:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from inference.box.conversation import ChatMessage
+from inference.box.conversation import ChatMessage, TokenPrompt
 from inference.box.params import MAX_LOGPROBS, MAX_SEED
 from inference.services.params import AskedParams, InvalidParamsError, read_params
 
@@ -17,6 +17,7 @@ advance."""
 _OWN_NAMES = {
     "max_new_tokens": "max_tokens",
     "num_sequences": "n",
+    "prompt_logprobs": "echo",
 }
 """Our names of values → the client's."""
 _NEUTRAL: Mapping[str, tuple[Any, ...]] = {
@@ -79,8 +80,11 @@ class _Asked(BaseModel):
     user: Any = None
     metadata: Any = None
     top_k: int | None = None
-    """The store's own, sent in ``extra_body``; so is ``repetition_penalty``."""
+    """The store's own, sent in ``extra_body``; so is what follows."""
     repetition_penalty: float | None = None
+    num_beams: int | None = None
+    length_penalty: float | None = None
+    early_stopping: bool | Literal["never"] | None = None
 
     def most_tokens(self) -> int:
         """Return how many tokens may be new."""
@@ -89,6 +93,10 @@ class _Asked(BaseModel):
     def told(self) -> int | None:
         """Return how many alternatives are to be told; ``None``: no probabilities at all."""
         raise NotImplementedError
+
+    def extra_values(self) -> dict[str, Any]:
+        """Return what only one of the two has, under our names."""
+        return {}
 
     @property
     def include_usage(self) -> bool:
@@ -101,18 +109,18 @@ class _Asked(BaseModel):
         Raises:
             InvalidParamsError: out of range; ``extra["fields"]`` has the client's names.
         """
-        values: dict[str, Any] = {
-            "max_new_tokens": self.most_tokens(),
-            "temperature": 1.0,
-            "top_p": 1.0,
-            "top_k": 0,
-            "logprobs": self.told(),
-        }
+        values: dict[str, Any] = {"max_new_tokens": self.most_tokens(), "logprobs": self.told()}
+        values |= self.extra_values()
+        if self.num_beams in {None, 1}:  # a beam search draws nothing
+            values |= {"temperature": 1.0, "top_p": 1.0, "top_k": 0}
         given = {
             "temperature": self.temperature,
             "top_p": self.top_p,
             "top_k": self.top_k,
             "repetition_penalty": self.repetition_penalty,
+            "num_beams": self.num_beams,
+            "length_penalty": self.length_penalty,
+            "early_stopping": self.early_stopping,
             "num_sequences": self.n,
             "frequency_penalty": self.frequency_penalty,
             "presence_penalty": self.presence_penalty,
@@ -140,19 +148,59 @@ class CompletionAsked(_Asked):
     def told(self) -> int | None:
         return self.logprobs
 
-    def text(self) -> str:
-        """Return the prompt.
+    def prompts(self) -> list[str | TokenPrompt]:
+        """Return the prompts, in their order: texts, or token ids.
 
         Raises:
-            UnsupportedError: several prompts, token ids, or probabilities of the prompt.
+            InvalidParamsError: they are neither.
+            UnsupportedError: a stream of several prompts, or of a prompt's tokens.
         """
-        if self.echo and (self.logprobs is not None or self.max_tokens == 0):
-            raise unsupported("echo", "Probabilities of the prompt are not told; leave echo out.")
-        if isinstance(self.prompt, str):
-            return self.prompt
-        if len(self.prompt) == 1 and isinstance(self.prompt[0], str):
-            return self.prompt[0]
-        raise unsupported("prompt", "Send one text in each request, and no token ids.")
+        found = _prompts(self.prompt)
+        if not found:
+            words = "Send a text, a list of texts, token ids, or a list of lists of them."
+            raise InvalidParamsError(f"'prompt': {words}", fields={"prompt": words})
+        if self.stream:
+            self._check_stream(found)
+        return found
+
+    def _check_stream(self, found: list[str | TokenPrompt]) -> None:
+        if len(found) > 1:
+            raise unsupported("prompt", "Stream one prompt in each call, or leave stream out.")
+        if self.echo and (self.logprobs is not None or isinstance(found[0], TokenPrompt)):
+            raise unsupported(
+                "echo", "Tokens of the prompt are told in whole answers; leave stream out."
+            )
+
+    def extra_values(self) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        if self.echo and self.logprobs is not None:
+            values["prompt_logprobs"] = self.logprobs
+        if self.max_tokens == 0:
+            if not values:
+                words = "0 writes nothing; it goes with echo and logprobs only"
+                raise InvalidParamsError(f"'max_tokens': {words}.", fields={"max_tokens": words})
+            values |= {"score_only": True, "max_new_tokens": 1}
+        return values
+
+
+def _prompts(given: str | list[Any]) -> list[str | TokenPrompt]:
+    """Return what a ``prompt`` holds; nothing where it is of no such kind."""
+    if isinstance(given, str):
+        return [given]
+    if given and all(isinstance(each, str) for each in given):
+        return list(given)
+    if given and all(isinstance(each, list) for each in given):
+        found = [_tokens(each) for each in given]
+    else:
+        found = [_tokens(given)]
+    return [each for each in found if each] if all(found) else []
+
+
+def _tokens(given: list[Any]) -> TokenPrompt | None:
+    try:
+        return TokenPrompt(ids=given) if given else None
+    except ValidationError:
+        return None
 
 
 class _TextPart(BaseModel):

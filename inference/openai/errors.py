@@ -12,6 +12,8 @@ _STATUSES = {
     "no_chat_template": 400,
     "bad_template": 400,
     "unknown_token": 400,
+    "too_many_probabilities": 400,
+    "only_texts": 400,
     "box_timeout": 504,
     "box_busy": 503,
     "deleted": 404,

@@ -51,27 +51,38 @@ def usage(prompt_tokens: int, new_tokens: int) -> Json:
     }
 
 
-def whole(run: GenerationRun, kind: Kind, model: str, *, echo: str = "") -> Json:
-    """Return the answer of an ended run.
+def whole(made: Sequence[GenerationRun], kind: Kind, model: str, *, echo: bool = False) -> Json:
+    """Return the answer to a call.
 
     Args:
-        run: The run.
+        made: Its runs, ended, in the order of its prompts.
         kind: Of the answer.
         model: As the caller named it.
-        echo: Put before each text of a completion.
+        echo: Put the prompt before each text of a completion, and its tokens before the text's.
     """
-    choices = []
-    for index, text in enumerate(run.texts):
-        tokens = run.tokens[index] if index < len(run.tokens) else None
-        finish = reason(run.finish_reasons[index] if index < len(run.finish_reasons) else "")
-        if kind == "chat":
-            message = {"role": "assistant", "content": text, "refusal": None}
-            body: Json = {"message": message, "logprobs": chat_logprobs(tokens)}
-        else:
-            body = {"text": echo + text, "logprobs": text_logprobs(tokens)}
-        choices.append({"index": index, "finish_reason": finish, **body})
-    answer = head(run, kind, model, is_chunk=False)
-    return answer | {"choices": choices, "usage": usage(run.prompt_tokens, run.new_tokens)}
+    choices: list[Json] = []
+    for run in made:
+        for place, text in enumerate(run.texts):
+            tokens = run.tokens[place] if place < len(run.tokens) else None
+            words = run.finish_reasons[place] if place < len(run.finish_reasons) else ""
+            if kind == "chat":
+                message = {"role": "assistant", "content": text, "refusal": None}
+                body: Json = {"message": message, "logprobs": chat_logprobs(tokens)}
+            else:
+                body = _text(run, text, tokens, echo=echo)
+            choices.append({"index": len(choices), "finish_reason": reason(words), **body})
+    prompt_tokens = sum(run.prompt_tokens for run in made)
+    new_tokens = sum(run.new_tokens for run in made)
+    answer = head(made[0], kind, model, is_chunk=False)
+    return answer | {"choices": choices, "usage": usage(prompt_tokens, new_tokens)}
+
+
+def _text(run: GenerationRun, text: str, tokens: list[Told] | None, *, echo: bool) -> Json:
+    """Return one choice of a completion."""
+    if not echo:
+        return {"text": text, "logprobs": text_logprobs(tokens)}
+    told = [*run.prompt_told, *(tokens or [])] if run.prompt_told else None
+    return {"text": run.prompt + text, "logprobs": text_logprobs(told)}
 
 
 def chat_logprobs(tokens: Sequence[Told] | None) -> Json | None:
@@ -112,7 +123,9 @@ def text_logprobs(tokens: Sequence[Told] | None, *, offset: int = 0) -> Json | N
         "tokens": [token["token"] for token in tokens],
         "token_logprobs": [token["logprob"] for token in tokens],
         "top_logprobs": [
-            {other["token"]: other["logprob"] for other in reversed(token["top"])}
+            None
+            if token["logprob"] is None  # the first of a prompt
+            else {other["token"]: other["logprob"] for other in reversed(token["top"])}
             for token in tokens
         ],
         "text_offset": offsets,

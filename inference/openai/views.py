@@ -1,6 +1,7 @@
 """The OpenAI-compatible API: ``/v1/models``, ``/v1/completions``, ``/v1/chat/completions``."""
 
 import secrets
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
@@ -12,7 +13,7 @@ from django.utils import timezone
 from accounts.viewer import Viewer
 from catalog.history.refs import DEFAULT_BRANCH, resolve
 from catalog.models import ModelRepo
-from inference.box.conversation import Asked
+from inference.box.conversation import Prompted
 from inference.engines.config import name_patterns, remote_for
 from inference.models import GenerationRun
 from inference.openai import shapes, waiting
@@ -69,17 +70,17 @@ def _model(repo: ModelRepo, name: str) -> dict[str, Any]:
 
 @openai_view("POST")
 def completions(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
-    """Continue a prompt."""
+    """Continue prompts, or tell how likely they are."""
     asked = read_completion(read_json(request))
-    text = asked.text()
+    prompts = asked.prompts()
     wanted = Wanted(
         kind="completion",
         model=asked.model,
         has_logprobs=asked.logprobs is not None,
         include_usage=asked.include_usage,
-        echo=text if asked.echo else "",
+        echo=prompts[0] if asked.echo and isinstance(prompts[0], str) else "",
     )
-    return _answer(request, viewer, asked, text, wanted)
+    return _answer(request, viewer, asked, prompts, wanted)
 
 
 @openai_view("POST")
@@ -92,7 +93,7 @@ def chat_completions(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
         has_logprobs=bool(asked.logprobs),
         include_usage=asked.include_usage,
     )
-    return _answer(request, viewer, asked, asked.conversation(), wanted)
+    return _answer(request, viewer, asked, [asked.conversation()], wanted)
 
 
 @openai_view("GET", "POST", "PUT", "DELETE", "PATCH")
@@ -105,29 +106,28 @@ def _answer(
     request: HttpRequest,
     viewer: Viewer,
     asked: CompletionAsked | ChatAsked,
-    prompt: Asked,
+    prompts: Sequence[Prompted],
     wanted: Wanted,
 ) -> HttpResponseBase:
-    """Queue the run; wait for it, or stream it."""
+    """Queue the runs; wait for them, or stream the only one."""
     repo, revision = model_named(viewer, asked.model)
     key = secrets.token_hex(16) if viewer.is_visitor else ""
-    organization = request.headers.get("OpenAI-Organization", "")
-    run = runs.submit(
+    made = runs.submit_all(
         viewer,
         repo,
         revision,
-        prompt,
+        prompts,
         asked.params(),
         visitor_key=key,
-        organization=organization,
+        organization=request.headers.get("OpenAI-Organization", ""),
     )
     if asked.stream:
-        answer = _stream(viewer, run, key, wanted)
+        answer = _stream(viewer, made[0], key, wanted)
     else:
-        within_s = settings.ENV.completion_wait_s
-        done = waiting.ended(viewer, run, key, within_s=within_s)
-        answer = JsonResponse(shapes.whole(done, wanted.kind, asked.model, echo=wanted.echo))
-    _tell_quota(answer, run)
+        done = waiting.all_ended(viewer, made, key, within_s=settings.ENV.completion_wait_s)
+        has_echo = isinstance(asked, CompletionAsked) and bool(asked.echo)
+        answer = JsonResponse(shapes.whole(done, wanted.kind, asked.model, echo=has_echo))
+    _tell_quota(answer, made[0])
     return answer
 
 

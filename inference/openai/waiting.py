@@ -1,7 +1,7 @@
 """Waiting for a run: to its end, or until it has begun."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from redis.exceptions import RedisError
 
@@ -32,6 +32,34 @@ def events_of(run: GenerationRun) -> Iterator[Event | None]:
             yield None
 
 
+def all_ended(
+    viewer: Viewer, made: Sequence[GenerationRun], visitor_key: str, *, within_s: float
+) -> list[GenerationRun]:
+    """Return all runs of a call once they have ended well; otherwise none of them goes on.
+
+    Args:
+        viewer: Who asked for them.
+        made: The runs.
+        visitor_key: Theirs, where nobody is signed in.
+        within_s: Longest wait for all of them, in seconds; then they are stopped.
+
+    Raises:
+        CompletionTimeoutError: they took longer.
+        RunFailedError: one failed.
+    """
+    deadline = time.monotonic() + within_s
+    try:
+        return [
+            ended(viewer, run, visitor_key, within_s=deadline - time.monotonic()) for run in made
+        ]
+    except BaseException:
+        for run in GenerationRun.objects.filter(
+            pk__in=[run.pk for run in made], state__in=GenerationRun.OPEN
+        ).select_related("repo__namespace"):
+            runs.cancel(viewer, run, visitor_key)
+        raise
+
+
 def ended(
     viewer: Viewer, run: GenerationRun, visitor_key: str, *, within_s: float
 ) -> GenerationRun:
@@ -56,8 +84,8 @@ def ended(
             if time.monotonic() > deadline:
                 runs.cancel(viewer, run, visitor_key)
                 raise CompletionTimeoutError(
-                    f"There was no answer within {within_s:g} seconds, and the run was stopped. Ask"
-                    " for fewer tokens, or stream."
+                    f"There was no answer within {max(within_s, 0):.0f} seconds, and the run was"
+                    " stopped. Ask for fewer tokens, or stream."
                 )
     finally:
         events.close()  # type: ignore[attr-defined]

@@ -3,12 +3,12 @@
 import time
 from typing import Any
 
-from inference.box.client import Box
 from inference.box.params import SamplingParams
 from inference.box.protocol import DoneEvent, EndedEvent, StartedEvent, TokenEvent
+from inference.engines.base import Generator
+from inference.engines.choosing import engine_for
 from inference.models import DemoGeneration
 from inference.runners import generation
-from inference.runners.folders import model_folder
 from inference.services import demos
 from store.core.database import hand_back_connection
 from store.core.errors import StoreError, TransientError
@@ -89,34 +89,34 @@ class _Attempt:
 
     def run(self) -> dict[str, Any] | None:
         """Return the facts of the finished text; ``None``: it gave way to a person."""
-        repo, commit_oid = self.row.repo, self.row.commit_oid
-        with model_folder(repo, commit_oid, self.context.check) as folder:
-            hand_back_connection()
-            with generation.box_pool().use(f"{repo.public_id}/{commit_oid}", folder) as box:
-                facts = self._write(box)
+        engine = engine_for(self.row, generation.box_pool())
+        with engine.ready(self.row, alone=False, check=self.context.check) as model:
+            facts = self._write(model)
         if self.context.should_stop():
             raise JobStoppedError("The worker was told to stop this job.")
         return None if self.gives_way else facts
 
-    def _write(self, box: Box) -> dict[str, Any]:
+    def _write(self, model: Generator) -> dict[str, Any]:
         pieces: list[str] = []
         facts: dict[str, Any] = {"finish_reason": "", "prompt_tokens": 0, "new_tokens": 0}
-        for event in box.generate(self.row.prompt, self.params, request_id=self.name):
+        for event in model.generate(self.row.prompt, self.params, request_id=self.name):
             if isinstance(event, StartedEvent):
                 facts["prompt_tokens"] = event.prompt_tokens
             elif isinstance(event, TokenEvent):
                 facts["new_tokens"] += 1
                 pieces.append(event.text)
-                self._look(box)
+                self._look(model)
             elif isinstance(event, EndedEvent):
                 is_cut = event.finish_reason == "cancelled"
                 facts["finish_reason"] = generation.OUT_OF_TIME if is_cut else event.finish_reason
                 pieces.append(event.text)
             elif isinstance(event, DoneEvent):
                 facts["generate_s"] = event.generate_s
+                facts["prompt_tokens"] = event.prompt_tokens  # servers elsewhere say it only now
+                facts["new_tokens"] = event.new_tokens
         return {"generate_s": None} | facts | {"text": "".join(pieces)}
 
-    def _look(self, box: Box) -> None:
+    def _look(self, model: Generator) -> None:
         """End the text early where it must give way."""
         now = time.monotonic()
         if self.gives_way or now - self._looked < LOOK_EVERY_S:
@@ -124,5 +124,5 @@ class _Attempt:
         self._looked = now
         if self.context.should_stop() or people_ask():
             self.gives_way = True
-            box.cancel(self.name)
+            model.cancel(self.name)
         hand_back_connection()

@@ -8,7 +8,9 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
+from inference.box.beam_messages import BeamStepEvent
 from inference.box.client import Box
+from inference.box.conversation import TokenPrompt
 from inference.box.errors import ModelRefusedError
 from inference.box.limits import BoxLimits
 from inference.box.params import SamplingParams
@@ -21,8 +23,9 @@ from inference.models import GenerationRun
 from inference.runners.writer import StreamWriter
 from inference.services import endings
 from inference.services.endings import Outcome
-from inference.services.runs import asked_of
-from inference.services.told import Told, told
+from inference.services.runs import prompted_of
+from inference.services.told import Told, told, told_back
+from store.core.database import hand_back_connection
 from store.core.work import JobContext, JobStoppedError
 
 OUT_OF_TIME = "time_limit"
@@ -94,6 +97,7 @@ class _Attempt:
         self.new_tokens = 0
         self.prompt_tokens = 0
         self.load_s = 0.0
+        self.echo_s = 0.0
         self.done: DoneEvent | None = None
         self._started = time.monotonic()
 
@@ -109,7 +113,9 @@ class _Attempt:
             engine = engine_for(run, box_pool())
             with engine.ready(run, alone=alone, check=check) as model:
                 self.load_s = time.monotonic() - self._started
-                self._generate(model, writer)
+                self._echo(model, writer)
+                if not self.params.score_only:
+                    self._generate(model, writer)
             if writer.is_stop_asked or self.context.should_stop():
                 raise JobStoppedError("The run was stopped.")
         return self._outcome()
@@ -139,15 +145,38 @@ class _Attempt:
     def _is_out_of_time(self) -> bool:
         return time.monotonic() - self._started > settings.ENV.generation_timeout_s
 
+    def _echo(self, model: Generator, writer: StreamWriter) -> None:
+        """Write down what the prompt says token by token, where that was asked for or is not known.
+
+        It stands in the row before the answer begins.
+        """
+        asked, top = prompted_of(self.run_row), self.params.prompt_logprobs
+        if not isinstance(asked, TokenPrompt) and (top is None or not isinstance(asked, str)):
+            return
+        name = f"{self.run_row.public_id}-{self.context.attempt}-echo"
+        writer.when_it_must_end(lambda: model.cancel(name))
+        began = time.monotonic()
+        tokens = [told_back(token) for token in model.echo(asked, top=top, request_id=name)]
+        self.echo_s, self.prompt_tokens = time.monotonic() - began, len(tokens)
+        kept: dict[str, Any] = {"prompt_told": [] if top is None else tokens}
+        if isinstance(asked, TokenPrompt):
+            kept["prompt"] = "".join(token["text"] for token in tokens)
+        with self.context.claim.writing():
+            GenerationRun.objects.filter(pk=self.run_row.pk).update(**kept)
+        hand_back_connection()
+
     def _generate(self, model: Generator, writer: StreamWriter) -> None:
         name = f"{self.run_row.public_id}-{self.context.attempt}"
         writer.when_it_must_end(lambda: model.cancel(name))
-        for event in model.generate(asked_of(self.run_row), self.params, request_id=name):
+        for event in model.generate(prompted_of(self.run_row), self.params, request_id=name):
             if isinstance(event, StartedEvent):
                 self.prompt_tokens = event.prompt_tokens
                 writer.put("start", prompt_tokens=event.prompt_tokens, load_s=self.load_s)
+            elif isinstance(event, BeamStepEvent):  # no text yet, but it costs tokens
+                self.new_tokens = event.new_tokens
+                writer.add(0, "", new_tokens=self.new_tokens)
             elif isinstance(event, TokenEvent):
-                self.new_tokens += 1
+                self.new_tokens += self.params.num_beams == 1
                 self._append(writer, event.sequence, event.text, told(event))
             elif isinstance(event, EndedEvent):
                 self.finish_reasons[event.sequence] = event.finish_reason
@@ -165,6 +194,8 @@ class _Attempt:
         writer.add(sequence, text, new_tokens=self.new_tokens, token=token)
 
     def _outcome(self) -> Outcome:
+        if self.params.score_only:  # it has all the length it was given
+            self.finish_reasons = ["length"]
         reasons = [
             OUT_OF_TIME if reason == "cancelled" else reason for reason in self.finish_reasons
         ]
@@ -177,6 +208,6 @@ class _Attempt:
             new_tokens=self.new_tokens,
             load_s=round(self.load_s, 3),
             first_token_s=self.done.first_token_s if self.done else None,
-            generate_s=self.done.generate_s if self.done else None,
+            generate_s=self.done.generate_s if self.done else self.echo_s or None,
             memory_bytes=self.done.rss_bytes if self.done else 0,
         )

@@ -93,10 +93,23 @@ def _generate_values(params: AskedParams) -> dict[str, Any]:
             values["num_return_sequences"] = params.num_sequences
     else:
         values["do_sample"] = False
+    if params.num_beams > 1:
+        values |= _beam_values(params)
+        values |= {"num_return_sequences": params.num_sequences} if params.num_sequences > 1 else {}
     if params.repetition_penalty != 1:
         values["repetition_penalty"] = params.repetition_penalty
     if params.stop:
         values["stop_strings"] = list(params.stop)
+    return values
+
+
+def _beam_values(params: AskedParams) -> dict[str, Any]:
+    """Return what shapes a beam search; everybody calls it the same."""
+    values: dict[str, Any] = {"num_beams": params.num_beams}
+    if params.length_penalty != 1:
+        values["length_penalty"] = params.length_penalty
+    if params.early_stopping is not False:
+        values["early_stopping"] = params.early_stopping
     return values
 
 
@@ -113,6 +126,10 @@ def _openai_values(params: AskedParams) -> tuple[dict[str, Any], dict[str, Any]]
     if params.stop:
         values["stop"] = list(params.stop)
     beside: dict[str, Any] = {"top_k": params.top_k}
+    if params.num_beams > 1:
+        for name in ("temperature", "top_p", "seed"):  # nothing is drawn
+            del values[name]
+        beside = _beam_values(params)
     if params.repetition_penalty != 1:
         beside["repetition_penalty"] = params.repetition_penalty
     return values, beside

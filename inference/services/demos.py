@@ -11,8 +11,10 @@ from accounts.viewer import Viewer
 from catalog.access import RepoDisabledError
 from catalog.history.refs import DEFAULT_BRANCH, HEADS
 from catalog.models import Listing, ModelRepo, RepoEvent
+from inference.engines.config import remote_for
 from inference.models import DemoGeneration
 from inference.services.demo_set import demo_set
+from inference.services.serving import server_of
 from inference.services.weights import NotRunnableError, needed_files
 from store.core.jobs import ERRAND, JobName, enqueue
 
@@ -42,9 +44,7 @@ def plan(repo: ModelRepo, commit_oid: str) -> int:
     Returns:
         How many were asked for: the whole set or none. A commit that cannot run has none.
     """
-    try:
-        needed_files(repo, commit_oid)
-    except NotRunnableError:
+    if _why_not(repo, commit_oid):
         return 0
     chosen = demo_set()
     rows = [
@@ -74,7 +74,7 @@ def plan(repo: ModelRepo, commit_oid: str) -> int:
 
 def plan_head(repo_id: int) -> int:
     """Do that for the newest commit of a model, if it is there and can run."""
-    listing = Listing.objects.filter(repo_id=repo_id, is_runnable=True).first()
+    listing = Listing.objects.filter(repo_id=repo_id).first()
     if listing is None or not listing.head_oid:
         return 0
     return plan(ModelRepo.objects.get(pk=repo_id), listing.head_oid)
@@ -201,10 +201,17 @@ def _newest_set(repo: ModelRepo, commit_oid: str) -> Iterable[DemoGeneration]:
 
 
 def _why_none(repo: ModelRepo, listing: Listing) -> str:
-    if not listing.is_runnable:
+    if not listing.is_runnable and remote_for(repo.full_name) is None:
         return listing.not_runnable_reason
+    return _why_not(repo, listing.head_oid)
+
+
+def _why_not(repo: ModelRepo, commit_oid: str) -> str:
+    """Return why nothing here, and no server elsewhere, runs a commit; empty: something does."""
+    if server_of(repo, commit_oid) is not None:
+        return ""
     try:
-        needed_files(repo, listing.head_oid)
+        needed_files(repo, commit_oid)
     except NotRunnableError as error:
         return error.message
     return ""

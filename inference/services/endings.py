@@ -14,6 +14,7 @@ from inference.services import quotas, streams, usage
 from inference.services.streams import Event, Transcript
 from inference.services.told import Told
 from licensing.services import trials
+from store.core.histograms import FIRST_TOKEN_SECONDS, TOKENS_PER_SECOND
 from store.core.models import Job
 
 logger = logging.getLogger(__name__)
@@ -134,8 +135,25 @@ def _settle(run: GenerationRun) -> bool:
     return end(run.pk, outcome)
 
 
+def _measure(run: GenerationRun) -> None:
+    """Count how fast a run that ended well was; the monitoring reads it from any process."""
+    if run.state != GenerationRun.State.DONE or run.started_at is None or not run.new_tokens:
+        return
+    queue = run.job.queue if run.job is not None else ""
+    if run.first_token_s is not None:
+        waited_s = (run.started_at - run.created_at).total_seconds()
+        FIRST_TOKEN_SECONDS.observe(
+            (queue,), max(0.0, waited_s) + (run.load_s or 0.0) + run.first_token_s
+        )
+        FIRST_TOKEN_SECONDS.flush()
+    if run.generate_s:
+        TOKENS_PER_SECOND.observe((queue,), run.new_tokens / run.generate_s)
+        TOKENS_PER_SECOND.flush()
+
+
 def _tell(run: GenerationRun, unused: int) -> None:
     """Valkey is only told: what it misses costs a quota some tokens and a watcher seconds."""
+    _measure(run)
     try:
         streams.publish(run.public_id, [last_event(run)])
         quotas.give_back(run.payer, unused, day=run.created_at)

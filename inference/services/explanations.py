@@ -12,7 +12,7 @@ from accounts.viewer import Viewer
 from catalog.history.refs import DEFAULT_BRANCH
 from catalog.models import ModelRepo
 from inference.models import Explanation, GenerationRun
-from inference.services import quotas, runs
+from inference.services import queueing, quotas, runs
 from inference.services.explain_params import AskedExplanation, AskedWalk, key_of
 from inference.services.params import check_prompt
 from inference.services.weights import needed_files
@@ -206,7 +206,7 @@ def _queue(explanation: Explanation, *, is_trial: bool) -> Explanation:
     taken = 0
     try:
         with transaction.atomic():
-            runs.lock_asker(explanation.asker)
+            queueing.lock_asker(explanation.asker)
             if (same := _same(explanation)) is not None:
                 return same
             _check_room(explanation.asker)
@@ -245,4 +245,4 @@ def _check_room(asker: str) -> None:
             retry_after_s=5,
             limit=MAX_OPEN,
         )
-    runs.check_queue()
+    queueing.check_queue()

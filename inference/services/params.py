@@ -1,17 +1,19 @@
 """What a person may ask of a model, bounded before anything is queued."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from django.utils.translation import gettext as _
 from pydantic import Field, ValidationError, model_validator
 
-from inference.box.conversation import MAX_MESSAGES, Asked, ChatMessage
+from inference.box.conversation import MAX_MESSAGES, Asked, ChatMessage, Prompted, TokenPrompt
 from inference.box.params import SamplingParams
 from store.core.errors import InvalidError
 
 MAX_PROMPT_CHARS = 20_000
+MAX_PROMPTS = 16
+"""Most prompts of one call."""
 MAX_TOLD = 20_000
 """Most probabilities one run keeps: of its tokens, and of what else could have come."""
 
@@ -84,6 +86,12 @@ PRESETS = (
         "Surprising words, little repetition.",
         {"temperature": 1.2, "top_p": 0.98, "top_k": 0, "repetition_penalty": 1.1},
     ),
+    Preset(
+        "beams",
+        "Beams",
+        "Weighs four texts side by side and shows the likeliest at the end.",
+        {"num_beams": 4, "temperature": 0.0, "top_p": 1.0, "top_k": 0, "repetition_penalty": 1.0},
+    ),
 )
 
 
@@ -137,6 +145,23 @@ def check_asked(asked: Asked) -> Asked:
     except InvalidParamsError as error:
         raise _bad_messages(error.message) from error
     return asked
+
+
+def check_all(asked: Sequence[Prompted]) -> None:
+    """Refuse what cannot be stored and sent.
+
+    Raises:
+        InvalidParamsError: there are none, or too many, or one of them is empty, too long, or no
+            Unicode text.
+    """
+    if not 1 <= len(asked) <= MAX_PROMPTS:
+        raise _bad_prompt(_("Send 1 to %(most)d prompts at a time.") % {"most": MAX_PROMPTS})
+    for each in asked:
+        if not isinstance(each, TokenPrompt):
+            check_asked(each)
+        elif not 1 <= len(each.ids) <= MAX_PROMPT_CHARS:
+            words = _("A prompt of token ids has 1 to %(most)d of them.")
+            raise _bad_prompt(words % {"most": MAX_PROMPT_CHARS})
 
 
 def messages_of(turns: Any) -> list[ChatMessage]:

@@ -3,12 +3,10 @@
 import hashlib
 import hmac
 import statistics
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from redis.exceptions import RedisError
@@ -18,32 +16,26 @@ from accounts.viewer import Viewer
 from catalog.access import PurchaseRequiredError, repo_for
 from catalog.history.refs import DEFAULT_BRANCH, resolve
 from catalog.models import Listing, ModelRepo
-from inference.box.conversation import Asked
-from inference.engines.config import remote_for
+from inference.box.conversation import Asked, Prompted, TokenPrompt
 from inference.models import Explanation, GenerationRun
 from inference.services import endings, quotas, streams
-from inference.services.params import AskedParams, check_asked, messages_of, read_params
+from inference.services.params import (
+    AskedParams,
+    InvalidParamsError,
+    check_all,
+    messages_of,
+    read_params,
+)
 from inference.services.payers import payer_of
-from inference.services.weights import has_chat_template, needed_files
+from inference.services.queueing import queue
+from inference.services.serving import server_of
+from inference.services.weights import needed_files
 from licensing.delivery.policy import check_reached
 from licensing.services import trials
 from store.core import fairness, jobs, placing
-from store.core.database import lock_name
-from store.core.errors import ConflictError, NotFoundError, RateLimitedError, TransientError
-from store.core.jobs import JobName, enqueue
+from store.core.errors import ConflictError, NotFoundError, TransientError
 from store.core.models import Job
 
-MAX_OPEN_OF_VISITOR = 2
-MAX_OPEN_OF_PERSON = 4
-MAX_OPEN = {
-    "visitor": MAX_OPEN_OF_VISITOR,
-    "user": MAX_OPEN_OF_PERSON,
-    "organization": 16,
-    "license": 16,
-}
-"""Requests one payer may have open, by kind."""
-MAX_WAITING = 200
-"""Requests in the queue of the whole store; past it everybody is asked to come back."""
 _RECENT = 20
 """Runs the expected wait is worked out from."""
 
@@ -58,18 +50,6 @@ class NoChatTemplateError(ConflictError):
     """The model has no template to make a prompt of messages; send a prompt."""
 
     code = "no_chat_template"
-
-
-class TooManyRunsError(RateLimitedError):
-    """The payer has as many requests open as one may have."""
-
-    code = "too_many_runs"
-
-
-class QueueFullError(TransientError):
-    """Too many people wait already."""
-
-    code = "queue_full"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,19 +69,42 @@ def submit(
     viewer: Viewer,
     repo: ModelRepo,
     revision: str,
-    asked: Asked,
+    asked: Prompted,
     params: AskedParams | Mapping[str, Any],
     *,
     visitor_key: str = "",
     organization: str = "",
 ) -> GenerationRun:
-    """Queue a generation.
+    """Queue one generation; as ``submit_all``."""
+    (run,) = submit_all(
+        viewer,
+        repo,
+        revision,
+        [asked],
+        params,
+        visitor_key=visitor_key,
+        organization=organization,
+    )
+    return run
+
+
+def submit_all(
+    viewer: Viewer,
+    repo: ModelRepo,
+    revision: str,
+    asked: Sequence[Prompted],
+    params: AskedParams | Mapping[str, Any],
+    *,
+    visitor_key: str = "",
+    organization: str = "",
+) -> list[GenerationRun]:
+    """Queue a generation for each of several prompts, or for none of them.
 
     Args:
         viewer: Who asks.
         repo: Through ``catalog.access``, so its visibility is settled.
         revision: A branch, tag or commit id; empty: the default branch.
-        asked: A prompt, or the messages of a conversation: 1 to ``MAX_PROMPT_CHARS`` characters.
+        asked: 1 to ``MAX_PROMPTS``, each of 1 to ``MAX_PROMPT_CHARS`` characters or tokens.
         params: Sampling values; see ``AskedParams``.
         visitor_key: Secret of the visitor's session; opens the run to them later.
         organization: Name of the organization the viewer acts for; empty: for themselves.
@@ -117,51 +120,91 @@ def submit(
         TransientError: the queue cannot be reached. Nothing is queued in any of these cases.
     """
     sampling = params if isinstance(params, AskedParams) else read_params(params)
-    check_asked(asked)
+    check_all(asked)
     is_trial = check_right(viewer, repo, revision or DEFAULT_BRANCH)
+    _check_trial(sampling, is_trial=is_trial)
     commit_oid = resolve(repo, revision or DEFAULT_BRANCH).commit_oid
-    memory_bytes = _check_runnable(repo, commit_oid, asked)
-    run = GenerationRun(
-        repo=repo,
-        commit_oid=commit_oid,
-        user=viewer.user,
-        visitor_key=hashed(visitor_key) if viewer.is_visitor else "",
-        asker=quotas.asker_of(viewer),
-        params=sampling.within(_context_of(repo, commit_oid)).model_dump(mode="json"),
-        created_at=timezone.now(),
+    memory_bytes = _check_runnable(repo, commit_oid, asked, sampling)
+    kept = {
+        "repo": repo,
+        "commit_oid": commit_oid,
+        "user": viewer.user,
+        "visitor_key": hashed(visitor_key) if viewer.is_visitor else "",
+        "asker": quotas.asker_of(viewer),
+        "params": sampling.within(_context_of(repo, commit_oid)).model_dump(mode="json"),
+        "created_at": timezone.now(),
         **payer_of(viewer, repo, organization, has_right=not is_trial).as_kept(),
-        **_as_kept(asked),
-    )
-    _queue(run, is_trial=is_trial, memory_bytes=memory_bytes)
-    return run
+    }
+    made = [GenerationRun(**kept, **_as_kept(each)) for each in asked]
+    queue(made, is_trial=is_trial, memory_bytes=memory_bytes)
+    return made
+
+
+def _check_trial(params: AskedParams, *, is_trial: bool) -> None:
+    """Refuse what would let people copy a model they have not bought."""
+    if is_trial and params.prompt_logprobs is not None:
+        words = _("Probabilities of a prompt are told to those who hold a license; leave them out.")
+        raise InvalidParamsError(words, fields={"prompt_logprobs": words})
 
 
 def asked_of(run: GenerationRun) -> Asked:
-    """Return what a run goes on from."""
+    """Return what a run goes on from, for people: tokens as their text."""
     return run.prompt if run.messages is None else messages_of(run.messages)
 
 
-def _as_kept(asked: Asked) -> dict[str, Any]:
+def prompted_of(run: GenerationRun) -> Prompted:
+    """Return the same as it is sent to the model: tokens where they came so."""
+    return asked_of(run) if run.prompt_ids is None else TokenPrompt(ids=run.prompt_ids)
+
+
+def _as_kept(asked: Prompted) -> dict[str, Any]:
     if isinstance(asked, str):
         return {"prompt": asked}
+    if isinstance(asked, TokenPrompt):
+        return {"prompt_ids": asked.ids}
     return {"messages": [message.model_dump() for message in asked]}
 
 
-def _check_runnable(repo: ModelRepo, commit_oid: str, asked: Asked) -> int:
+def _check_runnable(
+    repo: ModelRepo, commit_oid: str, asked: Sequence[Prompted], params: AskedParams
+) -> int:
     """Refuse what no engine here can run. What a remote one can is its own affair.
 
     Returns:
         The least memory a worker must have for it, in bytes.
     """
-    if remote_for(repo.full_name) is not None:
+    if server_of(repo, commit_oid) is not None:
+        _check_remote(repo, asked, params)
         return 0
     files = needed_files(repo, commit_oid)
-    if not isinstance(asked, str) and not has_chat_template(repo, commit_oid):
+    is_chat = any(not isinstance(each, (str, TokenPrompt)) for each in asked)
+    if is_chat and not files.has_chat_template:
         raise NoChatTemplateError(
             _("%(model)s has no chat template. Send a prompt instead of messages.")
             % {"model": repo.full_name}
         )
     return files.weights_bytes
+
+
+def _check_remote(repo: ModelRepo, asked: Sequence[Prompted], params: AskedParams) -> None:
+    """Refuse what servers elsewhere are not asked for."""
+    problems = {
+        "num_beams": params.num_beams > 1,
+        "prompt_logprobs": params.prompt_logprobs is not None,
+        "prompt": any(isinstance(each, TokenPrompt) for each in asked),
+    }
+    words = {
+        "num_beams": _("%(model)s runs on a server that has no beam search; leave num_beams out."),
+        "prompt_logprobs": _(
+            "%(model)s runs on a server that tells no probabilities of prompts; leave echo or"
+            " logprobs out."
+        ),
+        "prompt": _("%(model)s runs on a server that takes texts; send no token ids."),
+    }
+    for name, is_asked in problems.items():
+        if is_asked:
+            message = words[name] % {"model": repo.full_name}
+            raise InvalidParamsError(message, fields={name: message})
 
 
 def _context_of(repo: ModelRepo, commit_oid: str) -> int | None:
@@ -190,64 +233,6 @@ def check_right(viewer: Viewer, repo: ModelRepo, revision: str) -> bool:
     if viewer.reach is not None:
         viewer.require_at(Permission.READ, repo.namespace_id, repo.public_id)
     return is_trial
-
-
-def _queue(run: GenerationRun, *, is_trial: bool, memory_bytes: int) -> None:
-    """Take the tokens and write the row, one request of a payer at a time."""
-    taken = 0
-    try:
-        with transaction.atomic():
-            lock_asker(run.payer)
-            _check_room(run)
-            most = run.params["max_new_tokens"] * run.params["num_sequences"]
-            if is_trial:
-                trials.take(run.repo, run.asker, most)
-                run.trial_tokens = most
-            taken = quotas.reserve(run.payer, most, now=run.created_at)
-            run.reserved_tokens = taken
-            run.save()
-            run.job = enqueue(
-                JobName.GENERATE, asker=run.asker, memory_bytes=memory_bytes, run_id=run.pk
-            )
-            run.save(update_fields=["job"])
-    except BaseException as error:
-        with suppress(RedisError):
-            quotas.give_back(run.payer, taken, day=run.created_at)
-        if isinstance(error, RedisError):
-            words = _("The queue cannot be reached. Try again in a minute.")
-            raise TransientError(words) from error
-        raise
-
-
-def lock_asker(asker: str) -> None:
-    """Let nobody else ask for the same asker or payer until the open transaction ends."""
-    lock_name(f"asker {asker}")
-
-
-def _check_room(run: GenerationRun) -> None:
-    most = MAX_OPEN[run.payer.partition(":")[0]]
-    mine = GenerationRun.objects.filter(payer=run.payer, state__in=GenerationRun.OPEN)
-    if mine.count() >= most:
-        raise TooManyRunsError(
-            _("You have %(most)d requests open. Wait for one to end, or stop one.")
-            % {"most": most},
-            retry_after_s=10,
-            limit=most,
-        )
-    check_queue()
-
-
-def check_queue() -> None:
-    """Refuse more work while too much waits.
-
-    Raises:
-        QueueFullError: too many wait.
-    """
-    waiting = Job.objects.filter(
-        name__in=(JobName.GENERATE, JobName.EXPLAIN), state=Job.State.QUEUED
-    )
-    if waiting.count() >= MAX_WAITING:
-        raise QueueFullError(_("Too many people are waiting. Try again in a few minutes."))
 
 
 def read(viewer: Viewer, public_id: str, visitor_key: str = "") -> GenerationRun:

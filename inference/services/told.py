@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from inference.box.echo_messages import EchoToken
 from inference.box.protocol import TokenEvent
 
 Told = dict[str, Any]
@@ -9,6 +10,20 @@ Told = dict[str, Any]
 tokens' too or nothing yet), ``logprob``, and ``top``: a list of ``id``, ``token``, ``logprob``,
 likeliest first."""
 _DIGITS = 5
+
+
+def told_back(token: EchoToken) -> Told:
+    """Return what is kept of a prompt's token: its scores to the last digit, as sums are made."""
+    top = [
+        {"id": other.token_id, "token": other.text, "logprob": other.logprob} for other in token.top
+    ]
+    return {
+        "id": token.token_id,
+        "token": token.token,
+        "text": token.text,
+        "logprob": token.logprob,
+        "top": top,
+    }
 
 
 def told(event: TokenEvent) -> Told | None:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.conf import settings
 from django.utils.translation import gettext as _
@@ -71,11 +71,14 @@ class ModelFiles:
             its commit and its base's.
         parts: The files.
         base: ``(model id, commit)`` of an adapter's base; ``None`` for whole models.
+        has_chat_template: Whether the revision itself has a template a loader would find, so that
+            it takes messages.
     """
 
     key: str
     parts: list[Part]
     base: tuple[str, str] | None = None
+    has_chat_template: bool = False
 
     @property
     def size_bytes(self) -> int:
@@ -100,14 +103,30 @@ def needed_files(repo: ModelRepo, commit_oid: str) -> ModelFiles:
         NotRunnableError: something is missing, not clean, asks for code, or is too large; or an
             adapter's base is not to be had.
     """
+    found = _files(repo, commit_oid)
+    _check_size(found)
+    return found
+
+
+def weights_bytes(repo: ModelRepo, commit_oid: str) -> int:
+    """Return the size of what a revision is loaded from, however large it is.
+
+    Raises:
+        NotRunnableError: as ``needed_files``, but never for its size.
+    """
+    return _files(repo, commit_oid).weights_bytes
+
+
+def _files(repo: ModelRepo, commit_oid: str) -> ModelFiles:
     entries, reports, facts = _revision(repo, commit_oid)
     if facts.is_adapter:
         found = _with_base(repo, commit_oid, facts.adapter_base)
+        found = replace(found, has_chat_template=facts.has_chat_template)
     else:
         weights = [entries[path] for path in facts.weights]
         places = [*_clean(entries, reports, _BESIDE), *weights]
-        found = ModelFiles(commit_oid, [Part(repo, entry, entry.name) for entry in places])
-    _check_size(found)
+        parts = [Part(repo, entry, entry.name) for entry in places]
+        found = ModelFiles(commit_oid, parts, has_chat_template=facts.has_chat_template)
     return found
 
 
@@ -201,12 +220,6 @@ def _head_of_base(base: ModelRepo, base_id: str) -> str:
 
 def _no_base(base_id: str, words: str) -> NotRunnableError:
     return NotRunnableError(words % {"base": base_id}, reason="adapter_base", base=base_id)
-
-
-def has_chat_template(repo: ModelRepo, commit_oid: str) -> bool:
-    """Whether a revision takes messages: its files have a template a loader would find."""
-    files = _entries(repo, commit_oid)
-    return model_facts(_reports(repo, list(files.values()))).has_chat_template
 
 
 def _entries(repo: ModelRepo, commit_oid: str) -> dict[str, Entry]:

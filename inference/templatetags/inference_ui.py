@@ -7,6 +7,7 @@ from django import template
 from django.template import RequestContext
 
 from catalog.models import Listing, ModelRepo
+from inference.engines.config import remote_for
 from inference.forms import ChatForm, PlaygroundForm
 from inference.models import DemoGeneration
 from inference.services import demos, quotas
@@ -56,7 +57,7 @@ def playground(context: RequestContext, repo: ModelRepo, listing: Listing) -> Pa
         "note": task.note(listing) if task else "",
         "repo": repo,
         "form": form or (ChatForm() if has_chat else PlaygroundForm()),
-        "is_runnable": listing.is_runnable,
+        "is_runnable": listing.is_runnable or remote_for(repo.full_name) is not None,
         "is_open": is_open or bool(left),
         "trial_left": left,
         "reason": listing.not_runnable_reason,

@@ -35,6 +35,12 @@ def present() -> list[Worker] | None:
         return None
 
 
+def class_of(memory_bytes: int) -> Queue:
+    """Return the hardware class that is meant for a model with weights of so many bytes."""
+    is_large = memory_bytes >= settings.ENV.gpu_from_bytes
+    return Queue.INFERENCE_GPU if is_large else Queue.INFERENCE
+
+
 def queue_for(queue: str, memory_bytes: int, workers: Sequence[Worker] | None) -> str:
     """Return the queue a job of ``queue`` should wait in.
 
@@ -45,8 +51,8 @@ def queue_for(queue: str, memory_bytes: int, workers: Sequence[Worker] | None) -
     """
     if queue not in MODEL_QUEUES or not workers:
         return queue
-    is_large = memory_bytes >= settings.ENV.gpu_from_bytes
-    order = tuple(reversed(MODEL_QUEUES)) if is_large else MODEL_QUEUES
+    best = class_of(memory_bytes)
+    order = sorted(MODEL_QUEUES, key=lambda each: each != best)
     for wanted in order:
         if any(worker.can_run(wanted, memory_bytes) for worker in workers):
             return wanted

@@ -4,6 +4,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from inference.box.conversation import TokenPrompt
+from inference.box.echo_messages import EchoToken
 from inference.box.protocol import DoneEvent, EndedEvent, StartedEvent, TokenEvent
 
 
@@ -36,8 +38,7 @@ class FakeBox:
     def generate(self, prompt: Any, params: Any, *, request_id: str) -> Iterator[Any]:
         """See ``Box.generate``."""
         self.asked.append((prompt, params, request_id))
-        said = prompt if isinstance(prompt, str) else " ".join(turn.content for turn in prompt)
-        words = len(said.split())
+        words = self._count(prompt)
         yield StartedEvent(id=request_id, prompt_tokens=words, max_new_tokens=params.max_new_tokens)
         counts = [0] * len(self.texts)
         for number in range(max(map(len, self.texts), default=0)):
@@ -68,6 +69,17 @@ class FakeBox:
             generate_s=0.5,
             rss_bytes=1,
         )
+
+    def _count(self, prompt: Any) -> int:
+        if isinstance(prompt, TokenPrompt):
+            return len(prompt.ids)
+        said = prompt if isinstance(prompt, str) else " ".join(turn.content for turn in prompt)
+        return len(said.split())
+
+    def echo(self, asked: Any, *, top: int | None, request_id: str) -> Iterator[Any]:
+        """See ``Box.echo``; for tokens only."""
+        for token_id in asked.ids:
+            yield EchoToken(token_id=token_id, token=f"<{token_id}>", text=f"<{token_id}>")
 
     def cancel(self, _request_id: str) -> None:
         """See ``Box.cancel``."""

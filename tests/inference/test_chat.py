@@ -18,7 +18,7 @@ from inference.runners import generation
 from inference.services import runs, streams
 from inference.services.params import InvalidParamsError, messages_of
 from inference.services.runs import NoChatTemplateError
-from inference.services.weights import has_chat_template
+from inference.services.weights import needed_files
 from store.core.models import Job
 from tests.factories import make_repo
 from tests.inference import tiny
@@ -75,8 +75,11 @@ def test_a_conversation_is_answered_in_the_box(
 
 
 def test_the_template_is_seen_in_the_files(chatty_repo: ModelRepo, tiny_repo: ModelRepo) -> None:
-    assert has_chat_template(chatty_repo, resolve(chatty_repo, "main").commit_oid) is True
-    assert has_chat_template(tiny_repo, resolve(tiny_repo, "main").commit_oid) is False
+    def takes_messages(repo: ModelRepo) -> bool:
+        return needed_files(repo, resolve(repo, "main").commit_oid).has_chat_template
+
+    assert takes_messages(chatty_repo) is True
+    assert takes_messages(tiny_repo) is False
 
 
 def test_a_model_without_template_takes_no_messages(tiny_repo: ModelRepo, as_bob: Viewer) -> None:

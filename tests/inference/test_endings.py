@@ -13,6 +13,7 @@ from inference.services import endings, quotas, streams
 from inference.services.endings import Outcome, end, last_event, settle, settle_all
 from inference.services.retention import forget_old
 from inference.services.streams import Event
+from store.core.histograms import FIRST_TOKEN_SECONDS, TOKENS_PER_SECOND
 from store.core.models import Job
 
 Ask = Callable[..., GenerationRun]
@@ -156,3 +157,29 @@ def test_prompts_are_not_kept_for_ever(prompted: Ask) -> None:
     assert forget_old() == 2
 
     assert set(GenerationRun.objects.values_list("pk", flat=True)) == kept
+
+
+def test_how_fast_it_was_is_counted_for_the_monitoring(
+    prompted: Ask, django_capture_on_commit_callbacks: Any
+) -> None:
+    run = prompted()
+    asked = run.created_at
+    GenerationRun.objects.filter(pk=run.pk).update(started_at=asked + timedelta(seconds=2))
+    outcome = Outcome(
+        state=GenerationRun.State.DONE,
+        texts=["a"],
+        new_tokens=30,
+        load_s=0.5,
+        first_token_s=0.3,
+        generate_s=2.0,
+    )
+
+    with django_capture_on_commit_callbacks(execute=True):
+        assert endings.end(run.pk, outcome)
+        assert not endings.end(run.pk, outcome)  # once
+
+    (waited,) = FIRST_TOKEN_SECONDS.series()
+    assert (waited.labels, sum(waited.counts)) == ({"queue": "inference"}, 1)
+    assert waited.total == pytest.approx(2.8, abs=0.01)
+    (speed,) = TOKENS_PER_SECOND.series()
+    assert (speed.total, sum(speed.counts)) == (15, 1)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import connections, transaction
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import User
 from catalog.models import ModelRepo, RepoAlias
@@ -137,15 +138,28 @@ def test_a_caller_who_goes_away_stops_the_run(
         ({"model": "alice/secret"}, 404, "model_not_found", None),
         ({"model": "alice/tiny@v9"}, 404, "revision_not_found", None),
         ({"prompt": ""}, 400, "invalid_params", "prompt"),
-        ({"prompt": ["a", "b"]}, 400, "unsupported_parameter", "prompt"),
-        ({"prompt": [1, 2]}, 400, "unsupported_parameter", "prompt"),
+        ({"prompt": []}, 400, "invalid_params", "prompt"),
+        ({"prompt": ["a", ""]}, 400, "invalid_params", "prompt"),
+        ({"prompt": ["a", 1]}, 400, "invalid_params", "prompt"),
+        ({"prompt": [1, -2]}, 400, "invalid_params", "prompt"),
+        ({"prompt": [1, True]}, 400, "invalid_params", "prompt"),
+        ({"prompt": [[1], []]}, 400, "invalid_params", "prompt"),
+        ({"prompt": ["a"] * 17}, 400, "invalid_params", "prompt"),
+        ({"prompt": ["a", "b"], "stream": True}, 400, "unsupported_parameter", "prompt"),
+        ({"prompt": [1], "echo": True, "stream": True}, 400, "unsupported_parameter", "echo"),
+        (
+            {"echo": True, "logprobs": 1, "stream": True},
+            400,
+            "unsupported_parameter",
+            "echo",
+        ),
         ({"temperature": 3}, 400, "invalid_params", "temperature"),
         ({"temperature": "hot"}, 400, "invalid_params", "temperature"),
         ({"max_tokens": 0}, 400, "invalid_params", "max_tokens"),
         ({"max_tokens": 9999}, 400, "invalid_params", "max_tokens"),
         ({"n": 5}, 400, "invalid_params", "n"),
-        ({"echo": True, "max_tokens": 0}, 400, "unsupported_parameter", "echo"),
-        ({"echo": True, "logprobs": 1}, 400, "unsupported_parameter", "echo"),
+        ({"echo": True, "max_tokens": 0}, 400, "invalid_params", "max_tokens"),
+        ({"logprobs": 1, "max_tokens": 0}, 400, "invalid_params", "max_tokens"),
         ({"suffix": "x"}, 400, "unsupported_parameter", "suffix"),
         ({"best_of": 3}, 400, "unsupported_parameter", "best_of"),
         ({"magic": 1}, 400, "unsupported_parameter", "magic"),
@@ -410,3 +424,79 @@ def test_an_organization_pays(
     assert (record.organization_id, record.payer) == (team.pk, f"organization:{team.pk}")
     assert (strange.status_code, strange.json()["error"]["code"]) == (404, "organization_not_found")
     assert quotas.left_of(record.payer, now=record.finished_at) == 97
+
+
+# ── several prompts, tokens, and what a prompt says ─────────────────────────────────────────────
+
+
+def test_several_prompts_are_answered_in_their_order(
+    client: Client, tiny_repo: ModelRepo, of_bob: Headers, worker: FakeBox
+) -> None:
+    worker.texts = [["a"], ["b"]]
+
+    answer = post(client, COMPLETIONS, of_bob, prompt=["one", "two words", "three"], n=2, echo=True)
+
+    assert answer.status_code == 200, answer.content
+    choices = answer.json()["choices"]
+    assert [choice["index"] for choice in choices] == [0, 1, 2, 3, 4, 5]
+    texts = [choice["text"] for choice in choices]
+    assert texts == ["onea", "oneb", "two wordsa", "two wordsb", "threea", "threeb"]
+    used = {"prompt_tokens": 4, "completion_tokens": 6, "total_tokens": 10}
+    assert answer.json()["usage"] == used
+    assert GenerationRun.objects.count() == UsageRecord.objects.count() == 3
+
+
+def test_a_call_is_one_decision_of_the_quota(
+    client: Client, tiny_repo: ModelRepo, bob: User, of_bob: Headers, worker: FakeBox, settings: Any
+) -> None:
+    changed = {"rate_limits": "on", "user_tokens_per_day": 100}
+    settings.ENV = settings.ENV.model_copy(update=changed)
+
+    refused = post(client, COMPLETIONS, of_bob, prompt=["a", "b", "c"], max_tokens=34)
+
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "quota_exceeded")
+    assert refused.json()["error"]["extra"]["left"] == 100
+    assert not GenerationRun.objects.exists()
+    assert not Job.objects.filter(name="inference.generate").exists()
+    taken = post(client, COMPLETIONS, of_bob, prompt=["a", "b", "c"], max_tokens=33)
+    assert taken.status_code == 200, taken.content
+    assert quotas.left_of(f"user:{bob.pk}", now=timezone.now()) == 91
+
+
+def test_a_prompt_that_fails_stops_the_others(
+    client: Client, tiny_repo: ModelRepo, of_bob: Headers, worker: FakeBox
+) -> None:
+    from inference.box.errors import ModelRefusedError
+
+    worker.texts = []
+    worker.error = ModelRefusedError("The prompt has 9 tokens.", reason="prompt_too_long")
+
+    answer = post(client, COMPLETIONS, of_bob, prompt=["a", "b", "c"])
+
+    assert answer.json()["error"]["code"] == "context_length_exceeded"
+    assert not GenerationRun.objects.filter(state__in=GenerationRun.OPEN).exists()
+
+
+def test_demo_tokens_do_not_tell_probabilities_of_prompts(
+    client: Client, tiny_repo: ModelRepo, of_bob: Headers
+) -> None:
+    sell(tiny_repo, 20)
+
+    answer = post(client, COMPLETIONS, of_bob, echo=True, logprobs=1, max_tokens=0)
+
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"]) == (400, "prompt_logprobs")
+    assert not GenerationRun.objects.exists()
+
+
+def test_a_prompt_of_tokens_is_told_as_text(
+    client: Client, tiny_repo: ModelRepo, of_bob: Headers, worker: FakeBox
+) -> None:
+    answer = post(client, COMPLETIONS, of_bob, prompt=[[5, 6], [7]], echo=True)
+
+    assert answer.status_code == 200, answer.content
+    texts = [choice["text"] for choice in answer.json()["choices"]]
+    assert texts == ["<5><6>Hello, world", "<7>Hello, world"]
+    first = GenerationRun.objects.order_by("pk")[0]
+    assert (first.prompt, first.prompt_ids, first.question) == ("<5><6>", [5, 6], "<5><6>")
+    assert GenerationRun(prompt_ids=[5, 6]).question == "5 6"  # before a worker has read it

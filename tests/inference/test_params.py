@@ -33,6 +33,11 @@ def test_numbers_may_come_as_text() -> None:
         "presence_penalty": 0.0,
         "logit_bias": {},
         "logprobs": None,
+        "num_beams": 1,
+        "length_penalty": 1.0,
+        "early_stopping": False,
+        "prompt_logprobs": None,
+        "score_only": False,
     }
 
 
@@ -40,8 +45,32 @@ def test_a_seed_is_drawn_when_none_is_given() -> None:
     assert len({read_params({}).seed for _ in range(5)}) > 1
 
 
-def test_what_is_stored_is_what_the_box_takes() -> None:
-    asked = read_params({"num_sequences": 2, "stop": ["\n", "."]})
+@pytest.mark.parametrize(("word", "means"), [("true", True), ("false", False), ("never", "never")])
+def test_beams_may_come_as_text(word: str, means: object) -> None:
+    asked = read_params({"num_beams": "4", "length_penalty": "0.5", "early_stopping": word})
+
+    assert (asked.num_beams, asked.length_penalty, asked.early_stopping) == (4, 0.5, means)
+    assert (asked.temperature, asked.top_p, asked.top_k) == (0, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"num_beams": 9}, "less than or equal to 8"),
+        ({"num_beams": 4, "temperature": 0.7}, "leave temperature, top_p and top_k out"),
+        ({"num_beams": 4, "logprobs": 0}, "leave logprobs out"),
+        ({"num_beams": 2, "num_sequences": 3}, "ask for fewer"),
+        ({"early_stopping": "never"}, "set num_beams"),
+    ],
+)
+def test_beams_that_do_not_mix_say_what_to_do(values: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidParamsError, match=words):
+        read_params(values)
+
+
+@pytest.mark.parametrize("values", [{"num_sequences": 2, "stop": ["\n", "."]}, {"num_beams": 2}])
+def test_what_is_stored_is_what_the_box_takes(values: dict[str, Any]) -> None:
+    asked = read_params(values)
 
     assert SamplingParams.model_validate(asked.model_dump(mode="json")).model_dump() == (
         asked.model_dump()

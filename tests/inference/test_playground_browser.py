@@ -11,7 +11,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from catalog.models import ModelRepo
 from inference.models import GenerationRun
-from tests.e2e.browser import PHONE, WIDE, listen, violations
+from tests.e2e.browser import PHONE, WIDE, listen, look, violations
 from tests.inference.conftest import jobs_done
 from tests.inference.fakes import FakeBox
 from workers.runner import run_job
@@ -206,3 +206,20 @@ def test_a_phone_shows_it_all(
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     assert violations(page) == []
     context.close()
+
+
+def test_beams_are_set_and_explained_under_sampling(
+    page: Page, fake_box: FakeBox, worker: None
+) -> None:
+    page.get_by_text("Sampling", exact=True).click()
+    page.locator("[name=num_beams]").fill("3")
+
+    expect(page.get_by_label("Style")).to_have_value("custom")
+    page.get_by_text("What do these do?").click()
+    expect(page.get_by_text("no words appear before the end")).to_be_visible()
+    assert look(page, "playground-beams") == []
+    page.get_by_label("Prompt").fill("Once")
+    page.get_by_role("button", name="Generate").click()
+    expect(page.locator("[data-text]").first).to_have_text("Hello, world", timeout=30_000)
+    params = GenerationRun.objects.get().params
+    assert (params["num_beams"], params["temperature"]) == (3, 0)

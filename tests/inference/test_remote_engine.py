@@ -7,13 +7,14 @@ from typing import Any
 
 import httpx2
 import pytest
+from django.test import Client
 from django.utils import timezone
 from pydantic import ValidationError
 
 from accounts.models import User
 from accounts.viewer import Viewer
 from catalog.models import ModelRepo
-from inference.box.conversation import ChatMessage
+from inference.box.conversation import ChatMessage, TokenPrompt
 from inference.box.errors import BoxTimeoutError, ModelRefusedError
 from inference.box.params import SamplingParams
 from inference.box.protocol import DoneEvent, EndedEvent, StartedEvent, TokenEvent
@@ -26,8 +27,11 @@ from inference.engines.remote_errors import (
     RemoteBrokeProtocolError,
     RemoteRefusedError,
 )
-from inference.models import GenerationRun
-from inference.services import runs
+from inference.models import DemoGeneration, GenerationRun
+from inference.services import demos, runs
+from inference.services.params import InvalidParamsError
+from inference.services.weights import NotRunnableError
+from store.core.jobs import JobName
 from store.core.models import Job
 from store.env import Env
 from store.env import RemoteEngine as RemoteSettings
@@ -239,6 +243,118 @@ def test_the_first_that_fits_counts(engines: Callable[..., None]) -> None:
     assert name_patterns() == ["^alice/big$", "^Alice/.*$", "^bob/m.$"]
 
 
+def of_class(queue: str, **more: Any) -> RemoteSettings:
+    return RemoteSettings.model_validate({"queue": queue, "base_url": URL} | more)
+
+
+def test_a_hardware_class_is_one_size_of_models(engines: Callable[..., None]) -> None:
+    asked: list[int] = []
+
+    def large() -> str:
+        asked.append(1)
+        return "inference-gpu"
+
+    engines(remote("alice/big", model="named"), of_class("inference-gpu", model="class"))
+
+    named = remote_for("alice/big", large)
+    assert (named.model if named else None, asked) == ("named", [])  # nobody weighed it
+    by_size = remote_for("bob/m", large)
+    assert by_size is not None
+    assert by_size.model == "class"
+    assert remote_for("bob/m", lambda: "inference") is None
+    assert remote_for("bob/m", lambda: "") is None
+    assert remote_for("bob/m") is None
+    assert name_patterns() == ["^alice/big$"]
+    engines(of_class("inference-gpu", models="alice/*"))
+    assert remote_for("bob/m", large) is None
+    assert remote_for("alice/m", large) is not None
+
+
+def test_large_models_need_no_worker_of_theirs(
+    engines: Callable[..., None],
+    tiny_repo: ModelRepo,
+    alice: User,
+    as_bob: Viewer,
+    settings: Any,
+) -> None:
+    words = make_repo(alice, "words", files={"README.md": b"# Words\n"})
+    engines(of_class("inference-gpu"))
+    pool: Any = object()
+
+    small = runs.submit(as_bob, tiny_repo, "", "Once", {})
+    assert isinstance(choosing.engine_for(small, pool), BoxEngine)
+    assert small.job is not None
+    assert small.job.memory_bytes > 0
+
+    tight = {"gpu_from_bytes": 1000, "box_memory_bytes": 1000}  # too large for any worker here
+    settings.ENV = settings.ENV.model_copy(update=tight)
+    large = runs.submit(as_bob, tiny_repo, "", "Once", {})
+
+    assert isinstance(choosing.engine_for(large, pool), RemoteEngine)
+    assert large.job is not None
+    assert (large.job.queue, large.job.memory_bytes) == ("inference", 0)
+    with pytest.raises(NotRunnableError):  # what the store cannot run has no class
+        runs.submit(as_bob, words, "", "Once", {})
+    engines(of_class("inference"))
+    with pytest.raises(NotRunnableError, match="this store runs models of up to"):
+        runs.submit(as_bob, tiny_repo, "", "Once", {})
+    assert GenerationRun.objects.count() == 2
+
+
+@pytest.mark.parametrize("by", [remote("alice/*"), of_class("inference")])
+def test_demo_generations_are_written_there(
+    engines: Callable[..., None],
+    tiny_repo: ModelRepo,
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    by: RemoteSettings,
+) -> None:
+    engines(by)
+    transport = httpx2.MockTransport(server)
+    monkeypatch.setattr(choosing, "RemoteEngine", lambda found: RemoteEngine(found, transport))
+    assert demos.plan_head(tiny_repo.pk) > 0
+
+    run_job(Job.objects.get(name=JobName.MAKE_DEMOS).pk)
+
+    rows = DemoGeneration.objects.all()
+    assert {(row.state, row.text, row.finish_reason) for row in rows} == {
+        ("done", "Hello", "length")
+    }
+    assert {row.prompt_tokens for row in rows} == {4}
+    assert len(server.requests) == rows.count()
+    assert server.sent()["seed"] == 20260101
+
+
+def test_what_only_a_server_elsewhere_runs_has_demos_and_a_playground(
+    engines: Callable[..., None], alice: User, client: Client
+) -> None:
+    repo = make_repo(alice, "words", files={"README.md": b"# Words\n"})
+    assert demos.plan_head(repo.pk) == 0
+    assert "cannot be tried here" in client.get("/alice/words/playground").content.decode()
+
+    engines(remote("alice/words"))
+
+    assert demos.plan_head(repo.pk) > 0
+    assert "cannot be tried here" not in client.get("/alice/words/playground").content.decode()
+
+
+def test_tokens_and_scores_of_prompts_stay_here(
+    engines: Callable[..., None], tiny_repo: ModelRepo, as_bob: Viewer, model: RemoteModel
+) -> None:
+    engines(remote("alice/*"))
+    tokens = TokenPrompt(ids=[1, 2])
+
+    with pytest.raises(InvalidParamsError, match="send no token ids"):
+        runs.submit(as_bob, tiny_repo, "", tokens, {})
+    with pytest.raises(InvalidParamsError, match="leave echo or logprobs out"):
+        runs.submit(as_bob, tiny_repo, "", "Once", {"prompt_logprobs": 1})
+    assert not GenerationRun.objects.exists()
+    with pytest.raises(ModelRefusedError, match="goes on from texts"):
+        events(model, tokens)
+    with pytest.raises(ModelRefusedError, match="goes on from texts"):
+        model.echo(tokens, top=1, request_id="r")
+
+
 def test_settings_are_read_and_checked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text("sk-file\n")
@@ -252,7 +368,12 @@ def test_settings_are_read_and_checked(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert "sk-own" not in repr(remote("a/b", api_key="sk-own"))
     with pytest.raises(RemoteRefusedError, match="cannot be read"):
         key_of(remote("a/b", api_key_file=str(tmp_path / "none")))
-    for bad in ({"models": "", "base_url": URL}, {"models": "x", "base_url": "ftp://x"}):
+    for bad in (
+        {"models": "", "base_url": URL},
+        {"models": "x", "base_url": "ftp://x"},
+        {"base_url": URL},
+        {"queue": "scan", "base_url": URL},
+    ):
         monkeypatch.setenv("STORE_ENGINES", json.dumps([bad]))
         with pytest.raises(ValidationError):
             Env()

@@ -15,13 +15,12 @@ from catalog.access import RepoDisabledError
 from catalog.history.errors import RevisionNotFoundError
 from catalog.models import Listing, ModelRepo, Ref
 from inference.models import GenerationRun
-from inference.services import quotas, runs, streams
+from inference.services import queueing, quotas, runs, streams
 from inference.services.params import InvalidParamsError, read_params
+from inference.services.queueing import QueueFullError, TooManyRunsError
 from inference.services.quotas import QuotaExceededError
 from inference.services.runs import (
-    QueueFullError,
     RunNotFoundError,
-    TooManyRunsError,
     cancel,
     read,
     standing,
@@ -74,6 +73,11 @@ def test_a_question_is_frozen_and_queued(
         "presence_penalty": 0.0,
         "logit_bias": {},
         "logprobs": None,
+        "prompt_logprobs": None,
+        "score_only": False,
+        "num_beams": 1,
+        "length_penalty": 1.0,
+        "early_stopping": False,
     }
     assert run.job is not None
     assert (run.job.name, run.job.args) == ("inference.generate", {"run_id": run.pk})
@@ -176,10 +180,10 @@ def test_visitors_of_one_address_share_a_quota(tiny_repo: ModelRepo, limits_on: 
 
 
 def test_only_a_few_runs_of_a_person_are_open(prompted: Ask, tiny_repo: ModelRepo) -> None:
-    for _ in range(runs.MAX_OPEN_OF_PERSON):
+    for _ in range(queueing.MAX_OPEN_OF_PERSON):
         prompted()
     visitor = Viewer(address="192.0.2.1")
-    for _ in range(runs.MAX_OPEN_OF_VISITOR):
+    for _ in range(queueing.MAX_OPEN_OF_VISITOR):
         submit(visitor, tiny_repo, "", "Once", {}, visitor_key="v")
 
     with pytest.raises(TooManyRunsError, match="You have 4 requests open") as caught:
@@ -196,7 +200,7 @@ def test_only_a_few_runs_of_a_person_are_open(prompted: Ask, tiny_repo: ModelRep
 def test_a_full_queue_asks_everybody_to_come_back(
     prompted: Ask, as_alice: Viewer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "MAX_WAITING", 1)
+    monkeypatch.setattr(queueing, "MAX_WAITING", 1)
     prompted()
 
     with pytest.raises(QueueFullError):
@@ -219,8 +223,8 @@ def test_eight_requests_at_once_stay_within_the_limit(
         finally:
             connection.close()
 
-    assert sum(in_threads(ask, 8)) == runs.MAX_OPEN_OF_PERSON
-    assert GenerationRun.objects.count() == runs.MAX_OPEN_OF_PERSON
+    assert sum(in_threads(ask, 8)) == queueing.MAX_OPEN_OF_PERSON
+    assert GenerationRun.objects.count() == queueing.MAX_OPEN_OF_PERSON
 
 
 def test_without_valkey_nothing_is_queued(
@@ -243,12 +247,36 @@ def test_tokens_come_back_when_the_row_cannot_be_written(
     def fail(*_args: Any, **_kwargs: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(runs, "enqueue", fail)
+    monkeypatch.setattr(queueing, "enqueue", fail)
 
     with pytest.raises(ZeroDivisionError):
         submit(as_bob, tiny_repo, "", "Once", {"max_new_tokens": 300})
 
     assert nothing_queued()
+
+
+def test_a_call_of_several_prompts_is_queued_whole_or_not_at_all(
+    tiny_repo: ModelRepo, as_bob: Viewer, limits_on: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, made = queueing.enqueue, []
+
+    def fail_at_the_third(*args: Any, **kwargs: Any) -> Job:
+        made.append(1)
+        if len(made) == 3:
+            raise ZeroDivisionError
+        return plain(*args, **kwargs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(queueing, "enqueue", fail_at_the_third)
+        with pytest.raises(ZeroDivisionError):
+            runs.submit_all(as_bob, tiny_repo, "", ["a", "b", "c"], {"max_new_tokens": 100})
+    assert nothing_queued()
+
+    queued = runs.submit_all(as_bob, tiny_repo, "", ["a", "b", "c"], {"max_new_tokens": 100})
+
+    assert [run.prompt for run in queued] == ["a", "b", "c"]
+    assert [run.reserved_tokens for run in queued] == [100, 100, 100]
+    assert quotas.left_of(queued[0].payer, now=queued[0].created_at) == 0
 
 
 # ── reading ─────────────────────────────────────────────────────────────────────────────────────

@@ -13,8 +13,8 @@ from catalog.models import ModelRepo
 from catalog.services.folders import files_of, publish_files
 from catalog.services.repos import change_settings
 from inference.models import GenerationRun
-from inference.services import runs, side_by_side
-from inference.services.runs import TooManyRunsError
+from inference.services import queueing, runs, side_by_side
+from inference.services.queueing import TooManyRunsError
 from store.core.errors import StoreError
 from store.core.jobs import JobName
 from store.core.models import Job
@@ -55,7 +55,7 @@ def test_both_get_the_same_prompt_settings_and_seed(pair: list[ModelRepo], as_bo
 
 
 def test_if_one_is_refused_nothing_is_asked(pair: list[ModelRepo], as_bob: Viewer) -> None:
-    for _number in range(runs.MAX_OPEN_OF_PERSON - 1):
+    for _number in range(queueing.MAX_OPEN_OF_PERSON - 1):
         runs.submit(as_bob, pair[0], "", "x", {"max_new_tokens": 4})
     before = set(GenerationRun.objects.values_list("pk", flat=True))
 
@@ -65,7 +65,7 @@ def test_if_one_is_refused_nothing_is_asked(pair: list[ModelRepo], as_bob: Viewe
     assert refused.value.message.startswith("alice/other: ")
     assert set(GenerationRun.objects.values_list("pk", flat=True)) == before
     waiting = Job.objects.filter(name=JobName.GENERATE, state="queued")
-    assert waiting.count() == runs.MAX_OPEN_OF_PERSON - 1
+    assert waiting.count() == queueing.MAX_OPEN_OF_PERSON - 1
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 CONTEXT_TOKENS = 1200
 CORPUS = [
@@ -72,3 +73,23 @@ def greedy(folder: Path, prompt: str, new_tokens: int) -> str:
             pad_token_id=0,
         )
     return str(tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True))
+
+
+def beams(folder: Path, prompt: str, new_tokens: int, **options: Any) -> list[str]:
+    """What transformers itself finds with four beams, the best first."""
+    from transformers import AutoTokenizer, GPT2LMHeadModel
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = GPT2LMHeadModel.from_pretrained(folder).eval()
+    given = tokenizer(prompt, return_tensors="pt")
+    out = model.generate(
+        input_ids=given["input_ids"],
+        attention_mask=given["attention_mask"],
+        do_sample=False,
+        num_beams=4,
+        max_new_tokens=new_tokens,
+        pad_token_id=0,
+        **options,
+    )
+    new = out[:, given["input_ids"].shape[1] :]
+    return [str(text) for text in tokenizer.batch_decode(new, skip_special_tokens=True)]

@@ -9,13 +9,21 @@ from django.utils import timezone
 from pydantic import SecretStr
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from store.core import presence
+from store.core import histograms, presence
+from store.core.histograms import Histogram
 from store.core.jobs import JobName, Priority, claim, enqueue
 from store.core.models import Job
 from store.core.presence import Worker
-from store.metrics import gauge
+from store.metrics import gauge, histogram
 
 TOKEN = {"Authorization": "Bearer letmein"}
+
+
+@pytest.fixture(autouse=True)
+def no_times() -> None:
+    """This process has counted nothing yet."""
+    for measured in histograms.HISTOGRAMS:
+        measured._waiting.clear()
 
 
 @pytest.fixture
@@ -113,3 +121,83 @@ def test_words_are_escaped() -> None:
     text = gauge("a", "About.", [({"x": 'a"b\\c\nd'}, 1.5), ({}, 2)])
 
     assert text == '# HELP a About.\n# TYPE a gauge\na{x="a\\"b\\\\c\\nd"} 1.5\na 2\n'
+
+
+def test_requests_are_timed_by_the_template_of_their_route(
+    client: Client, db: None, with_token: None
+) -> None:
+    for name in ("alice/one", "alice/two"):
+        assert client.get(f"/{name}").status_code == 404
+    client.get("/no/such/page/at/all/here")
+    client.generic("BREW", "/healthz")
+
+    found = {name: value for name, value in read(client).items() if "http_request" in name}
+
+    labels = 'route="<seg:ns>/<seg:name>",method="GET",status="4xx"'
+    assert found[f"store_http_request_seconds_count{{{labels}}}"] == 2
+    buckets = [
+        value
+        for name, value in found.items()
+        if name.startswith(f"store_http_request_seconds_bucket{{{labels}")
+    ]
+    assert len(buckets) == 13
+    assert buckets == sorted(buckets)
+    assert buckets[-1] == 2
+    assert found[f"store_http_request_seconds_sum{{{labels}}}"] > 0
+    assert not any("alice" in name or "no/such" in name or "BREW" in name for name in found)
+    assert any('method="other"' in name for name in found)
+
+
+def test_a_histogram_counts_in_every_process_and_survives_valkey_being_away(
+    client: Client, db: None, with_token: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = (Histogram("t_seconds", "A time.", ("queue",), (0.1, 1)) for _process in range(2))
+    for measured, value in ((one, 0.1), (one, 0.2), (other, 5)):
+        measured.observe(('a"b',), value)
+
+    with monkeypatch.context() as away:
+        away.setattr(histograms, "valkey", refuse)
+        assert one.flush() is False
+    assert one.flush()
+    assert other.flush()
+    assert other.flush()  # nothing twice
+
+    (found,) = one.series()
+    assert (found.labels, found.counts) == ({"queue": 'a"b'}, [1, 1, 1])
+    assert found.total == pytest.approx(5.3)
+    lines = histogram(one, [found]).splitlines()
+    assert lines == [
+        "# HELP t_seconds A time.",
+        "# TYPE t_seconds histogram",
+        't_seconds_bucket{queue="a\\"b",le="0.1"} 1',
+        't_seconds_bucket{queue="a\\"b",le="1"} 2',
+        't_seconds_bucket{queue="a\\"b",le="+Inf"} 3',
+        't_seconds_sum{queue="a\\"b"} 5.3',
+        't_seconds_count{queue="a\\"b"} 3',
+    ]
+
+
+def test_counts_go_out_every_few_seconds(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = Histogram("t_often", "Often.", (), (1,))
+    measured.observe((), 1)
+    assert list(measured.series()) == []
+    monkeypatch.setattr(histograms, "FLUSH_EVERY_S", 0.0)
+
+    measured.observe((), 1)
+
+    assert [each.counts for each in measured.series()] == [[2, 0]]
+
+
+def test_where_valkey_is_away_the_other_figures_stay(
+    client: Client, db: None, with_token: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(histograms, "valkey", refuse)
+
+    found = read(client)
+
+    assert 'store_jobs_running{queue="inference"}' in found
+    assert not any("seconds_bucket" in name for name in found)
+
+
+def refuse() -> Any:
+    raise RedisConnectionError("away")

@@ -14,7 +14,7 @@ class Command(BaseCommand):
     help = "Ask for the demo generations every newest revision lacks, after the set has changed."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        rows = Listing.objects.filter(is_runnable=True).order_by("pk")
+        rows = Listing.objects.exclude(head_oid="").order_by("pk")
         planned = [demos.plan_head(pk) for pk in rows.values_list("pk", flat=True).iterator()]
         self.stdout.write(
             f"{sum(planned)} texts of {sum(map(bool, planned))} models are asked for."
