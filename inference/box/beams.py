@@ -18,8 +18,7 @@ from inference.box.loading import LoadedModel
 from inference.box.params import MAX_STOP_CHARS
 from inference.box.pauses import EndedError, Pauses
 from inference.box.protocol import Event, GenerateRequest
-from inference.box.sequences import Answer, Running
-from inference.box.token_prompts import any_running_of
+from inference.box.sequences import Answer, Running, running_of
 
 _CONTEXT_TOKENS = 6
 """Decoded before a text's end, so that a leading space is not lost."""
@@ -40,7 +39,7 @@ def beams(loaded: LoadedModel, request: BeamRequest, pauses: Pauses) -> Iterator
         prompt_ids=request.prompt_ids,
         params=request.params,
     )
-    running = any_running_of(loaded, asked, arrived=time.monotonic())
+    running = running_of(loaded, asked, arrived=time.monotonic())
     pauses.ends_itself = True
     return _search(running, pauses)
 

@@ -155,12 +155,12 @@ class Service:
         return self._engine
 
     def _load(self, request: protocol.LoadRequest) -> None:
+        from inference.box.engine import Engine
         from inference.box.loading import load
-        from inference.box.step_loop import AnyPromptEngine
 
         model = load(request, since=self._began)
         self._began = time.monotonic()
-        self._engine = AnyPromptEngine(model, self._reader.is_cancelled)
+        self._engine = Engine(model, self._reader.is_cancelled)
         self._send([model.facts()])
 
     def _send(self, events: list[protocol.Event]) -> None:
@@ -184,7 +184,7 @@ def _warm_up() -> None:
     Raises:
         RuntimeError: it did start one, which the locks that come later would not hold.
     """
-    from inference.box import step_loop  # noqa: F401
+    from inference.box import engine  # noqa: F401
 
     if len(list(Path("/proc/self/task").iterdir())) != 1:
         raise RuntimeError("A library has started a thread; a process with it cannot be locked in.")

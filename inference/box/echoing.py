@@ -22,8 +22,7 @@ from inference.box.pauses import Pauses
 from inference.box.protocol import Event
 from inference.box.sampling import LEAST_LOGPROB, Scores, likeliest
 from inference.box.scoring import last_logits
-from inference.box.sequences import prompt_ids_of, token_text
-from inference.box.token_prompts import given_ids
+from inference.box.sequences import given_ids, prompt_ids_of, token_text
 
 _PIECE_CHARS = 400
 """What one token adds at most; a longer one is cut."""

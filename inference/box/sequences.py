@@ -184,8 +184,8 @@ def running_of(loaded: LoadedModel, request: GenerateRequest, *, arrived: float)
     """Read a request's prompt and make room for its answers.
 
     Raises:
-        RefusedError: the chat template or the tokenizer fails, a bias is for no token, or the
-            prompt leaves no room for an answer.
+        RefusedError: the chat template or the tokenizer fails, a given token or a bias is for no
+            token the model knows, or the prompt leaves no room for an answer.
     """
     _check_biases(loaded, request.params)
     prompt_ids = _read(loaded, request)
@@ -209,6 +209,8 @@ def _check_biases(loaded: LoadedModel, params: SamplingParams) -> None:
 
 
 def _read(loaded: LoadedModel, request: GenerateRequest) -> list[int]:
+    if request.prompt_ids is not None:
+        return given_ids(loaded, request.prompt_ids)
     if request.left_truncate:
         return _end_of(loaded, request.prompt, request.params.max_new_tokens)
     if request.messages is None:
@@ -228,6 +230,20 @@ def prompt_ids_of(loaded: LoadedModel, prompt: str, **options: Any) -> list[int]
     except Exception as exc:
         raise RefusedError("bad_tokenizer", f"The tokenizer failed: {type(exc).__name__}") from exc
     return checked_ids(loaded, ids or _beginning(loaded))
+
+
+def given_ids(loaded: LoadedModel, ids: Sequence[int]) -> list[int]:
+    """Return tokens that were given, if the model knows all of them.
+
+    Raises:
+        RefusedError: it does not.
+    """
+    if max(ids) >= loaded.vocabulary:
+        raise RefusedError(
+            "unknown_token",
+            f"The prompt names token {max(ids)}; this model has {loaded.vocabulary}.",
+        )
+    return list(ids)
 
 
 def _end_of(loaded: LoadedModel, prompt: str, new_tokens: int) -> list[int]:

@@ -12,11 +12,11 @@ from inference.box.asking import PairItem, ScoreEvent, ScoreRequest
 from inference.box.client import Box
 from inference.box.conversation import TokenPrompt
 from inference.box.echo_messages import EchoedEvent, EchoPartEvent, EchoRequest, EchoToken
+from inference.box.engine import Engine
 from inference.box.errors import ModelRefusedError
 from inference.box.loading import RefusedError
 from inference.box.params import SamplingParams
 from inference.box.protocol import DoneEvent, GenerateRequest
-from inference.box.step_loop import AnyPromptEngine
 from inference.box.talks import Talk
 from tests.inference.box import tiny_models
 from tests.inference.box.test_generating import ids_of, never, run, text_of
@@ -87,7 +87,7 @@ def test_long_prompts_come_in_parts(wide_dir: Path, load: Callable[..., Any]) ->
 def test_what_cannot_be_told_is_refused_at_once(
     gpt2: Any, asked: dict[str, Any], code: str | None
 ) -> None:
-    engine = AnyPromptEngine(gpt2, never)
+    engine = Engine(gpt2, never)
     request = EchoRequest(id="e", **asked, top=1)
 
     if code is None:  # the model's own beginning
@@ -133,7 +133,7 @@ def test_a_lying_box_is_found_out() -> None:
 
 def test_tokens_are_read_as_they_are(gpt2: Any) -> None:
     ids = gpt2.tokenizer("The quick")["input_ids"]
-    engine = AnyPromptEngine(gpt2, never)
+    engine = Engine(gpt2, never)
     params = SamplingParams(seed=1, temperature=0, max_new_tokens=12)
     engine.add(GenerateRequest(id="t", prompt_ids=ids, params=params))
     engine.add(GenerateRequest(id="u", prompt="The quick", params=params))
@@ -157,7 +157,7 @@ def test_tokens_are_read_as_they_are(gpt2: Any) -> None:
 def test_tokens_that_cannot_be_read_are_refused(
     gpt2: Any, ids: list[int], options: dict[str, Any], code: str
 ) -> None:
-    engine = AnyPromptEngine(gpt2, never)
+    engine = Engine(gpt2, never)
 
     with pytest.raises(RefusedError) as caught:
         engine.add(GenerateRequest(id="t", prompt_ids=ids, params=SamplingParams(**options)))
