@@ -42,11 +42,6 @@ class Coverage:
         """Whether it reaches a commit; never one the model does not have."""
         return bytes.fromhex(commit_oid) in self.reached
 
-    @property
-    def is_all(self) -> bool:
-        """Whether it reaches every commit there is."""
-        return self.graph.parents.keys() <= self.reached
-
 
 def may_see_revisions(viewer: Viewer, repo: ModelRepo, *commit_oids: str) -> bool:
     """Whether the viewer may have the contents of all these revisions of a visible repository."""

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.models import User
 from accounts.views.guards import personal, viewer_of
+from licensing.forms_amount import AmountForm
 from licensing.forms_billing import BillingForm
 from licensing.gateways.base import Checkout, GatewayError
 from licensing.models import License, Order, Terms
@@ -62,6 +63,7 @@ class Desk:
         back: Where the wish is changed, and where one that cannot be priced leads.
         address: To be proposed; ``None``: there is none.
         extended: What gets another term; ``None``: new licenses are bought, from the cart.
+        amount: Asks for the price where the buyer names it here; ``None``: it is settled.
     """
 
     cart: Cart
@@ -69,6 +71,7 @@ class Desk:
     back: str
     address: BillingAddress | None = None
     extended: License | None = None
+    amount: AmountForm | None = None
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -99,6 +102,8 @@ def _order(request: HttpRequest, desk: Desk, form: BillingForm) -> HttpResponse:
     try:
         if not desk.cart.items:
             raise InvalidError(_("Your cart is empty."))
+        if desk.amount is not None and desk.amount.errors:
+            raise InvalidError(_("Your price cannot be taken like this."))
         order, is_new = placing.place(
             viewer_of(request),
             desk.cart,

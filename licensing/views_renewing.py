@@ -1,5 +1,7 @@
 """How long a license goes on: another term is bought, a subscription is ended."""
 
+from dataclasses import replace
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -12,7 +14,11 @@ from accounts.models import User
 from accounts.views.guards import personal, viewer_of
 from licensing.access import license_for
 from licensing.access_orders import may_change
+from licensing.forms_amount import AmountForm
+from licensing.models import License
 from licensing.services import placing, renewals, renewing, subscriptions
+from licensing.services.carts import Cart
+from licensing.services.shelf import price_row
 from licensing.views_checkout import Desk, serve
 from store.core.errors import StoreError
 
@@ -22,7 +28,8 @@ from store.core.errors import StoreError
 def renew_page(request: HttpRequest, user: User, ident: str) -> HttpResponse:
     """Order another term of a license; what cannot have one leads back to its page, which says why.
 
-    The address is that of the license's order, which may be a team's.
+    The address is that of the license's order, which may be a team's. Where the buyer names the
+    price, they name it here anew.
     """
     viewer = viewer_of(request)
     row = license_for(viewer, ident, to="prove")
@@ -35,7 +42,21 @@ def renew_page(request: HttpRequest, user: User, ident: str) -> HttpResponse:
     order = row.line.order
     address = placing.read_address(order.billing) if may_change(viewer, order) else None
     address = address or placing.last_address(user)
-    return serve(request, user, Desk(cart, f"{back}/renew", f"{back}#renew", address, row))
+    form = _amount_form(request, cart, row)
+    if form is not None and form.is_bound and form.is_valid():
+        item = replace(cart.items[0], amount_minor=form.cleaned_data["amount"])
+        cart = replace(cart, items=(item,))
+    return serve(request, user, Desk(cart, f"{back}/renew", f"{back}#renew", address, row, form))
+
+
+def _amount_form(request: HttpRequest, cart: Cart, row: License) -> AmountForm | None:
+    """Return the form that asks for the price; ``None``: the seller names it."""
+    offer, given = row.line.offer, cart.items[0].amount_minor
+    found = price_row(offer, cart.currency) if offer is not None else None
+    if offer is None or found is None or given is None:
+        return None
+    sent = request.POST if "amount" in request.POST else None
+    return AmountForm(sent, offer=offer, price=found, given_minor=given)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

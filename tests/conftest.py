@@ -5,9 +5,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 from django.conf import settings
 from django.contrib.auth.hashers import Argon2PasswordHasher
+from django.core.management.commands import flush
+from django.db.backends.postgresql.operations import DatabaseOperations
 from django.test import Client
 from django.utils import translation
 from hypothesis import HealthCheck
@@ -22,6 +25,8 @@ from accounts.viewer import Viewer
 from catalog.content.tables import forget_all
 from store.core.models import Job
 from store.core.valkey import valkey
+from store.engines.places import POSTGRES_ROLE
+from store.engines.postgres import CLUSTER_OWNER
 from tests import live
 from tests.factories import enrol, make_user
 from tests.openapi import CheckedClient
@@ -50,6 +55,50 @@ def cheap_passwords() -> None:
     Argon2PasswordHasher.time_cost = 1
     Argon2PasswordHasher.memory_cost = 8
     Argon2PasswordHasher.parallelism = 1
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_waiting_for_the_disk() -> Iterator[None]:
+    """What tests write in their own process needs to outlive no power cut."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _file: None)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quick_flush() -> Iterator[None]:
+    """After tests with real transactions, empty the tables that hold rows, not all of them.
+
+    Django truncates every table, which makes some 900 files anew each time, and writes again what
+    migrations leave: permissions and types of content. Those stay here.
+    """
+    kept = {"django_content_type", "auth_permission"}
+
+    def deletions(self: DatabaseOperations, style: Any, tables: list[str], **_: Any) -> list[str]:
+        with self.connection.cursor() as cursor:
+            any_row = "(SELECT '{0}' FROM \"{0}\" LIMIT 1)"
+            rows = (any_row.format(name) for name in tables if name not in kept)
+            cursor.execute(" UNION ALL ".join(rows))
+            full = [name for (name,) in cursor.fetchall()]
+        unbound = "SET LOCAL session_replication_role = replica"  # no foreign keys, no triggers
+        return [unbound, *map('DELETE FROM "{}"'.format, full)]
+
+    _let_triggers_rest()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DatabaseOperations, "sql_flush", deletions)
+        patch.setattr(flush, "emit_post_migrate_signal", lambda *_, **__: None)
+        yield
+
+
+def _let_triggers_rest() -> None:
+    """Allow the store's role of the tests' engine to delete what its triggers keep."""
+    server: Any = settings.DATABASES["default"]
+    address = {"host": server["HOST"], "port": server["PORT"], "dbname": "postgres"}
+    with psycopg.connect(user=CLUSTER_OWNER, **address) as session:
+        session.execute("SELECT pg_advisory_xact_lock(1)")  # two workers at once
+        allowed = "SELECT has_parameter_privilege(%s, 'session_replication_role', 'SET')"
+        if not session.execute(allowed, [POSTGRES_ROLE]).fetchone()[0]:
+            session.execute(f"GRANT SET ON PARAMETER session_replication_role TO {POSTGRES_ROLE}")
 
 
 @pytest.fixture(autouse=True)

@@ -7,9 +7,10 @@ import django.utils.timezone
 import store.core.ids
 from django.conf import settings
 from django.db import migrations, models
+from store.core.migrating import FirstMigration
 
 
-class Migration(migrations.Migration):
+class Migration(FirstMigration):
 
     initial = True
 

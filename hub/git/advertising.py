@@ -1,6 +1,7 @@
 """What a repository has, told before anything is asked for (gitprotocol-v2(5), -pack(5))."""
 
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 
 from catalog.history.refs import DEFAULT_BRANCH, HEADS, TAGS
 from catalog.models import ModelRepo, Ref
@@ -22,8 +23,17 @@ MAX_PREFIXES = 1000
 _NO_REFS = "0" * 40 + " capabilities^{}"
 
 
-def refs_for(repo: ModelRepo, service: str, version: int) -> Iterator[bytes]:
-    """Yield the answer to ``info/refs``: capabilities of version 2, or all refs of older ones."""
+def refs_for(
+    repo: ModelRepo, service: str, version: int, within: AbstractSet[bytes] | None = None
+) -> Iterator[bytes]:
+    """Yield the answer to ``info/refs``: capabilities of version 2, or the refs of older ones.
+
+    Args:
+        repo: What is asked about.
+        service: ``UPLOAD_PACK`` or ``RECEIVE_PACK``.
+        version: Of the protocol, 0 to 2.
+        within: Commits that may be told of; ``None``: all.
+    """
     yield line(f"# service={service}")
     yield FLUSH
     if version == 2 and service == UPLOAD_PACK:
@@ -33,15 +43,21 @@ def refs_for(repo: ModelRepo, service: str, version: int) -> Iterator[bytes]:
     if version == 1:
         yield line("version 1")
     words = FETCH_WORDS if service == UPLOAD_PACK else PUSH_WORDS
-    first, *others = _all_refs(repo, with_head=service == UPLOAD_PACK) or [_NO_REFS]
+    first, *others = _all_refs(repo, within, with_head=service == UPLOAD_PACK) or [_NO_REFS]
     yield line(f"{first}\0{words}")
     yield from map(line, others)
     yield FLUSH
 
 
-def _all_refs(repo: ModelRepo, *, with_head: bool) -> list[str]:
+def refs_within(repo: ModelRepo, within: AbstractSet[bytes] | None) -> list[Ref]:
+    """Return the refs of a repository that name commits of ``within``, by name."""
+    refs = Ref.objects.filter(repo=repo).order_by("name")
+    return [ref for ref in refs if within is None or bytes.fromhex(ref.commit_oid) in within]
+
+
+def _all_refs(repo: ModelRepo, within: AbstractSet[bytes] | None, *, with_head: bool) -> list[str]:
     lines: list[str] = []
-    for ref in Ref.objects.filter(repo=repo).order_by("name"):
+    for ref in refs_within(repo, within):
         if with_head and ref.name == MAIN:
             lines.insert(0, f"{ref.oid} HEAD")
         lines.append(f"{ref.oid} {ref.name}")
@@ -50,13 +66,15 @@ def _all_refs(repo: ModelRepo, *, with_head: bool) -> list[str]:
     return lines
 
 
-def list_refs(repo: ModelRepo, arguments: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the answer to version 2's ``ls-refs``."""
+def list_refs(
+    repo: ModelRepo, arguments: Iterable[bytes], within: AbstractSet[bytes] | None = None
+) -> Iterator[bytes]:
+    """Yield the answer to version 2's ``ls-refs``; of ``within``, see ``refs_for``."""
     words = [argument.decode("utf-8", "replace") for argument in arguments]
     prefixes = tuple(word[11:] for word in words if word.startswith("ref-prefix "))
     if len(prefixes) > MAX_PREFIXES:
         prefixes = ()  # they only narrow the list
-    refs = list(Ref.objects.filter(repo=repo).order_by("name"))
+    refs = refs_within(repo, within)
     for ref in refs:
         if ref.name == MAIN and "HEAD".startswith(prefixes or ""):
             yield line(f"{ref.oid} HEAD" + (f" symref-target:{MAIN}" if "symrefs" in words else ""))

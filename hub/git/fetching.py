@@ -5,15 +5,23 @@ Every request stands alone (stateless HTTP): the client repeats what was agreed 
 
 import re
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import IO
 
 from catalog.history.graph import Graph, Oid, load_graph
 from catalog.history.objects import MissingObjectError
 from catalog.history.packing import BlobCheck, contents, pack, read_filter
-from catalog.history.selecting import INFINITE_DEPTH, Request, Selection, is_enough, select
+from catalog.history.selecting import (
+    INFINITE_DEPTH,
+    Request,
+    Selection,
+    UnknownObjectError,
+    is_enough,
+    select,
+)
 from catalog.models import ModelRepo
-from hub.git.advertising import list_refs
+from hub.git.advertising import list_refs, refs_within
 from hub.git.pktline import (
     DELIM,
     FATAL_BAND,
@@ -82,8 +90,20 @@ class Talk:
         self.request.shallow.add(oid)
 
 
-def answer_v2(repo: ModelRepo, body: IO[bytes], check: BlobCheck | None) -> Iterable[bytes]:
+def answer_v2(
+    repo: ModelRepo,
+    body: IO[bytes],
+    check: BlobCheck | None,
+    within: AbstractSet[Oid] | None = None,
+) -> Iterable[bytes]:
     """Return the answer to a command of version 2.
+
+    Args:
+        repo: What is fetched from.
+        body: What the client said.
+        check: Decides about the files of a pack.
+        within: Commits that may be sent, each with all that are before it; ``None``: everything
+            that is here. With it nothing but commits and tags can be wanted.
 
     Raises:
         InvalidError: the command is unknown or malformed.
@@ -97,14 +117,31 @@ def answer_v2(repo: ModelRepo, body: IO[bytes], check: BlobCheck | None) -> Iter
     if end is not Mark.FLUSH:
         raise BadLineError("A request ends with a flush.")
     if command == b"ls-refs":
-        return list(list_refs(repo, arguments))
+        return list(list_refs(repo, arguments, within))
     if command != b"fetch":
         raise InvalidError(f"There is no command '{command[:40].decode('ascii', 'replace')}'.")
     talk = Talk()
     for said in arguments:
         if not talk.hear(said):
             raise InvalidError(f"'{said[:60].decode('ascii', 'replace')}' is not understood.")
+    _keep_within(repo, talk.request, within)
     return _fetch_v2(repo, talk, check)
+
+
+def _keep_within(repo: ModelRepo, request: Request, within: AbstractSet[Oid] | None) -> None:
+    """Refuse what is wanted beyond ``within`` as what is not here, and forget what is told of it.
+
+    Raises:
+        UnknownObjectError: something wanted is not for them.
+    """
+    if within is None:
+        return
+    named = {bytes.fromhex(ref.oid) for ref in refs_within(repo, within)}
+    for oid in request.wants:
+        if oid not in within and oid not in named:
+            raise UnknownObjectError(f"not our ref {oid.hex()}", oid=oid.hex())
+    request.haves = [oid for oid in request.haves if oid in within]
+    request.shallow &= within
 
 
 def _fetch_v2(repo: ModelRepo, talk: Talk, check: BlobCheck | None) -> Iterable[bytes]:
@@ -125,8 +162,13 @@ def _fetch_v2(repo: ModelRepo, talk: Talk, check: BlobCheck | None) -> Iterable[
     return _chained(told, _banded(repo, talk, oids))
 
 
-def answer_v0(repo: ModelRepo, body: IO[bytes], check: BlobCheck | None) -> Iterable[bytes]:
-    """Return the answer to a request of versions 0 and 1.
+def answer_v0(
+    repo: ModelRepo,
+    body: IO[bytes],
+    check: BlobCheck | None,
+    within: AbstractSet[Oid] | None = None,
+) -> Iterable[bytes]:
+    """Return the answer to a request of versions 0 and 1. Takes what ``answer_v2`` takes.
 
     Raises:
         What ``answer_v2`` raises.
@@ -134,6 +176,7 @@ def answer_v0(repo: ModelRepo, body: IO[bytes], check: BlobCheck | None) -> Iter
     talk = _heard_v0(body)
     if not talk.request.wants:
         return []
+    _keep_within(repo, talk.request, within)
     graph, request = load_graph(repo.pk), talk.request
     told: list[bytes] = []
     selection = None

@@ -4,6 +4,7 @@ import io
 import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from functools import wraps
 from typing import IO, Any
 
@@ -83,20 +84,20 @@ def info_refs(request: HttpRequest, viewer: Viewer, ns: str, name: str) -> HttpR
     service = request.GET.get("service", "")
     if service not in {UPLOAD_PACK, RECEIVE_PACK}:
         raise InvalidError("This store speaks git's smart protocol only. Use a newer git.")
-    repo = _opened(viewer, ns, name, service)
-    pieces = list(refs_for(repo, service, _version(request)))
+    repo, within = _opened(viewer, ns, name, service)
+    pieces = list(refs_for(repo, service, _version(request), within))
     return _answer(pieces, f"application/x-{service}-advertisement")
 
 
 @git_view("POST")
 def upload_pack(request: HttpRequest, viewer: Viewer, ns: str, name: str) -> HttpResponseBase:
     """Send what a fetch asks for."""
-    repo = _opened(viewer, ns, name, UPLOAD_PACK)
+    repo, within = _opened(viewer, ns, name, UPLOAD_PACK)
     body = io.BytesIO(b"".join(_inflated(request, max_bytes=MAX_FETCH_BYTES)))
     answer = answer_v2 if _version(request) == 2 else answer_v0
     pieces: Iterable[bytes]
     try:
-        pieces = answer(repo, body, pack_check(viewer, repo))
+        pieces = answer(repo, body, pack_check(viewer, repo), within)
     except FileBlockedError as error:
         if viewer.is_visitor:  # perhaps an owner: git tells who asks only when it is asked
             raise
@@ -109,7 +110,7 @@ def upload_pack(request: HttpRequest, viewer: Viewer, ns: str, name: str) -> Htt
 @git_view("POST")
 def receive_pack(request: HttpRequest, viewer: Viewer, ns: str, name: str) -> HttpResponseBase:
     """Take in a push."""
-    repo = _opened(viewer, ns, name, RECEIVE_PACK)
+    repo, _all = _opened(viewer, ns, name, RECEIVE_PACK)
     hand_back_connection()  # slow clients hold none
     with _spooled(request) as body:
         if body.read(4) in {b"", FLUSH}:  # a probe: may I send something large?
@@ -141,14 +142,15 @@ def page(request: HttpRequest, ns: str, name: str) -> HttpResponse:
     return HttpResponseRedirect(f"/{ns}/{name}")
 
 
-def _opened(viewer: Viewer, ns: str, name: str, service: str) -> ModelRepo:
-    """Return the repository if the service may be used on it."""
+def _opened(
+    viewer: Viewer, ns: str, name: str, service: str
+) -> tuple[ModelRepo, AbstractSet[bytes] | None]:
+    """Return the repository if the service may be used on it, and the commits (``None``: all)."""
     if service == UPLOAD_PACK:
         repo = repo_for(viewer, ns, name)
-        check_whole(viewer, repo)
-        return repo
+        return repo, check_whole(viewer, repo)
     viewer.identified()  # before anything is looked up: absent and public ask alike
-    return repo_for(viewer, ns, name, to="write")
+    return repo_for(viewer, ns, name, to="write"), None
 
 
 def _version(request: HttpRequest) -> int:

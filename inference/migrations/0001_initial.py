@@ -6,9 +6,10 @@ import inference.models.sharing
 import store.core.ids
 from django.conf import settings
 from django.db import migrations, models
+from store.core.migrating import FirstMigration
 
 
-class Migration(migrations.Migration):
+class Migration(FirstMigration):
 
     initial = True
 

@@ -6,6 +6,7 @@ exactly one event into the audit trail; if it refuses, its message is shown and 
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
 from django import forms
@@ -15,9 +16,11 @@ from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path, reverse
+from django.utils.formats import date_format
 from django.utils.functional import Promise
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 
@@ -185,15 +188,22 @@ def link(row: Model, text: object = None) -> SafeString:
     return format_html('<a href="{}">{}</a>', place, text or row)
 
 
+def _cell(value: object) -> object:
+    """Return what a cell shows: a time as the rest of the page writes it, nothing for none."""
+    if isinstance(value, datetime):
+        return date_format(localtime(value), "DATETIME_FORMAT")
+    return "" if value is None else value
+
+
 def table(head: Sequence[Text], rows: Iterable[Sequence[object]]) -> SafeString | str:
-    """Return a small table of what belongs to a row; nothing without rows."""
+    """Return a small table of what belongs to a row; a dash without rows. Times are local."""
     found = list(rows)
     if not found:
-        return ""
+        return "-"
     titles = format_html_join("", '<th scope="col">{}</th>', ((title,) for title in head))
     lines = format_html_join(
         "",
         "<tr>{}</tr>",
-        ((format_html_join("", "<td>{}</td>", ((c,) for c in line)),) for line in found),
+        ((format_html_join("", "<td>{}</td>", ((_cell(c),) for c in line)),) for line in found),
     )
     return format_html("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>", titles, lines)

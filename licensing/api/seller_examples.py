@@ -8,6 +8,8 @@ _ORDER = "65f1c0a2b7e84d0f9a3b2c1d"
 _FIGURES = {"sales": 2, "gross_minor": 4522, "refunded_minor": 0, "earned_minor": 4142}
 _NOTHING = {"sales": 0, "gross_minor": 0, "refunded_minor": 0, "earned_minor": 0}
 _SUM = {"sales": 2, "gross_minor": 4522, "net_minor": 3800, "refunded_minor": 0}
+_COUNTS = {"now": 2, "before": 0}
+_VIEWS = {"now": 31, "before": 12}
 _SALE: dict[str, Any] = {
     "order": _ORDER,
     "state": "fulfilled",
@@ -53,6 +55,22 @@ SUMMARY = _answer(
         "first_day": "2026-10-28",
         "last_day": "2026-11-26",
         "downloads": {"now": 204, "before": 180},
+        "funnels": [
+            {
+                "is_test": False,
+                "views": _VIEWS,
+                "begun": {"now": 0, "before": 0},
+                "paid": {"now": 0, "before": 0},
+                "days": [{"day": "2026-11-25", "views": 31, "begun": 0, "paid": 0}],
+            },
+            {
+                "is_test": True,
+                "views": _VIEWS,
+                "begun": _COUNTS,
+                "paid": _COUNTS,
+                "days": [{"day": "2026-11-25", "views": 31, "begun": 2, "paid": 2}],
+            },
+        ],
         "purses": [
             {
                 "currency": "EUR",

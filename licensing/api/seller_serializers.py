@@ -116,6 +116,27 @@ class CountsOut(serializers.Serializer[Any]):
     before = serializers.IntegerField()
 
 
+class FunnelDayOut(serializers.Serializer[Any]):
+    """How many came how far on one day."""
+
+    day = serializers.DateField()
+    views = serializers.IntegerField()
+    begun = serializers.IntegerField()
+    paid = serializers.IntegerField()
+
+
+class FunnelOut(serializers.Serializer[Any]):
+    """From looking to paying, with real money or in tests."""
+
+    is_test = serializers.BooleanField(help_text="Of begun and paid; views are the same in both.")
+    views = CountsOut(
+        help_text="People who opened the page of a model the seller has offers for, once a day."
+    )
+    begun = CountsOut(help_text="Orders placed, paid or not; renewals are none.")
+    paid = CountsOut(help_text="Of those the ones paid, on the day they were; free ones, too.")
+    days = FunnelDayOut(many=True, help_text="Days of the period with something to tell.")
+
+
 class SalesSummaryOut(serializers.Serializer[Any]):
     """What a seller sold in a period, against the one before."""
 
@@ -123,6 +144,7 @@ class SalesSummaryOut(serializers.Serializer[Any]):
     first_day = serializers.DateField()
     last_day = serializers.DateField()
     downloads = CountsOut(help_text="By people, of all the seller's models.")
+    funnels = FunnelOut(many=True, help_text="Two: real money first.")
     purses = PurseOut(many=True)
 
 

@@ -19,6 +19,7 @@ from licensing.api.seller_serializers import (
     SalesSummaryOut,
 )
 from licensing.services import balances, sales
+from licensing.services.funnel import Funnel, funnel_of
 from licensing.services.sellers import seller_for
 from licensing.services.sold_orders import FILTERS, orders_of, sold, sold_order
 from store.core.errors import InvalidError
@@ -98,7 +99,7 @@ class SalesSummaryView(APIView):
         examples=[examples.SUMMARY],
     )
     def get(self, request: Request) -> Response:
-        """Answer sums by currency, by day, by offer and by country."""
+        """Answer sums by currency, by day, by offer and by country; and how many came how far."""
         seller = seller_of(request)
         period = sales.period_of(_days(request))
         offers, countries = sales.by_offer(seller, period), sales.by_country(seller, period)
@@ -120,6 +121,10 @@ class SalesSummaryView(APIView):
             "first_day": period.first,
             "last_day": period.today,
             "downloads": {"now": now, "before": before},
+            "funnels": [
+                _of_funnel(funnel_of(seller, period, is_test=is_test), is_test=is_test)
+                for is_test in (False, True)
+            ],
             "purses": found,
         }
         return Response(SalesSummaryOut(answer).data)
@@ -128,6 +133,19 @@ class SalesSummaryView(APIView):
 def _by_day(row: sales.Summary) -> list[dict[str, Any]]:
     days = sorted(day for day in row.by_day if day >= row.period.first)
     return [asdict(row.by_day[day]) | {"day": day} for day in days]
+
+
+def _of_funnel(found: Funnel, *, is_test: bool) -> dict[str, Any]:
+    steps = {"views": found.views, "begun": found.begun, "paid": found.paid}
+    sums = {name: found.sums(by_day) for name, by_day in steps.items()}
+    return {
+        "is_test": is_test,
+        **{name: {"now": now, "before": before} for name, (now, before) in sums.items()},
+        "days": [
+            {"day": day, **{name: by_day.get(day, 0) for name, by_day in steps.items()}}
+            for day in found.days
+        ],
+    }
 
 
 def _days(request: Request) -> int:

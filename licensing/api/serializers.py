@@ -159,18 +159,23 @@ class QuoteIn(serializers.Serializer[Any]):
     )
 
 
-class QuotedLineOut(serializers.Serializer[Any]):
-    """One line of a quote."""
+class LineOut(serializers.Serializer[Any]):
+    """What one offer comes to: quoted or ordered."""
 
-    offer = serializers.CharField()
     title = serializers.CharField()
-    models = serializers.ListField(child=serializers.CharField())
     quantity = serializers.IntegerField()
     unit_minor = serializers.IntegerField()
     discount_minor = serializers.IntegerField()
     net_minor = serializers.IntegerField()
     tax_minor = serializers.IntegerField()
     gross_minor = serializers.IntegerField()
+
+
+class QuotedLineOut(LineOut):
+    """One line of a quote."""
+
+    offer = serializers.CharField()
+    models = serializers.ListField(child=serializers.CharField())
     tax = serializers.DictField()
     terms = serializers.DictField(help_text="Accept them by their `sha256`.")
     rights = serializers.DictField()
@@ -218,18 +223,11 @@ class PayIn(serializers.Serializer[Any]):
     payment_method = serializers.CharField(max_length=64, required=False, default="")
 
 
-class OrderLineOut(serializers.Serializer[Any]):
+class OrderLineOut(LineOut):
     """One line of an order."""
 
     id = serializers.CharField(source="public_id")
-    title = serializers.CharField()
     detail = serializers.CharField()
-    quantity = serializers.IntegerField()
-    unit_minor = serializers.IntegerField()
-    discount_minor = serializers.IntegerField()
-    net_minor = serializers.IntegerField()
-    tax_minor = serializers.IntegerField()
-    gross_minor = serializers.IntegerField()
     refunded_minor = serializers.IntegerField()
     terms_sha256 = serializers.CharField(source="terms_id")
     license = serializers.SerializerMethodField(help_text="Id of the license; empty before.")

@@ -1,6 +1,7 @@
 """May this caller have this file? The one place that decides, for every route and method."""
 
 import re
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from accounts.viewer import Viewer
@@ -210,14 +211,17 @@ def check_reached(viewer: Viewer, repo: ModelRepo, revision: str) -> str:
     return commit_oid
 
 
-def check_whole(viewer: Viewer, repo: ModelRepo) -> None:
+def check_whole(viewer: Viewer, repo: ModelRepo) -> AbstractSet[bytes] | None:
     """Refuse what hands out every revision at once, unless the viewer's licenses reach them all.
+
+    Returns:
+        Ids of the commits that may be sent, where proposals are not the viewer's; ``None``: all.
 
     Raises:
         RepoDisabledError, PurchaseRequiredError, GatedRepoError: as ``check_gate``.
         UpdateNotIncludedError: the license is for earlier revisions.
     """
-    covering.check_all_revisions(viewer, repo, check_gate(viewer, repo))
+    return covering.check_all_revisions(viewer, repo, check_gate(viewer, repo))
 
 
 def check_verdict(viewer: Viewer, repo: ModelRepo, path: str, scan: FileScan | None) -> None:

@@ -1,7 +1,7 @@
 """The dashboard of a seller: this time against the one before."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -42,7 +42,7 @@ class Compared:
     text: str
     before: str
     change: str
-    """In words, as ``+20 %``; empty: there is nothing to compare with."""
+    """In words, as ``+20 %`` or ``8 % of views``; empty: there is nothing to compare with."""
 
 
 @require_safe
@@ -121,7 +121,7 @@ def _funnel(found: Funnel) -> dict[str, Any] | None:
     )
     has_orders = bool(found.begun or found.paid)  # otherwise the chart says "nothing yet"
     return {
-        "steps": list(zip(steps, parts, strict=True)),
+        "steps": [replace(step, change=part) for step, part in zip(steps, parts, strict=True)],
         "views": _counted(found, found.views),
         "views_before": _counted(found, found.views, is_before=True),
         "begun": _counted(found, found.begun) if has_orders else [],

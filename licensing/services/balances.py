@@ -112,12 +112,6 @@ def balances_of(seller: Namespace, *, now: datetime | None = None) -> list[Balan
     return sorted(found, key=lambda row: (row.is_test, row.currency, row.gateway))
 
 
-def balance_of(seller: Namespace, gateway: str, currency: str) -> Balance:
-    """Return what is owed to a seller at one gateway in one currency; nothing, if there is none."""
-    found = {row.place: row for row in balances_of(seller)}
-    return found.get((gateway, currency), Balance(gateway, currency, 0, 0, 0, 0))
-
-
 def held_of(seller: Namespace, *, now: datetime | None = None) -> dict[Place, list[Held]]:
     """Return what cannot be paid out yet, by gateway and currency; first what goes first.
 

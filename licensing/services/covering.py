@@ -9,6 +9,7 @@ from django.db.models import BinaryField, F, Func, Q
 
 from accounts.viewer import Viewer
 from catalog.access import PurchaseRequiredError
+from catalog.history.graph import load_graph
 from catalog.history.log import history
 from catalog.history.refs import DEFAULT_BRANCH, HEADS, TAGS, resolve
 from catalog.history.trees import list_entries, read_blob, some_have
@@ -61,15 +62,27 @@ def check_revision(viewer: Viewer, repo: ModelRepo, commit_oid: str, held: Held)
         raise _not_included(repo, held)
 
 
-def check_all_revisions(viewer: Viewer, repo: ModelRepo, held: Held) -> None:
+def check_all_revisions(viewer: Viewer, repo: ModelRepo, held: Held) -> AbstractSet[bytes] | None:
     """Refuse all revisions together to somebody whose licenses reach some of them only.
+
+    What is merely proposed is no revision yet: nobody loses a right because somebody opened a pull
+    request, and nobody gets what is in it.
+
+    Returns:
+        Ids of the commits that may be sent, each with all that are before it; ``None``: all.
 
     Raises:
         UpdateNotIncludedError: the license is for earlier revisions; they can be had one by one.
     """
     rows = limited_grants(viewer, repo, held)
-    if rows is not None and not any(covered.is_all for covered in coverages(repo, rows)):
+    if rows is None:
+        return None
+    graph = load_graph(repo.pk)
+    reached = set().union(*(covered.reached for covered in coverages(repo, rows)))
+    whole = reached - graph.descendants(graph.parents.keys() - reached)
+    if not graph.ancestors(_tips(repo)) <= whole:
         raise _not_included(repo, rows)
+    return None if graph.parents.keys() <= whole else whole
 
 
 def check_object(viewer: Viewer, repo: ModelRepo, sha256: str, held: Held) -> None:
@@ -114,10 +127,13 @@ def covers_file(row: GrantedRepo, sha256: str) -> bool:
 
 def _published(covered: Coverage, row: GrantedRepo) -> AbstractSet[bytes]:
     """Return the commits of branches and tags, and those that were bought."""
-    refs = Ref.objects.filter(repo=row.repo_id)
-    published = refs.filter(Q(name__startswith=HEADS) | Q(name__startswith=TAGS))
-    tips = [bytes.fromhex(oid) for oid in published.values_list("commit_oid", flat=True)]
-    return covered.graph.ancestors(tips) | covered.bought
+    return covered.graph.ancestors(_tips(row.repo)) | covered.bought
+
+
+def _tips(repo: ModelRepo) -> list[bytes]:
+    """Return the commits that branches and tags name."""
+    refs = Ref.objects.filter(Q(name__startswith=HEADS) | Q(name__startswith=TAGS), repo=repo)
+    return [bytes.fromhex(oid) for oid in refs.values_list("commit_oid", flat=True)]
 
 
 def _has_file(repo: ModelRepo, covered: Coverage, commits: AbstractSet[bytes], sha256: str) -> bool:

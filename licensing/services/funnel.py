@@ -46,6 +46,12 @@ class Funnel:
         ]
 
     @property
+    def days(self) -> list[date]:
+        """Days of the period on which anything happened, oldest first."""
+        found = {*self.views, *self.begun, *self.paid}
+        return sorted(day for day in found if day >= self.period.first)
+
+    @property
     def is_empty(self) -> bool:
         """Nothing happened, in neither time."""
         return not (self.views or self.begun or self.paid)

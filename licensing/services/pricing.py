@@ -339,8 +339,22 @@ def _unit(item: Item, offer: Offer, found: Price, at: datetime) -> int:
             raise BadWishError(_("The price of “%(title)s” is fixed.") % {"title": offer.title})
         return least
     given = item.amount_minor
-    if given is None:
-        given = max(least, found.suggested_minor or 0)
+    return proposed(found, at) if given is None else check_given(given, offer, found, at)
+
+
+def proposed(found: Price, at: datetime) -> int:
+    """Return what a buyer who names the price is asked for, in minor units."""
+    return max(found.at(at), found.suggested_minor or 0)
+
+
+def check_given(given: int, offer: Offer, found: Price, at: datetime) -> int:
+    """Return what a buyer gives for one unit of an offer, in minor units, if it is enough.
+
+    Raises:
+        AmountTooLowError: less than the seller takes.
+        BadQuantityError: more than one order takes.
+    """
+    least = found.at(at)
     if given < least:
         raise AmountTooLowError(
             _("The least for “%(title)s” is %(least)s.")

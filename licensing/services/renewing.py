@@ -10,7 +10,7 @@ from accounts.viewer import Viewer
 from licensing.models import License, Offer, Quote
 from licensing.services import extending, quotes
 from licensing.services.carts import Cart
-from licensing.services.pricing import Item, Priced, PricedLine, Wish, price
+from licensing.services.pricing import Item, Priced, PricedLine, Wish, price, proposed
 from licensing.services.shelf import price_row
 
 
@@ -67,7 +67,7 @@ def cart_of(row: License) -> Cart:
     """Return what another term is ordered with: the license's offer as it was bought before.
 
     In the currency it was paid in, or the offer's first where it has no price in that. Who named
-    the price names the same again, if it is enough now.
+    the price names the same again, if it is enough now; else what is proposed to everybody.
 
     Raises:
         NotExtendableError: see ``quote_renewal``.
@@ -75,10 +75,10 @@ def cart_of(row: License) -> Cart:
     offer, line = _offer_of(row), row.line
     found = price_row(offer, line.order.currency)
     currency = found.currency if found is not None else line.order.currency
-    amount = None
-    if offer.kind == Offer.Kind.PAY_WHAT_YOU_WANT and currency == line.order.currency:
-        least = found.at(timezone.now()) if found is not None else 0
-        amount = line.unit_minor if line.unit_minor >= least else None
+    amount, now = None, timezone.now()
+    if offer.kind == Offer.Kind.PAY_WHAT_YOU_WANT and found is not None:
+        is_enough = currency == line.order.currency and line.unit_minor >= found.at(now)
+        amount = line.unit_minor if is_enough else proposed(found, now)
     items = (Item(offer.public_id, line.quantity, amount),)
     return Cart(items, currency, holder=row.holder.name, extends=row.public_id)
 

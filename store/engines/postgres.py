@@ -14,7 +14,7 @@ from store.engines.engine import Engine, Starter
 from store.engines.places import POSTGRES_DATABASE, POSTGRES_PORT, POSTGRES_ROLE
 from store.engines.processes import is_in_use, left_over, run
 
-_OWNER = "engine"
+CLUSTER_OWNER = "engine"
 """The cluster's superuser. The store's role is none: a query must never be able to read files or
 start programs, and a hosted PostgreSQL would not grant it either. pg_trgm, unaccent, btree_gin
 and citext are trusted extensions, which the owner of a database may create."""
@@ -73,7 +73,7 @@ class Postgres(Engine):
         initdb: list[str | Path] = [
             starter.programs.postgres_bin / "initdb",
             f"--pgdata={draft}",
-            f"--username={_OWNER}",
+            f"--username={CLUSTER_OWNER}",
             "--auth-local=trust",  # why that is enough: see ``places``
             "--auth-host=reject",
             "--encoding=UTF8",

@@ -197,7 +197,7 @@ def test_a_second_engine_that_cannot_start_takes_the_first_down_again(data_dir: 
 def test_failing_to_make_the_cluster_shows_what_initdb_said(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("store.engines.postgres._OWNER", "pg_reserved")
+    monkeypatch.setattr("store.engines.postgres.CLUSTER_OWNER", "pg_reserved")
 
     with pytest.raises(engines.EngineStartError, match=r'initdb failed .exit 1.:\n.*"pg_reserved"'):
         engines.hold(data_dir)

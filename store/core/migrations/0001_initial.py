@@ -2,9 +2,10 @@
 
 import django.utils.timezone
 from django.db import migrations, models
+from store.core.migrating import FirstMigration
 
 
-class Migration(migrations.Migration):
+class Migration(FirstMigration):
 
     initial = True
 

@@ -7,6 +7,8 @@ import pytest
 import time_machine
 from django.test import Client
 from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
 
 from accounts.models import AuditEvent, User
 from licensing.models import (
@@ -126,6 +128,8 @@ def test_an_order_shows_all_that_belongs_to_it(browser_of: Browser, staff: User)
     assert "As asked &lt;b&gt;now&lt;/b&gt;" in page
     assert order.payments.get().external_id in page
     assert "payable maria" in page
+    assert date_format(localtime(order.payments.get().at), "DATETIME_FORMAT") in page
+    assert "+00:00" not in page
     assert (
         page.count("Refund sent")
         == LedgerEntry.objects.filter(movement__kind="refund_sent").count()

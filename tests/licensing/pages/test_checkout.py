@@ -28,7 +28,7 @@ from tests.licensing.pages.buying import (
     text_of,
     visible,
 )
-from tests.licensing.selling.shop import FIXED, Shop, open_shop
+from tests.licensing.selling.shop import BILLING, FIXED, Shop, open_shop
 
 pytestmark = pytest.mark.django_db
 Browser = Callable[[User], Client]
@@ -155,30 +155,15 @@ def test_the_same_page_sent_twice_at_once_buys_once(browser_of: Browser) -> None
         "key": form["key"],
         "accepted_terms": form["terms"],
     }
-    first, _new = placing.place(shop.buying, cart, billing=Order().billing | _billing(), **sent)
+    first, _new = placing.place(shop.buying, cart, billing=Order().billing | BILLING, **sent)
 
     with pytest.MonkeyPatch.context() as patch:
         looks = iter([None, first])
         patch.setattr(placing, "order_under", lambda _user, _key: next(looks))
-        again, is_new = placing.place(
-            shop.buying, cart, billing=_billing() | {"city": "Bonn"}, **sent
-        )
+        again, is_new = placing.place(shop.buying, cart, billing=BILLING | {"city": "Bonn"}, **sent)
 
     assert (again, is_new) == (first, False)
     assert Order.objects.count() == 1
-
-
-def _billing() -> dict[str, Any]:
-    return {
-        "kind": "person",
-        "name": "Ada Byron",
-        "lines": ["Lindenallee 1"],
-        "postcode": "10115",
-        "city": "Berlin",
-        "region": "",
-        "country": "DE",
-        "vat_number": "",
-    }
 
 
 def test_terms_must_be_ticked(browser_of: Browser) -> None:
@@ -468,7 +453,7 @@ def test_an_order_that_came_to_be_meanwhile_leaves_the_cart(
 def test_a_key_of_another_purchase_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     shop = open_shop()
     cart = placing.Cart((Item(shop.offer.public_id),), "EUR")
-    quote, priced = placing.show_quote(shop.buying, cart, _billing())
+    quote, priced = placing.show_quote(shop.buying, cart, BILLING)
     shop.order("used")
     monkeypatch.setattr(placing, "order_under", lambda _user, _key: None)
 
@@ -478,7 +463,7 @@ def test_a_key_of_another_purchase_is_refused(monkeypatch: pytest.MonkeyPatch) -
             cart,
             quote_id=quote.public_id,
             key="used",
-            billing=_billing(),
+            billing=BILLING,
             accepted_terms=priced.terms,
         )
 
@@ -497,7 +482,7 @@ def test_other_terms_with_another_address_are_told_as_terms() -> None:
             cart,
             quote_id=quote.public_id,
             key="k",
-            billing=_billing(),
+            billing=BILLING,
             accepted_terms=priced.terms,
         )
 

@@ -13,7 +13,9 @@ from catalog.models import Grant
 from licensing.models import License, Offer, Order, Price, SellerProfile, Subscription
 from licensing.services import refunds
 from licensing.services.offers import set_active
+from licensing.services.pricing import Item
 from tests.factories import make_org, make_user
+from tests.licensing.license_api.holding import everything
 from tests.licensing.pages.buying import ADDRESS, get, hidden, post, text_of, visible
 from tests.licensing.selling.shop import BILLING, Shop, open_shop
 
@@ -143,16 +145,102 @@ def test_a_free_term_needs_no_payment(browser_of: Browser) -> None:
     assert Grant.objects.get().ends_at == ends_at + TERM
 
 
-def test_who_named_the_price_names_it_again_if_it_is_enough(browser_of: Browser) -> None:
+def generous(given_minor: int = 2500, quantity: int = 1) -> tuple[Shop, License]:
+    """A month at a price of the buyer's, at least €19, that was bought once."""
     shop = term_sold(kind=Offer.Kind.PAY_WHAT_YOU_WANT)
-    from licensing.services.pricing import Item
+    item = Item(shop.offer.public_id, quantity, given_minor)
+    return shop, license_of(shop.buy(items=[item]))
 
-    row = license_of(shop.buy(items=[Item(shop.offer.public_id, 1, 2500)]))
+
+def test_who_named_the_price_names_it_again_if_it_is_enough(browser_of: Browser) -> None:
+    shop, row = generous()
     buyer = browser_of(shop.buyer)
 
     assert "Renew · €25.00" in visible(get(buyer, place(row)))
+    page = get(buyer, place(row, "/renew"))
+    assert hidden(page, "amount") == "25.00"
+    assert "Your price in EUR" in visible(page)
+    assert "at least €19" in visible(page)
+    assert "For one unit." not in visible(page)
     Price.objects.update(amount_minor=3000, suggested_minor=3500)
     assert "Renew · €35.00" in visible(get(buyer, place(row)))
+    assert hidden(get(buyer, place(row, "/renew")), "amount") == "35.00"
+
+
+def test_another_price_is_named_for_another_term(browser_of: Browser) -> None:
+    shop, row = generous(quantity=2)
+    buyer = browser_of(shop.buyer)
+    assert "For one unit." in visible(get(buyer, place(row, "/renew")))
+    asked = ADDRESS | {"amount": "30,50", "update": "1"}
+
+    page = text_of(post(buyer, place(row, "/renew"), asked))
+
+    assert "Pay €61.00" in visible(page)
+    assert hidden(page, "amount") == "30,50"
+    sent = ADDRESS | {"amount": "30,50", "terms": row.terms_id, "gateway": "sandbox", "pay": "1"}
+    sent |= {"quote": hidden(page, "quote"), "key": hidden(page, "key")}
+    assert post(buyer, place(row, "/renew"), sent).status_code == 302
+    order = Order.objects.get(extends=row)
+    assert (order.gross_minor, order.lines.get().unit_minor) == (6100, 3050)
+
+
+def test_a_price_changed_beside_the_sum_is_shown_before_it_is_ordered(browser_of: Browser) -> None:
+    shop, row = generous()
+    buyer = browser_of(shop.buyer)
+
+    words = visible(text_of(renew_on(buyer, row, amount="40"), 409))
+
+    assert "cost €25.00; now it costs €40.00" in words
+    assert "Pay €40.00" in words
+    assert not Order.objects.filter(extends=row).exists()
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("18.99", "The least for “Month” is €19.00."),
+        ("-25", "Write the amount as a number"),
+        ("25.001", "EUR has 2 decimals"),
+        ("much", "Write the amount as a number"),
+        ("9" * 17, "at most 16 characters"),
+    ],
+)
+def test_a_price_that_cannot_be_is_told_beside_its_field(
+    typed: str, words: str, browser_of: Browser
+) -> None:
+    shop, row = generous()
+    buyer = browser_of(shop.buyer)
+    before = everything()
+
+    page = text_of(renew_on(buyer, row, amount=typed), 400)
+
+    assert "Your price cannot be taken like this." in visible(page)
+    assert words in visible(page)
+    assert f'value="{typed}"' in page
+    assert 'id="id_amount_error"' in page
+    asked = post(buyer, place(row, "/renew"), ADDRESS | {"amount": typed, "update": "1"})
+    assert words in visible(text_of(asked))
+    assert everything() == before
+
+
+def test_an_emptied_field_means_what_is_proposed(browser_of: Browser) -> None:
+    shop, row = generous()
+    Price.objects.update(suggested_minor=2200)
+
+    asked = ADDRESS | {"amount": "", "update": "1"}
+    page = text_of(post(browser_of(shop.buyer), place(row, "/renew"), asked))
+
+    assert "Pay €22.00" in visible(page)
+
+
+def test_a_fixed_price_is_not_asked_for(browser_of: Browser) -> None:
+    shop = term_sold()
+    row, buyer = license_of(shop.buy()), browser_of(shop.buyer)
+
+    assert 'name="amount"' not in get(buyer, place(row, "/renew"))
+    assert renew_on(buyer, row, amount="1").status_code == 302
+
+    assert Order.objects.get(extends=row).gross_minor == 1900
 
 
 def test_an_offer_no_longer_sold_in_that_currency_is_offered_in_another(

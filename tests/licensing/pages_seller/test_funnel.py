@@ -1,8 +1,10 @@
 """From looking to paying, on the seller's overview."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from catalog.models import PageViews
@@ -57,6 +59,37 @@ def test_test_orders_are_told_from_real_ones_and_other_sellers_from_this(shop: S
     assert funnel_of(shop.seller.namespace, period, is_test=False).is_empty
     assert not funnel_of(shop.seller.namespace, period, is_test=True).is_empty
     assert funnel_of(shop.buyer.namespace, period).is_empty
+
+
+def test_programs_read_it_with_the_sums(
+    shop: Shop, client: Client, bearer: Callable[..., dict[str, str]]
+) -> None:
+    seen(shop, 8)
+    seen(shop, 5, days_ago=31)
+    shop.buy("one")
+    shop.order("two")
+    today = timezone.now().date()
+
+    answer = client.get("/api/v1/sales/summary", headers=bearer(shop.seller, "read"))
+
+    views, none = {"now": 8, "before": 5}, {"now": 0, "before": 0}
+    day = {"day": today.isoformat(), "views": 8}
+    assert answer.json()["funnels"] == [
+        {
+            "is_test": False,
+            "views": views,
+            "begun": none,
+            "paid": none,
+            "days": [day | {"begun": 0, "paid": 0}],
+        },
+        {
+            "is_test": True,
+            "views": views,
+            "begun": {"now": 2, "before": 0},
+            "paid": {"now": 1, "before": 0},
+            "days": [day | {"begun": 2, "paid": 1}],
+        },
+    ]
 
 
 def test_the_overview_shows_the_way(shop: Shop, browser_of: Browser) -> None:

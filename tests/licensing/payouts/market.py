@@ -10,6 +10,7 @@ from accounts.viewer import Viewer
 from licensing.gateways.sandbox import Sandbox
 from licensing.models import LedgerAccount, LedgerEntry, LedgerMovement, Order, Payout
 from licensing.services import inbox, ledger
+from licensing.services.balances import Balance, balances_of
 from licensing.services.ledger import Entry
 from store.core.ids import new_public_id
 from tests.factories import make_user
@@ -96,3 +97,9 @@ def dispute(order: Order, outcome: str = "") -> None:
         Sandbox().settle_dispute(charge.public_id, is_won=outcome == "won")
     inbox.receive("sandbox", Sandbox().facts_of(order.public_id))
     order.refresh_from_db()
+
+
+def balance_of(seller: Namespace, gateway: str, currency: str) -> Balance:
+    """Return what is owed to a seller at one gateway in one currency; nothing, if there is none."""
+    found = {row.place: row for row in balances_of(seller)}
+    return found.get((gateway, currency), Balance(gateway, currency, 0, 0, 0, 0))

@@ -22,9 +22,10 @@ from licensing.services import (
     reconciling,
     refunds,
 )
-from licensing.services.balances import Balance, balance_of, held_of
+from licensing.services.balances import Balance, held_of
 from tests.licensing.payouts.market import (
     a_seller,
+    balance_of,
     dispute,
     earn,
     owed,

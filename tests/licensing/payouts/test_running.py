@@ -18,7 +18,6 @@ from licensing.models import (
     SellerProfile,
 )
 from licensing.services import checkout, paying_out, payout_statements, payouts, reconciling
-from licensing.services.balances import balance_of
 from licensing.services.invoicing import document_of
 from licensing.services.payout_accounts import NoPayoutAccountError, payout_account
 from licensing.services.payouts import FuturePayoutError, due, run_payouts
@@ -27,6 +26,7 @@ from store.core.models import Job
 from tests.licensing.payouts.market import (
     a_seller,
     at_gateway,
+    balance_of,
     earn,
     owed,
     rows_of,

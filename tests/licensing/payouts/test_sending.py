@@ -14,7 +14,6 @@ from licensing.gateways.base import GatewayError, GatewayRefusedError
 from licensing.gateways.registry import UnknownGatewayError
 from licensing.models import LedgerMovement, Payout, PayoutPause, SellerProfile
 from licensing.services import payout_accounts, payout_checks, payouts
-from licensing.services.balances import balance_of
 from licensing.services.office import ReasonNeededError
 from licensing.services.paying_out import (
     BadReferenceError,
@@ -31,7 +30,15 @@ from store.core.jobs import JobName
 from store.core.models import Job
 from tests.factories import enrol
 from tests.licensing.payouts.conftest import Bank
-from tests.licensing.payouts.market import a_seller, at_gateway, earn, owed, rows_of, staff_viewer
+from tests.licensing.payouts.market import (
+    a_seller,
+    at_gateway,
+    balance_of,
+    earn,
+    owed,
+    rows_of,
+    staff_viewer,
+)
 from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db
