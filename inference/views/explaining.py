@@ -141,7 +141,7 @@ def how_it_works(request: HttpRequest) -> HttpResponse:
 def walk_page(request: HttpRequest, walk: str) -> HttpResponse:
     """Show a walk as far as it has come, at the chosen temperature."""
     found = explanations.read(viewer_of(request), walk, visitor_key(request))
-    if found.run_id is not None:
+    if found.kind != Explanation.Kind.WALK:
         raise explanations.ExplanationNotFoundError("There is no such walk.")
     context: dict[str, Any] = {
         "repo": found.repo,

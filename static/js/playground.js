@@ -235,6 +235,8 @@ class Playground {
   }
 
   offerExplanation() {
+    const score = this.root.querySelector("[data-score]");
+    if (score) score.hidden = false;
     const link = this.root.querySelector("[data-explain]");
     if (!link) return;
     if (this.run.page) link.href = `${this.run.page}/explain`;
@@ -324,8 +326,12 @@ class Compare {
   show(runs) {
     const query = runs.map(({ id }) => `run=${id}`).join("&");
     history.replaceState(null, "", `?${query}`); // a reload, and a bookmark, show the same two
+    const [a, b] = ["a", "b"].map((side) => this.form.elements[side].value.trim());
     this.panes.forEach((pane, index) => {
-      const name = this.form.elements[index ? "b" : "a"].value.trim();
+      const score = pane.root.querySelector("[data-score]");
+      score.hidden = true;
+      score.href = `/playground/score?${new URLSearchParams({ run: runs[index].id, a, b })}`;
+      const name = index ? b : a;
       const link = Object.assign(document.createElement("a"), { href: `/${name}`, textContent: name });
       pane.root.querySelector("[data-pane-name]").replaceChildren(link);
       pane.follow(runs[index]);
