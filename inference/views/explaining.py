@@ -69,6 +69,7 @@ def _explained(
         "kinds": ["tokens", "saliency", "attention", "lens"],
         "sequences": range(len(run.texts)),
         "is_open": found is not None and found.is_open,
+        "standing": runs.standing(found) if found is not None and found.is_open else None,
         **_shown(found),
     }
     return _private(render(request, "inference/explain.html", context, status=_status(problem)))
@@ -149,6 +150,7 @@ def walk_page(request: HttpRequest, walk: str) -> HttpResponse:
         "problem": found.error,
         "explanation": found,
         "is_open": found.is_open,
+        "standing": runs.standing(found),
         "params": found.params,
     }
     if found.result is not None:

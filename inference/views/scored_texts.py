@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.views.guards import viewer_of
 from inference.forms import ScoreForm
 from inference.models import Explanation, ScoredText
-from inference.services import explanations, scored_texts
+from inference.services import explanations, runs, scored_texts
 from inference.services.reading_along import along, word_around
 from inference.services.runs import RunNotFoundError
 from inference.views.choosing import named, offered
@@ -88,6 +88,7 @@ def text_page(request: HttpRequest, text: str) -> HttpResponse:
             for each in found
         ],
         "is_open": any(each.is_open for each in found),
+        "standing": next((runs.standing(each) for each in found if each.is_open), None),
         "form": ScoreForm(initial=_again(row, names)),
     }
     context |= _shown(row, found)

@@ -267,11 +267,12 @@ class Playground {
     if (!answer.ok) this.fail((await answer.json()).error);
   }
 
-  showStanding({ state, ahead, expected_wait_s: seconds }) {
+  showStanding({ state, ahead, expected_wait_s: seconds, problem }) {
     const words = this.root.dataset;
     if (this.isWriting) return;
     if (state === "running") { this.say(words.textLoading); return; }
     if (state !== "queued") return;
+    if (problem) { this.say(problem); return; } // no worker there can take it
     const place = ahead ? fill(words.textQueued, { ahead }) : words.textNext;
     const about = seconds ? ` ${fill(words.textWait, { seconds: Math.ceil(seconds) })}` : "";
     this.say(place + about);
