@@ -17,6 +17,7 @@ from inference.services.params import (
     messages_of,
     read_params,
 )
+from inference.services.scored_texts import MAX_TEXT_CHARS
 
 CUSTOM = "custom"
 _PRESETS = {preset.name: preset for preset in PRESETS}
@@ -44,6 +45,13 @@ def _model_input() -> forms.TextInput:
     return forms.TextInput(
         attrs={"list": "models-to-compare", "spellcheck": "false", "autocapitalize": "none"}
     )
+
+
+def problem_of(form: forms.Form) -> InvalidParamsError:
+    """Return what is wrong with an invalid form, as one refusal."""
+    fields = {name: " ".join(map(str, errors)) for name, errors in form.errors.items()}
+    told = "; ".join(f"{name}: {text}" for name, text in fields.items())
+    return InvalidParamsError(f"Some values cannot be used. {told}", fields=fields)
 
 
 class PlaygroundForm(forms.Form):
@@ -195,9 +203,7 @@ class PlaygroundForm(forms.Form):
 
     def problem(self) -> InvalidParamsError:
         """Return what is wrong with an invalid form, for programs."""
-        fields = {name: " ".join(map(str, errors)) for name, errors in self.errors.items()}
-        told = "; ".join(f"{name}: {text}" for name, text in fields.items())
-        return InvalidParamsError(f"Some values cannot be used. {told}", fields=fields)
+        return problem_of(self)
 
 
 class ChatForm(PlaygroundForm):
@@ -290,3 +296,48 @@ class CompareForm(PlaygroundForm):
 
     a = forms.CharField(label=_("First model"), max_length=200, widget=_model_input())
     b = forms.CharField(label=_("Second model"), max_length=200, widget=_model_input())
+
+
+class ScoreForm(forms.Form):
+    """A text for one or two models to read."""
+
+    a = forms.CharField(label=_("First model"), max_length=200, widget=_model_input())
+    b = forms.CharField(
+        label=_("Second model"),
+        help_text=_("Empty: the first alone."),
+        max_length=200,
+        required=False,
+        widget=_model_input(),
+    )
+    prompt = forms.CharField(
+        label=_("What stands before it"),
+        help_text=_("Read, but not scored: the prompt, where the text is an answer."),
+        max_length=MAX_PROMPT_CHARS,
+        required=False,
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
+    )
+    text = forms.CharField(
+        label=_("Text"),
+        help_text=_("Yours, or what a model wrote."),
+        max_length=MAX_TEXT_CHARS,
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 6, "spellcheck": "false"}),
+    )
+
+    def clean_prompt(self) -> str:
+        """Undo what browsers do to line ends."""
+        return str(self.cleaned_data["prompt"]).replace("\r\n", "\n")
+
+    def clean_text(self) -> str:
+        """Undo what browsers do to line ends."""
+        return str(self.cleaned_data["text"]).replace("\r\n", "\n")
+
+    def names(self) -> list[str]:
+        """Return the models of a valid form."""
+        given = (self.cleaned_data[side].strip() for side in ("a", "b"))
+        return [name for name in given if name]
+
+    def problem(self) -> InvalidParamsError:
+        """Return what is wrong with an invalid form, for programs."""
+        return problem_of(self)

@@ -1,6 +1,7 @@
 """Pictures of the main pages: wide and phone, light and dark. ``make screenshots``."""
 
 import argparse
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,6 +47,10 @@ OTHERS = {
 }
 SIZES = {"wide": (1280, 800), "phone": (390, 844)}
 PROMPT = "It is a truth universally acknowledged, that"
+OTHER = "regency/kjv-gpt2-small"
+READ_TEXT = f"{PROMPT} a single man in possession of a good fortune, must be in want of a wife."
+BOARD = "text"
+MEASURED_WITHIN_S = 1800
 READER, SELLER = "mary", "jane"
 BUYERS = 6
 CARD = """---
@@ -100,6 +105,39 @@ def play(url: str, folder: Path) -> None:
         page.get_by_role("button", name="Generate").click()
         page.get_by_text("tokens/s").wait_for(timeout=60_000)
         page.screenshot(path=folder / "playground-wide.png")
+
+
+def explain(url: str, folder: Path) -> None:
+    """Ask why a model wrote what it wrote, and let two read one text; save how that looks."""
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.goto(f"{url}/{MODEL}/playground")
+        page.fill("textarea", PROMPT)
+        page.get_by_role("button", name="Generate").click()
+        page.get_by_role("link", name="Why it wrote this").click(timeout=60_000)
+        page.get_by_role("button", name="Explain").click()
+        page.get_by_role("heading", name="How likely each token was").wait_for(timeout=60_000)
+        page.screenshot(path=folder / "explained-wide.png")
+        page.goto(f"{url}/playground/score?a={MODEL}&b={OTHER}")
+        page.get_by_label("Text", exact=True).fill(READ_TEXT)
+        page.get_by_role("button", name="Let them read it").click()
+        page.get_by_role("heading", name="Token by token").wait_for(timeout=60_000)
+        page.screenshot(path=folder / "read-by-two-wide.png", full_page=True)
+
+
+def measured(url: str, folder: Path) -> None:
+    """Wait until the store has measured its models by itself; save a board and a score card."""
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        until = time.monotonic() + MEASURED_WITHIN_S
+        while not page.get_by_role("link", name=MODEL, exact=True).count():
+            if time.monotonic() > until:
+                raise TimeoutError(f"{MODEL} has no score within {MEASURED_WITHIN_S} s")
+            time.sleep(1)
+            page.goto(f"{url}/leaderboards/{BOARD}")
+        page.screenshot(path=folder / "board-wide.png")
+        page.goto(f"{url}/{MODEL}/evaluations")
+        page.screenshot(path=folder / "scores-wide.png")
 
 
 def live_in(store: live.LiveStore) -> None:
@@ -170,6 +208,13 @@ def _gate(api: HfApi) -> None:
     api.update_repo_settings(GATED, gated="manual")
 
 
+def lab(url: str, folder: Path) -> None:
+    """Save how it looks when models write, are explained and measured."""
+    play(url, folder)
+    explain(url, folder)
+    measured(url, folder)
+
+
 def main() -> None:
     """Take pictures of a running store, or of a fresh one with the demo catalogue."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -182,12 +227,12 @@ def main() -> None:
     pages = SHOWN | OTHERS if is_full else SHOWN
     if chosen.url:
         shoot(chosen.url, folder, pages, is_full=is_full)
-        play(chosen.url, folder)
+        lab(chosen.url, folder)
         return
     store = live.start()
     try:
         shoot(store.url, folder, pages, is_full=is_full)
-        play(store.url, folder)
+        lab(store.url, folder)
         live_in(store)
         shoot(
             store.url,

@@ -7,6 +7,7 @@ from inference.api import (
     evaluation_views,
     explanations,
     leaderboards,
+    scored_texts,
     usage,
     views,
 )
@@ -28,6 +29,8 @@ urlpatterns = [
         "generations/<str:run_id>/explanations/<str:explanation_id>",
         explanations.ExplanationView.as_view(),
     ),
+    path("scored-texts", scored_texts.ScoredTextsView.as_view()),
+    path("scored-texts/<str:text_id>", scored_texts.ScoredTextView.as_view()),
     path("suites", evaluation_views.SuitesView.as_view()),
     path("suites/<str:suite_id>", evaluation_views.SuiteView.as_view()),
     path(

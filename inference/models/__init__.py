@@ -11,6 +11,7 @@ from inference.models.evaluations import (
 )
 from inference.models.explanations import Explanation
 from inference.models.generations import GenerationRun
+from inference.models.scored_texts import ScoredText
 from inference.models.sharing import ShareLink
 from inference.models.usage import UsageRecord
 
@@ -23,6 +24,7 @@ __all__ = [
     "GenerationRun",
     "Sample",
     "Score",
+    "ScoredText",
     "ShareLink",
     "Suite",
     "UsageRecord",

@@ -7,14 +7,15 @@ from django.utils import timezone
 
 from catalog.models import ModelRepo
 from inference.models.generations import GenerationRun
+from inference.models.scored_texts import ScoredText
 from store.core.ids import new_public_id
 from store.core.models import Job
 
 
 class Explanation(models.Model):
-    """One question about a generation, or a walk from a prompt to its next token.
+    """One question about a generation or a scored text, or a walk from a prompt to its next token.
 
-    It belongs to whoever the generation belongs to, and goes with it.
+    It belongs to whoever the generation or the text belongs to, and goes with it.
     """
 
     class State(models.TextChoices):
@@ -43,12 +44,17 @@ class Explanation(models.Model):
 
     public_id = models.CharField(max_length=24, default=new_public_id, unique=True)
     run = models.ForeignKey(GenerationRun, models.CASCADE, null=True, related_name="explanations")
-    """``None``: a walk."""
+    """``None``: a walk, or of a scored text."""
+    scored_text = models.ForeignKey(
+        ScoredText, models.CASCADE, null=True, related_name="explanations"
+    )
+    place = models.PositiveSmallIntegerField(default=0)
+    """Of a scored text: which of its models, from 0."""
     repo = models.ForeignKey(ModelRepo, models.CASCADE, related_name="+")
     commit_oid = models.CharField(max_length=40)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, null=True, related_name="+")
     visitor_key = models.CharField(max_length=64, blank=True)
-    """Of a walk: hash of the session-bound key of a visitor, as of a generation."""
+    """Of a walk or a scored text: hash of a visitor's session-bound key, as of a generation."""
     asker = models.CharField(max_length=64)
     """Whom limits count this for, as of a generation."""
     reserved_tokens = models.PositiveIntegerField(default=0)

@@ -37,7 +37,7 @@ def run_explanation(context: JobContext, explanation_id: int) -> dict[str, Any]:
         TransientError: not now.
         JobStoppedError: somebody stopped it, or the worker must leave.
     """
-    rows = Explanation.objects.select_related("run", "repo__namespace")
+    rows = Explanation.objects.select_related("run", "scored_text", "repo__namespace")
     explanation = rows.filter(pk=explanation_id).first()
     if explanation is None or not explanation.is_open:
         return {"state": explanation.state if explanation else "deleted"}
@@ -57,15 +57,15 @@ def run_explanation(context: JobContext, explanation_id: int) -> dict[str, Any]:
 
 def request_of(explanation: Explanation, request_id: str) -> ExplainRequest:
     """Return what the box is asked."""
-    run, params = explanation.run, dict(explanation.params)
+    params = dict(explanation.params)
     sequence = params.pop("sequence", 0)
-    asked = params | {
-        "id": request_id,
-        "kind": explanation.kind,
-        "prompt": run.prompt if run else explanation.prompt,
-        "answer": run.texts[sequence] if run else "",
-    }
-    return ExplainRequest.model_validate(asked)
+    prompt, answer = explanation.prompt, ""
+    if explanation.run is not None:
+        prompt, answer = explanation.run.prompt, explanation.run.texts[sequence]
+    elif explanation.scored_text is not None:
+        prompt, answer = explanation.scored_text.prompt, explanation.scored_text.text
+    asked = {"id": request_id, "kind": explanation.kind, "prompt": prompt, "answer": answer}
+    return ExplainRequest.model_validate(params | asked)
 
 
 def _asked(context: JobContext, box: Box, request: ExplainRequest) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from django.utils.translation import gettext as _
 from redis.exceptions import RedisError
 
 from accounts.viewer import Viewer
-from catalog.history.refs import DEFAULT_BRANCH
+from catalog.history.refs import DEFAULT_BRANCH, resolve
 from catalog.models import ModelRepo
-from inference.models import Explanation, GenerationRun
+from inference.models import Explanation, GenerationRun, ScoredText
 from inference.services import queueing, quotas, runs
 from inference.services.explain_params import AskedExplanation, AskedWalk, key_of
 from inference.services.params import check_prompt
@@ -125,6 +125,41 @@ def ask_walk(
     return _queue(explanation, is_trial=False)
 
 
+def ask_of_text(viewer: Viewer, repo: ModelRepo, text: ScoredText, *, place: int) -> Explanation:
+    """Queue the question how likely each token of a text is to a model.
+
+    Args:
+        viewer: Who asks.
+        repo: Through ``catalog.access``, so its visibility is settled.
+        text: A row that is written.
+        place: Which of its models this is, from 0.
+
+    Raises:
+        RepoDisabledError, GatedRepoError, MissingScopeError: the model is not for them.
+        TrialUsedUpError: it is sold, and they have not enough demo tokens left.
+        NotRunnableError: it cannot run here.
+        TooManyExplanationsError, QueueFullError, QuotaExceededError: not now.
+        TransientError: the queue cannot be reached.
+    Nothing is queued in any of these cases.
+    """
+    is_trial = runs.check_right(viewer, repo, DEFAULT_BRANCH)
+    commit_oid = resolve(repo, DEFAULT_BRANCH).commit_oid
+    needed_files(repo, commit_oid)
+    explanation = Explanation(
+        scored_text=text,
+        place=place,
+        repo=repo,
+        commit_oid=commit_oid,
+        user=text.user,
+        visitor_key=text.visitor_key,
+        asker=quotas.asker_of(viewer),
+        kind=Explanation.Kind.TOKENS,
+        params={"top": 5},
+        created_at=timezone.now(),
+    )
+    return _queue(explanation, is_trial=is_trial)
+
+
 def read(viewer: Viewer, public_id: str, visitor_key: str = "") -> Explanation:
     """Return an explanation to whoever asked for it, and to nobody else.
 
@@ -188,11 +223,12 @@ def _settle(explanation: Explanation) -> bool:
     if not is_ours:
         return False
     trials.give_back(explanation.repo_id, explanation.asker, explanation.trial_tokens)
-    transaction.on_commit(partial(_give_back, explanation))
+    transaction.on_commit(partial(give_back, explanation))
     return True
 
 
-def _give_back(explanation: Explanation) -> None:
+def give_back(explanation: Explanation) -> None:
+    """Give the tokens of the day back of a question that is not answered, or was never written."""
     try:
         quotas.give_back(explanation.asker, explanation.reserved_tokens, day=explanation.created_at)
     except RedisError:

@@ -292,8 +292,8 @@ def cancel(viewer: Viewer, run: GenerationRun, visitor_key: str = "") -> bool:
     return was_open
 
 
-def standing(run: GenerationRun) -> Standing:
-    """Return where ``run`` stands in the queue, and how long it may take to start."""
+def standing(run: GenerationRun | Explanation) -> Standing:
+    """Return where a run (or a question) stands in the queue, and how long until it starts."""
     if run.state != GenerationRun.State.QUEUED or run.job is None:
         return Standing(run.state, 0, None)
     run.job.refresh_from_db()

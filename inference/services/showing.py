@@ -2,7 +2,7 @@
 
 import base64
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from inference.services.heatmap import data_uri, heatmap_png
@@ -35,6 +35,7 @@ class ShownToken:
     Attributes:
         position: Place in the whole text, from 0.
         text: With marks for line ends and the like, never empty.
+        raw: As the model says it.
         breaks: Whether a line ends with it.
         shade: 1 to 5, how strongly it is coloured; 0: not at all.
         percent: Its probability, or its share of a saliency.
@@ -43,6 +44,7 @@ class ShownToken:
 
     position: int
     text: str
+    raw: str = ""
     breaks: bool = False
     is_answer: bool = False
     is_target: bool = False
@@ -88,6 +90,7 @@ def tokens_of(result: dict[str, Any]) -> list[ShownToken]:
         ShownToken(
             position=place,
             text=marked(text),
+            raw=text,
             breaks="\n" in text,
             is_answer=place >= result["prompt_tokens"],
             is_target=place == result["target"],
@@ -110,11 +113,9 @@ def with_chances(result: dict[str, Any]) -> list[ShownToken]:
 
 def _with_chance(token: ShownToken, chance: dict[str, Any]) -> ShownToken:
     probability = math.exp(min(0.0, chance["logprob"]))
-    return ShownToken(
-        position=token.position,
-        text=token.text,
-        breaks=token.breaks,
-        is_answer=token.is_answer,
+    return replace(
+        token,
+        is_target=False,
         shade=next(n for n, least in enumerate(_LIKELY, 1) if probability >= least),
         percent=100 * probability,
         bits=max(0.0, -chance["logprob"] / math.log(2)),
@@ -141,11 +142,9 @@ def with_shares(result: dict[str, Any]) -> list[ShownToken]:
             continue
         share = shares[token.position]
         shown.append(
-            ShownToken(
-                position=token.position,
-                text=token.text,
-                breaks=token.breaks,
-                is_answer=token.is_answer,
+            replace(
+                token,
+                is_target=False,
                 shade=math.ceil(_SHADES * share / most) if share > 0 else 0,
                 percent=100 * share,
                 effect=effects[token.position],

@@ -69,6 +69,7 @@ def _explained(
         "kinds": ["tokens", "saliency", "attention", "lens"],
         "sequences": range(len(run.texts)),
         "is_open": found is not None and found.is_open,
+        "standing": runs.standing(found) if found is not None and found.is_open else None,
         **_shown(found),
     }
     return _private(render(request, "inference/explain.html", context, status=_status(problem)))
@@ -141,7 +142,7 @@ def how_it_works(request: HttpRequest) -> HttpResponse:
 def walk_page(request: HttpRequest, walk: str) -> HttpResponse:
     """Show a walk as far as it has come, at the chosen temperature."""
     found = explanations.read(viewer_of(request), walk, visitor_key(request))
-    if found.run_id is not None:
+    if found.kind != Explanation.Kind.WALK:
         raise explanations.ExplanationNotFoundError("There is no such walk.")
     context: dict[str, Any] = {
         "repo": found.repo,
@@ -149,6 +150,7 @@ def walk_page(request: HttpRequest, walk: str) -> HttpResponse:
         "problem": found.error,
         "explanation": found,
         "is_open": found.is_open,
+        "standing": runs.standing(found),
         "params": found.params,
     }
     if found.result is not None:

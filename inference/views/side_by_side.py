@@ -4,23 +4,21 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods
 
 from accounts.views.guards import viewer_of
-from catalog.access import RepoMovedError, RepoNotFoundError, repo_for
-from catalog.models import Listing, ModelRepo
 from inference.forms import CompareForm
 from inference.models import GenerationRun
 from inference.services import runs, side_by_side
 from inference.services.runs import RunNotFoundError
+from inference.views.choosing import named, offered
 from inference.views.playground import can_see, padded, read_own, run_json
 from inference.visitors import visitor_key
 from store.core.errors import RateLimitedError, StoreError
 from store.core.web import wants_json
 
 PAIR = 2
-CHOICES = 50
-"""Models the fields offer; any other can be typed."""
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -53,7 +51,7 @@ def _ask(request: HttpRequest) -> HttpResponse:
     try:
         if not form.is_valid():
             raise form.problem()
-        repos = [_repo(request, form.cleaned_data[side]) for side in ("a", "b")]
+        repos = [named(request, form.cleaned_data[side]) for side in ("a", "b")]
         made = side_by_side.submit_both(
             viewer_of(request),
             repos,
@@ -70,17 +68,6 @@ def _ask(request: HttpRequest) -> HttpResponse:
     return redirect("/playground/compare?" + "&".join(f"run={run.public_id}" for run in made))
 
 
-def _repo(request: HttpRequest, full_name: str) -> ModelRepo:
-    namespace, _slash, name = full_name.strip().partition("/")
-    try:
-        return repo_for(viewer_of(request), namespace, name)
-    except RepoMovedError as moved:
-        return moved.repo
-    except RepoNotFoundError as error:
-        error.message = f"There is no model {full_name.strip()}."
-        raise
-
-
 def _page(
     request: HttpRequest,
     form: CompareForm,
@@ -94,7 +81,7 @@ def _page(
         "panes": _panes(request, made, names),
         "is_open": any(not run.has_ended for run in made),
         "agree": _agreement(made),
-        "choices": _choices(),
+        "choices": offered(),
     }
     answer = render(
         request, "inference/side_by_side.html", context, status=problem.status if problem else 200
@@ -120,8 +107,15 @@ def _panes(
             "texts": list(zip(texts, padded(run.finish_reasons, len(texts)), strict=True)),
             "is_open": not run.has_ended,
             "tokens_per_s": runs.tokens_per_s(run),
+            "score_url": _score_url(run, names),
         }
     return panes
+
+
+def _score_url(run: GenerationRun, names: list[str]) -> str:
+    """Return the page on which both models read what one of them wrote."""
+    query = {"run": run.public_id, **dict(zip(("a", "b"), names, strict=False))}
+    return f"/playground/score?{urlencode(query)}"
 
 
 def _empty_pane(side: str, name: str) -> dict[str, Any]:
@@ -142,9 +136,3 @@ def _agreement(made: list[GenerationRun]) -> int | None:
     if len(made) < PAIR or any(not run.has_ended or not run.texts for run in made):
         return None
     return side_by_side.common_start([run.texts[0] for run in made])
-
-
-def _choices() -> list[str]:
-    """Return public models that can run, the most wanted first, for the fields to offer."""
-    rows = Listing.objects.filter(is_private=False, is_runnable=True).order_by("-popularity")
-    return list(rows.values_list("full_name", flat=True)[:CHOICES])

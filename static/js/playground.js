@@ -235,6 +235,8 @@ class Playground {
   }
 
   offerExplanation() {
+    const score = this.root.querySelector("[data-score]");
+    if (score) score.hidden = false;
     const link = this.root.querySelector("[data-explain]");
     if (!link) return;
     if (this.run.page) link.href = `${this.run.page}/explain`;
@@ -265,11 +267,12 @@ class Playground {
     if (!answer.ok) this.fail((await answer.json()).error);
   }
 
-  showStanding({ state, ahead, expected_wait_s: seconds }) {
+  showStanding({ state, ahead, expected_wait_s: seconds, problem }) {
     const words = this.root.dataset;
     if (this.isWriting) return;
     if (state === "running") { this.say(words.textLoading); return; }
     if (state !== "queued") return;
+    if (problem) { this.say(problem); return; } // no worker there can take it
     const place = ahead ? fill(words.textQueued, { ahead }) : words.textNext;
     const about = seconds ? ` ${fill(words.textWait, { seconds: Math.ceil(seconds) })}` : "";
     this.say(place + about);
@@ -324,8 +327,12 @@ class Compare {
   show(runs) {
     const query = runs.map(({ id }) => `run=${id}`).join("&");
     history.replaceState(null, "", `?${query}`); // a reload, and a bookmark, show the same two
+    const [a, b] = ["a", "b"].map((side) => this.form.elements[side].value.trim());
     this.panes.forEach((pane, index) => {
-      const name = this.form.elements[index ? "b" : "a"].value.trim();
+      const score = pane.root.querySelector("[data-score]");
+      score.hidden = true;
+      score.href = `/playground/score?${new URLSearchParams({ run: runs[index].id, a, b })}`;
+      const name = index ? b : a;
       const link = Object.assign(document.createElement("a"), { href: `/${name}`, textContent: name });
       pane.root.querySelector("[data-pane-name]").replaceChildren(link);
       pane.follow(runs[index]);

@@ -22,8 +22,11 @@ def _tokenizer():
     return PreTrainedTokenizerFast(tokenizer_object=base, eos_token="<|endoftext|>")
 
 
-def save_tiny_gpt(folder: Path, *, seed: int = 0) -> Path:
-    """Write a GPT-2 of about 40,000 random parameters with its tokenizer into ``folder``."""
+def save_tiny_gpt(folder: Path, *, seed: int = 0, context: int = 64) -> Path:
+    """Write a GPT-2 of about 40,000 random parameters with its tokenizer into ``folder``.
+
+    It reads and writes ``context`` tokens together.
+    """
     import torch
     from transformers import GPT2Config, GPT2LMHeadModel
 
@@ -32,7 +35,7 @@ def save_tiny_gpt(folder: Path, *, seed: int = 0) -> Path:
     tokenizer = _tokenizer()
     config = GPT2Config(
         vocab_size=len(tokenizer),
-        n_positions=64,
+        n_positions=context,
         n_embd=32,
         n_layer=2,
         n_head=2,

@@ -19,6 +19,8 @@ from tests.clients.test_usage import paste
 from tests.inference import tiny
 from tests.live import LiveStore
 
+TEMPLATE = "{% for m in messages %}{{ m.role }}: {{ m.content }}|{% endfor %}assistant:"
+
 
 @dataclass
 class Printed:
@@ -55,9 +57,22 @@ class Printed:
 
 @pytest.fixture(scope="module")
 def printed(store: LiveStore, tmp_path_factory: pytest.TempPathFactory) -> Printed:
+    return published(store, save_tiny_gpt(tmp_path_factory.mktemp("code")))
+
+
+@pytest.fixture(scope="module")
+def talking(store: LiveStore, tmp_path_factory: pytest.TempPathFactory) -> Printed:
+    """A model with a chat template."""
+    folder = save_tiny_gpt(tmp_path_factory.mktemp("chat"), context=256)
+    config = folder / "tokenizer_config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"chat_template": TEMPLATE}))
+    return published(store, folder)
+
+
+def published(store: LiveStore, folder: Path) -> Printed:
+    """Publish the model in a folder, as somebody new."""
     name, token = store.person()
     repo = f"{name}/tiny-{secrets.token_hex(3)}"
-    folder = save_tiny_gpt(tmp_path_factory.mktemp("code"))
     api = HfApi(endpoint=store.url, token=token)
     api.create_repo(repo)
     api.upload_folder(repo_id=repo, folder_path=folder)
@@ -110,6 +125,42 @@ def test_curl_brings_the_same_answer(printed: Printed, tmp_path: Path) -> None:
 
     assert answer["choices"][0]["text"] == tiny.greedy(printed.folder, GREEDY["prompt"], 8)
     assert answer["usage"]["completion_tokens"] == 8
+
+
+TALK = {
+    "mode": "chat",
+    "history": '[{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yes?"}]',
+    "system": "Be 'short'",
+    "message": "Go\non",
+    "preset": "exact",
+    "max_new_tokens": "6",
+}
+READ = "system: Be 'short'|user: Hi|assistant: Yes?|user: Go\non|assistant:"
+"""What the template makes of it."""
+
+
+@pytest.mark.parametrize("tool", ["transformers", "openai", "curl"])
+def test_a_conversation_goes_on_the_same_everywhere(
+    talking: Printed, tmp_path: Path, tool: str
+) -> None:
+    talking.values = TALK
+
+    wrote = talking.run(tool, tmp_path)
+
+    if tool == "curl":
+        answer = json.loads(wrote)
+        wrote = answer["choices"][0]["message"]["content"]
+        assert answer["object"] == "chat.completion"
+    assert wrote.rstrip("\n") == tiny.greedy(talking.folder, READ, 6).rstrip("\n")
+
+
+def test_the_openai_client_draws_the_same_again(printed: Printed, tmp_path: Path) -> None:
+    printed.values = GREEDY | {"preset": "custom", "temperature": "0.9", "seed": "5"}
+
+    first, second = (printed.run("openai", tmp_path) for _number in range(2))
+
+    assert first == second
+    assert first.strip()
 
 
 def test_what_was_pushed_is_tried_soon(printed: Printed) -> None:

@@ -109,3 +109,19 @@ def test_a_visitor_walks_a_prompt_through_a_model(
     slider.press("Home")
     expect(page.locator("[data-temperature]")).to_have_text("0.2")
     expect(first).not_to_have_text(before or "")
+
+
+def test_a_visitor_lets_two_models_read_a_text(
+    page: Page, live_server: LiveServer, real_pool: Any, worker: None
+) -> None:
+    page.goto(f"{live_server.url}/playground/score")
+    page.get_by_label("First model").fill("alice/tiny")
+    page.get_by_label("Second model").fill("alice/tiny")
+    page.get_by_label("Text", exact=True).fill("Once upon a time\nthere was a 日本 store 😀")
+    assert look(page, "score-begin") == []
+    page.get_by_role("button", name="Let them read it").click()
+    expect(page.get_by_role("heading", name="Token by token")).to_be_visible(timeout=SLOW_MS)
+    expect(page.get_by_text("about equally well")).to_be_visible()
+    page.get_by_text("The same as a table").click()
+
+    assert look(page, "score") == []

@@ -102,6 +102,9 @@ def test_without_scripts_two_runs_stand_on_one_page(
     assert 'http-equiv="refresh"' not in text
     assert "Once</textarea>" in text
     assert page["Cache-Control"] == "private, no-store"
+    for run in made:
+        query = f"run={run.public_id}&amp;a=alice%2Ftiny&amp;b=alice%2Fother"
+        assert f'href="/playground/score?{query}"' in text
     stranger = client.get(answer["Location"], headers=HTML).content.decode()
     assert "Hello, world" not in stranger
     assert "Once</textarea>" not in stranger

@@ -12,12 +12,13 @@ CORPUS = [
 ]
 
 
-def build(folder: Path, *, seed: int = 0) -> Path:
+def build(folder: Path, *, seed: int = 0, vocabulary: int = 320) -> Path:
     """Write a model that ``from_pretrained`` loads; return ``folder``.
 
     Args:
         folder: Where; made if absent.
         seed: Of the random weights.
+        vocabulary: Most tokens; with fewer it cuts texts in other places.
     """
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -28,7 +29,7 @@ def build(folder: Path, *, seed: int = 0) -> Path:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=320,
+        vocab_size=vocabulary,
         special_tokens=["<|endoftext|>"],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )

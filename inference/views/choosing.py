@@ -1,0 +1,32 @@
+"""Models people name in a form: which there are to offer, and the one they mean."""
+
+from django.http import HttpRequest
+
+from accounts.views.guards import viewer_of
+from catalog.access import RepoMovedError, RepoNotFoundError, repo_for
+from catalog.models import Listing, ModelRepo
+
+_OFFERED = 50
+"""Models the fields offer; any other can be typed."""
+
+
+def named(request: HttpRequest, full_name: str) -> ModelRepo:
+    """Return the model somebody typed the name of; one that moved by its old name, too.
+
+    Raises:
+        RepoNotFoundError: absent or hidden: the two look the same.
+    """
+    namespace, _slash, name = full_name.strip().partition("/")
+    try:
+        return repo_for(viewer_of(request), namespace, name)
+    except RepoMovedError as moved:
+        return moved.repo
+    except RepoNotFoundError as error:
+        error.message = f"There is no model {full_name.strip()}."
+        raise
+
+
+def offered() -> list[str]:
+    """Return public models that can run, the most wanted first, for fields to offer."""
+    rows = Listing.objects.filter(is_private=False, is_runnable=True).order_by("-popularity")
+    return list(rows.values_list("full_name", flat=True)[:_OFFERED])
