@@ -10,8 +10,9 @@ from typing import Any
 from inference.box.client import Box
 from inference.models import EvaluationRun
 from inference.runners.scorer import BATCH
+from inference.services.carrying import file_facts
 from inference.services.suite_specs import Spec
-from inference.services.weights import ModelFiles, Part
+from inference.services.weights import ModelFiles
 
 _LIBRARIES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "lm_eval", "gguf")
 
@@ -48,7 +49,7 @@ def record_of(
             "dtype": facts.dtype,
             "device": facts.device,
         },
-        "files": [_file(part) for part in files.parts],
+        "files": file_facts(files),
         "libraries": libraries(),
         "hardware": hardware(),
     }
@@ -63,14 +64,6 @@ def record_of(
             },
         }
     return found
-
-
-def _file(part: Part) -> dict[str, str]:
-    """Return one file of the model's folder; an adapter's base brings files of its own."""
-    lfs = part.entry.lfs
-    if lfs is not None:
-        return {"path": part.place, "sha256": lfs.sha256}
-    return {"path": part.place, "git_oid": part.entry.oid}
 
 
 @functools.cache
