@@ -55,15 +55,13 @@ class TaskSet:
             for task in self.spec.tasks
         }
 
-    def answer(self, shard: EvaluationShard, scorer: Scorer) -> list[Sample]:
-        """Do the samples of a shard; nothing is written."""
-        if shard.task in self.probes:
-            rows = self._probed(shard, scorer)
-        else:
-            rows = self._harnessed(shard, scorer)
-        for row in rows:
+    def answer(self, shard: EvaluationShard, scorer: Scorer) -> Iterator[Sample]:
+        """Do the samples of a shard, each when the one before is taken; nothing is written."""
+        do = self._probed if shard.task in self.probes else self._harnessed
+        for index in range(shard.first, shard.first + shard.count):
+            row = do(shard, index, scorer)
             self._trim(row)
-        return rows
+            yield row
 
     def figures(self, samples: list[Sample]) -> list[Figure]:
         """Work out all figures of a run from all of its samples, in order."""
@@ -99,31 +97,23 @@ class TaskSet:
         place = usual[0] if usual else 0
         return figures[place] if figures else None
 
-    def _probed(self, shard: EvaluationShard, scorer: Scorer) -> list[Sample]:
-        probe = self.probes[shard.task]
-        rows = []
-        for index in range(shard.first, shard.first + shard.count):
-            said = probe.ask(scorer, index)
-            rows.append(
-                Sample(
-                    run_id=shard.run_id,
-                    task=shard.task,
-                    index=index,
-                    prompt=said.prompt,
-                    expected=said.expected,
-                    output=said.output,
-                    metrics=dict(said.metrics),
-                    facts=dict(said.facts),
-                )
-            )
-        return rows
-
-    def _harnessed(self, shard: EvaluationShard, scorer: Scorer) -> list[Sample]:
-        harness, metrics = self._harness_of(shard.task)
-        answered = harness.run(
-            shard.task, shard.first, shard.count, partial(answer_harness, scorer)
+    def _probed(self, shard: EvaluationShard, index: int, scorer: Scorer) -> Sample:
+        said = self.probes[shard.task].ask(scorer, index)
+        return Sample(
+            run_id=shard.run_id,
+            task=shard.task,
+            index=index,
+            prompt=said.prompt,
+            expected=said.expected,
+            output=said.output,
+            metrics=dict(said.metrics),
+            facts=dict(said.facts),
         )
-        return [_harness_sample(shard, each, metrics) for each in answered]
+
+    def _harnessed(self, shard: EvaluationShard, index: int, scorer: Scorer) -> Sample:
+        harness, metrics = self._harness_of(shard.task)
+        (answered,) = harness.run(shard.task, index, 1, partial(answer_harness, scorer))
+        return _harness_sample(shard, answered, metrics)
 
     def _harness_figures(self, name: str, task: str, rows: list[Sample]) -> list[Figure]:
         if not rows:

@@ -14,9 +14,11 @@ from django.utils import timezone
 
 from inference.models import EvaluationRun
 from inference.services.carrying import carry_over
+from store.core import placing
 from store.core.database import lock_name
 from store.core.jobs import JobName, Priority, enqueue
 from store.core.models import Job
+from store.core.queues import MODEL_QUEUES
 
 logger = logging.getLogger(__name__)
 
@@ -35,11 +37,19 @@ def dispatch() -> int:
         lock_name("evaluation queue")
         open_runs = EvaluationRun.objects.filter(state__in=EvaluationRun.OPEN)
         busy = open_runs.filter(job__state__in=Job.OPEN).count()
-        free = settings.ENV.evaluations_at_once - busy
+        free = _most_at_once() - busy
         begun = 0
         while begun < free and (chosen := _next(free - begun)):
             begun += sum(_begin(run) for run in chosen)
     return begun
+
+
+def _most_at_once() -> int:
+    """Return how many may run: one less than the workers have slots, for people; but one always."""
+    most: int = settings.ENV.evaluations_at_once
+    workers = placing.present()
+    slots = sum(placing.slots_of(queue, workers) for queue in MODEL_QUEUES)
+    return min(most, max(1, slots - 1)) if slots else most
 
 
 def _begin(run: EvaluationRun) -> bool:
