@@ -9,6 +9,7 @@ from typing import Any
 
 from inference.box.client import Box
 from inference.models import EvaluationRun
+from inference.runners.probes.base import CHAT
 from inference.runners.scorer import BATCH
 from inference.services.carrying import file_facts
 from inference.services.suite_specs import Spec
@@ -53,6 +54,10 @@ def record_of(
         "libraries": libraries(),
         "hardware": hardware(),
     }
+    chat = [task.name for task in spec.tasks if task.options.get(CHAT)]
+    if chat:
+        applied = chat if facts.has_chat_template else []
+        found["chat_template"] = {"applied_to": applied, "file": _template_file(files)}
     if files.base is not None:
         found["base"] = dict(zip(("model", "revision"), files.base, strict=True))
     if harness:
@@ -64,6 +69,16 @@ def record_of(
             },
         }
     return found
+
+
+_TEMPLATES = ("chat_template.jinja", "chat_template.json", "tokenizer_config.json")
+"""Where loaders look for a chat template, the first that is there."""
+
+
+def _template_file(files: ModelFiles) -> str:
+    """Return the file whose template counts, if it has one; its digest is among the files."""
+    places = {part.place for part in files.parts}
+    return next((name for name in _TEMPLATES if name in places), "")
 
 
 @functools.cache
