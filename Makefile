@@ -43,6 +43,9 @@ bench: $(VENV)/.dev ## measure the figures of docs/figures.md on this machine
 crash: $(VENV)/.dev ## kill -9 the store in mid-purchase, 100 times: nothing paid without a grant, nothing granted unpaid
 	STORE_CRASH_ROUNDS=$${STORE_CRASH_ROUNDS:-100} $(BIN)/python -m pytest -s tests/licensing/selling/crash
 
+first-start: $(VENV)/.dev system ## an empty store until every demo listing has all suites, clicked through in Chromium (some minutes)
+	STORE_FIRST_START=all $(BIN)/python -m pytest -s tests/e2e/test_first_start.py
+
 css: $(VENV)/bin/python ## join the style sheets into static/css/store.css
 	$(BIN)/python -m scripts.stylesheet
 
@@ -82,4 +85,4 @@ $(VENV)/.dev: requirements/base.txt requirements/ml.txt requirements/dev.txt | $
 	$(BIN)/pip install --quiet -r requirements/dev.txt
 	@touch $@ $(VENV)/.runtime
 
-.PHONY: help run test coverage clients lint fix bench crash css messages schema screenshots demo-models demo-smollm system
+.PHONY: help run test coverage clients lint fix bench crash first-start css messages schema screenshots demo-models demo-smollm system

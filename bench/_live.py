@@ -46,15 +46,20 @@ class Live:
 
 
 @contextmanager
-def live() -> Iterator[Live]:
-    """Start the store as ``make run`` does, wait until it is ready, and stop it."""
+def live(data_dir: Path = DATA_DIR) -> Iterator[Live]:
+    """Start the store as ``make run`` does, wait until it is ready, and stop it.
+
+    Args:
+        data_dir: Of the store.
+    """
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     env = {name: value for name, value in os.environ.items() if not name.startswith("STORE_")}
-    env |= {"STORE_DATA_DIR": str(DATA_DIR), "STORE_RATE_LIMITS": "off", "PORT": str(port)}
-    DATA_DIR.mkdir(parents=True, exist_ok=True)
+    env |= {"STORE_DATA_DIR": str(data_dir), "STORE_RATE_LIMITS": "off", "PORT": str(port)}
+    env |= {"STORE_EVALUATE_ON_PUBLISH": "none"}  # nothing else is measured meanwhile
+    data_dir.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    with (DATA_DIR / "terminal.log").open("wb") as log:
+    with (data_dir / "terminal.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "store.supervise"],
             cwd=ROOT,
@@ -66,7 +71,7 @@ def live() -> Iterator[Live]:
     try:
         while not _is_ready(url):
             if process.poll() is not None or time.monotonic() - started > START_S:
-                raise RuntimeError(f"the store did not start; see {DATA_DIR}/terminal.log")
+                raise RuntimeError(f"the store did not start; see {data_dir}/terminal.log")
             time.sleep(0.05)
         yield Live(url, psutil.Process(process.pid), time.monotonic() - started, env)
     finally:
@@ -74,9 +79,9 @@ def live() -> Iterator[Live]:
         process.wait(timeout=120)
 
 
-def set_up_django() -> None:
+def set_up_django(data_dir: Path = DATA_DIR) -> None:
     """Let this process work on the same data folder."""
-    os.environ["STORE_DATA_DIR"] = str(DATA_DIR)
+    os.environ["STORE_DATA_DIR"] = str(data_dir)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "store.settings")
     import django
 

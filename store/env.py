@@ -249,6 +249,9 @@ class Env(BaseSettings):
     evaluate_on_publish: Annotated[tuple[str, ...], *_CommaSeparated] = ("quick",)
     """Suites the store itself runs on each new revision, comma-separated keys of
     docs/evaluations.md. ``none``: no suite."""
+    evaluate_demo: Annotated[tuple[str, ...], *_CommaSeparated] = ("all",)
+    """Suites the first start runs on the demo catalogue, comma-separated; ``all``: every built-in
+    one. Where the store runs none on new revisions, it runs none here."""
     evaluations_at_once: Annotated[int, Ge(1), Le(64)] = 1
     """Evaluations that run side by side, in the whole store; the others wait their turn."""
     user_evaluations_per_day: Annotated[int, Ge(0)] = 20

@@ -30,6 +30,7 @@ _RUN: dict[str, Any] = {
     "id": "8c46eaab35ae7f3e9dd3932e",
     "model": "regency/austen-gpt2-small",
     "revision": "cb4140ed35905615e3243c1b1e84335458b421ba",
+    "carried_from": None,
     "suite": _SUITE,
     "state": "done",
     "is_public": True,

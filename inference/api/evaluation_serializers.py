@@ -102,12 +102,22 @@ class ProgressOut(serializers.Serializer[Any]):
     seconds_left = serializers.FloatField(allow_null=True)
 
 
+class CarriedFromOut(serializers.Serializer[Any]):
+    """The evaluation a result is carried over from: of a revision with the same model files."""
+
+    id = serializers.CharField(source="public_id")
+    revision = serializers.CharField(source="commit_oid")
+
+
 class EvaluationOut(serializers.Serializer[Any]):
     """One evaluation."""
 
     id = serializers.CharField(source="public_id")
     model = serializers.CharField(source="repo.full_name")
     revision = serializers.CharField(source="commit_oid")
+    carried_from = CarriedFromOut(
+        allow_null=True, help_text="Where it was measured, if at another revision; same files."
+    )
     suite = SuiteRefOut()
     state = serializers.ChoiceField(choices=EvaluationRun.State.choices)
     is_public = serializers.BooleanField()

@@ -245,7 +245,7 @@ class NotesView(_View):
     def get(self, request: Request, run_id: str) -> Response:
         """Answer what publisher and staff say of it, oldest first."""
         run = evaluations.read(viewer(request), run_id)
-        rows = run.notes.select_related("author").order_by("pk")
+        rows = run.measured.notes.select_related("author").order_by("pk")
         return Response(NotesOut({"results": rows}).data)
 
     @extend_schema(

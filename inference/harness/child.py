@@ -125,7 +125,8 @@ class Tasks:
     def load(
         self, tasks: list[dict[str, Any]], *, include_path: str | None = None
     ) -> dict[str, Any]:
-        """Build tasks; see ``HarnessTask`` for what is asked and told."""
+        """Build tasks, and forget earlier ones; see ``HarnessTask`` for what is asked and told."""
+        self._tasks, self._instances, self._docs = {}, {}, {}
         random.seed(RANDOM_SEED)
         np.random.seed(OTHER_SEED)  # noqa: NPY002 - tasks of the harness draw from it
         torch.manual_seed(OTHER_SEED)

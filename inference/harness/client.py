@@ -82,7 +82,7 @@ class Harness:
     Args:
         cache_dir: Where data sets of known tasks are and are kept.
         may_fetch: Whether it may fetch data from the Hugging Face hub.
-        check: Called while it is waited for; raises to stop.
+        check: Called while it is waited for; raises to stop. Each user sets their own.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Harness:
         may_fetch: bool = False,
         check: Callable[[], None] = lambda: None,
     ) -> None:
-        self._check = check
+        self.check = check
         self._folder = tempfile.TemporaryDirectory(prefix="store-harness-")
         home = Path(self._folder.name)
         self._log = (home / "log").open("w+b")
@@ -106,6 +106,11 @@ class Harness:
             start_new_session=True,
         )
         self._rest = b""
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its process runs."""
+        return self._process.poll() is None
 
     @property
     def folder(self) -> Path:
@@ -215,7 +220,7 @@ class Harness:
                 self._rest = rest
                 found: dict[str, Any] = json.loads(line)
                 return found
-            self._check()
+            self.check()
             if time.monotonic() > deadline:
                 break
             if select.select([pipe], [], [], _POLL_S)[0]:

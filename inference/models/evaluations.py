@@ -76,11 +76,14 @@ class EvaluationRun(models.Model):
     """``None``: the store itself, for a new revision."""
     is_public = models.BooleanField(default=True)
     """Private ones belong to ``asked_by`` alone (a buyer's own test set)."""
+    carried_from = models.ForeignKey("self", models.CASCADE, null=True, related_name="carried_to")
+    """The run whose result this is: of another revision with the same model files. Its samples,
+    pieces and notes are this run's."""
     job = models.ForeignKey(Job, models.SET_NULL, null=True, related_name="+")
     state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
     record = models.JSONField(default=dict)
     """All that is needed to repeat it: suite digest, seed, dtype, device, batch, engine and library
-    versions, weights' sha256, hardware."""
+    versions, revision, weights' sha256, hardware."""
     error_code = models.CharField(max_length=64, blank=True)
     error = models.TextField(blank=True)
     created_at = models.DateTimeField(default=timezone.now)
@@ -107,6 +110,16 @@ class EvaluationRun(models.Model):
     def has_ended(self) -> bool:
         """Nothing more will come."""
         return self.state not in self.OPEN
+
+    @property
+    def measured(self) -> "EvaluationRun":
+        """The run that was really done: this one, or the one its result is carried over from."""
+        return self.carried_from or self
+
+    @property
+    def measured_id(self) -> int:
+        """The key of ``measured``, without reading it."""
+        return self.carried_from_id or self.pk
 
 
 class EvaluationShard(models.Model):

@@ -1,4 +1,8 @@
-"""The job that measures a model: shard by shard, each written whole or not at all."""
+"""The job that measures a model: shard by shard, each written whole or not at all.
+
+A shard is cut short, between two samples, when somebody waits for the worker: what is answered is
+written, the rest is a shard of its own.
+"""
 
 import logging
 import time
@@ -8,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
 
 from inference.box.client import Box
@@ -24,10 +28,11 @@ from inference.services import suites
 from inference.services.evaluations import SCORES_ONLY
 from inference.services.suite_specs import Spec
 from inference.services.weights import needed_files
+from store.core import placing
 from store.core.database import hand_back_connection
 from store.core.errors import ConflictError
-from store.core.jobs import JobName
 from store.core.models import Job
+from store.core.queues import Priority
 from store.core.work import JobContext, JobStoppedError, JobYieldedError
 
 logger = logging.getLogger(__name__)
@@ -39,8 +44,8 @@ QUIET_S = 60.0
 YIELD_S = 5.0
 """A run whose worker is wanted for people goes on after this, in seconds, at the earliest."""
 _LOOK_S = 0.25
-_WAITS_LONG_S = 2.0
-"""A generation nobody has taken up for so long finds no free worker."""
+_WAITS_LONG_S = 0.5
+"""What a person asked for and nobody has taken up for so long finds no free worker."""
 
 
 class BaseChangedError(ConflictError):
@@ -84,6 +89,7 @@ class _Attempt:
         self.row = run
         self.spec: Spec = suites.spec_of(run.suite)
         self.is_timed = any(task.probe == "speed" for task in self.spec.tasks)
+        self.is_alone = context.attempt > 1 or self.is_timed
 
     def run(self) -> dict[str, Any]:
         """Lay out the files, make the tasks, do what is left, put it together."""
@@ -94,17 +100,17 @@ class _Attempt:
                 pass
             with ready_tasks(self.spec, check, scores_only=scores_only) as tasks:
                 self._plan(tasks, folder)
-                left = list(run.shards.filter(done_at=None).order_by("number"))
-                for number, shard in enumerate(left):
-                    self._let_people_first(may_yield=number > 0)
+                left, may_yield = run.shards.filter(done_at=None).order_by("number"), False
+                while (shard := left.first()) is not None:
+                    self._let_people_first(may_yield=may_yield)
                     self._do(tasks, shard, folder)
+                    may_yield = True
                 return self._finish(tasks, folder)
 
     def _use(self, folder: Path) -> AbstractContextManager[Box]:
         """Take the model's box for a moment, so that others have their turn between two."""
         hand_back_connection()
-        alone = self.context.attempt > 1 or self.is_timed
-        return generation.box_pool().use(box_key(folder), folder, alone=alone)
+        return generation.box_pool().use(box_key(folder), folder, alone=self.is_alone)
 
     def _plan(self, tasks: TaskSet, folder: Path) -> None:
         """Cut the tasks into shards, once for each run."""
@@ -139,21 +145,35 @@ class _Attempt:
         until = time.monotonic() + (QUIET_S if self.is_timed else PAUSE_S)
         while True:
             self.context.check()
-            now = timezone.now()
-            wanted = Job.objects.filter(name=JobName.GENERATE)
-            long_ago = now - timedelta(seconds=_WAITS_LONG_S)
-            waiting = Q(state=Job.State.QUEUED, not_before__lt=long_ago)
-            if may_yield and wanted.filter(waiting).exists():
+            if may_yield and self._asked().filter(_waiting()).exists():
                 raise JobYieldedError(YIELD_S)
-            is_busy = wanted.filter(state=Job.State.RUNNING, lease_until__gt=now).exists()
+            is_busy = self._asked().filter(_running()).exists()
             if not is_busy or time.monotonic() > until:
                 return
             self.context.stopped.wait(_LOOK_S)
 
+    def _asked(self) -> "QuerySet[Job]":
+        """Return what people asked of the workers of this queue."""
+        return Job.objects.filter(queue=self.context.claim.job.queue, priority=Priority.PERSON)
+
+    def _is_wanted(self) -> bool:
+        """Whether somebody waits for this worker, or for a model this run has for itself."""
+        wanted = _waiting() | _running() if self.is_alone else _waiting()
+        is_wanted = self._asked().filter(wanted).exists()
+        hand_back_connection()
+        return is_wanted
+
     def _do(self, tasks: TaskSet, shard: EvaluationShard, folder: Path) -> None:
-        began = time.monotonic()
+        """Answer a shard, or as much of it as can be before somebody else must have a turn."""
+        began = looked = time.monotonic()
+        samples: list[Sample] = []
         with self._use(folder) as box:
-            samples = tasks.answer(shard, BoxScorer(box, self.context.check))
+            for sample in tasks.answer(shard, BoxScorer(box, self.context.check)):
+                samples.append(sample)
+                if time.monotonic() - looked > _LOOK_S:
+                    if self._is_wanted():
+                        break
+                    looked = time.monotonic()
         took_s = time.monotonic() - began
         with self.context.claim.writing():
             mine = EvaluationShard.objects.select_for_update().filter(pk=shard.pk, done_at=None)
@@ -161,8 +181,23 @@ class _Attempt:
                 return
             self._still_open()
             Sample.objects.bulk_create(samples)
-            mine.update(done_at=timezone.now(), seconds=took_s)
+            self._cut(shard, len(samples))
+            mine.update(done_at=timezone.now(), seconds=took_s, count=shard.count)
         self._tell(shard, took_s)
+
+    def _cut(self, shard: EvaluationShard, count: int) -> None:
+        """Make the rest of a shard one of its own, the last."""
+        if count == shard.count:
+            return
+        last = self.row.shards.aggregate(last=Max("number"))["last"]
+        EvaluationShard.objects.create(
+            run=self.row,
+            number=last + 1,
+            task=shard.task,
+            first=shard.first + count,
+            count=shard.count - count,
+        )
+        shard.count = count
 
     def _still_open(self) -> None:
         rows = EvaluationRun.objects.filter(pk=self.row.pk, state=EvaluationRun.State.RUNNING)
@@ -213,6 +248,17 @@ class _Attempt:
             Figure("speed", name, Interval(value, None, None, ""), 1, unit, is_higher_better=False)
             for name, value, unit in found
         ]
+
+
+def _waiting() -> Q:
+    """Match jobs that are due and find no free worker, though there is one that could."""
+    long_ago = timezone.now() - timedelta(seconds=_WAITS_LONG_S)
+    due = Q(state=Job.State.QUEUED, not_before__lt=long_ago)
+    return due & ~Q(error_code=placing.NO_WORKER)
+
+
+def _running() -> Q:
+    return Q(state=Job.State.RUNNING, lease_until__gt=timezone.now())
 
 
 def _score(run: EvaluationRun, figure: Figure, *, is_primary: bool) -> Score:

@@ -9,9 +9,11 @@ from typing import Any
 
 from inference.box.client import Box
 from inference.models import EvaluationRun
+from inference.runners.probes.base import CHAT
 from inference.runners.scorer import BATCH
+from inference.services.carrying import file_facts
 from inference.services.suite_specs import Spec
-from inference.services.weights import ModelFiles, Part
+from inference.services.weights import ModelFiles
 
 _LIBRARIES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "lm_eval", "gguf")
 
@@ -48,10 +50,14 @@ def record_of(
             "dtype": facts.dtype,
             "device": facts.device,
         },
-        "files": [_file(part) for part in files.parts],
+        "files": file_facts(files),
         "libraries": libraries(),
         "hardware": hardware(),
     }
+    chat = [task.name for task in spec.tasks if task.options.get(CHAT)]
+    if chat:
+        applied = chat if facts.has_chat_template else []
+        found["chat_template"] = {"applied_to": applied, "file": _template_file(files)}
     if files.base is not None:
         found["base"] = dict(zip(("model", "revision"), files.base, strict=True))
     if harness:
@@ -65,12 +71,14 @@ def record_of(
     return found
 
 
-def _file(part: Part) -> dict[str, str]:
-    """Return one file of the model's folder; an adapter's base brings files of its own."""
-    lfs = part.entry.lfs
-    if lfs is not None:
-        return {"path": part.place, "sha256": lfs.sha256}
-    return {"path": part.place, "git_oid": part.entry.oid}
+_TEMPLATES = ("chat_template.jinja", "chat_template.json", "tokenizer_config.json")
+"""Where loaders look for a chat template, the first that is there."""
+
+
+def _template_file(files: ModelFiles) -> str:
+    """Return the file whose template counts, if it has one; its digest is among the files."""
+    places = {part.place for part in files.parts}
+    return next((name for name in _TEMPLATES if name in places), "")
 
 
 @functools.cache

@@ -12,6 +12,7 @@ from typing import Any
 from django.conf import settings
 
 from inference.harness.client import Harness, HarnessTask
+from inference.harness.keeping import KEEPER
 from inference.models import EvaluationShard, Sample
 from inference.runners.evaluation_scores import (
     USUAL,
@@ -24,7 +25,7 @@ from inference.runners.evaluation_scores import (
 from inference.runners.probes.base import MAX_TEXT_CHARS, Probe, ProbeSpec
 from inference.runners.probes.catalog import PROBES
 from inference.runners.scorer import Scorer, answer_harness
-from inference.services.suite_specs import Spec, Task
+from inference.services.suite_specs import Spec, Task, digest_of
 
 
 @dataclass
@@ -54,15 +55,13 @@ class TaskSet:
             for task in self.spec.tasks
         }
 
-    def answer(self, shard: EvaluationShard, scorer: Scorer) -> list[Sample]:
-        """Do the samples of a shard; nothing is written."""
-        if shard.task in self.probes:
-            rows = self._probed(shard, scorer)
-        else:
-            rows = self._harnessed(shard, scorer)
-        for row in rows:
+    def answer(self, shard: EvaluationShard, scorer: Scorer) -> Iterator[Sample]:
+        """Do the samples of a shard, each when the one before is taken; nothing is written."""
+        do = self._probed if shard.task in self.probes else self._harnessed
+        for index in range(shard.first, shard.first + shard.count):
+            row = do(shard, index, scorer)
             self._trim(row)
-        return rows
+            yield row
 
     def figures(self, samples: list[Sample]) -> list[Figure]:
         """Work out all figures of a run from all of its samples, in order."""
@@ -98,31 +97,23 @@ class TaskSet:
         place = usual[0] if usual else 0
         return figures[place] if figures else None
 
-    def _probed(self, shard: EvaluationShard, scorer: Scorer) -> list[Sample]:
-        probe = self.probes[shard.task]
-        rows = []
-        for index in range(shard.first, shard.first + shard.count):
-            said = probe.ask(scorer, index)
-            rows.append(
-                Sample(
-                    run_id=shard.run_id,
-                    task=shard.task,
-                    index=index,
-                    prompt=said.prompt,
-                    expected=said.expected,
-                    output=said.output,
-                    metrics=dict(said.metrics),
-                    facts=dict(said.facts),
-                )
-            )
-        return rows
-
-    def _harnessed(self, shard: EvaluationShard, scorer: Scorer) -> list[Sample]:
-        harness, metrics = self._harness_of(shard.task)
-        answered = harness.run(
-            shard.task, shard.first, shard.count, partial(answer_harness, scorer)
+    def _probed(self, shard: EvaluationShard, index: int, scorer: Scorer) -> Sample:
+        said = self.probes[shard.task].ask(scorer, index)
+        return Sample(
+            run_id=shard.run_id,
+            task=shard.task,
+            index=index,
+            prompt=said.prompt,
+            expected=said.expected,
+            output=said.output,
+            metrics=dict(said.metrics),
+            facts=dict(said.facts),
         )
-        return [_harness_sample(shard, each, metrics) for each in answered]
+
+    def _harnessed(self, shard: EvaluationShard, index: int, scorer: Scorer) -> Sample:
+        harness, metrics = self._harness_of(shard.task)
+        (answered,) = harness.run(shard.task, index, 1, partial(answer_harness, scorer))
+        return _harness_sample(shard, answered, metrics)
 
     def _harness_figures(self, name: str, task: str, rows: list[Sample]) -> list[Figure]:
         if not rows:
@@ -210,29 +201,48 @@ def ready_tasks(
     if not spec.is_harness:
         yield found
         return
-    is_known = any(task.known for task in spec.tasks)
+    with _loaded_harness(spec, check) as (found.harness, found.loaded):
+        yield found
+
+
+@contextmanager
+def _loaded_harness(
+    spec: Spec, check: Callable[[], None]
+) -> Iterator[tuple[Harness, dict[str, Any]]]:
+    """Give a harness that has loaded a suite's tasks; for shipped ones the one that is kept."""
+    asked = [task for task in spec.tasks if task.runner == "harness"]
+    shipped = [_harness_task(task, task.data.path()) for task in asked if task.data]
+    if len(shipped) == len(asked):
+        with KEEPER.lent(digest_of(spec.to_json()), shipped, check) as lent:
+            yield lent
+        return
+    is_known = any(task.known for task in asked)
     root: Path = settings.EVAL_DATA_DIR
     with Harness(
         cache_dir=root / "hub" if is_known else None,
         may_fetch=is_known and settings.ENV.eval_fetch,
         check=check,
     ) as harness:
-        tasks = [
-            _harness_task(task, harness.folder) for task in spec.tasks if task.runner == "harness"
-        ]
+        tasks = [_harness_task(task, _laid_out(task, harness.folder)) for task in asked]
         own_tasks = root / "tasks"
         include = own_tasks if is_known and own_tasks.is_dir() else None
-        found.harness, found.loaded = harness, harness.load(tasks, include_path=include)
-        yield found
+        yield harness, harness.load(tasks, include_path=include)
 
 
-def _harness_task(task: Task, folder: Path) -> HarnessTask:
+def _harness_task(task: Task, path: Path | None = None) -> HarnessTask:
+    """Return a task as the harness loads it, its data at ``path``."""
     about: dict[str, Any] = {"num_fewshot": task.num_fewshot, "limit": task.limit}
     if task.config is None:
         return HarnessTask(task.name, known=task.known, **about)
-    path = task.data.path() if task.data else folder / f"{task.name}.jsonl"
-    if task.data is None:
-        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in task.rows)
-        path.write_text("".join(lines), encoding="utf-8")
     where = {"dataset_path": "json", "dataset_kwargs": {"data_files": {"test": str(path)}}}
     return HarnessTask(task.name, {**task.config, "task": task.name, **where}, **about)
+
+
+def _laid_out(task: Task, folder: Path) -> Path | None:
+    """Write somebody's own data into ``folder``; ``None``: the harness knows where its data is."""
+    if task.known:
+        return None
+    path = folder / f"{task.name}.jsonl"
+    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in task.rows)
+    path.write_text("".join(lines), encoding="utf-8")
+    return path

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from inference.box.asking import PairItem, RollingItem, ScoreEvent, ScoreRequest
 from inference.box.client import Box
+from inference.box.conversation import Asked
 from inference.box.params import MAX_NEW_TOKENS, MAX_STOP_CHARS, MAX_STOPS, SamplingParams
 from inference.box.protocol import DoneEvent, EndedEvent, StartedEvent, TokenEvent
 from inference.harness.client import TaskFailedError
@@ -48,14 +49,18 @@ class Continuation:
 class Scorer(Protocol):
     """A model as evaluations see it."""
 
+    @property
+    def takes_messages(self) -> bool:
+        """Whether it has a chat template."""
+
     def pairs(self, pairs: Sequence[tuple[str, str]]) -> list[Scored]:
         """Score each continuation after its context."""
 
     def rolling(self, texts: Sequence[str]) -> list[Scored]:
         """Score whole texts, window by window."""
 
-    def write(self, prompt: str, params: SamplingParams) -> Continuation:
-        """Go on from a prompt; one too long for the model loses its beginning."""
+    def write(self, asked: Asked, params: SamplingParams) -> Continuation:
+        """Go on from a prompt, or answer messages; a prompt too long loses its beginning."""
 
 
 class BoxScorer:
@@ -70,6 +75,11 @@ class BoxScorer:
         self._box = box
         self._check = check
 
+    @property
+    def takes_messages(self) -> bool:
+        """See ``Scorer``."""
+        return self._box.facts.has_chat_template
+
     def pairs(self, pairs: Sequence[tuple[str, str]]) -> list[Scored]:
         """See ``Scorer``."""
         return self._scores([PairItem(context=a, continuation=b) for a, b in pairs])
@@ -78,13 +88,17 @@ class BoxScorer:
         """See ``Scorer``."""
         return self._scores([RollingItem(rolling=text) for text in texts])
 
-    def write(self, prompt: str, params: SamplingParams) -> Continuation:
-        """See ``Scorer``."""
+    def write(self, asked: Asked, params: SamplingParams) -> Continuation:
+        """See ``Scorer``.
+
+        Raises:
+            ModelRefusedError: the chat template fails, or makes too long a prompt of messages.
+        """
         self._check()
         pieces: list[str] = []
         text, reason, prompt_tokens, first_s, all_s = "", "", 0, 0.0, 0.0
         for event in self._box.generate(
-            prompt, params, request_id=f"e{new_public_id()}", left_truncate=True
+            asked, params, request_id=f"e{new_public_id()}", left_truncate=True
         ):
             if isinstance(event, StartedEvent):
                 prompt_tokens = event.prompt_tokens

@@ -248,7 +248,7 @@ def answers_side_by_side(columns: Sequence[Column], key: str = "") -> Samples | 
         key: Of the suite; empty, or one without answers: the first that has some.
     """
     public = {
-        line.run.pk: (key_, line)
+        line.run.measured_id: (key_, line)
         for column in columns
         for key_, line in column.lines.items()
         if line.suite.is_public
@@ -267,10 +267,12 @@ def answers_side_by_side(columns: Sequence[Column], key: str = "") -> Samples | 
 
 
 def _answers(found: Sequence[Line | None]) -> list[Answered]:
-    runs = [line.run.pk if line else None for line in found]
+    runs = [line.run.measured_id if line else None for line in found]
     first = next(line for line in found if line is not None)
-    alike = {line.run.pk for line in found if line and line.suite.pk == first.suite.pk}
-    asked = Sample.objects.filter(run_id=first.run.pk).order_by("index", "task")[:MOST_PROMPTS]
+    alike = {line.run.measured_id for line in found if line and line.suite.pk == first.suite.pk}
+    asked = Sample.objects.filter(run_id=first.run.measured_id).order_by("index", "task")[
+        :MOST_PROMPTS
+    ]
     rows = {
         (row.task, row.index): Answered(row.task, row.prompt, row.expected, []) for row in asked
     }

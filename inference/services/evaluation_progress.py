@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from inference.models import EvaluationRun
+from inference.models import EvaluationRun, EvaluationShard
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,8 @@ def progress_of(run: EvaluationRun) -> Progress:
 
     Each task's own speed counts where it is known: pieces of one task are alike, tasks are not.
     """
-    rows = list(run.shards.values_list("task", "count", "seconds", "done_at"))
+    shards = EvaluationShard.objects.filter(run_id=run.measured_id)
+    rows = list(shards.values_list("task", "count", "seconds", "done_at"))
     total = sum(count for _task, count, _took, _at in rows)
     done = sum(count for _task, count, _took, at in rows if at)
     if run.has_ended or not done:

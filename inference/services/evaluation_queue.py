@@ -13,9 +13,12 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from inference.models import EvaluationRun
+from inference.services.carrying import carry_over
+from store.core import placing
 from store.core.database import lock_name
 from store.core.jobs import JobName, Priority, enqueue
 from store.core.models import Job
+from store.core.queues import MODEL_QUEUES
 
 logger = logging.getLogger(__name__)
 
@@ -28,24 +31,41 @@ def dispatch() -> int:
     """Give jobs to the next runs, as many as may run; return how many.
 
     People come before the store's own runs, and among people whoever had fewest in the last hour.
+    What another revision of the same model files has been measured for meanwhile needs no job.
     """
     with transaction.atomic():
         lock_name("evaluation queue")
         open_runs = EvaluationRun.objects.filter(state__in=EvaluationRun.OPEN)
         busy = open_runs.filter(job__state__in=Job.OPEN).count()
-        free = settings.ENV.evaluations_at_once - busy
-        chosen = _next(free) if free > 0 else []
-        for run in chosen:
-            by_person = run.asked_by_id is not None
-            run.job = enqueue(
-                JobName.EVALUATE,
-                key=f"evaluation:{run.pk}",
-                asker=f"user:{run.asked_by_id}" if by_person else "",
-                priority=Priority.BATCH if by_person else Priority.STORE,
-                run_id=run.pk,
-            )
-            run.save(update_fields=["job"])
-    return len(chosen)
+        free = _most_at_once() - busy
+        begun = 0
+        while begun < free and (chosen := _next(free - begun)):
+            begun += sum(_begin(run) for run in chosen)
+    return begun
+
+
+def _most_at_once() -> int:
+    """Return how many may run: one less than the workers have slots, for people; but one always."""
+    most: int = settings.ENV.evaluations_at_once
+    workers = placing.present()
+    slots = sum(placing.slots_of(queue, workers) for queue in MODEL_QUEUES)
+    return min(most, max(1, slots - 1)) if slots else most
+
+
+def _begin(run: EvaluationRun) -> bool:
+    """Give a run its job. ``False``: it has its result already."""
+    if carry_over(run):
+        return False
+    by_person = run.asked_by_id is not None
+    run.job = enqueue(
+        JobName.EVALUATE,
+        key=f"evaluation:{run.pk}",
+        asker=f"user:{run.asked_by_id}" if by_person else "",
+        priority=Priority.BATCH if by_person else Priority.STORE,
+        run_id=run.pk,
+    )
+    run.save(update_fields=["job"])
+    return True
 
 
 def _next(count: int) -> list[EvaluationRun]:

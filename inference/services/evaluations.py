@@ -19,6 +19,7 @@ from catalog.models import ModelRepo
 from catalog.services.comments import check_text
 from inference.models import EvaluationNote, EvaluationRun, Sample, Suite
 from inference.services import evaluation_queue, suites
+from inference.services.carrying import carry_over
 from inference.services.weights import needed_files
 from licensing.delivery.policy import check_reached
 from licensing.services import trials
@@ -68,6 +69,7 @@ def ask(
 ) -> tuple[EvaluationRun, bool]:
     """Queue an evaluation, or return the one there is of the same commit and suite.
 
+    What was measured at another revision with the same model files is carried over at once.
     Whoever may have the model's files may have it judged by a public suite; the result is public
     where the model is. With one's own data set it is private. A data set may also judge a model
     that is sold and can be tried, before it is bought: that gives scores only.
@@ -106,7 +108,7 @@ def ask(
         scores_only = _is_scores_only(viewer, repo, suite)
         run, is_new = _made(repo, commit_oid, suite, user=user, scores_only=scores_only)
         evaluation_queue.dispatch()
-    run.refresh_from_db(fields=["job"])
+    run.refresh_from_db()
     return run, is_new
 
 
@@ -120,7 +122,7 @@ def ask_for_store(repo: ModelRepo, commit_oid: str, suite: Suite) -> EvaluationR
     with transaction.atomic():
         run, _made_now = _made(repo, commit_oid, suite, user=None, scores_only=False)
         evaluation_queue.dispatch()
-    run.refresh_from_db(fields=["job"])
+    run.refresh_from_db()
     return run
 
 
@@ -143,7 +145,8 @@ def _present(user: User, repo: ModelRepo, commit_oid: str, suite: Suite) -> Eval
 
 def visible_runs(viewer: Viewer, repo: ModelRepo) -> "QuerySet[EvaluationRun]":
     """Return the runs of a visible repository a viewer may see, newest first."""
-    rows = EvaluationRun.objects.filter(repo=repo).select_related("suite", "job", "repo__namespace")
+    related = ("suite", "job", "repo__namespace", "carried_from")
+    rows = EvaluationRun.objects.filter(repo=repo).select_related(*related)
     mine = Q(is_public=True)
     may_read = viewer.allows(Permission.READ, repo.namespace_id, repo.public_id)
     if viewer.user is not None and may_read:
@@ -157,7 +160,8 @@ def read(viewer: Viewer, public_id: str) -> EvaluationRun:
     Raises:
         EvaluationNotFoundError: there is none, or it is hidden.
     """
-    rows = EvaluationRun.objects.select_related("suite", "job", "repo__namespace", "asked_by")
+    related = ("suite", "job", "repo__namespace", "asked_by", "carried_from")
+    rows = EvaluationRun.objects.select_related(*related)
     run = rows.filter(public_id=public_id).first()
     if run is not None:
         repo = ModelRepo.objects.visible_to(viewer).filter(pk=run.repo_id).first()
@@ -174,7 +178,7 @@ def samples(run: EvaluationRun, task: str = "") -> "QuerySet[Sample]":
     """
     if run.record.get(SCORES_ONLY):
         raise ScoresOnlyError(_("Of this evaluation only the scores are given: the model is sold."))
-    rows = Sample.objects.filter(run=run)
+    rows = Sample.objects.filter(run_id=run.measured_id)
     return (rows.filter(task=task) if task else rows).order_by("pk")
 
 
@@ -251,7 +255,7 @@ def add_note(viewer: Viewer, run: EvaluationRun, text: str) -> EvaluationNote:
         UnauthenticatedError, ForbiddenError, MissingScopeError: it is not the viewer's to say.
         InvalidError: the text is empty, too long, or the run has all the notes it can have.
     """
-    user = viewer.identified()
+    user, run = viewer.identified(), run.measured
     if not run.is_public:
         raise ForbiddenError(_("A private evaluation has no public notes."))
     if not (viewer.is_staff or can(viewer, run.repo, to="write")):
@@ -301,6 +305,7 @@ def _made(
         if found is None:
             raise
         return found, False
+    carry_over(run)
     return run, True
 
 

@@ -7,12 +7,12 @@ that is none.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Case, Count, F, OuterRef, QuerySet, Subquery, Value, When
+from django.db.models import Count, Exists, F, OuterRef, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
 from pyroaring import BitMap
 
@@ -97,17 +97,8 @@ class Board:
     """Of the prices."""
     currencies: tuple[str, ...] = ()
     """Those there are prices in, what most models have first."""
-
-    @property
-    def span(self) -> tuple[float, float]:
-        """Least and largest figure that match, intervals included, as people read them."""
-        every = [end for row in self.rows for end in (row.value, row.low, row.high)]
-        known = [end for end in every if end is not None]
-        if not known:
-            return 0.0, 0.0
-        ends = (min(known), max(known))
-        low, high = (readings.read(end, None, None, self.unit).value for end in ends)
-        return low, high
+    span: tuple[float, float] = (0.0, 0.0)
+    """Least and largest figure that match, intervals included, as people read them."""
 
 
 def boards() -> list[BoardLine]:
@@ -152,7 +143,16 @@ def board(key: str, query: SearchQuery, *, has_facets: bool = False) -> Board:
         facets=[facets[name] for name in FACETS if name in facets],
         currency=matches.currency,
         currencies=matches.currencies,
+        span=_span(rows, score.unit),
     )
+
+
+def _span(rows: Iterable[Row], unit: str) -> tuple[float, float]:
+    ends = [end for row in rows for end in (row.value, row.low, row.high) if end is not None]
+    if not ends:
+        return 0.0, 0.0
+    low, high = (readings.read(end, None, None, unit).value for end in (min(ends), max(ends)))
+    return low, high
 
 
 def _ranked() -> "QuerySet[Suite]":
@@ -171,21 +171,45 @@ def _scores(**of_run: Any) -> "QuerySet[Score]":
     )
 
 
-def _newest(scores: "QuerySet[Score]") -> "QuerySet[Score]":
-    """Keep one score a model: of its head, else of the newest revision that has one."""
+def _newest(scores: "QuerySet[Score]", *columns: str) -> Iterator[tuple[Any, ...]]:
+    """Yield a score a model: of its head, else of the newest revision that has one. Two queries.
+
+    The depth of a revision is looked up only where the head has none: that costs more than all
+    the rest.
+
+    Args:
+        scores: From ``_scores``, of suites that are compared.
+        columns: What is yielded of each, after the repository's key.
+    """
+    of_head = F("run__repo__listing__head_oid")
+    order = ("run__repo_id", "-run__finished_at", "-run_id")
+    heads = scores.filter(run__commit_oid=of_head).annotate(is_head=Value(value=True))
+    yield from _first_of_each(heads, order, columns)
+    at_head = Score.objects.filter(
+        is_primary=True,
+        run__repo=OuterRef("run__repo_id"),
+        run__suite=OuterRef("run__suite_id"),
+        run__commit_oid=OuterRef("run__repo__listing__head_oid"),
+        run__is_public=True,
+        run__state=EvaluationRun.State.DONE,
+    )
     depth = Commit.objects.filter(
         repo=OuterRef("run__repo_id"), oid=OuterRef("run__commit_oid")
     ).values("depth")
-    is_head = Case(
-        When(run__commit_oid=F("run__repo__listing__head_oid"), then=Value(1)), default=Value(0)
+    older = scores.filter(~Exists(at_head)).annotate(
+        is_head=Value(value=False), depth=Coalesce(Subquery(depth[:1]), -1)
     )
-    marked = scores.annotate(is_head=is_head, depth=Coalesce(Subquery(depth[:1]), -1))
-    order = ("run__repo_id", "-is_head", "-depth", "-run__finished_at", "-run_id")
-    return marked.order_by(*order).distinct("run__repo_id")
+    yield from _first_of_each(older, (order[0], "-depth", *order[1:]), columns)
+
+
+def _first_of_each(
+    scores: "QuerySet[Score]", order: tuple[str, ...], columns: tuple[str, ...]
+) -> Iterator[tuple[Any, ...]]:
+    rows: Any = scores.order_by(*order).distinct(order[0]).values_list(order[0], *columns)
+    yield from rows
 
 
 _COLUMNS = {
-    "repo_id": "run__repo_id",
     "full_name": "run__repo__listing__full_name",
     "parameters": "run__repo__listing__parameters",
     "weights_bytes": "run__repo__listing__weights_bytes",
@@ -200,20 +224,18 @@ _COLUMNS = {
     "high": "high",
     "unit": "unit",
 }
-"""Where each part of a row comes from, in their order."""
+"""Where each part of a row comes from, in their order, after the repository's key."""
 
 
 def _rows(suite: Suite) -> tuple[Score, dict[int, Row]]:
-    """Return an example score and the rows by repository. One query."""
+    """Return an example score and the rows by repository. Two queries."""
     columns = ("metric", "is_higher_better", *_COLUMNS.values())
     found: dict[int, Row] = {}
     example = Score(metric="", unit="", is_higher_better=True)
-    values: Any
-    for values in _newest(_scores(suite=suite)).values_list(*columns):
-        metric, is_higher_better, *cells = values
+    for repo_id, metric, is_higher_better, *cells in _newest(_scores(suite=suite), *columns):
         if not found:
             example = Score(metric=metric, unit=cells[-1], is_higher_better=is_higher_better)
-        found[cells[0]] = Row(*cells)
+        found[repo_id] = Row(repo_id, *cells)
     return example, found
 
 
@@ -249,7 +271,7 @@ def _turned(row: Row, sign: int) -> tuple[float, float]:
 
 
 def add_costs(rows: list[Row], currency: str) -> None:
-    """Fill in speed and price of rows. Two queries, none for no rows."""
+    """Fill in speed and price of rows. Three queries, none for no rows."""
     if not rows:
         return
     ids = [row.repo_id for row in rows]
@@ -266,6 +288,9 @@ def add_costs(rows: list[Row], currency: str) -> None:
 
 
 def speeds_of(repo_ids: Iterable[int]) -> dict[int, float]:
-    """Return how fast the store ran models, in tokens per second. One query."""
+    """Return how fast the store ran models, in tokens per second. Two queries."""
     scores = _scores(suite__kind=Suite.Kind.BUILTIN, repo_id__in=list(repo_ids)).filter(unit=SPEED)
-    return dict(_newest(scores).values_list("run__repo_id", "value"))
+    found: dict[int, float] = {}
+    for repo_id, value in _newest(scores, "value"):  # of the head first, whatever the version
+        found.setdefault(repo_id, value)
+    return found

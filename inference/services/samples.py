@@ -70,7 +70,7 @@ def page(run: EvaluationRun, query: SampleQuery, number: int, *, metric: str) ->
 
 
 def _matching(run: EvaluationRun, query: SampleQuery, metric: str) -> "QuerySet[Sample]":
-    rows = Sample.objects.filter(run=run).order_by("task", "index")
+    rows = Sample.objects.filter(run_id=run.measured_id).order_by("task", "index")
     if query.task:
         rows = rows.filter(task=query.task)
     if query.text:
@@ -92,5 +92,8 @@ def _is_right(sample: Sample, metric: str) -> bool | None:
 def tasks_of(run: EvaluationRun) -> list[str]:
     """Return the tasks a run has samples of, by name."""
     return list(
-        Sample.objects.filter(run=run).values_list("task", flat=True).distinct().order_by("task")
+        Sample.objects.filter(run_id=run.measured_id)
+        .values_list("task", flat=True)
+        .distinct()
+        .order_by("task")
     )

@@ -101,7 +101,9 @@ def _primary_scores(repo: ModelRepo) -> list[Score]:
     rows = Score.objects.filter(
         is_primary=True, run__repo=repo, run__is_public=True, run__state=EvaluationRun.State.DONE
     )
-    ordered = rows.select_related("run__suite").annotate(depth=Coalesce(Subquery(depth[:1]), -1))
+    ordered = rows.select_related("run__suite", "run__carried_from").annotate(
+        depth=Coalesce(Subquery(depth[:1]), -1)
+    )
     return list(ordered.order_by("-run__finished_at", "-run_id")[:MOST_SCORES])
 
 

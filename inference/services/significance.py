@@ -29,7 +29,7 @@ def answers_of(scores: Sequence[Score]) -> dict[int, Answers]:
     """
     if sum(score.samples for score in scores) > MOST_SAMPLES:
         return {}
-    metrics = {score.run_id: score.metric for score in scores}
+    metrics = {score.run.measured_id: score.metric for score in scores}
     found: dict[int, dict[tuple[str, int], float]] = {run_id: {} for run_id in metrics}
     rows = Sample.objects.filter(run_id__in=metrics).order_by()
     for run_id, task, index, values in rows.values_list("run_id", "task", "index", "metrics"):
@@ -37,9 +37,9 @@ def answers_of(scores: Sequence[Score]) -> dict[int, Answers]:
         if isinstance(value, int | float) and math.isfinite(value):
             found[run_id][task, index] = float(value)
     return {
-        score.run_id: found[score.run_id]
+        score.run_id: found[score.run.measured_id]
         for score in scores
-        if _is_mean(score, found[score.run_id])
+        if _is_mean(score, found[score.run.measured_id])
     }
 
 

@@ -12,7 +12,7 @@ from inference.services.weights import NotRunnableError
 
 logger = logging.getLogger(__name__)
 
-NO_SUITE = "none"
+NO_SUITE, EVERY_SUITE = "none", "all"
 
 
 def after_event(event_id: int) -> int:
@@ -44,6 +44,15 @@ def evaluate_head(repo_id: int) -> int:
 def site_suites() -> list[str]:
     """Return the keys of the suites the store runs by itself on each new revision."""
     return [key for key in settings.ENV.evaluate_on_publish if key != NO_SUITE]
+
+
+def demo_suites() -> list[str]:
+    """Return the keys of the suites the first start runs, those of new revisions first."""
+    wanted = settings.ENV.evaluate_demo
+    first = site_suites()
+    if EVERY_SUITE not in wanted:
+        return [key for key in wanted if key != NO_SUITE]
+    return sorted((suite.key for suite in suites.sync()), key=lambda key: (key not in first, key))
 
 
 def evaluate_all(repo: ModelRepo, keys: list[str]) -> list[EvaluationRun]:

@@ -81,7 +81,7 @@ def show_evaluation(
         "run": run,
         "scores": list(run.scores.order_by("-is_primary", "task", "metric")),
         "progress": progress.progress_of([run]).get(run.pk),
-        "notes": list(run.notes.select_related("author").order_by("created_at", "pk")),
+        "notes": list(run.measured.notes.select_related("author").order_by("created_at", "pk")),
         "repeat": _repeat(request, run),
         "is_readable": is_readable,
         "may_note": viewer.is_staff or can(viewer, run.repo, to="write"),

@@ -13,11 +13,14 @@ from catalog.history.refs import resolve
 from catalog.models import ModelRepo
 from catalog.services.folders import files_of, publish_files
 from inference.box.conversation import ChatMessage
+from inference.box.pool import BoxPool
 from inference.models import GenerationRun
 from inference.runners import generation
-from inference.services import runs, streams
+from inference.runners.probes import instructions
+from inference.services import evaluations, runs, streams, suites
 from inference.services.params import InvalidParamsError, messages_of
 from inference.services.runs import NoChatTemplateError
+from inference.services.suite_specs import DataFile
 from inference.services.weights import needed_files
 from store.core.models import Job
 from tests.factories import make_repo
@@ -46,8 +49,6 @@ def chatty_repo(alice: User, tiny_folder: Path, tmp_path: Path) -> ModelRepo:
 def test_a_conversation_is_answered_in_the_box(
     chatty_repo: ModelRepo, as_bob: Viewer, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from inference.box.pool import BoxPool
-
     pool = BoxPool(wait_s=60)
     monkeypatch.setattr(generation, "box_pool", lambda: pool)
     asked = {"max_new_tokens": 8, "temperature": 0, "logprobs": 2}
@@ -72,6 +73,42 @@ def test_a_conversation_is_answered_in_the_box(
     assert first["id"] == first["top"][0]["id"]
     assert [len(token["top"]) for token in tokens] == [2] * len(tokens)
     assert streams.transcript(run.public_id).tokens == run.tokens
+
+
+def test_instructions_of_the_suite_go_through_the_template_and_the_record_says_so(
+    chatty_repo: ModelRepo,
+    tiny_repo: ModelRepo,
+    as_bob: Viewer,
+    tiny_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = [{"instruction": "Once upon", "rules": [{"rule": "no_digits"}]}]
+    monkeypatch.setattr(DataFile, "rows", lambda _self: rows)
+    monkeypatch.setattr(instructions, "MAX_NEW_TOKENS", 8)
+    pool = BoxPool(wait_s=60)
+    monkeypatch.setattr(generation, "box_pool", lambda: pool)
+    suite = suites.builtin("instructions")
+    framed, _ = evaluations.ask(as_bob, tiny_repo, suite)
+    templated, _ = evaluations.ask(as_bob, chatty_repo, suite)
+
+    try:
+        for run in (framed, templated):
+            run.refresh_from_db()
+            run_job(run.job_id or 0)
+            run.refresh_from_db()
+            assert (run.state, run.error) == ("done", "")
+    finally:
+        pool.close()
+
+    said = "user: Once upon assistant:"
+    assert templated.samples.get().output == tiny.greedy(tiny_folder, said, 8)
+    assert templated.record["chat_template"] == {
+        "applied_to": ["instructions"],
+        "file": "tokenizer_config.json",
+    }
+    told = "Instruction: Once upon\nAnswer:"
+    assert framed.samples.get().output == tiny.greedy(tiny_folder, told, 8)
+    assert framed.record["chat_template"]["applied_to"] == []
 
 
 def test_the_template_is_seen_in_the_files(chatty_repo: ModelRepo, tiny_repo: ModelRepo) -> None:

@@ -15,8 +15,13 @@ from inference.box.pool import BoxPool
 from inference.models import EvaluationRun, EvaluationShard, Sample, Suite
 from inference.runners import evaluation, generation
 from inference.services import evaluations, runs, suites
+from store.core import presence
 from store.core.jobs import JobName, claim
 from store.core.models import Job
+from store.core.placing import NO_WORKER
+from store.core.presence import Worker
+from store.core.queues import Priority
+from store.core.valkey import valkey
 from store.core.work import JobContext, JobStoppedError, JobYieldedError
 from workers.runner import run_job
 
@@ -103,6 +108,76 @@ def test_a_run_rests_while_texts_are_written(
         work._let_people_first(may_yield=True)
 
 
+def test_a_piece_is_cut_short_where_somebody_waits(
+    queued: EvaluationRun,
+    tiny_repo: ModelRepo,
+    as_bob: Viewer,
+    real_pool: BoxPool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = evaluation.TaskSet.answer
+
+    def answer(self: Any, shard: EvaluationShard, scorer: Any) -> Any:
+        for sample in real(self, shard, scorer):
+            if sample.index == 0:
+                long_waiting(as_bob, tiny_repo)
+            yield sample
+
+    monkeypatch.setattr(evaluation.TaskSet, "answer", answer)
+    monkeypatch.setattr(evaluation, "_LOOK_S", 0)
+    queued.suite.spec["tasks"][0]["shard"] = 3
+    queued.suite.save()
+
+    run_job(queued.job_id)
+
+    pieces = list(queued.shards.order_by("number").values_list("number", "first", "count"))
+    assert pieces == [(0, 0, 1), (1, 1, 2)]
+    assert list(queued.samples.values_list("index", flat=True)) == [0]
+    queued.refresh_from_db()
+    assert (queued.state, queued.job.state, queued.job.attempts) == ("running", "queued", 0)
+    monkeypatch.undo()
+    monkeypatch.setattr(generation, "box_pool", lambda: real_pool)
+    Job.objects.filter(name=JobName.GENERATE).update(state="done")
+    Job.objects.filter(pk=queued.job_id).update(not_before=timezone.now())
+    run_job(queued.job_id)
+    queued.refresh_from_db()
+    assert (queued.state, queued.shards.count()) == ("done", 2)
+    assert sorted(queued.samples.values_list("index", flat=True)) == [0, 1, 2]
+
+
+def test_a_run_that_has_the_model_alone_leaves_it_to_whoever_has_begun(
+    queued: EvaluationRun, tiny_repo: ModelRepo, as_bob: Viewer
+) -> None:
+    busy = long_waiting(as_bob, tiny_repo)
+    later = timezone.now() + timedelta(seconds=60)
+    Job.objects.filter(pk=busy.pk).update(state="running", lease_until=later)
+    work = evaluation._Attempt(JobContext(claim(queued.job_id)), queued)
+
+    assert not work._is_wanted()
+    work.is_alone = True
+    assert work._is_wanted()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"error_code": NO_WORKER},  # nobody here can do it, whoever gives way
+        {"queue": "inference-gpu"},
+        {"priority": Priority.BATCH},
+    ],
+)
+def test_a_run_gives_way_only_to_people_its_worker_can_help(
+    queued: EvaluationRun, tiny_repo: ModelRepo, as_bob: Viewer, changes: dict[str, Any]
+) -> None:
+    waiting = long_waiting(as_bob, tiny_repo)
+    work = evaluation._Attempt(JobContext(claim(queued.job_id)), queued)
+    assert work._is_wanted()
+
+    Job.objects.filter(pk=waiting.pk).update(**changes)
+
+    assert not work._is_wanted()
+
+
 def test_a_model_that_cannot_be_loaded_fails_with_the_reason_and_the_next_begins(
     queued: EvaluationRun, tiny_repo: ModelRepo, as_bob: Viewer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,3 +251,18 @@ def test_a_run_that_has_ended_is_left_alone(
 
     assert (job.name, job.result) == (JobName.EVALUATE, {"state": "done"})
     assert not Sample.objects.exists()
+
+
+@pytest.mark.parametrize(("slots", "running"), [((1,), 1), ((3,), 2), ((1, 2), 2), ((), 4)])
+def test_evaluations_leave_a_slot_to_people(
+    tiny_repo: ModelRepo, as_bob: Viewer, settings: Any, slots: tuple[int, ...], running: int
+) -> None:
+    settings.ENV = settings.ENV.model_copy(update={"evaluations_at_once": 4})
+    valkey().flushdb()
+    for number, count in enumerate(slots):
+        presence.announce(Worker(f"w{number}", ("inference",), count))
+
+    for suite in suites.sync()[:5]:
+        evaluations.ask(as_bob, tiny_repo, suite)
+
+    assert EvaluationRun.objects.exclude(job=None).count() == running

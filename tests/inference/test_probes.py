@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from inference.box.conversation import Asked, ChatMessage
 from inference.box.params import SamplingParams
 from inference.runners.probes.base import ProbeSpec
 from inference.runners.probes.copying import Copying, Counting
@@ -20,9 +21,12 @@ from inference.runners.scorer import Continuation, Scored, answer_harness
 class Known:
     """A model that says what the test tells it; likelier is what is longer."""
 
-    def __init__(self, say: Callable[[str], str] = lambda _prompt: "") -> None:
+    def __init__(
+        self, say: Callable[[str], str] = lambda _prompt: "", *, takes_messages: bool = False
+    ) -> None:
         self.say = say
-        self.asked: list[tuple[str, SamplingParams]] = []
+        self.takes_messages = takes_messages
+        self.asked: list[tuple[Asked, SamplingParams]] = []
 
     def pairs(self, pairs: Sequence[tuple[str, str]]) -> list[Scored]:
         return [Scored(-1.0 * len(b), a == "yes", len(b)) for a, b in pairs]
@@ -30,9 +34,9 @@ class Known:
     def rolling(self, texts: Sequence[str]) -> list[Scored]:
         return [Scored(float(len(text)) - 1000, False, len(text)) for text in texts]
 
-    def write(self, prompt: str, params: SamplingParams) -> Continuation:
-        self.asked.append((prompt, params))
-        text = self.say(prompt)
+    def write(self, asked: Asked, params: SamplingParams) -> Continuation:
+        self.asked.append((asked, params))
+        text = self.say(asked if isinstance(asked, str) else asked[-1].content)
         tokens = tuple(text[at : at + 3] for at in range(0, len(text), 3))
         return Continuation(text, tokens, "stop", 4, 0.5, 1.5)
 
@@ -153,6 +157,28 @@ def test_instructions_tell_which_rules_were_broken() -> None:
     assert half.metrics == {"is_followed": 0.0, "share_kept": 0.5}
     assert half.facts == {"broken": ["no commas"]}
     assert empty.metrics == {"is_followed": 0.0, "share_kept": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("takes_messages", "is_chat", "asked"),
+    [
+        (True, True, [ChatMessage(role="user", content="Say it.")]),
+        (True, False, "Do: Say it."),
+        (False, True, "Do: Say it."),
+    ],
+)
+def test_instructions_go_through_the_chat_template_where_there_is_one(
+    takes_messages: bool, is_chat: bool, asked: Asked
+) -> None:
+    rows = [{"instruction": "Say it.", "rules": [{"rule": "contains", "value": "it"}]}]
+    options = {"frame": "Do: {instruction}", "chat": is_chat}
+    model = Known(lambda _: "it", takes_messages=takes_messages)
+
+    said = Instructions(ProbeSpec(rows=rows, options=options)).ask(model, 0)
+
+    assert [each for each, _params in model.asked] == [asked]
+    assert said.prompt == (asked if isinstance(asked, str) else "Say it.")
+    assert said.metrics == {"is_followed": 1.0, "share_kept": 1.0}
 
 
 def test_bias_pairs_keep_stereotypes_and_neutral_pairs_apart() -> None:

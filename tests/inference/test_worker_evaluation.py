@@ -1,5 +1,6 @@
 """Evaluations by the real worker program, which dies in the middle."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from catalog.services.folders import files_of, publish_files
 from inference.models import EvaluationRun, EvaluationShard, Sample, Suite
 from inference.services import evaluation_queue, evaluations, suites
 from inference.services.evaluation_progress import progress_of
-from store.core.jobs import JobName
+from store.core.jobs import JobName, enqueue
 from store.core.models import Job
 from tests.factories import make_repo
 from tests.inference.conftest import inference_workers
@@ -110,3 +111,25 @@ def test_a_run_that_is_stopped_leaves_the_worker_to_the_next(
     second.refresh_from_db()
     assert (first.state, second.state, second.error) == ("cancelled", "done", "")
     assert first.scores.count() == 0
+
+
+def test_a_person_does_not_wait_for_the_end_of_a_piece_even_with_one_slot(
+    asked: Callable[[Suite], EvaluationRun], start: Callable[[], RealWorker]
+) -> None:
+    task = {"runner": "probe", "probe": "copying", "name": "copying", "seed": 3}
+    spec = {"tasks": [task | {"count": 300, "shard": 300}]}
+    long_one = suites.keep("long", Suite.Kind.BUILTIN, "Long", spec, owner=None, is_public=True)
+    run = asked(long_one)
+    start()
+    sweep_until(EvaluationShard.objects.exists, within_s=200)
+
+    began = time.monotonic()
+    wanted = enqueue(JobName.GENERATE, asker="user:1", run_id=0)
+    sweep_until(lambda: Job.objects.get(pk=wanted.pk).state == "done", within_s=60)
+    waited_s = time.monotonic() - began
+
+    left = EvaluationShard.objects.filter(done_at=None).values_list("count", flat=True)
+    print(f"a person waited {waited_s:.2f} s for the only slot; {sum(left)} samples were left")
+    assert sum(left) > 0
+    assert waited_s < 15  # a second where nothing else runs; the piece would take a minute
+    assert Sample.objects.filter(run=run).count() == 300 - sum(left)

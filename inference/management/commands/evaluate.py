@@ -32,10 +32,10 @@ class Command(BaseCommand):
         parser.add_argument("--demo", action="store_true", help="all models of the demo catalogue")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        keys = options["suite"] or [suite.key for suite in suites.sync()]
         if options["demo"]:
-            runs = self._demo(keys)
+            runs = self._demo(options["suite"] or store_runs.demo_suites())
         elif options["model"]:
+            keys = options["suite"] or [suite.key for suite in suites.sync()]
             runs = self._asked(options["model"], options["revision"], keys)
         else:
             raise CommandError("Name a model as namespace/name, or give --demo.")
@@ -57,17 +57,21 @@ class Command(BaseCommand):
             raise CommandError(error.message) from error
 
     def _demo(self, keys: list[str]) -> list[EvaluationRun]:
-        """Ask for what can run of the demo catalogue, where the store measures by itself at all."""
+        """Ask for what can run of the demo catalogue, where the store measures by itself at all.
+
+        Suite by suite: each model has its first scores soon, and what a suite needs is ready.
+        """
         catalogue = Path(settings.BASE_DIR) / "demo" / "catalogue.json"
         if not catalogue.exists() or not store_runs.site_suites():
             return []
-        runs = []
-        for item in json.loads(catalogue.read_text())["models"]:
-            rows = ModelRepo.objects.select_related("namespace")
-            repo = rows.named(item["owner"], item["name"]).first()
-            if repo is not None:
-                runs += store_runs.evaluate_all(repo, keys)
-        return runs
+        names = [
+            (item["owner"], item["name"]) for item in json.loads(catalogue.read_text())["models"]
+        ]
+        rows = ModelRepo.objects.select_related("namespace")
+        repos = [repo for owner, name in names if (repo := rows.named(owner, name).first())]
+        return [
+            run for key in keys for repo in repos for run in store_runs.evaluate_all(repo, [key])
+        ]
 
     def _wait(self, runs: list[EvaluationRun]) -> None:
         failed = 0

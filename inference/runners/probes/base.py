@@ -8,6 +8,8 @@ from inference.box.params import SamplingParams
 from inference.runners.scorer import Scorer
 
 MAX_TEXT_CHARS = 20_000
+CHAT = "chat"
+"""Option of a task: models that have a chat template are asked through it."""
 
 
 @dataclass(frozen=True, slots=True)

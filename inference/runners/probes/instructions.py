@@ -5,7 +5,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from inference.runners.probes.base import Answered, Metric, ProbeSpec, greedy
+from inference.box.conversation import Asked, ChatMessage
+from inference.runners.probes.base import CHAT, Answered, Metric, ProbeSpec, greedy
 from inference.runners.scorer import Scorer
 
 MAX_NEW_TOKENS = 96
@@ -17,6 +18,10 @@ class Instructions:
     ``is_followed``: it keeps them all; ``share_kept``: how many of them. An empty answer keeps
     none.
 
+    With the option ``chat`` a model that has a chat template is given the instruction as a user's
+    message, through that template, as lm-evaluation-harness does with ``--apply_chat_template``;
+    all others in the ``frame``.
+
     Source:
         The idea of Zhou et al. 2023, "Instruction-following evaluation for large language models"
         (IFEval, arXiv:2311.07911); instructions and rules are the store's own.
@@ -27,6 +32,7 @@ class Instructions:
     def __init__(self, spec: ProbeSpec) -> None:
         self._rows = spec.rows
         self._frame = str(spec.options.get("frame", "{instruction}"))
+        self._is_chat = bool(spec.options.get(CHAT))
 
     def __len__(self) -> int:
         """How many questions it has."""
@@ -35,8 +41,8 @@ class Instructions:
     def ask(self, scorer: Scorer, index: int) -> Answered:
         """See ``Probe``."""
         row = self._rows[index]
-        prompt = self._frame.format(instruction=row["instruction"])
-        output = scorer.write(prompt, greedy(MAX_NEW_TOKENS, stop=("\n\nInstruction:",))).text
+        prompt, asked = self._asked(scorer, row["instruction"])
+        output = scorer.write(asked, greedy(MAX_NEW_TOKENS, stop=("\n\nInstruction:",))).text
         kept = [bool(output.strip()) and is_kept(rule, output.strip()) for rule in row["rules"]]
         share = sum(kept) / len(kept)
         broken = [rule for rule, is_good in zip(row["rules"], kept, strict=True) if not is_good]
@@ -47,6 +53,13 @@ class Instructions:
             {"is_followed": float(share == 1.0), "share_kept": share},
             {"broken": [describe(rule) for rule in broken]},
         )
+
+    def _asked(self, scorer: Scorer, instruction: str) -> tuple[str, Asked]:
+        """Return what is kept as the prompt, and what the model is given."""
+        if self._is_chat and scorer.takes_messages:
+            return instruction, [ChatMessage(role="user", content=instruction)]
+        prompt = self._frame.format(instruction=instruction)
+        return prompt, prompt
 
 
 Rule = Mapping[str, Any]
