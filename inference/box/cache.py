@@ -56,7 +56,8 @@ class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         """Return the rooms of keys and values, which begin with what there is."""
         parts: Any = (self.keys, self.values)  # set, since the layer is initialized
         rooms = self._rooms
-        if rooms and wanted <= rooms[0].shape[-2] and all(map(_begins, rooms, parts)):
+        is_large = rooms is not None and all(wanted <= room.shape[-2] for room in rooms)
+        if rooms and is_large and all(map(_begins, rooms, parts)):
             return rooms
         tokens = max(self._tokens, roomy(wanted))
         keys, values = room_like(key_states, tokens), room_like(value_states, tokens)
@@ -70,17 +71,19 @@ class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         self._rooms = None
         super().reset()
 
-    def move_to(self, keys: torch.Tensor, values: torch.Tensor) -> None:
-        """Copy what there is to the beginning of other rooms and go on there.
+    def move_to(self, room: torch.Tensor, *, are_values: bool) -> None:
+        """Copy the keys, or the values, to the beginning of another room and go on there.
 
         Args:
-            keys: Shape ``(rows, heads, tokens, width)``, with room for more tokens than there are.
-            values: As ``keys``.
+            room: Shape ``(rows, heads, tokens, width)``, with room for more tokens than there are.
+            are_values: The values, not the keys.
         """
         has = self.get_seq_length()
-        parts: Any = (self.keys, self.values)
-        keys[..., :has, :], values[..., :has, :] = parts
-        self.hold(keys, values, has)
+        parts: Any = [self.keys, self.values]
+        rooms = list(self._rooms_for(self.keys, self.values, has, has))
+        room[..., :has, :] = parts[are_values]
+        rooms[are_values] = room
+        self.hold(rooms[0], rooms[1], has)
 
     def hold(self, keys: torch.Tensor, values: torch.Tensor, tokens: int) -> None:
         """Go on in rooms whose first ``tokens`` are set."""

@@ -28,7 +28,11 @@ MAX_ROWS = 64
 """Sequences at a time; further requests wait for their turn."""
 WHOLE_TOKENS = 512
 """Most tokens of a prompt that are read at once while nobody writes."""
-_FEWEST_TOKENS = 4
+_FEWEST_TOKENS = 2
+_FIRST_TOKENS = 16
+"""Of the first piece beside those who write, before it is known how long one takes."""
+_PIECE_STEPS = 1.5
+"""How long a piece of a prompt may take beside those who write, in steps of theirs."""
 _WEIGHT = 0.2
 """Of the newest of the times that are averaged."""
 _ALONE_S = 0.05
@@ -50,7 +54,8 @@ class Engine:
         self._prompts: deque[Prompt] = deque()
         self._cohorts: list[Cohort] = []
         self._step_s = 0.0
-        self._piece_tokens = _FEWEST_TOKENS
+        self._piece_tokens = float(_FIRST_TOKENS)
+        self._adding_s = 0.0
         self._can_fill = can_fill(loaded)
         self._joining: Joining | None = None
         self._aside = Aside(loaded)
@@ -73,7 +78,9 @@ class Engine:
             RefusedError: its prompt cannot be read, or leaves no room.
         """
         self.working_on = request.id
-        self._waiting.append(running_of(self._loaded, request, arrived=time.monotonic()))
+        began = time.monotonic()
+        self._waiting.append(running_of(self._loaded, request, arrived=began))
+        self._adding_s += time.monotonic() - began
 
     def step(self) -> list[Event]:
         """Do a step: read a piece of a prompt, let every sequence write a token.
@@ -138,7 +145,13 @@ class Engine:
             self._prompts.append(Prompt(running))
 
     def _read(self, events: list[Event]) -> None:
-        """Read prompts, the oldest first, for about as long as a step of those who write takes."""
+        """Read prompts, the oldest first, for about as long as a step of those who write takes.
+
+        To cut a long one into tokens takes its time too: there may be none left in this step.
+        """
+        adding_s, self._adding_s = self._adding_s, 0.0
+        if self._cohorts and adding_s > self._step_s / 2:
+            return
         began = time.monotonic()
         while self._prompts:
             together = self._short_prompts()
@@ -189,18 +202,19 @@ class Engine:
     @property
     def _most_tokens(self) -> int:
         """How many tokens are read at once."""
-        return self._piece_tokens if self._cohorts else WHOLE_TOKENS
+        return int(self._piece_tokens) if self._cohorts else WHOLE_TOKENS
 
     def _learn(self, tokens: int, took_s: float) -> None:
-        """Let the next piece take about as long as a step of those who write.
+        """Let the next piece take as long as it may beside those who write.
 
         A short piece takes as long as one a little longer: it is no reason for longer ones.
         """
         if not (self._cohorts and self._step_s):
             return
-        if tokens * 2 >= self._piece_tokens or took_s > self._step_s:
-            wanted = self._piece_tokens * min(2.0, max(0.5, self._step_s / took_s))
-            self._piece_tokens = max(_FEWEST_TOKENS, min(WHOLE_TOKENS, int(wanted)))
+        most_s = self._step_s * _PIECE_STEPS
+        if tokens * 2 >= self._piece_tokens or took_s > most_s:
+            wanted = self._piece_tokens * min(2.0, max(0.5, most_s / took_s))
+            self._piece_tokens = max(_FEWEST_TOKENS, min(WHOLE_TOKENS, wanted))
 
     def _enter(self, cohort: Cohort, events: list[Event]) -> None:
         self._refuse_bad_scores(cohort, events)

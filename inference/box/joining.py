@@ -1,4 +1,4 @@
-"""Two cohorts become one, a layer at a time between steps: nobody waits for all of a long text.
+"""Two cohorts become one between steps, so little at a time that nobody waits for a long text.
 
 While it goes on, both are run as before: each already lies in its part of a common room, where
 their newest tokens stand side by side. At the end nothing is left to copy.
@@ -26,7 +26,9 @@ class Joining:
         tokens = max(first.tokens, second.tokens)
         self._lefts = [tokens - cohort.tokens for cohort in self.both]
         self._tokens = roomy(tokens)
-        self._rooms: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self._done = 0
+        self._rooms: list[torch.Tensor] = []
+        """Of the keys of the first layer, of its values, of the keys of the second, and so on."""
 
     def is_on(self, cohorts: Sequence[Cohort]) -> bool:
         """Whether both are still there, of the same rows, and run equally often."""
@@ -38,21 +40,25 @@ class Joining:
         return self._lefts[1] - self._lefts[0] == first.tokens - second.tokens
 
     def advance(self) -> bool:
-        """Lay one more layer together; return whether it was the last one."""
-        layers = [list(cohort.layers()) for cohort in self.both]
-        number = len(self._rooms)
-        if number < len(layers[0]):
-            some = layers[0][number]
-            rows = sum(map(len, self._rows))
-            self._rooms.append(
-                (
-                    room_like(some.keys, self._tokens, rows=rows),
-                    room_like(some.values, self._tokens, rows=rows),
-                )
-            )
-            for place in (0, 1):
-                layers[place][number].move_to(*self._cleared(place, number))
-        return len(self._rooms) == len(layers[0])
+        """Lay one cohort's keys, or values, of one layer into the common room.
+
+        Room for more tokens is new memory, which takes the longest: so little is done at once.
+
+        Returns:
+            Whether it was the last piece.
+        """
+        number, place = divmod(self._done, 2)
+        layer_number, are_values = divmod(number, 2)
+        layer = list(self.both[place].layers())[layer_number]
+        if place == 0:
+            states = layer.values if are_values else layer.keys
+            self._rooms.append(room_like(states, self._tokens, rows=sum(map(len, self._rows))))
+        room = self._rooms[number]
+        # What is hidden still has to be a number.
+        room[self._span(place), :, : self._lefts[place]] = 0
+        layer.move_to(self._part(place, room), are_values=bool(are_values))
+        self._done += 1
+        return self._done == 4 * len(list(self.both[0].layers()))
 
     def finish(self) -> bool:
         """Let the first cohort take in the second; return whether that was possible.
@@ -60,27 +66,19 @@ class Joining:
         It is not where one of them needed more room meanwhile: both go on by themselves.
         """
         first, second = self.both
+        pairs = list(zip(self._rooms[::2], self._rooms[1::2], strict=True))
         for place, cohort in enumerate(self.both):
-            for number, layer in enumerate(cohort.layers()):
-                if not layer.is_in(*self._part(place, number)):
+            for layer, (keys, values) in zip(cohort.layers(), pairs, strict=True):
+                if not layer.is_in(self._part(place, keys), self._part(place, values)):
                     return False
         first.take_in(second)
-        for layer, rooms in zip(first.layers(), self._rooms, strict=True):
-            layer.hold(*rooms, first.tokens)
+        for layer, (keys, values) in zip(first.layers(), pairs, strict=True):
+            layer.hold(keys, values, first.tokens)
         return True
 
-    def _part(self, place: int, number: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return a cohort's part of a layer's room, which begins with its first token."""
-        rows, left = self._span(place), self._lefts[place]
-        keys, values = self._rooms[number]
-        return keys[rows, :, left:], values[rows, :, left:]
-
-    def _cleared(self, place: int, number: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return a part with zeros on its left: what is hidden still has to be a number."""
-        rows, left = self._span(place), self._lefts[place]
-        for room in self._rooms[number]:
-            room[rows, :, :left] = 0
-        return self._part(place, number)
+    def _part(self, place: int, room: torch.Tensor) -> torch.Tensor:
+        """Return a cohort's part of a room, which begins with its first token."""
+        return room[self._span(place), :, self._lefts[place] :]
 
     def _span(self, place: int) -> slice:
         begin = 0 if place == 0 else len(self._rows[0])

@@ -22,7 +22,7 @@ OPERATIONS = st.one_of(
     st.tuples(st.just("update"), st.integers(1, 90)),
     st.tuples(st.just("crop"), st.integers(1, 5)),
     st.tuples(st.just("repeat"), st.integers(2, 3)),
-    st.tuples(st.just("move"), st.just(0)),
+    st.tuples(st.just("move"), st.integers(0, 1)),
     st.tuples(st.just("drop"), st.integers(0, 3)),
 )
 
@@ -55,8 +55,7 @@ def test_a_layer_with_room_holds_what_a_plain_one_holds(
             ours.batch_repeat_interleave(number)
             plain.batch_repeat_interleave(number)
         elif what == "move":
-            rooms = states(rows + 1, tokens + 9), states(rows + 1, tokens + 9)
-            ours.move_to(rooms[0][:rows, :, 2:], rooms[1][:rows, :, 2:])
+            ours.move_to(states(rows + 1, tokens + 9)[:rows, :, 2:], are_values=bool(number))
         elif what == "drop" and rows > 1 and tokens > number:
             ours.keep_rows([(rows - 1, 0)], rows - 1, spare=number)
             order = torch.tensor([rows - 1, *range(1, rows - 1)])
