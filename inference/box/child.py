@@ -6,6 +6,7 @@ reads requests, so that cancel and ping work meanwhile. End of input is the end.
 """
 
 import contextlib
+import gc
 import os
 import queue
 import sys
@@ -161,6 +162,7 @@ class Service:
         model = load(request, since=self._began)
         self._began = time.monotonic()
         self._engine = Engine(model, self._reader.is_cancelled)
+        gc.freeze()  # torch's hundred thousand objects stay: looking through them stops a step
         self._send([model.facts()])
 
     def _send(self, events: list[protocol.Event]) -> None:
