@@ -41,8 +41,3 @@ TASKS: dict[str, Task] = {
     task: Task(_label(task), group) for group, words in _TABLE.items() for task in words.split()
 }
 """Every task by its tag."""
-
-
-def task_label(tag: str) -> str:
-    """Return a task's name for people; an unknown tag as it is."""
-    return TASKS[tag].label if tag in TASKS else tag

@@ -296,37 +296,3 @@ def _object(data: bytes, limits: JsonLimits) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise JsonError("json_no_object", "It must be a JSON object, written in braces.")
     return value
-
-
-def hub_config(config: bytes | None, tokenizer_config: bytes | None) -> dict[str, Any]:
-    """Return the ``config`` that hub clients see in a model's info.
-
-    Args:
-        config: ``config.json``, or ``None``.
-        tokenizer_config: ``tokenizer_config.json``, or ``None``.
-
-    Returns:
-        ``architectures``, ``model_type`` and ``tokenizer_config`` (special tokens and chat
-        template), each only where it is given; nothing from a file that is not strict JSON.
-    """
-    shown_config: dict[str, Any] = {}
-    facts = read_config(_object_or_empty(config))
-    if facts.architectures:
-        shown_config["architectures"] = list(facts.architectures)
-    if facts.model_type:
-        shown_config["model_type"] = facts.model_type
-    tokens = {
-        key: value.replace("\0", "")
-        for key, value in _object_or_empty(tokenizer_config).items()
-        if isinstance(value, str) and re.fullmatch(r"[a-z]{3,5}_token|chat_template", key)
-    }
-    if tokens:
-        shown_config["tokenizer_config"] = tokens
-    return shown_config
-
-
-def _object_or_empty(data: bytes | None) -> dict[str, Any]:
-    try:
-        return _object(data or b"", TOKEN_SETTINGS)
-    except JsonError:
-        return {}

@@ -256,10 +256,6 @@ class SearchQuery:
         has_it = value in self.chosen(field)
         return self.without(field, value) if has_it else self.with_(field, value)
 
-    def sorted_by(self, sort: str) -> Self:
-        """Return the search in another order."""
-        return self._changed({"sort": sort})
-
     @property
     def chips(self) -> list[Chip]:
         """The conditions one by one, for removing them."""

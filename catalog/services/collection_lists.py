@@ -82,12 +82,6 @@ def writable_collections(viewer: Viewer) -> "QuerySet[Collection]":
     return rows.order_by("-updated_at")
 
 
-def collections_with(viewer: Viewer, repo: ModelRepo, *, limit: int) -> list[Collection]:
-    """Return collections that hold a model, the most liked first. One query."""
-    rows = Collection.objects.visible_to(viewer).filter(items__repo=repo)
-    return list(rows.select_related("namespace").order_by("-upvotes", "-updated_at")[:limit])
-
-
 def _matching(viewer: Viewer, query: CollectionQuery) -> "QuerySet[Collection]":
     if max(len(query.owners), len(query.items)) > MAX_FILTERS or len(query.text) > MAX_TEXT_CHARS:
         raise InvalidError(f"A search has at most {MAX_FILTERS} filters of each kind.")

@@ -17,7 +17,7 @@ from catalog.models import (
 )
 from catalog.services.comments import check_enabled
 from catalog.services.discussions import check_may_open
-from store.core.errors import ForbiddenError, StoreError
+from store.core.errors import ForbiddenError
 
 _PULL = re.compile(rf"{PULLS}([1-9]\d{{0,8}})")
 
@@ -63,17 +63,6 @@ def check_write_revision(
         check_may(viewer, repo, to="discuss" if is_theirs else "write")
     check_enabled(repo)
     check_takes_commits(pull)
-
-
-def may_write_revision(
-    viewer: Viewer, repo: ModelRepo, revision: str, *, create_pr: bool = False
-) -> bool:
-    """Whether ``check_write_revision`` would let it pass."""
-    try:
-        check_write_revision(viewer, repo, revision, create_pr=create_pr)
-    except StoreError:
-        return False
-    return True
 
 
 def check_takes_commits(pull: Discussion) -> None:

@@ -258,7 +258,7 @@ def check_theirs(viewer: Viewer, run: GenerationRun | None, visitor_key: str = "
 
 
 def again(viewer: Viewer, run: GenerationRun) -> GenerationRun:
-    """Ask the same of the same commit once more, as a run of its own.
+    """Ask the same of the same commit once more, for the same organization, as a run of its own.
 
     Raises:
         RunNotFoundError: it is somebody else's.
@@ -267,7 +267,9 @@ def again(viewer: Viewer, run: GenerationRun) -> GenerationRun:
     if not is_theirs(run, viewer, ""):
         raise RunNotFoundError(_("There is no such generation, or it has been deleted."))
     repo = repo_for(viewer, *run.repo.full_name.split("/"))
-    return submit(viewer, repo, run.commit_oid, run.prompt, run.params)
+    acting_for = run.organization.name if run.organization else ""
+    asked = prompted_of(run)
+    return submit(viewer, repo, run.commit_oid, asked, run.params, organization=acting_for)
 
 
 def cancel(viewer: Viewer, run: GenerationRun, visitor_key: str = "") -> bool:

@@ -52,11 +52,6 @@ def hit(window: Window, key: str, *, cost: int = 1) -> Standing:
     return standing
 
 
-def peek(window: Window, key: str) -> Standing:
-    """Return the standing of ``key`` without counting anything."""
-    return _count(window, key, 0)
-
-
 def forget(window: Window, key: str) -> None:
     """Give ``key`` a fresh window (a right password after wrong ones, say)."""
     valkey().delete(_slot(window, key))

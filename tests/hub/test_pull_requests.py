@@ -25,7 +25,8 @@ from catalog.models import (
 )
 from catalog.services import pulls
 from catalog.services.publishing import AddFile, publish
-from catalog.services.revisions import may_write_revision
+from catalog.services.revisions import check_write_revision
+from store.core.errors import StoreError
 from tests.factories import add_files, make_org, make_repo, make_user, safetensors
 from tests.hub.talk import BASE, JSON, commit, details, opened, post, proposed, put
 from tests.hub.test_protocol import put as send
@@ -222,8 +223,12 @@ def test_who_may_write_to_which_revision(
     ]
 
     for viewer, revision, create_pr, allowed in table:
-        found = may_write_revision(viewer, repo, revision, create_pr=create_pr)
-        assert found is allowed, (viewer, revision, create_pr)
+        try:
+            check_write_revision(viewer, repo, revision, create_pr=create_pr)
+        except StoreError:
+            assert not allowed, (viewer, revision, create_pr)
+        else:
+            assert allowed, (viewer, revision, create_pr)
 
 
 def test_refused_proposals_change_nothing(

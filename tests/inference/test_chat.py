@@ -12,7 +12,7 @@ from accounts.viewer import Viewer
 from catalog.history.refs import resolve
 from catalog.models import ModelRepo
 from catalog.services.folders import files_of, publish_files
-from inference.box.conversation import ChatMessage
+from inference.box.conversation import ChatMessage, TokenPrompt
 from inference.box.pool import BoxPool
 from inference.models import GenerationRun
 from inference.runners import generation
@@ -109,6 +109,18 @@ def test_instructions_of_the_suite_go_through_the_template_and_the_record_says_s
     told = "Instruction: Once upon\nAnswer:"
     assert framed.samples.get().output == tiny.greedy(tiny_folder, told, 8)
     assert framed.record["chat_template"]["applied_to"] == []
+
+
+def test_the_same_is_asked_again_in_the_same_form(chatty_repo: ModelRepo, as_bob: Viewer) -> None:
+    talk = runs.submit(as_bob, chatty_repo, "", TALK, {"max_new_tokens": 3})
+    ids = runs.submit(as_bob, chatty_repo, "", TokenPrompt(ids=[5, 6]), {"max_new_tokens": 3})
+
+    again = [runs.again(as_bob, run) for run in (talk, ids)]
+
+    assert [run.messages for run in again] == [talk.messages, None]
+    assert [run.prompt_ids for run in again] == [None, [5, 6]]
+    assert [run.params for run in again] == [talk.params, ids.params]
+    assert GenerationRun.objects.count() == 4
 
 
 def test_the_template_is_seen_in_the_files(chatty_repo: ModelRepo, tiny_repo: ModelRepo) -> None:

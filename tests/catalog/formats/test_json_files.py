@@ -17,7 +17,7 @@ from catalog.formats.file_facts import (
     plain,
     to_json,
 )
-from catalog.formats.json_files import code_keys, hub_config, read_file
+from catalog.formats.json_files import code_keys, read_file
 from catalog.formats.sources import MIB, BytesSource
 from catalog.formats.verdicts import Verdict
 from tests.catalog.formats.files import (
@@ -281,20 +281,6 @@ def test_a_large_file_is_refused_unread() -> None:
 def test_other_names_are_not_read() -> None:
     assert read_file(BytesSource(b"not json"), "trainer_state.json") is None
     assert judged(b'{"loss": NaN}', "trainer_state.json").verdict is Verdict.CLEAN
-
-
-def test_shows_the_hub_what_clients_ask_for() -> None:
-    tokens = {"bos_token": "<s>", "eos_token": {"content": "x"}, "chat_template": "{{\0 x }}"}
-
-    found = hub_config(as_json(CONFIG), as_json(tokens | {"auto_map": {"a": "b"}}))
-
-    assert found == {
-        "architectures": ["GPT2LMHeadModel"],
-        "model_type": "gpt2",
-        "tokenizer_config": {"bos_token": "<s>", "chat_template": "{{ x }}"},
-    }
-    assert hub_config(None, None) == {}
-    assert hub_config(b"{", b"[]") == {}
 
 
 def test_plain_takes_texts_only() -> None:

@@ -171,7 +171,6 @@ def test_values_come_and_go() -> None:
     assert query.with_("parameters", "..3M").bounds("parameters") == (None, 3 * 10**6)
     assert query.with_("parameters", "1M..").without("parameters") == query
     assert query.with_("text", "novel").without("text") == query
-    assert query.sorted_by("likes").sort == "likes"
 
 
 def test_one_sided_ranges_have_readable_chips() -> None:
