@@ -18,6 +18,17 @@ from inference.services.weights import ModelFiles
 _LIBRARIES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "lm_eval", "gguf")
 
 
+_MODEL_FACTS = (
+    "architecture",
+    "parameters",
+    "context_tokens",
+    "vocabulary",
+    "format",
+    "dtype",
+    "device",
+)
+
+
 def record_of(
     run: EvaluationRun, spec: Spec, files: ModelFiles, box: Box, *, harness: dict[str, Any]
 ) -> dict[str, Any]:
@@ -41,15 +52,7 @@ def record_of(
         "seed": spec.seed,
         "batch": BATCH,
         "engine": "transformers",
-        "model": {
-            "architecture": facts.architecture,
-            "parameters": facts.parameters,
-            "context_tokens": facts.context_tokens,
-            "vocabulary": facts.vocabulary,
-            "format": facts.format,
-            "dtype": facts.dtype,
-            "device": facts.device,
-        },
+        "model": {name: getattr(facts, name) for name in _MODEL_FACTS},
         "files": file_facts(files),
         "libraries": libraries(),
         "hardware": hardware(),
