@@ -89,11 +89,11 @@ def test_whatever_the_model_is_loaded_from_is_measured_anew(
     first: EvaluationRun,
     name: str,
 ) -> None:
-    body = b"{{ messages[0].content }}"
+    body, other = b"{{ messages[0].content }}", b"{{ messages[-1].content }}"
     if name.endswith(".json"):
         path = tiny_folder / name
         known = json.loads(path.read_text()) if path.exists() else {}
-        body = json.dumps(known | {"max_new_tokens": 7}).encode()
+        body, other = (json.dumps(known | {"max_new_tokens": n}).encode() for n in (7, 8))
     oid = add_files(alice, tiny_repo, {name: body})
 
     run = evaluations.ask_for_store(tiny_repo, oid, suite)
@@ -101,7 +101,7 @@ def test_whatever_the_model_is_loaded_from_is_measured_anew(
     assert (run.state, run.carried_from) == ("queued", None)
     assert run.job is not None
     assert not run.scores.exists()
-    back = add_files(alice, tiny_repo, {name: b"{}", "README.md": b"other"})
+    back = add_files(alice, tiny_repo, {name: other, "README.md": b"other"})
     assert evaluations.ask_for_store(tiny_repo, back, suite).carried_from is None
 
 
