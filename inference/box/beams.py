@@ -5,6 +5,7 @@ other questions come to their turn, and in the middle of one it pauses as all qu
 stream of somebody else goes on meanwhile.
 """
 
+import copy
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -71,8 +72,10 @@ def _taken(answer: Answer, ids: list[int], *, is_cancelled: bool) -> Iterator[Ev
 def _generated(running: Running, watch: "_Watch", pauses: Pauses) -> list[list[int]]:
     """Return the new tokens of the best beams, the best first."""
     loaded, params = running.loaded, running.params
-    # What the publisher wrote into generation_config.json would fill in whatever is not named.
-    loaded.model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
+    # What the publisher wrote into generation_config.json would fill in whatever is not named. The
+    # copy has the same weights: the model itself stays as it was loaded.
+    model = copy.copy(loaded.model)
+    model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
     ends = sorted(loaded.end_ids)
     config = GenerationConfig(  # type: ignore[no-untyped-call]
         max_new_tokens=running.most,
@@ -88,7 +91,7 @@ def _generated(running: Running, watch: "_Watch", pauses: Pauses) -> list[list[i
     )
     ids = torch.tensor([running.prompt_ids], device=loaded.device)
     with pauses.in_model(loaded.model):
-        output: Any = loaded.model.generate(
+        output: Any = model.generate(
             ids,
             attention_mask=torch.ones_like(ids),
             generation_config=config,
