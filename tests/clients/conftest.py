@@ -1,7 +1,6 @@
 """Real clients against a real store."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import boto3
 import pytest
@@ -9,19 +8,6 @@ from huggingface_hub import HfApi
 
 from tests import live
 from tests.s3_server import KEY, SECRET, moto_server
-
-HERE = Path(__file__).parent
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the clients, others' programs, close their connections when they like.
-
-    The store runs in processes of its own here: no leak of ours is hidden.
-    """
-    late = "ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning"
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.filterwarnings(late))
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ def ask_it(page: Page) -> None:
     """From a listing's tabs to its playground, an answer, and why it was that one."""
     page.get_by_role("link", name="Try it", exact=True).click()
     page.get_by_label("Prompt").fill("It is a truth universally acknowledged,")
-    page.get_by_label("Length").fill("20")
+    page.get_by_label("Length", exact=True).fill("20")
     page.get_by_role("button", name="Generate").click()
     page.get_by_role("link", name="Why it wrote this").click()
     page.get_by_role("button", name="Explain").click()

@@ -41,7 +41,7 @@ def write(page: Page, url: str) -> None:
     """Let the model write, and go to the page that explains it."""
     page.goto(f"{url}/alice/tiny/playground")
     page.get_by_label("Prompt").fill("Once upon a time\nthere was a small store")
-    page.get_by_label("Length").fill("60")
+    page.get_by_label("Length", exact=True).fill("60")
     page.get_by_role("button", name="Generate").click()
     why = page.get_by_role("link", name="Why it wrote this")
     expect(why).to_be_visible(timeout=SLOW_MS)
