@@ -15,14 +15,13 @@ import torch
 from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
 from inference.box.beam_messages import BeamRequest, BeamStepEvent
+from inference.box.detokenizing import CONTEXT_TOKENS
 from inference.box.loading import LoadedModel
 from inference.box.params import MAX_STOP_CHARS
 from inference.box.pauses import EndedError, Pauses
 from inference.box.protocol import Event, GenerateRequest
-from inference.box.sequences import Answer, Running, running_of
+from inference.box.sequences import Answer, Running, running_of, text_of
 
-_CONTEXT_TOKENS = 6
-"""Decoded before a text's end, so that a leading space is not lost."""
 _TAIL_TOKENS = MAX_STOP_CHARS + 16
 """The end of a text, in which a stop text is looked for: a token seldom says nothing."""
 
@@ -132,13 +131,7 @@ class _Watch(StoppingCriteria):
         if not stops:
             return False
         fresh = min(len(ids) - len(self._running.prompt_ids), _TAIL_TOKENS)
-        tail = ids[-(fresh + _CONTEXT_TOKENS) :]
-        before = self._decode(tail[: len(tail) - fresh])
-        text = self._decode(tail)[len(before) :]
+        tail = ids[-(fresh + CONTEXT_TOKENS) :]
+        before = text_of(self._running.loaded, tail[: len(tail) - fresh])
+        text = text_of(self._running.loaded, tail)[len(before) :]
         return any(stop in text for stop in stops)
-
-    def _decode(self, ids: list[int]) -> str:
-        text = self._running.loaded.tokenizer.decode(
-            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
-        return str(text)

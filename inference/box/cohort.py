@@ -5,7 +5,6 @@ empty places on their left, which the attention mask hides. A cohort without emp
 without a mask, exactly as ``generate`` runs it.
 """
 
-import inspect
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
@@ -28,7 +27,7 @@ _AHEAD_TOKENS = 64
 
 def takes(loaded: LoadedModel, name: str) -> bool:
     """Whether the model's forward pass has a parameter of this name."""
-    return name in inspect.signature(loaded.model.forward).parameters
+    return name in loaded.forward_names
 
 
 class Prompt:
@@ -74,17 +73,14 @@ class Prompt:
         kept: dict[str, Any] = {"use_cache": False}
         if self._cache is not None:
             kept = {"past_key_values": self._cache, "use_cache": True}
-        output = self._loaded.model(input_ids=piece, **kept, **_last_only(self._loaded))
+        output = self._loaded.model(input_ids=piece, **kept, **last_only(self._loaded))
         self._logits = output.logits[:, -1].to(dtype=torch.float32, copy=True)
         tokens, self._read = end - self._read, end
         return tokens
 
     def cohort(self) -> "Cohort":
         """Return the request's sequences, each with what was read, ready to choose a token."""
-        rows = self.running.open_answers
-        if self._cache is not None and len(rows) > 1:
-            self._cache.batch_repeat_interleave(len(rows))
-        return Cohort(self._loaded, rows, self._cache, self._logits.repeat(len(rows), 1))
+        return _going_on([self.running], self._cache, self._logits, [0])
 
 
 def read_together(prompts: Sequence[Prompt]) -> "Cohort":
@@ -106,13 +102,34 @@ def read_together(prompts: Sequence[Prompt]) -> "Cohort":
         past_key_values=cache,
         use_cache=True,
         **_hidden(empty, range(tokens), loaded.device),
-        **_last_only(loaded),
+        **last_only(loaded),
     )
     logits = output.logits[:, -1].to(dtype=torch.float32, copy=True)
-    rows = [answer for prompt in prompts for answer in prompt.running.open_answers]
+    return _going_on([prompt.running for prompt in prompts], cache, logits, empty)
+
+
+def _going_on(
+    read: Sequence[Running], cache: DynamicCache | None, logits: torch.Tensor, empty: list[int]
+) -> "Cohort":
+    """Return all sequences of requests whose prompts are read: what was read, once for each.
+
+    Args:
+        read: The requests, by row of the cache.
+        cache: Keys and values of their prompts.
+        logits: Scores of the next token, by row.
+        empty: Empty places on the left, by row.
+    """
+    loaded = read[0].loaded
+    rows = [answer for running in read for answer in running.open_answers]
+    places = [place for place, running in enumerate(read) for _ in running.open_answers]
+    if len(places) > len(read):
+        index = torch.tensor(places, dtype=torch.int64, device=loaded.device)
+        logits = logits[index]
+        if cache is not None:
+            cache.batch_select_indices(index)
     cohort = Cohort(loaded, rows, cache, logits)
-    cohort.tokens = tokens
-    cohort.spread([len(prompt.running.open_answers) for prompt in prompts], empty)
+    cohort.tokens = max(len(running.prompt_ids) for running in read)
+    cohort.empty = [empty[place] for place in places]
     return cohort
 
 
@@ -126,7 +143,7 @@ def can_fill(loaded: LoadedModel) -> bool:
     return is_plain(new_cache(loaded)) and takes(loaded, "position_ids")
 
 
-def _last_only(loaded: LoadedModel) -> dict[str, int]:
+def last_only(loaded: LoadedModel) -> dict[str, int]:
     """Return what makes the model score the last token alone, where it can."""
     return {"logits_to_keep": 1} if takes(loaded, "logits_to_keep") else {}
 
@@ -194,21 +211,6 @@ class Cohort:
             )
         self.tokens += 1
         self.logits = output.logits[:, -1].to(dtype=torch.float32, copy=True)
-
-    def spread(self, counts: list[int], empty: list[int]) -> None:
-        """Repeat what was read: once for each sequence that goes on from it.
-
-        Args:
-            counts: Sequences, by row that was read.
-            empty: Empty places, by row that was read.
-        """
-        places = [place for place, count in enumerate(counts) for _ in range(count)]
-        self.empty = [empty[place] for place in places]
-        if len(places) > len(counts):
-            index = torch.tensor(places, dtype=torch.int64, device=self._loaded.device)
-            self.logits = self.logits[index]
-            if self._cache is not None:
-                self._cache.batch_select_indices(index)
 
     @property
     def is_of_one(self) -> bool:

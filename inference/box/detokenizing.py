@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-_CONTEXT_TOKENS = 6
+CONTEXT_TOKENS = 6
 """Tokens of the prompt that are decoded along, so that a leading space is not lost."""
 _LONGEST_HELD_TOKENS = 64
 """A character needs at most four bytes, a token holds at least one; longer runs are garbage."""
@@ -22,7 +22,7 @@ class Detokenizer:
 
     def __init__(self, decode: Callable[[Sequence[int]], str], prompt_ids: Sequence[int]) -> None:
         self._decode = decode
-        self._ids = list(prompt_ids[-_CONTEXT_TOKENS:])
+        self._ids = list(prompt_ids[-CONTEXT_TOKENS:])
         self._begin = 0
         self._read = len(self._ids)
         self._given_chars = 0

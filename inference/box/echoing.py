@@ -3,7 +3,8 @@
 The forward pass is that of the scores (:mod:`inference.box.scoring`), so the numbers are the same.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch.nn.functional import log_softmax
@@ -16,13 +17,12 @@ from inference.box.echo_messages import (
     EchoRequest,
     EchoToken,
 )
-from inference.box.loading import LoadedModel, RefusedError
-from inference.box.messages import Alternative
+from inference.box.loading import LoadedModel, RefusedError, not_finite
 from inference.box.pauses import Pauses
 from inference.box.protocol import Event
 from inference.box.sampling import LEAST_LOGPROB, Scores, likeliest
 from inference.box.scoring import last_logits
-from inference.box.sequences import given_ids, prompt_ids_of, token_text
+from inference.box.sequences import alternatives_of, given_ids, prompt_ids_of, text_of, token_text
 
 _PIECE_CHARS = 400
 """What one token adds at most; a longer one is cut."""
@@ -75,9 +75,7 @@ def _scores(loaded: LoadedModel, ids: list[int], top: int, pauses: Pauses) -> li
         for first, logits in last_logits(loaded, given, len(ids) - 1, pauses):
             logprobs = log_softmax(logits, dim=-1)[0].float().clamp(min=LEAST_LOGPROB)
             if logprobs.isnan().any():
-                raise RefusedError(
-                    "not_finite", "The model's scores are not numbers; its weights are bad."
-                )
+                raise not_finite()
             wanted = ids[first + 1 : first + 1 + len(logprobs)]
             for row, token_id in zip(logprobs, wanted, strict=True):
                 found.append(Scores(float(row[token_id]), likeliest(row, top)))
@@ -85,7 +83,7 @@ def _scores(loaded: LoadedModel, ids: list[int], top: int, pauses: Pauses) -> li
 
 
 def _tokens(loaded: LoadedModel, ids: list[int], scores: list[Scores]) -> list[EchoToken]:
-    detokenizer = Detokenizer(lambda some: _decoded(loaded, some), [])
+    detokenizer = Detokenizer(partial(text_of, loaded), [])
     pieces = [detokenizer.push(token_id) for token_id in ids]
     pieces[-1] += detokenizer.finish()
     found = []
@@ -97,21 +95,7 @@ def _tokens(loaded: LoadedModel, ids: list[int], scores: list[Scores]) -> list[E
                 token=token_text(loaded, token_id),
                 text=piece[:_PIECE_CHARS],
                 logprob=None if its is None else its.logprob,
-                top=[] if its is None else _alternatives(loaded, its),
+                top=[] if its is None else alternatives_of(loaded, its.top),
             )
         )
     return found
-
-
-def _alternatives(loaded: LoadedModel, scores: Scores) -> list[Alternative]:
-    return [
-        Alternative(token_id=other, text=token_text(loaded, other), logprob=logprob)
-        for other, logprob in scores.top
-    ]
-
-
-def _decoded(loaded: LoadedModel, ids: Sequence[int]) -> str:
-    text = loaded.tokenizer.decode(
-        ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
-    )
-    return str(text)

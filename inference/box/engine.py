@@ -19,7 +19,7 @@ from inference.box.aside import FAILURES, Aside, refusal_of
 from inference.box.asking import Asking
 from inference.box.cohort import Cohort, Prompt, are_close, can_fill, read_together
 from inference.box.joining import Joining
-from inference.box.loading import LoadedModel, RefusedError
+from inference.box.loading import LoadedModel, RefusedError, not_finite
 from inference.box.protocol import ErrorEvent, Event, GenerateRequest
 from inference.box.sampling import choose, scores_of
 from inference.box.sequences import Running, running_of
@@ -283,10 +283,9 @@ class Engine:
         bad = cohort.logits.isnan().any(dim=-1)
         if not bad.any():
             return
-        words = "The model's scores are not numbers; its weights are bad."
         for row in [row for row, is_bad in zip(cohort.rows, bad.tolist(), strict=True) if is_bad]:
             if row.reason is None:
-                self._fail(row.running, RefusedError("not_finite", words), events)
+                self._fail(row.running, not_finite(), events)
         cohort.drop_ended()
 
     @contextmanager

@@ -34,11 +34,10 @@ from inference.box.explain_messages import (
     WalkScore,
 )
 from inference.box.insight import Insight
-from inference.box.loading import LoadedModel, RefusedError
-from inference.box.messages import Alternative
+from inference.box.loading import LoadedModel, RefusedError, not_finite
 from inference.box.sampling import LEAST_LOGPROB, likeliest
 from inference.box.scoring import last_logits
-from inference.box.sequences import checked_ids, prompt_ids_of, token_text
+from inference.box.sequences import alternatives_of, checked_ids, prompt_ids_of, token_text
 
 if TYPE_CHECKING:
     from inference.box.pauses import Pauses
@@ -138,14 +137,9 @@ class _Explanation:
         """Return how likely a token is under logits of shape ``(vocabulary,)``."""
         logprobs = torch.log_softmax(logits.float(), dim=-1)
         if logprobs.isnan().any():
-            raise RefusedError(
-                "not_finite", "The model's scores are not numbers; its weights are bad."
-            )
+            raise not_finite()
         logprobs = logprobs.clamp(min=LEAST_LOGPROB)
-        top = [
-            Alternative(token_id=other, text=token_text(self.loaded, other), logprob=logprob)
-            for other, logprob in likeliest(logprobs, self.request.top)
-        ]
+        top = alternatives_of(self.loaded, likeliest(logprobs, self.request.top))
         rank = int((logprobs > logprobs[token_id]).sum()) + 1
         return Chance(logprob=float(logprobs[token_id]), rank=rank, top=top)
 

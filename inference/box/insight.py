@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from inference.box.cohort import takes
+from inference.box.cohort import last_only, takes
 from inference.box.loading import LoadedModel, RefusedError
 
 if TYPE_CHECKING:
@@ -111,8 +111,7 @@ class Insight:
             set_to(usual)
 
     def _run(self, **inputs: Any) -> Any:
-        last = {"logits_to_keep": 1} if takes(self._loaded, "logits_to_keep") else {}
-        return self._loaded.model(**inputs, use_cache=False, **last)
+        return self._loaded.model(**inputs, use_cache=False, **last_only(self._loaded))
 
     def gradient_x_input(self, ids: torch.Tensor, token_id: int) -> tuple[float, torch.Tensor]:
         """Return the score of a next token, and gradient x embedding of each token before it.

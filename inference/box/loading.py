@@ -4,11 +4,13 @@ Only safetensors and GGUF, never code, never another folder. transformers would 
 tensors with random numbers and go on; here every tensor must be there, fit, and be wanted.
 """
 
+import inspect
 import json
 import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -51,6 +53,12 @@ class RefusedError(Exception):
         self.message = message[:1000]
 
 
+def not_finite() -> RefusedError:
+    """Return the refusal of a model whose scores are not numbers."""
+    words = "The model's scores are not numbers; its weights are bad."
+    return RefusedError("not_finite", words)
+
+
 @dataclass(frozen=True)
 class Source:
     """Which files of the folder are the weights."""
@@ -87,6 +95,11 @@ class LoadedModel:
     end_ids: frozenset[int]
     load_s: float
     token_texts: dict[int, str] = field(default_factory=dict)
+
+    @cached_property
+    def forward_names(self) -> frozenset[str]:
+        """Names of what its forward pass takes; looked up once, for it is asked at each step."""
+        return frozenset(inspect.signature(self.model.forward).parameters)
 
     @property
     def vocabulary(self) -> int:

@@ -26,7 +26,7 @@ from inference.box.asking import (
     ScoreRequest,
     ScoresDoneEvent,
 )
-from inference.box.loading import LoadedModel, RefusedError
+from inference.box.loading import LoadedModel, RefusedError, not_finite
 from inference.box.sampling import LEAST_LOGPROB
 from inference.box.sequences import checked_ids
 
@@ -95,9 +95,7 @@ def _score(
         scored = score_window(loaded, window, pauses)
         value = float(scored.logprobs.sum())
         if math.isnan(value):
-            raise RefusedError(
-                "not_finite", "The model's scores are not numbers; its weights are bad."
-            )
+            raise not_finite()
         total += value
         is_greedy = is_greedy and scored.greedy.tolist() == wanted
         if request.per_token:

@@ -1,8 +1,9 @@
 """Requests under way in the box, and the texts each is making; no forward pass happens here."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -131,15 +132,9 @@ class Running:
             ids=ids,
             length=len(self.prompt_ids),
             generator=generator,
-            detokenizer=Detokenizer(self._decode, self.prompt_ids),
+            detokenizer=Detokenizer(partial(text_of, self.loaded), self.prompt_ids),
             stops=StopTexts(self.params.stop),
         )
-
-    def _decode(self, ids: Any) -> str:
-        text = self.loaded.tokenizer.decode(
-            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
-        return str(text)
 
     @property
     def open_answers(self) -> list[Answer]:
@@ -165,10 +160,25 @@ class Running:
 
     def alternatives(self, scores: Scores) -> list[Alternative]:
         """Return the most likely tokens with their texts, likeliest first."""
-        return [
-            Alternative(token_id=token_id, text=token_text(self.loaded, token_id), logprob=logprob)
-            for token_id, logprob in scores.top
-        ]
+        return alternatives_of(self.loaded, scores.top)
+
+
+def alternatives_of(
+    loaded: LoadedModel, likeliest: Iterable[tuple[int, float]]
+) -> list[Alternative]:
+    """Return tokens and their logarithms of probability with their texts."""
+    return [
+        Alternative(token_id=token_id, text=token_text(loaded, token_id), logprob=logprob)
+        for token_id, logprob in likeliest
+    ]
+
+
+def text_of(loaded: LoadedModel, ids: Sequence[int]) -> str:
+    """Return what tokens say together, as readers see it: without special tokens."""
+    text = loaded.tokenizer.decode(
+        ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+    )
+    return str(text)
 
 
 def token_text(loaded: LoadedModel, token_id: int) -> str:

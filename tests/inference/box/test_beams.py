@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +145,7 @@ def test_a_text_ends_before_a_stop_text(gpt2: Any) -> None:
 
 
 def test_a_text_that_ends_by_itself_says_so(gpt2: Any) -> None:
-    loaded = type(gpt2)(**{**vars(gpt2), "end_ids": frozenset(range(150))})
+    loaded = replace(gpt2, end_ids=frozenset(range(150)))
 
     events = ask(loaded, asked(early_stopping=True, max_new_tokens=40))
 
