@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import CommitOperationAdd, HfApi
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from tests.e2e.browser import PHONE, WIDE, listen, sign_in, violations
 from tests.factories import safetensors
@@ -51,26 +51,26 @@ def test_everything_works_without_javascript(
     asking.get_by_label("Title").fill("How fast is it?")
     asking.get_by_label("What is it about?").fill("I **wonder**.")
     asking.get_by_role("button", name="Preview").click()
-    assert asking.locator(".prose strong").inner_text() == "wonder"
+    expect(asking.locator(".prose strong")).to_have_text("wonder")
     asking.get_by_role("button", name="Open it").click()
     asking.get_by_label("Your comment").fill("Nobody?")
     asking.get_by_role("button", name="Comment", exact=True).click()
     asking.get_by_role("link", name="Edit").last.click()
     asking.get_by_label("Your comment").first.fill("Anybody?")
     asking.get_by_role("button", name="Save", exact=True).click()
-    assert asking.locator(".said__body").last.inner_text() == "Anybody?"
+    expect(asking.locator(".said__body").last).to_have_text("Anybody?")
 
     deciding = browser.new_context(java_script_enabled=False).new_page()
     sign_in(deciding, store, owner.whoami()["name"])
     deciding.goto(f"{store.url}/{repo}/discussions")
     deciding.get_by_role("link", name="Let it sing").click()
     deciding.get_by_role("link", name="Changes").click()
-    assert "other numbers" in deciding.locator("main").inner_text()
+    expect(deciding.locator("main")).to_contain_text("other numbers")
     deciding.get_by_role("link", name="Conversation").click()
     deciding.get_by_role("button", name="Merge pull request").click()
-    assert "merged it as" in deciding.locator("main").inner_text()
+    expect(deciding.locator("main")).to_contain_text("merged it as")
     deciding.get_by_role("link", name="Files", exact=True).last.click()
-    assert "notes.txt" in deciding.locator("main").inner_text()
+    expect(deciding.locator("main")).to_contain_text("notes.txt")
     assert owner.get_discussion_details(repo, 1).status == "merged"
 
 

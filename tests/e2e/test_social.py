@@ -4,7 +4,7 @@ import json
 import urllib.request
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.e2e.browser import PHONE, WIDE, listen, sign_in, violations
 from tests.live import LiveStore
@@ -24,8 +24,8 @@ def follow(store: LiveStore, name: str, token: str) -> None:
         pass
 
 
-def items_of(page: Page) -> list[str]:
-    return [text.strip() for text in page.locator(".shelf .spread > a").all_inner_texts()]
+def items_of(page: Page) -> Locator:
+    return page.locator(".shelf .spread > a")
 
 
 def test_collecting_and_ordering_by_keyboard(store: LiveStore, browser: Browser) -> None:
@@ -42,20 +42,20 @@ def test_collecting_and_ordering_by_keyboard(store: LiveStore, browser: Browser)
     page.locator("#collect input[name=note]").fill("Read this first.")
     page.keyboard.press("Enter")
     page.wait_for_url("**/collections/**")
-    assert page.get_by_text("Read this first.").is_visible()
+    expect(page.get_by_text("Read this first.")).to_be_visible()
     assert violations(page) == []
     page.get_by_role("button", name="Share").click()
-    assert page.locator("#share code").first.inner_text() == page.url
+    expect(page.locator("#share code").first).to_have_text(page.url)
 
     page.goto(f"{page.url}/edit")
     page.get_by_label("Add a model").fill(f"{DEMO}-gguf")
     page.keyboard.press("Enter")
     page.get_by_text("The model is in the collection.").wait_for()
-    assert items_of(page) == [DEMO, f"{DEMO}-gguf"]
+    expect(items_of(page)).to_have_text([DEMO, f"{DEMO}-gguf"])
     page.get_by_role("button", name=f"Up: {DEMO}-gguf").focus()
     page.keyboard.press("Enter")
     page.wait_for_url("**#item-*")
-    assert items_of(page) == [f"{DEMO}-gguf", DEMO]
+    expect(items_of(page)).to_have_text([f"{DEMO}-gguf", DEMO])
     assert violations(page) == []
 
     assert complaints == []
@@ -96,26 +96,26 @@ def test_everything_works_without_a_script(store: LiveStore, browser: Browser) -
 
     page.goto(f"{store.url}/regency")
     page.get_by_role("button", name="Follow").click()
-    assert page.get_by_role("button", name="Following").is_visible()
+    expect(page.get_by_role("button", name="Following")).to_be_visible()
     page.goto(f"{store.url}/{DEMO}")
     page.get_by_role("button", name="Collect").click()
     page.get_by_role("link", name="Choose a collection").click()
     page.locator("input[name=title]").fill("Without a script")
     page.get_by_role("button", name="Add to the collection").click()
-    assert page.get_by_role("heading", level=1).inner_text() == "Without a script"
+    expect(page.get_by_role("heading", level=1)).to_have_text("Without a script")
     page.get_by_role("link", name="Edit").click()
     page.locator("summary", has_text="Note and place").click()
     page.get_by_label("Note").fill("Noted.")
     page.get_by_role("button", name="Save note").click()
-    assert page.locator("summary", has_text="Noted.").is_visible()
+    expect(page.locator("summary", has_text="Noted.")).to_be_visible()
 
     follow(store, name, fans_token)
     page.goto(f"{store.url}/")
     bell = page.get_by_role("link", name="Notifications: 1 unread")
     bell.click()
-    assert page.get_by_role("link", name=f"{fan} follows you").is_visible()
+    expect(page.get_by_role("link", name=f"{fan} follows you")).to_be_visible()
     page.get_by_role("button", name="Mark all as read").click()
-    assert page.get_by_role("link", name="Notifications: 0 unread").is_visible()
+    expect(page.get_by_role("link", name="Notifications: 0 unread")).to_be_visible()
     page.goto(f"{store.url}/settings/notifications")
     page.get_by_label("By mail: New followers").check()
     page.get_by_role("button", name="Save").click()

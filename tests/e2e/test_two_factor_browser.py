@@ -51,6 +51,7 @@ def test_an_app_without_a_script(store: LiveStore, browser: Browser) -> None:
     expect(page.get_by_role("img", name="QR code")).to_be_visible()
     page.get_by_role("textbox", name="Code").fill(code_of(secret))
     page.get_by_role("button", name="Turn on").click()
+    expect(page.get_by_role("link", name="I have kept them")).to_be_visible()
     codes = re.findall(r"\d{4}-\d{4}-\d{4}", page.locator(".copy code").inner_text())
     assert len(codes) == 10
     page.get_by_role("link", name="I have kept them").click()
