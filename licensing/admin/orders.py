@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
@@ -13,6 +14,7 @@ from accounts.viewer import Viewer
 from licensing.admin.deeds import Deed, DeedAdmin, link, money, table
 from licensing.models import LedgerEntry, License, Order, PaymentEvent
 from licensing.services import order_office, refunds
+from licensing.services.paperwork import buyer_party
 
 
 def _refund(viewer: Viewer, order: Order, values: dict[str, Any]) -> str:
@@ -51,7 +53,7 @@ class OrderAdmin(DeedAdmin[Order]):
     )
     fields = (
         *("public_id", "state", "is_test", "total", "paid", "refunded", "gateway"),
-        *("buyer", "holder", "billing", "created_at", "terms_accepted_at", "expires_at"),
+        *("buyer", "holder", "invoiced_to", "created_at", "terms_accepted_at", "expires_at"),
         *("paid_at", "fulfilled_at", "closed_at", "coupon", "renews"),
         *("lines_table", "licenses_table", "payments_table", "refunds_table"),
         *("disputes_table", "events_table", "ledger_table"),
@@ -77,6 +79,14 @@ class OrderAdmin(DeedAdmin[Order]):
     def total(self, order: Order) -> str:
         """The price with its tax."""
         return money(order.gross_minor, order.currency)
+
+    @admin.display(description=_("invoiced to"))
+    def invoiced_to(self, order: Order) -> SafeString | str:
+        """The name and address on its invoices, a line each."""
+        party = buyer_party(order)
+        lines = [party.name, *party.address, party.country, party.vat_number, party.email]
+        said = ((line,) for line in lines if line)
+        return format_html_join(SafeString("<br>"), "{}", said) if order.billing else "-"
 
     @admin.display(description=_("paid"))
     def paid(self, order: Order) -> str:

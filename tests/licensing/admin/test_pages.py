@@ -124,6 +124,7 @@ def test_an_order_shows_all_that_belongs_to_it(browser_of: Browser, staff: User)
     page = text_of(browser_of(staff), f"order/{order.pk}/change/")
 
     assert "1 x Commercial" in page
+    assert "Ada Byron<br>Lindenallee 1<br>10115 Berlin<br>DE<br>" in page
     assert License.objects.get().public_id in page
     assert "As asked &lt;b&gt;now&lt;/b&gt;" in page
     assert order.payments.get().external_id in page
