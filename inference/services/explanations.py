@@ -26,6 +26,8 @@ MAX_OPEN = 4
 COST_TOKENS = {"tokens": 16, "saliency": 32, "attention": 16, "lens": 16, "walk": 16}
 """What an explanation takes of the asker's tokens of the day: it reads the text once; to trace a
 token back it goes through the model twice more."""
+_CHARS_PER_TOKEN = 4
+"""Of English, roughly; the web process counts no tokens."""
 _LOST = "The work on this was lost. Ask again."
 
 
@@ -81,7 +83,7 @@ def ask(viewer: Viewer, run: GenerationRun, asked: AskedExplanation) -> Explanat
     if found is not None and found.state != Explanation.State.FAILED:
         return found
     is_trial = runs.check_right(viewer, run.repo, run.commit_oid)
-    needed_files(run.repo, run.commit_oid)
+    files = needed_files(run.repo, run.commit_oid)
     explanation = Explanation(
         run=run,
         repo=run.repo,
@@ -93,7 +95,8 @@ def ask(viewer: Viewer, run: GenerationRun, asked: AskedExplanation) -> Explanat
         params=asked.params(),
         created_at=timezone.now(),
     )
-    return _queue(explanation, is_trial=is_trial)
+    trial_tokens = COST_TOKENS[asked.kind] if is_trial else 0
+    return _queue(explanation, trial_tokens=trial_tokens, memory_bytes=files.weights_bytes)
 
 
 def ask_walk(
@@ -110,7 +113,7 @@ def ask_walk(
     """
     check_prompt(prompt)
     commit_oid = check_reached(viewer, repo, DEFAULT_BRANCH)
-    needed_files(repo, commit_oid)
+    files = needed_files(repo, commit_oid)
     explanation = Explanation(
         repo=repo,
         commit_oid=commit_oid,
@@ -122,11 +125,14 @@ def ask_walk(
         params=asked.model_dump(mode="json"),
         created_at=timezone.now(),
     )
-    return _queue(explanation, is_trial=False)
+    return _queue(explanation, trial_tokens=0, memory_bytes=files.weights_bytes)
 
 
 def ask_of_text(viewer: Viewer, repo: ModelRepo, text: ScoredText, *, place: int) -> Explanation:
     """Queue the question how likely each token of a text is to a model.
+
+    Of a model somebody only tries, it takes a demo token for each token read: probabilities of any
+    text one likes are what a copy would learn from.
 
     Args:
         viewer: Who asks.
@@ -144,7 +150,7 @@ def ask_of_text(viewer: Viewer, repo: ModelRepo, text: ScoredText, *, place: int
     """
     is_trial = runs.check_right(viewer, repo, DEFAULT_BRANCH)
     commit_oid = resolve(repo, DEFAULT_BRANCH).commit_oid
-    needed_files(repo, commit_oid)
+    files = needed_files(repo, commit_oid)
     explanation = Explanation(
         scored_text=text,
         place=place,
@@ -157,7 +163,14 @@ def ask_of_text(viewer: Viewer, repo: ModelRepo, text: ScoredText, *, place: int
         params={"top": 5},
         created_at=timezone.now(),
     )
-    return _queue(explanation, is_trial=is_trial)
+    trial_tokens = _tokens_of(text) if is_trial else 0
+    return _queue(explanation, trial_tokens=trial_tokens, memory_bytes=files.weights_bytes)
+
+
+def _tokens_of(text: ScoredText) -> int:
+    """Return about how many tokens are read; at least what every explanation takes."""
+    chars = len(text.prompt) + len(text.text)
+    return max(COST_TOKENS["tokens"], -(-chars // _CHARS_PER_TOKEN))
 
 
 def read(viewer: Viewer, public_id: str, visitor_key: str = "") -> Explanation:
@@ -235,8 +248,14 @@ def give_back(explanation: Explanation) -> None:
         return  # it costs a quota some tokens
 
 
-def _queue(explanation: Explanation, *, is_trial: bool) -> Explanation:
-    """Take the tokens and write the row, one question of an asker at a time."""
+def _queue(explanation: Explanation, *, trial_tokens: int, memory_bytes: int) -> Explanation:
+    """Take the tokens and write the row, one question of an asker at a time.
+
+    Args:
+        explanation: Not saved yet.
+        trial_tokens: Demo tokens it takes; 0: the asker has a right to the model.
+        memory_bytes: The least a worker must have.
+    """
     explanation.key = key_of(explanation.params)
     cost = COST_TOKENS[explanation.kind]
     taken = 0
@@ -246,13 +265,18 @@ def _queue(explanation: Explanation, *, is_trial: bool) -> Explanation:
             if (same := _same(explanation)) is not None:
                 return same
             _check_room(explanation.asker)
-            if is_trial:
-                trials.take(explanation.repo, explanation.asker, cost)
-                explanation.trial_tokens = cost
+            if trial_tokens:
+                trials.take(explanation.repo, explanation.asker, trial_tokens)
+                explanation.trial_tokens = trial_tokens
             taken = quotas.reserve(explanation.asker, cost, now=explanation.created_at)
             explanation.reserved_tokens = taken
             explanation.save()
-            explanation.job = enqueue(JobName.EXPLAIN, explanation_id=explanation.pk)
+            explanation.job = enqueue(
+                JobName.EXPLAIN,
+                asker=explanation.asker,
+                memory_bytes=memory_bytes,
+                explanation_id=explanation.pk,
+            )
             explanation.save(update_fields=["job"])
     except RedisError as error:
         raise TransientError(_("The queue cannot be reached. Try again in a minute.")) from error

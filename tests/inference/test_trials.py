@@ -9,7 +9,7 @@ from accounts.viewer import VISITOR, Viewer
 from catalog.access import PurchaseRequiredError
 from catalog.models import Grant, GrantedRepo, ModelRepo
 from inference.models import Explanation, GenerationRun
-from inference.services import endings, explanations, runs
+from inference.services import endings, explanations, runs, scored_texts
 from inference.services.endings import Outcome
 from inference.services.explain_params import read_explanation
 from licensing.models import Offer, OfferedRepo, Terms, TrialUse
@@ -136,3 +136,23 @@ def test_explaining_uses_demo_tokens_and_a_failure_gives_them_back(
     assert found.job_id is not None
     explanations.settle(found.job_id)
     assert trials.left(tiny_repo, f"user:{bob.pk}") == 30
+
+
+def test_reading_a_text_takes_a_demo_token_for_each_of_its_tokens(
+    tiny_repo: ModelRepo, bob: User
+) -> None:
+    sell(tiny_repo, 150)
+    viewer, asker = Viewer(user=bob), f"user:{bob.pk}"
+
+    row = scored_texts.submit(viewer, [tiny_repo], "word " * 80)
+    with pytest.raises(TrialUsedUpError):
+        scored_texts.submit(viewer, [tiny_repo], "word " * 80)
+
+    assert trials.left(tiny_repo, asker) == 50
+    job = Explanation.objects.get(scored_text=row).job
+    assert job is not None
+    assert (job.asker, Job.objects.count()) == (asker, 1)
+    assert job.memory_bytes > 0
+    Job.objects.update(state="failed", error_code="x", error="X.")
+    explanations.settle(job.pk)
+    assert trials.left(tiny_repo, asker) == 150
