@@ -10,9 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-from inference.box.conversation import ChatMessage
+from inference.box.conversation import MAX_MESSAGE_CHARS, ChatMessage
 from inference.box.loading import LoadedModel, RefusedError, is_out_of_memory
-from inference.box.protocol import MAX_PROMPT_CHARS
 
 RENDER_S = 2.0
 """Time a template has, in seconds: it stands still for everybody else who uses the model."""
@@ -45,7 +44,7 @@ def rendered(loaded: LoadedModel, messages: Sequence[ChatMessage]) -> str:
             raise _refusal("it needs more memory than the box has") from exc
         lines = str(exc).strip().splitlines()[:1]
         raise _refusal(" ".join(lines)[:500] or type(exc).__name__) from exc
-    if len(text) > MAX_PROMPT_CHARS:
+    if len(text) > MAX_MESSAGE_CHARS:
         raise _refusal(f"it made a prompt of {len(text)} characters")
     return str(text)
 

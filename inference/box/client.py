@@ -198,7 +198,7 @@ class Box:
         goes on.
 
         Args:
-            asked: A prompt of up to ``MAX_PROMPT_CHARS`` characters, its tokens, or the messages
+            asked: A prompt of up to ``MAX_MESSAGE_CHARS`` characters, its tokens, or the messages
                 of a conversation.
             params: How to sample.
             request_id: Name to cancel it by; up to 64 of ``A-Z a-z 0-9 _ -``, once at a time.

@@ -8,9 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 MAX_MESSAGES = 200
 """Most messages of one conversation."""
 MAX_MESSAGE_CHARS = 400_000
-"""Longest message that is sent at all, as for prompts."""
-
-
+"""Longest message or prompt that is sent at all; the model's context is usually far shorter."""
 MAX_PROMPT_IDS = 400_000
 """Most tokens of a prompt that comes as tokens."""
 

@@ -9,11 +9,10 @@ import json
 import struct
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, TypeAdapter, ValidationError
 
 from inference.box.asking import LAST_ANSWERS, Answering, Asking
 from inference.box.beam_messages import BeamStepEvent
-from inference.box.conversation import MAX_MESSAGES, MAX_PROMPT_IDS, ChatMessage
 from inference.box.limits import BoxLimits
 from inference.box.messages import (
     Alternative,
@@ -25,14 +24,12 @@ from inference.box.messages import (
     Piece,
     RequestId,
     Seconds,
-    TokenId,
 )
-from inference.box.params import MAX_LOGPROBS, MAX_NEW_TOKENS, SamplingParams
+from inference.box.params import MAX_LOGPROBS, MAX_NEW_TOKENS
+from inference.box.prompted import PromptedRequest
 
 MAX_EVENT_BYTES = 64 * 1024
 MAX_REQUEST_BYTES = 2 * 1024 * 1024
-MAX_PROMPT_CHARS = 400_000
-"""Longest prompt that is sent at all; the model's context is usually far shorter."""
 HEADER = struct.Struct(">I")
 WARM = "--warm"
 """Argument of a child that imports torch before it is asked for anything."""
@@ -70,31 +67,14 @@ class LoadRequest(Message):
     """Name of the GGUF file to take; ``None`` prefers safetensors, then the only GGUF."""
 
 
-class GenerateRequest(Message):
+class GenerateRequest(PromptedRequest):
     """Continue a prompt, or write the assistant's next turn in a conversation."""
 
     request: Literal["generate"] = "generate"
-    id: RequestId
-    prompt: Annotated[str, Field(max_length=MAX_PROMPT_CHARS)] = ""
-    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MAX_MESSAGES)] | None = (
-        None
-    )
-    """Made a prompt by the model's chat template, in the box; ``None``: ``prompt`` counts."""
-    prompt_ids: Annotated[list[TokenId], Field(min_length=1, max_length=MAX_PROMPT_IDS)] | None = (
-        None
-    )
-    """Tokens in place of ``prompt``, read as they are."""
-    params: SamplingParams
     left_truncate: bool = False
     """Read a prompt as lm-evaluation-harness does: the end of it that leaves room for all of
     ``max_new_tokens``, instead of refusing one that is too long; and no second token for the
     beginning of a text where the prompt begins with one."""
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> "GenerateRequest":
-        if bool(self.prompt) + (self.messages is not None) + (self.prompt_ids is not None) > 1:
-            raise ValueError("A request has a prompt, messages or tokens, not two of them.")
-        return self
 
 
 class CancelRequest(Message):

@@ -30,6 +30,8 @@ from store.core.work import JobContext, JobStoppedError
 
 OUT_OF_TIME = "time_limit"
 """Finish reason of a text that was cut off because the run took too long."""
+_CANCELLED = "cancelled"
+"""What the box calls whatever was not let go on."""
 
 
 def run_generation(context: JobContext, run_id: int) -> dict[str, Any]:
@@ -122,13 +124,17 @@ class _Attempt:
 
     def refused(self, error: ModelRefusedError) -> Outcome:
         """Return the outcome of a run the model, or its tokenizer or template, does not do."""
+        code, words = error.reason, error.message
+        if code == _CANCELLED and self._is_out_of_time():  # while it read the prompt
+            code = OUT_OF_TIME
+            words = f"This took longer than {settings.ENV.generation_timeout_s} seconds."
         return Outcome(
             state=GenerationRun.State.FAILED,
             texts=self.texts if any(self.texts) else [],
             prompt_tokens=self.prompt_tokens,
             new_tokens=self.new_tokens,
-            error_code=error.reason,
-            error=error.message,
+            error_code=code,
+            error=words,
         )
 
     def _checker(self, writer: StreamWriter) -> Callable[[], None]:
@@ -197,7 +203,7 @@ class _Attempt:
         if self.params.score_only:  # it has all the length it was given
             self.finish_reasons = ["length"]
         reasons = [
-            OUT_OF_TIME if reason == "cancelled" else reason for reason in self.finish_reasons
+            OUT_OF_TIME if reason == _CANCELLED else reason for reason in self.finish_reasons
         ]
         return Outcome(
             state=GenerationRun.State.DONE,

@@ -24,7 +24,17 @@ def model_named(viewer: Viewer, text: str) -> tuple[ModelRepo, str]:
         raise RepoNotFoundError(
             f"There is no model {text[:200]}. A model is named ns/name; GET /v1/models lists them."
         )
+    return repo_named(viewer, full_name), revision
+
+
+def repo_named(viewer: Viewer, full_name: str) -> ModelRepo:
+    """Return the model of a full name, ``ns/name``; one that was renamed by its old name, too.
+
+    Raises:
+        RepoNotFoundError: absent or hidden: the two look the same.
+    """
+    namespace, _slash, name = full_name.partition("/")
     try:
-        return repo_for(viewer, namespace, short), revision
+        return repo_for(viewer, namespace, name)
     except RepoMovedError as moved:
-        return moved.repo, revision
+        return moved.repo

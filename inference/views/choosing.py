@@ -3,8 +3,9 @@
 from django.http import HttpRequest
 
 from accounts.views.guards import viewer_of
-from catalog.access import RepoMovedError, RepoNotFoundError, repo_for
+from catalog.access import RepoNotFoundError
 from catalog.models import Listing, ModelRepo
+from inference.services.naming import repo_named
 
 _OFFERED = 50
 """Models the fields offer; any other can be typed."""
@@ -16,11 +17,8 @@ def named(request: HttpRequest, full_name: str) -> ModelRepo:
     Raises:
         RepoNotFoundError: absent or hidden: the two look the same.
     """
-    namespace, _slash, name = full_name.strip().partition("/")
     try:
-        return repo_for(viewer_of(request), namespace, name)
-    except RepoMovedError as moved:
-        return moved.repo
+        return repo_named(viewer_of(request), full_name.strip())
     except RepoNotFoundError as error:
         error.message = f"There is no model {full_name.strip()}."
         raise

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -281,6 +281,29 @@ def test_a_run_that_takes_too_long_keeps_what_it_wrote(
         ["Hello, world"],
         ["time_limit"],
     )
+
+
+def test_a_prompt_that_takes_too_long_to_read_is_said_to(
+    prompted: Ask, fake_box: FakeBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = threading.Event()
+    monkeypatch.setattr(generation._Attempt, "_is_out_of_time", lambda _attempt: late.is_set())
+
+    def echo(_asked: Any, *, top: int | None, request_id: str) -> Iterator[Any]:
+        late.set()
+        assert fake_box.cancelled.wait(5)
+        raise ModelRefusedError("It was cancelled.", reason="cancelled")
+        yield  # as the box's, it speaks only when asked for the first token
+
+    monkeypatch.setattr(fake_box, "echo", echo)
+    run = prompted(prompt_logprobs=1)
+
+    run_job(job_of(run))
+
+    run.refresh_from_db()
+    assert (run.state, run.error_code) == ("failed", "time_limit")
+    assert run.error.startswith("This took longer than")
+    assert (run.texts, fake_box.asked) == ([], [])
 
 
 @pytest.mark.django_db(transaction=True)
