@@ -153,7 +153,7 @@ class CompletionAsked(_Asked):
 
         Raises:
             InvalidParamsError: they are neither.
-            UnsupportedError: a stream of several prompts, or of a prompt's tokens.
+            UnsupportedError: a stream of a prompt's tokens.
         """
         found = _prompts(self.prompt)
         if not found:
@@ -164,9 +164,8 @@ class CompletionAsked(_Asked):
         return found
 
     def _check_stream(self, found: list[str | TokenPrompt]) -> None:
-        if len(found) > 1:
-            raise unsupported("prompt", "Stream one prompt in each call, or leave stream out.")
-        if self.echo and (self.logprobs is not None or isinstance(found[0], TokenPrompt)):
+        has_tokens = any(isinstance(each, TokenPrompt) for each in found)
+        if self.echo and (self.logprobs is not None or has_tokens):
             raise unsupported(
                 "echo", "Tokens of the prompt are told in whole answers; leave stream out."
             )

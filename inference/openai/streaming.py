@@ -1,13 +1,14 @@
-"""A run as a stream of pieces in OpenAI's shapes, ended by ``[DONE]``."""
+"""Runs as a stream of pieces in OpenAI's shapes, ended by ``[DONE]``."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from inference.models import GenerationRun
 from inference.openai import shapes
 from inference.openai.errors import RunFailedError
 from inference.openai.shapes import Json, Kind
+from inference.openai.waiting import side_by_side
 from inference.services.streams import Event
 from inference.services.told import Told
 from store.core.errors import StoreError
@@ -36,11 +37,38 @@ class Wanted:
     """As they named it."""
     has_logprobs: bool
     include_usage: bool
-    echo: str = ""
+    echo: bool = False
+    """Put the prompt, a text, before what the model writes."""
+
+
+def stream_of(
+    runs: Sequence[GenerationRun], heard: Sequence[Iterator[Event | None]], wanted: Wanted
+) -> Iterator[bytes | None]:
+    """Yield the bytes of a call's stream; ``None`` where there is nothing to say.
+
+    Args:
+        runs: Those of the call, in the order of its prompts.
+        heard: What happens to each; of several, none waits before it says ``None``.
+        wanted: How it is to look.
+    """
+    head = shapes.head(runs[0], wanted.kind, wanted.model, is_chunk=True)
+    made = [Pieces(run, wanted, head, number) for number, run in enumerate(runs)]
+    each = [pieces.of(events) for pieces, events in zip(made, heard, strict=True)]
+    try:
+        for piece in each[0] if len(each) == 1 else side_by_side(each):
+            yield None if piece is None else _line(piece)
+    except StoreError as error:
+        yield _line(completion_error(error, error.message))
+        return
+    if wanted.include_usage:
+        prompt_tokens = sum(pieces.prompt_tokens for pieces in made)
+        used = shapes.usage(prompt_tokens, sum(pieces.new_tokens for pieces in made))
+        yield _line(head | {"choices": [], "usage": used})
+    yield DONE
 
 
 class Pieces:
-    """Makes the pieces of one stream.
+    """Makes the pieces of one run's part of a stream.
 
     A run that begins anew on another worker writes the same text again, for its seed is the same:
     what was sent is not sent twice. Where it does differ the stream ends with an error.
@@ -48,28 +76,36 @@ class Pieces:
     Args:
         run: The run.
         wanted: How it is to look.
+        head: What each piece begins with.
+        number: Of the run's prompt in the call.
+
+    Attributes:
+        prompt_tokens: Tokens of the prompt, once the run has ended.
+        new_tokens: Tokens it wrote, then.
     """
 
-    def __init__(self, run: GenerationRun, wanted: Wanted) -> None:
-        self._run = run
+    def __init__(self, run: GenerationRun, wanted: Wanted, head: Json, number: int) -> None:
+        self.prompt_tokens = self.new_tokens = 0
         self._wanted = wanted
-        self._head = shapes.head(run, wanted.kind, wanted.model, is_chunk=True)
+        self._head = head
+        self._echo = run.prompt if wanted.echo else ""
         self._texts = [_Text() for _ in range(run.params["num_sequences"])]
+        self._first = number * len(self._texts)
         self._attempt = 0
 
-    def of(self, events: Iterator[Event | None]) -> Iterator[bytes | None]:
-        """Yield the stream's bytes; ``None`` where there is nothing to say."""
-        try:
-            for event in events:
-                if event is None or event.kind == "status":
-                    yield None
-                    continue
-                yield from map(_line, self._of_event(event))
-                if event.is_last:
-                    yield DONE
-                    return
-        except StoreError as error:
-            yield _line(completion_error(error, error.message))
+    def of(self, events: Iterator[Event | None]) -> Iterator[Json | None]:
+        """Yield the pieces; ``None`` where there is nothing to say.
+
+        Raises:
+            RunFailedError: the run failed, or began anew and went another way.
+        """
+        for event in events:
+            if event is None or event.kind == "status":
+                yield None
+                continue
+            yield from self._of_event(event)
+            if event.is_last:
+                return
 
     def _of_event(self, event: Event) -> Iterator[Json]:
         if event.kind == "failed":
@@ -97,9 +133,8 @@ class Pieces:
             words = event.data["finish_reasons"]
             finish = shapes.reason(words[index] if index < len(words) else "")
             yield self._choice(index, None, None, finish=finish)
-        if self._wanted.include_usage:
-            used = shapes.usage(event.data["prompt_tokens"], event.data["new_tokens"])
-            yield self._head | {"choices": [], "usage": used}
+        self.prompt_tokens = event.data["prompt_tokens"]
+        self.new_tokens = event.data["new_tokens"]
 
     def _new(self, index: int) -> Iterator[Json]:
         """Yield what came since the last piece."""
@@ -127,11 +162,12 @@ class Pieces:
                 delta = {"role": "assistant", "refusal": None} | delta
             body: Json = {"delta": delta, "logprobs": shapes.chat_logprobs(told)}
         else:
-            before = self._wanted.echo if is_first else ""
-            offset = len(self._wanted.echo) + len(each.sent)
+            before = self._echo if is_first else ""
+            offset = len(self._echo) + len(each.sent)
             logprobs = shapes.text_logprobs(told, offset=offset)
             body = {"text": before + (text or ""), "logprobs": logprobs}
-        piece = self._head | {"choices": [{"index": index, "finish_reason": finish, **body}]}
+        choice = {"index": self._first + index, "finish_reason": finish, **body}
+        piece = self._head | {"choices": [choice]}
         return piece | ({"usage": None} if self._wanted.include_usage else {})
 
 

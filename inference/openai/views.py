@@ -20,7 +20,7 @@ from inference.openai import shapes, waiting
 from inference.openai.asked import ChatAsked, CompletionAsked, read_chat, read_completion
 from inference.openai.doors import NoSuchCallError, openai_view
 from inference.openai.errors import failure_of
-from inference.openai.streaming import Pieces, Wanted
+from inference.openai.streaming import Wanted, stream_of
 from inference.services import quotas, runs
 from inference.services.naming import model_named
 from inference.services.streams import Event
@@ -78,7 +78,7 @@ def completions(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
         model=asked.model,
         has_logprobs=asked.logprobs is not None,
         include_usage=asked.include_usage,
-        echo=prompts[0] if asked.echo and isinstance(prompts[0], str) else "",
+        echo=bool(asked.echo),
     )
     return _answer(request, viewer, asked, prompts, wanted)
 
@@ -109,7 +109,7 @@ def _answer(
     prompts: Sequence[Prompted],
     wanted: Wanted,
 ) -> HttpResponseBase:
-    """Queue the runs; wait for them, or stream the only one."""
+    """Queue the runs; wait for them, or stream them."""
     repo, revision = model_named(viewer, asked.model)
     key = secrets.token_hex(16) if viewer.is_visitor else ""
     made = runs.submit_all(
@@ -122,7 +122,7 @@ def _answer(
         organization=request.headers.get("OpenAI-Organization", ""),
     )
     if asked.stream:
-        answer = _stream(viewer, made[0], key, wanted)
+        answer = _stream(viewer, made, key, wanted)
     else:
         done = waiting.all_ended(viewer, made, key, within_s=settings.ENV.completion_wait_s)
         has_echo = isinstance(asked, CompletionAsked) and bool(asked.echo)
@@ -131,19 +131,20 @@ def _answer(
     return answer
 
 
-def _stream(viewer: Viewer, run: GenerationRun, key: str, wanted: Wanted) -> HttpResponseBase:
-    """Stream a run; a caller who goes away stops it."""
+def _stream(
+    viewer: Viewer, made: Sequence[GenerationRun], key: str, wanted: Wanted
+) -> HttpResponseBase:
+    """Stream runs side by side; a caller who goes away stops them, and so does one that fails."""
 
     def stop() -> None:
-        if not GenerationRun.objects.filter(pk=run.pk, state__in=GenerationRun.ENDED).exists():
-            runs.cancel(viewer, run, key)
+        waiting.stop_open(viewer, made, key)
 
-    events = waiting.events_of(run)
+    heard = [waiting.events_of(run, is_patient=len(made) == 1) for run in made]
     try:
-        first = waiting.begun(events, within_s=_BEGIN_S)
-        _check_began(run, first)
-        pieces = Pieces(run, wanted).of(chain(first, events))
-        return stream_answer(with_heartbeat(pieces), stop)
+        first = waiting.begun(heard[0], within_s=_BEGIN_S)
+        _check_began(made[0], first)
+        heard[0] = chain(first, heard[0])
+        return stream_answer(with_heartbeat(stream_of(made, heard, wanted)), stop)
     except BaseException:
         stop()
         raise

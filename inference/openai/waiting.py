@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 from redis.exceptions import RedisError
 
@@ -12,14 +13,22 @@ from inference.services import follow, runs
 from inference.services.streams import Event
 from store.core.database import hand_back_connection
 
+T = TypeVar("T")
+_LOOK_S = 0.03
+"""Pause between two looks at several runs side by side, in seconds."""
 _POLL_S = 0.5
 """Pause between two looks at the row where its stream cannot be read, in seconds."""
 
 
-def events_of(run: GenerationRun) -> Iterator[Event | None]:
-    """Yield a run's events; where Valkey does not answer just its last one, from the row."""
+def events_of(run: GenerationRun, *, is_patient: bool = True) -> Iterator[Event | None]:
+    """Yield a run's events; where Valkey does not answer just its last one, from the row.
+
+    Args:
+        run: The run.
+        is_patient: Wait for news before ``None`` is said; otherwise the caller does.
+    """
     try:
-        yield from follow.watch(run)
+        yield from follow.watch(run) if is_patient else follow.watch(run, most_wait_ms=0)
     except RedisError:
         while True:
             seen = follow.snapshot(fresh(run))
@@ -28,7 +37,30 @@ def events_of(run: GenerationRun) -> Iterator[Event | None]:
                 yield last[-1]
                 return
             hand_back_connection()
-            time.sleep(_POLL_S)
+            if is_patient:
+                time.sleep(_POLL_S)
+            yield None
+
+
+def side_by_side(sources: Sequence[Iterator[T | None]]) -> Iterator[T | None]:
+    """Yield from all as each has something to say; ``None`` when none of them has.
+
+    Args:
+        sources: Each says ``None`` when it has nothing, without waiting.
+    """
+    going_on = list(sources)
+    while going_on:
+        is_silent = True
+        for source in list(going_on):
+            for item in source:
+                if item is None:
+                    break
+                is_silent = False
+                yield item
+            else:
+                going_on.remove(source)
+        if is_silent and going_on:
+            time.sleep(_LOOK_S)
             yield None
 
 
@@ -53,11 +85,16 @@ def all_ended(
             ended(viewer, run, visitor_key, within_s=deadline - time.monotonic()) for run in made
         ]
     except BaseException:
-        for run in GenerationRun.objects.filter(
-            pk__in=[run.pk for run in made], state__in=GenerationRun.OPEN
-        ).select_related("repo__namespace"):
-            runs.cancel(viewer, run, visitor_key)
+        stop_open(viewer, made, visitor_key)
         raise
+
+
+def stop_open(viewer: Viewer, made: Sequence[GenerationRun], visitor_key: str) -> None:
+    """Stop those runs of a call that have not ended."""
+    rows = GenerationRun.objects.filter(pk__in=[run.pk for run in made])
+    rows = rows.filter(state__in=GenerationRun.OPEN).select_related("repo__namespace")
+    for run in rows:
+        runs.cancel(viewer, run, visitor_key)
 
 
 def ended(
@@ -107,6 +144,8 @@ def begun(events: Iterator[Event | None], *, within_s: float) -> list[Event]:
             seen.append(event)
             if event.kind != "status":
                 break
+        else:
+            time.sleep(_LOOK_S)
         if time.monotonic() > deadline:
             break
     return seen

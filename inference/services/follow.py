@@ -27,7 +27,9 @@ class Snapshot:
     standing: runs.Standing
 
 
-def watch(run: GenerationRun, *, after: str = FIRST) -> Iterator[Event | None]:
+def watch(
+    run: GenerationRun, *, after: str = FIRST, most_wait_ms: int = _WAIT_MS
+) -> Iterator[Event | None]:
     """Yield events until the run has ended; ``None`` once in a while when there is nothing new.
 
     While the run waits, ``status`` events tell its place in the queue. No database connection is
@@ -36,6 +38,7 @@ def watch(run: GenerationRun, *, after: str = FIRST) -> Iterator[Event | None]:
     Args:
         run: Through ``runs.read``.
         after: Id of the last event the caller knows.
+        most_wait_ms: Longest wait for news before a ``None``; 0: say at once that there are none.
 
     Raises:
         RedisError: the stream cannot be read; ask for snapshots instead.
@@ -43,7 +46,7 @@ def watch(run: GenerationRun, *, after: str = FIRST) -> Iterator[Event | None]:
     order, told, looked = Transcript(), None, 0.0
     ended: Event | None = None
     while True:
-        wait_ms = None if ended else _WAIT_MS
+        wait_ms = None if ended else most_wait_ms
         for event in streams.read(run.public_id, after=after, block_ms=wait_ms):
             after = event.id
             if order.accept(event):

@@ -141,6 +141,21 @@ def test_streams_say_the_same_as_whole_answers(model: Model, client: openai.Open
     assert usage == whole.usage
 
 
+def test_several_prompts_are_streamed_side_by_side(model: Model, client: openai.OpenAI) -> None:
+    prompts = [PROMPT, "He was", "They"]
+    texts, pieces = [""] * 3, [0] * 3
+
+    for chunk in client.completions.create(
+        model=model.name, prompt=prompts, max_tokens=12, temperature=0, stream=True
+    ):
+        for choice in chunk.choices:
+            texts[choice.index] += choice.text
+            pieces[choice.index] += 1
+
+    assert texts == [greedy(model.folder, prompt, 12) for prompt in prompts]
+    assert min(pieces) > 2
+
+
 def test_the_same_seed_writes_the_same(model: Model, client: openai.OpenAI) -> None:
     def ask(seed: int) -> str:
         answer = client.completions.create(

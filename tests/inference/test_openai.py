@@ -114,6 +114,62 @@ def test_a_stream_says_the_same_piece_by_piece(
     assert [end for end in ends if end] == ["length", "length"]
 
 
+def test_several_prompts_are_streamed_side_by_side(
+    client: Client, tiny_repo: ModelRepo, of_bob: Headers, worker: FakeBox
+) -> None:
+    worker.texts = [["a", "b"], ["c"]]
+
+    answer = post(
+        client,
+        COMPLETIONS,
+        of_bob,
+        prompt=["Once upon", "Twice"],
+        echo=True,
+        n=2,
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+
+    *found, usage, done = pieces(answer)
+    assert done == "[DONE]"
+    assert usage["usage"] == {"prompt_tokens": 3, "completion_tokens": 6, "total_tokens": 9}
+    assert len({piece["id"] for piece in found}) == 1
+    texts = [""] * 4
+    for piece in found:
+        for choice in piece["choices"]:
+            texts[choice["index"]] += choice["text"]
+    assert texts == ["Once uponab", "Once uponc", "Twiceab", "Twicec"]
+    ends = [choice["finish_reason"] for piece in found for choice in piece["choices"]]
+    assert [end for end in ends if end] == ["length"] * 4
+
+
+def test_one_that_fails_ends_the_stream_and_stops_the_others(
+    client: Client, tiny_repo: ModelRepo, of_bob: Headers, worker: FakeBox
+) -> None:
+    from inference.box.errors import ModelRefusedError
+
+    never = threading.Event()
+    worker.texts = [["word "] * 50]
+
+    def before_token(count: int) -> None:
+        if worker.asked[-1][0] == "first" and count == 2:
+            raise ModelRefusedError("There are numbers that are none.", reason="not_finite")
+        never.wait(0.1)
+
+    worker.before_token = before_token
+
+    answer = post(
+        client, COMPLETIONS, of_bob, prompt=["first", "second"], stream=True, max_tokens=60
+    )
+    *found, failure = pieces(answer)
+    answer.close()
+
+    assert failure["error"]["code"] == "not_finite"
+    assert {piece["choices"][0]["index"] for piece in found} <= {0, 1}
+    states = dict(GenerationRun.objects.values_list("prompt", "state"))
+    assert states == {"first": "failed", "second": "cancelled"}
+
+
 def test_a_caller_who_goes_away_stops_the_run(
     client: Client, tiny_repo: ModelRepo, of_bob: Headers, worker: FakeBox
 ) -> None:
@@ -145,7 +201,6 @@ def test_a_caller_who_goes_away_stops_the_run(
         ({"prompt": [1, True]}, 400, "invalid_params", "prompt"),
         ({"prompt": [[1], []]}, 400, "invalid_params", "prompt"),
         ({"prompt": ["a"] * 17}, 400, "invalid_params", "prompt"),
-        ({"prompt": ["a", "b"], "stream": True}, 400, "unsupported_parameter", "prompt"),
         ({"prompt": [1], "echo": True, "stream": True}, 400, "unsupported_parameter", "echo"),
         (
             {"echo": True, "logprobs": 1, "stream": True},
