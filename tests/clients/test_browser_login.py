@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from tests.live import PASSWORD, LiveStore
 
@@ -62,7 +62,7 @@ def answer_in_browser(name: str, address: str, button: str) -> str:
         page.get_by_label("Password", exact=True).fill(PASSWORD)
         page.get_by_role("main").get_by_role("button", name="Sign in").click()
         page.get_by_role("button", name=button).click()
-        page.wait_for_load_state()
+        expect(page.get_by_role("button", name=button)).to_have_count(0)
         told = page.get_by_role("main").inner_text()
         browser.close()
     return told

@@ -109,6 +109,7 @@ def test_every_demo_listing_is_judged_tried_and_explained(store: LiveStore, page
         ask_it(page)
     for key in SUITES:
         page.get_by_role("link", name="Leaderboards").first.click()
+        page.wait_for_url("**/leaderboards")
         board = page.locator("main").get_by_role("link", name=TITLES[key], exact=True)
         if not board.count():  # it ranks nobody
             continue

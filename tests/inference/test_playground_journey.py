@@ -135,8 +135,8 @@ def try_a_task(page: Page, url: str, fake_box: FakeBox) -> list[str]:
     expect(page.get_by_text("temperature=0.7").first).to_be_visible()
     faults += look(page, "playground-done")
     again = page.get_by_role("button", name="Again, same seed")
-    again.click()
-    expect(again).to_be_hidden()
+    with page.expect_response(lambda answer: answer.request.method == "POST"):
+        again.click()
     expect(again).to_be_visible(timeout=30_000)
     seeds = {run.params["seed"] for run in GenerationRun.objects.all()}
     assert (GenerationRun.objects.count(), len(seeds)) == (2, 1)
@@ -169,6 +169,7 @@ def find_and_delete(page: Page) -> list[str]:
     faults = look(page, "runs")
     page.get_by_label("Search your runs").fill("hamlet")
     page.get_by_role("button", name="Search").click()
+    page.wait_for_url("**hamlet**")
     page.get_by_text("Delete all", exact=True).click()
     page.get_by_role("button", name="Delete all my runs").click()
     expect(page.get_by_text("No runs yet")).to_be_visible()
