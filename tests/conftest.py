@@ -139,16 +139,9 @@ def rate_limits_on(settings: Any) -> None:
     settings.ENV = settings.ENV.model_copy(update={"rate_limits": "on"})
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests with live stores share them: they run in one worker, and only drive other programs.
-
-    Where one room is counted, the tests of the others need not pay for the counting.
-    """
-    counted = config.getoption("cov_source", None) or []
-    rooms = tuple(config.rootpath / "tests" / room for room in counted if isinstance(room, str))
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests with live stores share them: they run in one worker, and only drive other programs."""
     for item in items:
-        if rooms and not any(item.path.is_relative_to(room) for room in rooms):
-            item.add_marker(pytest.mark.no_cover)
         if {"store", "s3_store"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.xdist_group("live"))
         if item.get_closest_marker("xdist_group"):
