@@ -16,6 +16,7 @@ from store.core.errors import NotFoundError
 STRIPE = "stripe"
 """As it is called in settings and addresses, whatever the mode; see ``Stripe.name``."""
 _KEY_STARTS = ("sk_test_", "sk_live_", "rk_test_", "rk_live_")
+_TEST_KEY_STARTS = ("sk_test_", "rk_test_")
 
 
 class GatewaySettings(Protocol):
@@ -63,7 +64,7 @@ def default_gateway() -> Gateway:
 
 
 def check_settings(env: GatewaySettings) -> None:
-    """Refuse to start with a gateway that lacks what it needs.
+    """Refuse to start with a gateway that lacks what it needs, or gives away what others sell.
 
     Raises:
         ImproperlyConfigured: the message names the setting.
@@ -83,4 +84,18 @@ def check_settings(env: GatewaySettings) -> None:
     if Transfer.name in env.gateways and not env.bank_details.strip():
         raise ImproperlyConfigured(
             "STORE_GATEWAYS has invoice, so STORE_BANK_DETAILS must say where buyers transfer to."
+        )
+    _check_money(env)
+
+
+def _check_money(env: GatewaySettings) -> None:
+    """Refuse pretended money beside real money: a license bought with either opens the weights."""
+    is_test_key = env.stripe_secret_key.get_secret_value().startswith(_TEST_KEY_STARTS)
+    pretended = {Sandbox.name, STRIPE if is_test_key else Sandbox.name}.intersection(env.gateways)
+    real = set(env.gateways) - pretended
+    if pretended and real:
+        raise ImproperlyConfigured(
+            f"STORE_GATEWAYS has {' and '.join(sorted(pretended))} for pretended money beside"
+            f" {' and '.join(sorted(real))} for real money: anybody could have what is sold for"
+            " nothing. Keep one kind (docs/payments.md)."
         )

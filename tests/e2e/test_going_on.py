@@ -122,14 +122,13 @@ def test_both_without_javascript(
 
 @pytest.fixture
 def paying() -> Iterator[tuple[LiveStore, StripeFake]]:
-    """A store that pays by Stripe, by bank and in tests, and Stripe itself."""
+    """A store that pays by Stripe and in tests, and Stripe itself."""
     with StripeFake() as fake:
         running = live.start(
-            STORE_GATEWAYS="stripe,invoice,sandbox",
+            STORE_GATEWAYS="stripe,sandbox",
             STORE_STRIPE_SECRET_KEY=KEY,
             STORE_STRIPE_WEBHOOK_SECRETS=SECRET,
             STORE_STRIPE_API_BASE=fake.url,
-            STORE_BANK_DETAILS="The store, IBAN DE00",
         )
         yield running, fake
         live.discard(running)

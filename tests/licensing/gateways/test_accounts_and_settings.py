@@ -219,8 +219,8 @@ def test_answers_of_stripe_are_outages_or_refusals(
 
 def env(**changes: Any) -> Env:
     good: dict[str, Any] = {
-        "gateways": ("sandbox", "stripe", "invoice"),
-        "stripe_secret_key": SecretStr(KEY),
+        "gateways": ("stripe", "invoice"),
+        "stripe_secret_key": SecretStr("sk_live_fake"),
         "stripe_webhook_secrets": (SecretStr("whsec_x"),),
         "bank_details": "IBAN",
     }
@@ -230,6 +230,7 @@ def env(**changes: Any) -> Env:
 def test_a_start_with_everything_is_good() -> None:
     check_settings(env())
     check_settings(env(gateways=("sandbox",), stripe_secret_key=SecretStr(""), bank_details=""))
+    check_settings(env(gateways=("sandbox", "stripe"), stripe_secret_key=SecretStr(KEY)))
 
 
 @pytest.mark.parametrize(
@@ -247,6 +248,22 @@ def test_a_start_without_what_a_gateway_needs_fails(changes: dict[str, Any], nam
         check_settings(env(**changes))
 
     assert "pk_live_secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("gateways", "key", "pretended"),
+    [
+        (("stripe", "sandbox"), "sk_live_fake", "sandbox"),
+        (("invoice", "sandbox"), "", "sandbox"),
+        (("stripe", "invoice"), "rk_test_fake", "stripe"),
+        (("invoice", "stripe", "sandbox"), "sk_test_fake", "sandbox and stripe"),
+    ],
+)
+def test_pretended_money_is_never_beside_real_money(
+    gateways: tuple[str, ...], key: str, pretended: str
+) -> None:
+    with pytest.raises(ImproperlyConfigured, match=f"has {pretended} for pretended money beside"):
+        check_settings(env(gateways=gateways, stripe_secret_key=SecretStr(key)))
 
 
 def test_a_gateway_that_is_not_set_is_unknown(settings: Any) -> None:
