@@ -241,7 +241,10 @@ def end_state(shop: Shop, order: Order) -> dict[str, Any]:
 def test_every_order_of_messages_ends_the_same(
     outcome: str, repeats: int, fake: StripeFake, deliver: Deliver
 ) -> None:
-    """Four events, each permutation in a transaction of its own that is undone."""
+    """Four events, each permutation in a transaction of its own that is undone.
+
+    Told twice, every third of them: together they begin with each event.
+    """
     from django.db import transaction
 
     class UndoneError(Exception):
@@ -259,8 +262,9 @@ def test_every_order_of_messages_ends_the_same(
     events += fake.take("charge.dispute.created", "charge.dispute.closed")
     assert len(events) == 4
     ends = []
+    ways = list(itertools.permutations(events))[:: 1 if repeats == 1 else 3]
 
-    for told in itertools.permutations(events):
+    for told in ways:
         try:
             with transaction.atomic():
                 for event in [row for row in told for _ in range(repeats)]:
@@ -273,7 +277,7 @@ def test_every_order_of_messages_ends_the_same(
         except UndoneError:
             continue
 
-    assert len(ends) == 24
+    assert len(ends) == len(ways) == (24 if repeats == 1 else 8)
     assert [end for end in ends if end != ends[0]] == []
     is_won = outcome == "won"
     assert ends[0]["order"] == (

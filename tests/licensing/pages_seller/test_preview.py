@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
@@ -161,6 +162,7 @@ def test_a_place_without_a_rate_says_so(monkeypatch: pytest.MonkeyPatch) -> None
 class PreviewIsTheOrder(TestCase):
     """Whatever the price, fee and tax: a preview says what the order then books."""
 
+    @hypothesis_settings(max_examples=40)  # each publishes a model
     @given(
         amount=st.integers(1, 10**7),
         fee=st.integers(0, 10_000),
