@@ -33,7 +33,7 @@ def sweep() -> None:
     endings.settle_all()
     explanations.settle_all()
     evaluation_queue.settle_all()
-    demos.ask_for_waiting()
+    demos.ask()
     upkeep.give_up_late()
     stopping.stop_failing()
     upkeep.nudge_all()

@@ -8,33 +8,34 @@ from inference.box.protocol import DoneEvent, EndedEvent, StartedEvent, TokenEve
 from inference.engines.base import Generator
 from inference.engines.choosing import engine_for
 from inference.models import DemoGeneration
-from inference.runners import generation
+from inference.runners import generation, people
 from inference.services import demos
 from store.core.database import hand_back_connection
 from store.core.errors import StoreError, TransientError
 from store.core.jobs import LeaseLostError
 from store.core.models import Job
-from store.core.queues import MODEL_QUEUES, Priority
-from store.core.work import JobContext, JobStoppedError
+from store.core.queues import Priority
+from store.core.work import JobContext, JobStoppedError, JobYieldedError
 
 LOOK_EVERY_S = 0.5
 """How soon it notices that a person asks for something, in seconds."""
 
 
 def make_demos(context: JobContext) -> dict[str, Any]:
-    """Write all demo generations that wait, oldest first.
+    """Write the demo generations that wait for the job's hardware class, oldest first.
 
-    Idempotent: each is written down once, whoever comes first. Steps aside within
-    ``LOOK_EVERY_S`` when a person's run comes, even in mid-text, and begins that text anew later.
+    Idempotent: each is written down once, whoever comes first. Leaves within ``LOOK_EVERY_S`` when
+    a person's run comes, even in mid-text, and begins that text anew later.
 
     Raises:
         TransientError: not now; what is done stays done.
+        JobYieldedError: people need the worker.
         JobStoppedError: the worker must leave.
     """
     done = failed = 0
     while True:
         _let_people_go_first(context)
-        row = demos.next_waiting()
+        row = demos.next_waiting(context.claim.job.args["hardware"])
         if row is None:
             return {"done": done, "failed": failed}
         try:
@@ -62,18 +63,17 @@ def _fail(context: JobContext, row: DemoGeneration, error: StoreError) -> bool:
         return demos.fail(row, code=error.code, message=error.message)
 
 
-def people_ask() -> bool:
-    """Whether anybody's work waits for a model or has one now; the store's own does not count."""
-    jobs = Job.objects.filter(queue__in=MODEL_QUEUES, state__in=Job.OPEN)
-    return jobs.filter(priority__lt=Priority.STORE).exists()
+def people_ask(queue: str) -> bool:
+    """Whether anybody's work waits in a queue, or is done; the store's own does not count."""
+    jobs = Job.objects.filter(queue=queue, priority__lt=Priority.STORE)
+    return jobs.filter(people.waiting() | people.running()).exists()
 
 
 def _let_people_go_first(context: JobContext) -> None:
-    while people_ask():
-        hand_back_connection()
-        context.stopped.wait(LOOK_EVERY_S)
-        context.check()
+    """Leave while people want the workers of this queue: this one may be the only one."""
     context.check()
+    if people_ask(context.claim.job.queue):
+        raise JobYieldedError(people.YIELD_S)
 
 
 class _Attempt:
@@ -122,7 +122,7 @@ class _Attempt:
         if self.gives_way or now - self._looked < LOOK_EVERY_S:
             return
         self._looked = now
-        if self.context.should_stop() or people_ask():
+        if self.context.should_stop() or people_ask(self.context.claim.job.queue):
             self.gives_way = True
             model.cancel(self.name)
         hand_back_connection()

@@ -7,7 +7,6 @@ written, the rest is a shard of its own.
 import logging
 import time
 from contextlib import AbstractContextManager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from django.utils import timezone
 
 from inference.box.client import Box
 from inference.models import EvaluationRun, EvaluationShard, Sample, Score
-from inference.runners import generation
+from inference.runners import generation, people
 from inference.runners.evaluation_record import peak_bytes, record_of
 from inference.runners.evaluation_scores import Figure
 from inference.runners.evaluation_tasks import TaskSet, ready_tasks
@@ -28,7 +27,6 @@ from inference.services import suites
 from inference.services.evaluations import SCORES_ONLY
 from inference.services.suite_specs import Spec
 from inference.services.weights import needed_files
-from store.core import placing
 from store.core.database import hand_back_connection
 from store.core.errors import ConflictError
 from store.core.models import Job
@@ -41,8 +39,6 @@ PAUSE_S = 4.0
 """Longest rest before a shard while people's generations run, in seconds."""
 QUIET_S = 60.0
 """The same where speed is measured."""
-YIELD_S = 5.0
-"""A run whose worker is wanted for people goes on after this, in seconds, at the earliest."""
 _LOOK_S = 0.25
 _WAITS_LONG_S = 0.5
 """What a person asked for and nobody has taken up for so long finds no free worker."""
@@ -146,8 +142,8 @@ class _Attempt:
         while True:
             self.context.check()
             if may_yield and self._asked().filter(_waiting()).exists():
-                raise JobYieldedError(YIELD_S)
-            is_busy = self._asked().filter(_running()).exists()
+                raise JobYieldedError(people.YIELD_S)
+            is_busy = self._asked().filter(people.running()).exists()
             if not is_busy or time.monotonic() > until:
                 return
             self.context.stopped.wait(_LOOK_S)
@@ -158,7 +154,7 @@ class _Attempt:
 
     def _is_wanted(self) -> bool:
         """Whether somebody waits for this worker, or for a model this run has for itself."""
-        wanted = _waiting() | _running() if self.is_alone else _waiting()
+        wanted = _waiting() | people.running() if self.is_alone else _waiting()
         is_wanted = self._asked().filter(wanted).exists()
         hand_back_connection()
         return is_wanted
@@ -251,14 +247,8 @@ class _Attempt:
 
 
 def _waiting() -> Q:
-    """Match jobs that are due and find no free worker, though there is one that could."""
-    long_ago = timezone.now() - timedelta(seconds=_WAITS_LONG_S)
-    due = Q(state=Job.State.QUEUED, not_before__lt=long_ago)
-    return due & ~Q(error_code=placing.NO_WORKER)
-
-
-def _running() -> Q:
-    return Q(state=Job.State.RUNNING, lease_until__gt=timezone.now())
+    """Match jobs that find no free worker, though there is one that could."""
+    return people.waiting(for_s=_WAITS_LONG_S)
 
 
 def _score(run: EvaluationRun, figure: Figure, *, is_primary: bool) -> Score:

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Min, Q, QuerySet
 from django.utils import timezone
 
 from accounts.viewer import Viewer
@@ -17,6 +18,7 @@ from inference.services.demo_set import demo_set
 from inference.services.serving import server_of
 from inference.services.weights import NotRunnableError, needed_files
 from store.core.jobs import ERRAND, JobName, enqueue
+from store.core.queues import MODEL_QUEUES, Queue
 
 MAX_ATTEMPTS = 3
 """A prompt that could not be written on so often is given up."""
@@ -104,22 +106,33 @@ def plan_for_event(event_id: int) -> int:
 
 
 def ask() -> None:
-    """Have what waits written: one job for the whole store, behind everybody's runs."""
-    enqueue(JobName.MAKE_DEMOS, key=ERRAND)
+    """Have what waits written, if anything does: one job a hardware class, behind everybody's runs.
+
+    Safe to repeat; the sweeper does, for what a lost job left.
+    """
+    for hardware in MODEL_QUEUES:
+        rows = _waiting_for(hardware)
+        if rows.exists():
+            least = rows.aggregate(least=Min("repo__listing__weights_bytes"))["least"]
+            enqueue(
+                JobName.MAKE_DEMOS,
+                key=f"{ERRAND}:{hardware}",
+                memory_bytes=0 if hardware == Queue.INFERENCE else least,
+                hardware=str(hardware),
+            )
 
 
-def ask_for_waiting() -> bool:
-    """Do that if anything waits; the sweeper's part, for what a lost job left."""
-    is_waiting = DemoGeneration.objects.filter(state=_WAITING, repo__disabled_reason="").exists()
-    if is_waiting:
-        ask()
-    return is_waiting
-
-
-def next_waiting() -> DemoGeneration | None:
-    """Return the next one to write, the oldest first, and count the attempt."""
+def _waiting_for(hardware: str) -> QuerySet[DemoGeneration]:
+    """Return what waits and is meant for a hardware class, as ``placing.class_of`` has it."""
     rows = DemoGeneration.objects.filter(state=_WAITING, repo__disabled_reason="")
-    row = rows.select_related("repo__namespace").order_by("attempts", "id").first()
+    large = Q(repo__listing__weights_bytes__gte=settings.ENV.gpu_from_bytes)
+    return rows.filter(large) if hardware == Queue.INFERENCE_GPU else rows.exclude(large)
+
+
+def next_waiting(hardware: str) -> DemoGeneration | None:
+    """Return the next one to write for a hardware class, the oldest first; count the attempt."""
+    rows = _waiting_for(hardware).select_related("repo__namespace")
+    row = rows.order_by("attempts", "id").first()
     if row is not None:
         row.attempts += 1
         DemoGeneration.objects.filter(pk=row.pk).update(attempts=F("attempts") + 1)

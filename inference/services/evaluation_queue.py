@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from inference.models import EvaluationRun
 from inference.services.carrying import carry_over
+from inference.services.weights import NotRunnableError, weights_bytes
 from store.core import placing
 from store.core.database import lock_name
 from store.core.jobs import JobName, Priority, enqueue
@@ -62,10 +63,19 @@ def _begin(run: EvaluationRun) -> bool:
         key=f"evaluation:{run.pk}",
         asker=f"user:{run.asked_by_id}" if by_person else "",
         priority=Priority.BATCH if by_person else Priority.STORE,
+        memory_bytes=_least_memory(run),
         run_id=run.pk,
     )
     run.save(update_fields=["job"])
     return True
+
+
+def _least_memory(run: EvaluationRun) -> int:
+    """Return what its worker must have, in bytes; of what cannot run any more, the job says so."""
+    try:
+        return weights_bytes(run.repo, run.commit_oid)
+    except NotRunnableError:
+        return 0
 
 
 def _next(count: int) -> list[EvaluationRun]:

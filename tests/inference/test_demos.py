@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import User
 from accounts.viewer import VISITOR, Viewer
@@ -18,8 +19,10 @@ from inference.models import DemoGeneration, GenerationRun
 from inference.runners import demos as runner
 from inference.services import demos
 from inference.services.demo_set import DemoSet, demo_set, kind_of, title_of
-from store.core.jobs import JobName
+from store.core.jobs import JobName, enqueue
 from store.core.models import Job
+from store.core.placing import NO_WORKER
+from store.env import GIB
 from tests.factories import add_files, make_repo
 from tests.inference.fakes import FakeBox
 from tests.threads import at_once
@@ -101,14 +104,18 @@ def test_they_are_written_and_count_for_nobody(planned: ModelRepo, fake_box: Fak
     assert row.params["seed"] == 20260101
     assert len(fake_box.asked) == PROMPTS
     assert GenerationRun.objects.count() == 0
-    assert demos.ask_for_waiting() is False
+    demos.ask()
+    assert not Job.objects.filter(name=JobName.MAKE_DEMOS, state__in=Job.OPEN).exists()
 
 
 def test_a_second_job_writes_nothing_twice(planned: ModelRepo, fake_box: FakeBox) -> None:
-    write_all()
-    demos.ask()
+    enqueue(JobName.MAKE_DEMOS, key="another", hardware="inference")
+    first, second = Job.objects.filter(name=JobName.MAKE_DEMOS).order_by("id")
+    run_job(first.pk)
+    run_job(second.pk)
 
-    assert write_all().result == {"done": 0, "failed": 0}
+    second.refresh_from_db()
+    assert second.result == {"done": 0, "failed": 0}
     assert len(fake_box.asked) == PROMPTS
     row = DemoGeneration.objects.first()
     assert row is not None
@@ -157,7 +164,6 @@ def test_a_person_who_asks_goes_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(runner, "LOOK_EVERY_S", 0.0)
-    order: list[str] = []
     asked: list[GenerationRun] = []
 
     def before_token(_count: int) -> None:
@@ -165,26 +171,20 @@ def test_a_person_who_asks_goes_first(
             asked.append(prompted())
 
     fake_box.before_token = before_token
-    ended = runner.demos.next_waiting
 
-    def next_waiting() -> Any:
-        order.append("demo")
-        return ended()
+    job = write_all()  # the worker may have no other place
 
-    def wait_for_people(_context: Any) -> None:
-        if asked and not asked[0].has_ended:
-            fake_box.cancelled.clear()
-            order.append("person")
-            run_job(asked[0].job_id or 0)
-            asked[0].refresh_from_db()
+    assert (job.state, job.attempts) == ("queued", 0)
+    assert job.not_before > timezone.now()
+    assert set(DemoGeneration.objects.values_list("state", flat=True)) == {"queued"}
+    fake_box.cancelled.clear()
+    run_job(asked[0].job_id or 0)
+    asked[0].refresh_from_db()
+    assert asked[0].state == "done"
 
-    monkeypatch.setattr(runner.demos, "next_waiting", next_waiting)
-    monkeypatch.setattr(runner, "_let_people_go_first", wait_for_people)
-
+    Job.objects.filter(pk=job.pk).update(not_before=timezone.now())
     job = write_all()
 
-    assert order[:3] == ["demo", "person", "demo"]
-    assert asked[0].state == "done"
     assert job.result == {"done": PROMPTS, "failed": 0}
     assert set(DemoGeneration.objects.values_list("text", flat=True)) == {"Hello, world"}
     assert max(DemoGeneration.objects.values_list("attempts", flat=True)) == 1
@@ -194,7 +194,8 @@ def test_while_anybody_waits_no_demo_is_begun(
     planned: ModelRepo, fake_box: FakeBox, prompted: Callable[..., GenerationRun]
 ) -> None:
     run = prompted()
-    assert runner.people_ask()
+    assert runner.people_ask("inference")
+    assert not runner.people_ask("inference-gpu")
 
     from store.core.jobs import claim
     from store.core.work import JobContext, JobStoppedError
@@ -208,7 +209,31 @@ def test_while_anybody_waits_no_demo_is_begun(
     assert fake_box.asked == []
     assert DemoGeneration.objects.filter(attempts=0, state="queued").count() == PROMPTS
     run_job(run.job_id or 0)
-    assert not runner.people_ask()
+    assert not runner.people_ask("inference")
+
+
+def test_what_no_worker_here_can_do_holds_up_no_demo(
+    planned: ModelRepo, fake_box: FakeBox, prompted: Callable[..., GenerationRun]
+) -> None:
+    run = prompted()
+    Job.objects.filter(pk=run.job_id).update(error_code=NO_WORKER, error="It waits for a worker.")
+
+    assert write_all().result == {"done": PROMPTS, "failed": 0}
+
+
+def test_large_models_are_written_where_there_is_room_for_them(
+    planned: ModelRepo, fake_box: FakeBox, alice: User
+) -> None:
+    Listing.objects.filter(repo=planned).update(weights_bytes=14 * GIB)
+
+    demos.ask()
+
+    small, large = Job.objects.filter(name=JobName.MAKE_DEMOS).order_by("id")
+    assert (small.memory_bytes, large.memory_bytes) == (0, 14 * GIB)
+    run_job(small.pk)
+    assert not DemoGeneration.objects.exclude(state="queued").exists()
+    run_job(large.pk)
+    assert DemoGeneration.objects.filter(state="done").count() == PROMPTS
 
 
 def test_the_sweeper_asks_for_what_a_lost_job_left(planned: ModelRepo) -> None:
@@ -256,7 +281,8 @@ def test_a_model_taken_down_shows_none_and_writes_none(
     assert len(demos.demos_of(Viewer(user=staff), planned).rows) == PROMPTS
     assert write_all().result == {"done": 0, "failed": 0}
     assert fake_box.asked == []
-    assert demos.ask_for_waiting() is False
+    demos.ask()
+    assert not Job.objects.filter(name=JobName.MAKE_DEMOS, state__in=Job.OPEN).exists()
 
 
 def test_excerpts_are_of_public_heads_only(

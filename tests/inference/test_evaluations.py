@@ -21,6 +21,7 @@ from inference.services import (
     evaluations,
     store_runs,
     suites,
+    weights,
 )
 from inference.services.evaluation_progress import progress_of
 from inference.services.evaluations import (
@@ -31,9 +32,11 @@ from inference.services.evaluations import (
 )
 from inference.services.suites import SuiteNotFoundError
 from inference.services.weights import NotRunnableError
+from store.core import placing
 from store.core.errors import ForbiddenError, InvalidError, UnauthenticatedError
 from store.core.jobs import JobName
 from store.core.models import Job
+from store.core.presence import Worker
 from tests.factories import PASSWORD, add_files, make_repo, make_user
 from tests.inference.conftest import forget_news
 from tests.inference.test_trials import sell
@@ -205,6 +208,22 @@ def test_one_runs_at_a_time_people_first_and_in_turn(
         evaluation_queue.dispatch()
 
     assert order[1:] == [alices.pk, bobs[0].pk, bobs[1].pk, store.pk]
+
+
+def test_its_worker_has_memory_for_the_model(
+    as_bob: Viewer, tiny_repo: ModelRepo, quick: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = [
+        Worker("small", ("inference",), memory_bytes=1),
+        Worker("large", ("inference-gpu",), memory_bytes=10**12),
+    ]
+    monkeypatch.setattr(placing, "present", lambda: there)
+
+    run, _ = evaluations.ask(as_bob, tiny_repo, quick)
+
+    assert run.job is not None
+    assert run.job.memory_bytes == weights.weights_bytes(tiny_repo, run.commit_oid) > 1
+    assert run.job.queue == "inference-gpu"
 
 
 def test_the_place_is_kept_when_a_job_is_lost(
