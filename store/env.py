@@ -268,7 +268,8 @@ class Env(BaseSettings):
     """Evaluations may fetch the data of such tasks from the Hugging Face hub. Off, only what is in
     that folder is there."""
     allow_unprotected_box: bool = False
-    """Run models even where the system offers no way to cut them off the network."""
+    """Run models even where the system offers no way to cut them off the network or the store's
+    files."""
 
     engines: tuple[RemoteEngine, ...] = ()
     """Models that OpenAI-compatible servers run in place of the store's own box, as JSON (docs/

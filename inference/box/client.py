@@ -67,9 +67,10 @@ def _lock_in(process: BoxProcess, limits: BoxLimits, model_dir: Path | None) -> 
     if not (event.protection.is_enough or limits.allow_unprotected):
         process.kill()
         raise BoxProtectionError(
-            "This machine offers no way to cut models off the network "
+            "This machine offers no way to cut models off the network and the store's files "
             f"({'; '.join(event.protection.notes)}). Run the worker where network namespaces or "
-            "seccomp work, or set STORE_ALLOW_UNPROTECTED_BOX=true if no stranger publishes here.",
+            "seccomp work, and on Linux 5.13 or newer (Landlock) or as root; or set "
+            "STORE_ALLOW_UNPROTECTED_BOX=true if no stranger publishes here.",
             notes=list(event.protection.notes),
         )
     return event.protection

@@ -115,8 +115,8 @@ class Protection(Message):
 
     @property
     def is_enough(self) -> bool:
-        """Whether strangers' models may run."""
-        return self.network != "open"
+        """Whether strangers' models may run: cut off the network and from the store's files."""
+        return self.network != "open" and (self.files == "landlock" or self.user == "own")
 
     @property
     def sentence(self) -> str:

@@ -33,6 +33,12 @@ _REFUSED: dict[str, tuple[int | None, int | None]] = {
     "tkill": (200, 130),
     "rt_sigqueueinfo": (129, 138),
     "rt_tgsigqueueinfo": (297, 240),
+    # memory and messages that outlive a process, and reach others
+    "shmget": (29, 194),
+    "shmat": (30, 196),
+    "msgget": (68, 186),
+    "semget": (64, 190),
+    "mq_open": (240, 180),
     # new programs and processes
     "execve": (59, 221),
     "execveat": (322, 281),

@@ -152,6 +152,18 @@ def test_protection_says_what_holds(network: protocol.Network, enough: bool, wor
     assert words in held.sentence
 
 
+@pytest.mark.parametrize(
+    ("files", "user", "enough"),
+    [("landlock", "same", True), ("open", "own", True), ("open", "same", False)],
+)
+def test_something_keeps_the_stores_files_closed(files: Any, user: Any, enough: bool) -> None:
+    held = protocol.Protection(
+        network="seccomp", files=files, syscalls=True, user=user, capabilities=False
+    )
+
+    assert held.is_enough is enough
+
+
 def test_protection_says_what_is_missing() -> None:
     held = protocol.Protection(
         network="open", files="open", syscalls=False, user="same", capabilities=True, notes=[]

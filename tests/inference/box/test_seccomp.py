@@ -40,7 +40,29 @@ def x86() -> bytes:
 
 @pytest.mark.parametrize(
     "number",
-    [41, 42, 49, 425, 101, 310, 438, 62, 200, 59, 322, 57, 58, 321, 165, 272, 308, 304, 250],
+    [
+        41,
+        42,
+        49,
+        425,
+        101,
+        310,
+        438,
+        62,
+        200,
+        59,
+        322,
+        57,
+        58,
+        321,
+        165,
+        272,
+        308,
+        304,
+        250,
+        29,
+        240,
+    ],
 )
 def test_refuses_what_reaches_out(x86: bytes, number: int) -> None:
     assert verdict(x86, number) == seccomp.REFUSE
@@ -77,6 +99,7 @@ def test_arm_has_its_own_numbers() -> None:
 
     assert verdict(arm, 198, arch=ARM) == seccomp.REFUSE
     assert verdict(arm, 41, arch=ARM) == seccomp.REFUSE  # pivot_root there
+    assert verdict(arm, 194, arch=ARM) == seccomp.REFUSE  # shmget there
     assert verdict(arm, 57, arch=ARM) == ALLOW  # close there, fork on the other
     assert verdict(arm, 220, arch=ARM, first=0x3D0F00) == ALLOW
     assert verdict(arm, 131, arch=ARM, first=PID) == ALLOW
