@@ -83,6 +83,11 @@ class Offer(models.Model):
     """Rises with each change of what a buyer sees, so that an old quote is known for one."""
     lineage_confirmed_at = models.DateTimeField(null=True, blank=True)
     """When the seller confirmed that unknown base licenses allow the sale."""
+    agreed_asks = models.JSONField(default=dict)
+    """What owners upstream asked when the seller last saved it, in basis points by the ancestor's
+    name in small letters; 0 for those that asked nothing or were not here."""
+    agreed_at = models.DateTimeField(default=timezone.now)
+    """When that was."""
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
     repos = models.ManyToManyField(ModelRepo, through="OfferedRepo", related_name="offers")

@@ -16,6 +16,7 @@ from catalog.access import check_may
 from catalog.models import Listing, ModelRepo
 from licensing.documents.document import MAX_FILES
 from licensing.models import Offer, OfferedRepo, Price, Terms
+from licensing.services import upstream
 from licensing.services.asking_prices import refresh_prices
 from licensing.services.lineage import check_sale
 from licensing.services.offer_checks import (
@@ -93,6 +94,7 @@ def make_offer(viewer: Viewer, repos: Sequence[ModelRepo], draft: OfferDraft) ->
     template = checked(draft)
     _check_lineage(viewer, repos, draft.kind, draft.terms_id, confirmed=draft.lineage_confirmed)
     offer = Offer(namespace=repos[0].namespace, position=_last_position(repos[0].namespace) + 1)
+    _agree(offer, repos)
     _write(offer, draft, template)
     OfferedRepo.objects.bulk_create(OfferedRepo(offer=offer, repo=repo) for repo in repos)
     refresh_sale(repos)
@@ -113,6 +115,7 @@ def change_offer(viewer: Viewer, offer: Offer, draft: OfferDraft) -> Offer:
     template = checked(draft)
     _check_lineage(viewer, repos, draft.kind, draft.terms_id, confirmed=draft.lineage_confirmed)
     locked.version += 1
+    _agree(locked, repos)
     _write(locked, draft, template)
     refresh_sale(repos)
     _note(viewer, locked, "offer.change")
@@ -141,8 +144,9 @@ def set_active(viewer: Viewer, offer: Offer, *, is_active: bool) -> Offer:
         is_confirmed = locked.lineage_confirmed_at is not None
         terms = Terms.objects.get(pk=locked.terms_id)
         _check_lineage(viewer, repos, locked.kind, terms.template_id, confirmed=is_confirmed)
+        _agree(locked, repos)
     locked.is_active = is_active
-    locked.save(update_fields=["is_active", "updated_at"])
+    locked.save(update_fields=["is_active", "agreed_asks", "agreed_at", "updated_at"])
     refresh_sale(repos)
     _note(viewer, locked, "offer.open" if is_active else "offer.close")
     return locked
@@ -263,6 +267,11 @@ def _check_lineage(
                 % {"model": repo.full_name, "known": ", ".join(verdict.same_licenses)},
                 reason="terms",
             )
+
+
+def _agree(offer: Offer, repos: Sequence[ModelRepo]) -> None:
+    """Note what owners upstream ask, as the seller's page shows it now."""
+    offer.agreed_asks, offer.agreed_at = upstream.to_agree(repos), timezone.now()
 
 
 def _write(offer: Offer, draft: OfferDraft, template: TermsTemplate) -> None:

@@ -385,7 +385,7 @@ def divided(line: PricedLine, at: datetime) -> PricedLine:
     shares = [
         PricedShare(share.owner_id, share.repo_id, share.basis_points, share.amount_minor)
         for repo, part in zip(line.repos, parts, strict=True)
-        for share in (divide(part, asks_of(repo)) if part else ())
+        for share in (divide(part, asks_of(repo, line.offer)) if part else ())
     ]
     return replace(line, fee_minor=fee, shares=tuple(_joined(shares)))
 

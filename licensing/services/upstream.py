@@ -1,5 +1,6 @@
 """What owners of models others build on ask of each sale."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db import transaction
@@ -9,7 +10,7 @@ from accounts.services.audit import record
 from accounts.viewer import VISITOR, Viewer
 from catalog.access import check_may
 from catalog.models import ModelRepo
-from licensing.models import RevenueAsk
+from licensing.models import Offer, RevenueAsk
 from licensing.services.lineage import ancestry_of
 from licensing.terms.shares import MOST_BASIS_POINTS, UpstreamAsk
 from store.core.errors import InvalidError
@@ -21,11 +22,16 @@ class BadAskError(InvalidError):
     code = "bad_ask"
 
 
-def asks_of(repo: ModelRepo) -> list[UpstreamAsk]:
+def asks_of(repo: ModelRepo, offer: Offer | None = None) -> list[UpstreamAsk]:
     """Return what is asked of a sale of ``repo`` by owners of the public models it was made from.
 
     Private ancestors ask nothing: their share would tell that they exist. A seller asks nothing
     of themselves.
+
+    Args:
+        repo: What is sold.
+        offer: It is sold by this offer: nobody gets more than its seller was shown. ``None``, or
+            one that is not saved yet: as it would be agreed now.
     """
     ancestors = {
         found.repo_id: found
@@ -33,15 +39,35 @@ def asks_of(repo: ModelRepo) -> list[UpstreamAsk]:
         if found.repo_id is not None and found.namespace_id != repo.namespace_id
     }
     rows = RevenueAsk.objects.filter(repo_id__in=list(ancestors)).select_related("repo")
-    return [
-        UpstreamAsk(
-            owner_id=row.repo.namespace_id,
-            repo_id=row.repo_id,
-            basis_points=row.basis_points,
-            distance=ancestors[row.repo_id].distance,
-        )
-        for row in rows.order_by("repo_id")
-    ]
+    found = []
+    for row in rows.order_by("repo_id"):
+        ancestor, points = ancestors[row.repo_id], row.basis_points
+        if offer is not None and offer.pk:
+            points = min(points, _agreed(offer, row.repo, ancestor.name))
+        found.append(UpstreamAsk(row.repo.namespace_id, row.repo_id, points, ancestor.distance))
+    return [ask for ask in found if ask.basis_points]
+
+
+def to_agree(repos: Iterable[ModelRepo]) -> dict[str, int]:
+    """Return what a seller agrees to who saves an offer now, as ``Offer.agreed_asks``."""
+    agreed: dict[str, int] = {}
+    for repo in repos:
+        asked = {ask.repo_id: ask.basis_points for ask in asks_of(repo)}
+        for ancestor in ancestry_of(VISITOR, repo).ancestors:
+            agreed[ancestor.name.lower()] = asked.get(ancestor.repo_id or 0, 0)
+    return agreed
+
+
+def _agreed(offer: Offer, base: ModelRepo, name: str) -> int:
+    """Return the most an owner upstream gets of a sale, in basis points.
+
+    What the card has named only since then was the seller's own doing. A base that was not there
+    then is another matter: anybody can take the name of a model that is not in the store.
+    """
+    known = offer.agreed_asks.get(name.lower())
+    if known is not None:
+        return int(known)
+    return MOST_BASIS_POINTS if base.created_at < offer.agreed_at else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +100,8 @@ def ask_for(repo: ModelRepo) -> int:
 def set_ask(viewer: Viewer, repo: ModelRepo, basis_points: int) -> None:
     """Say what part of each sale of models made from ``repo`` its owner wants; 0: nothing.
 
-    Sales that were made keep what they had.
+    Sales that were made keep what they had. Offers that are there give no more than before until
+    their seller saves them again.
 
     Raises:
         ForbiddenError: not theirs.

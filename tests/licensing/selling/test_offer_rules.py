@@ -239,6 +239,47 @@ def test_a_share_is_at_most_half(shop: Shop) -> None:
     assert not RevenueAsk.objects.exists()
 
 
+def shares_of(shop: Shop, key: str) -> list[int]:
+    """What upstream owners get of an order made now, in basis points."""
+    line = shop.order(key).lines.get()
+    return list(line.shares.order_by("id").values_list("basis_points", flat=True))
+
+
+def test_nobody_gets_more_than_the_seller_was_shown() -> None:
+    owner = make_user("ula")
+    base = make_model(owner, "base")
+    set_ask(Viewer(user=owner), base, 1000)
+    shop = open_shop()
+    card = b"---\nlicense: mit\nbase_model: ula/base\n---\n# hi\n"
+    add_files(shop.seller, shop.repo, {"README.md": card})
+    assert shares_of(shop, "named later by the seller") == [1000]
+    change_offer(shop.selling, shop.offer, FIXED)
+
+    set_ask(Viewer(user=owner), base, 4000)
+    assert shares_of(shop, "raised") == [1000]
+    set_ask(Viewer(user=owner), base, 500)
+    assert shares_of(shop, "lowered") == [500]
+    set_ask(Viewer(user=owner), base, 4000)
+    change_offer(shop.selling, shop.offer, FIXED)
+
+    assert shares_of(shop, "saved again") == [4000]
+
+
+def test_who_takes_a_name_a_card_has_gets_nothing_of_what_is_on_sale() -> None:
+    shop = open_shop()
+    card = b"---\nlicense: mit\nbase_model: acme/famous\n---\n# hi\n"
+    add_files(shop.seller, shop.repo, {"README.md": card})
+    confirmed = replace(FIXED, lineage_confirmed=True)
+    change_offer(shop.selling, shop.offer, confirmed)
+
+    taker = make_user("acme")
+    set_ask(Viewer(user=taker), make_model(taker, "famous"), 5000)
+
+    assert shares_of(shop, "taken") == []
+    change_offer(shop.selling, shop.offer, confirmed)
+    assert shares_of(shop, "saved again, with the ask on the page") == [5000]
+
+
 def test_order_keeps_what_is_off_the_shelf_where_it_is(shop: Shop) -> None:
     titles = ["B", "C", "D"]
     made = [make_offer(shop.selling, [shop.repo], replace(FIXED, title=name)) for name in titles]
