@@ -8,7 +8,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.rest import viewer
+from accounts.viewer import Viewer
 from catalog.api.parameters import page_of, paging
+from licensing.access_orders import order_changed_by, order_seen_by
 from licensing.api import examples
 from licensing.api.serializers import (
     AnswerIn,
@@ -117,8 +119,9 @@ class OrdersView(APIView):
             key=request.headers.get("Idempotency-Key", ""),
             accepted_terms=values["accepted_terms"],
             gateway=values["gateway"],
+            method=values["payment_method"],
         )
-        answer = _paid(order, values["payment_method"])
+        answer = _paid(who, order, values["payment_method"])
         answer.status_code = status.HTTP_201_CREATED if is_new else status.HTTP_200_OK
         return answer
 
@@ -134,7 +137,7 @@ class OrderView(APIView):
     )
     def get(self, request: Request, order_id: str) -> Response:
         """Answer an order of yours, or of a team of yours."""
-        return _shown(ordering.order_of(viewer(request), order_id))
+        return _shown(order_seen_by(viewer(request), order_id))
 
 
 class PayView(APIView):
@@ -151,10 +154,10 @@ class PayView(APIView):
         """Pay with a method, or get the page to pay on."""
         who = viewer(request)
         quotes.buying_namespace(who)
-        order = ordering.order_of(who, order_id)
+        order = order_changed_by(who, order_id)
         form = PayIn(data=request.data)
         form.is_valid(raise_exception=True)
-        return _paid(order, form.validated_data["payment_method"])
+        return _paid(who, order, form.validated_data["payment_method"])
 
 
 class CancelOrderView(APIView):
@@ -171,7 +174,7 @@ class CancelOrderView(APIView):
         """Cancel it; what was paid in part goes back."""
         who = viewer(request)
         quotes.buying_namespace(who)
-        return _shown(settling.cancel(ordering.order_of(who, order_id).pk))
+        return _shown(settling.cancel(order_changed_by(who, order_id).pk))
 
 
 class RefundsView(APIView):
@@ -188,7 +191,7 @@ class RefundsView(APIView):
         """Ask the seller for the price of a line, or of the whole order."""
         who = viewer(request)
         quotes.buying_namespace(who)
-        order = ordering.order_of(who, order_id)
+        order = order_changed_by(who, order_id)
         form = RefundIn(data=request.data)
         form.is_valid(raise_exception=True)
         line = _line(order, form.validated_data["line"])
@@ -236,11 +239,13 @@ def _rows() -> QuerySet[Order]:
     return Order.objects.select_related("holder").prefetch_related("lines__license", "refunds")
 
 
-def _paid(order: Order, method: str) -> Response:
+def _paid(who: Viewer, order: Order, method: str) -> Response:
     """Begin to pay an order that is open; one that is paid is shown as it is."""
     if order.state != Order.State.OPEN:
         return _shown(order)
-    return _shown(order, checkout.start(order, method=method))
+    if who.token is not None:
+        ordering.count_payment(who.token, order)
+    return _shown(order, checkout.start(order, payer=who.user, method=method))
 
 
 def _shown(order: Order, how: Checkout | None = None) -> Response:
