@@ -7,12 +7,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.rest import viewer
+from accounts.rest import check_recent, check_staff, viewer
 from accounts.viewer import Viewer
 from catalog.api.parameters import page_of, paging
 from licensing.access_orders import order_changed_by, order_seen_by
 from licensing.api import examples
 from licensing.api.serializers import (
+    AcceptIn,
     AnswerIn,
     OrderIn,
     OrderOut,
@@ -24,7 +25,7 @@ from licensing.api.serializers import (
     RefundOut,
 )
 from licensing.gateways.base import Checkout
-from licensing.models import Order, OrderLine
+from licensing.models import Order, OrderLine, Refund
 from licensing.services import billing, checkout, ordering, quotes, refunds, settling
 from licensing.services.pricing import Item
 from store.core.errors import NotFoundError
@@ -205,14 +206,17 @@ class AcceptRefundView(APIView):
     @extend_schema(
         operation_id="refunds_accept",
         summary="Grant a refund",
-        request=None,
+        request=AcceptIn,
         responses=RefundOut,
-        examples=[examples.REFUND_DONE],
+        examples=[examples.ACCEPT_BODY, examples.REFUND_DONE],
     )
     def post(self, request: Request, refund_id: str) -> Response:
         """End access and send the money back."""
-        who = viewer(request)
-        return Response(RefundOut(refunds.accept(who, refunds.refund_for(who, refund_id))).data)
+        who, refund = _asked(request, refund_id)
+        form = AcceptIn(data=request.data)
+        form.is_valid(raise_exception=True)
+        done = refunds.accept(who, refund, why=form.validated_data["reason"])
+        return Response(RefundOut(done).data)
 
 
 class DeclineRefundView(APIView):
@@ -227,12 +231,22 @@ class DeclineRefundView(APIView):
     )
     def post(self, request: Request, refund_id: str) -> Response:
         """Say why not."""
-        who = viewer(request)
-        refund = refunds.refund_for(who, refund_id)
+        who, refund = _asked(request, refund_id)
         form = AnswerIn(data=request.data)
         form.is_valid(raise_exception=True)
         declined = refunds.decline(who, refund, form.validated_data["answer"])
         return Response(RefundOut(declined).data)
+
+
+def _asked(request: Request, refund_id: str) -> tuple[Viewer, Refund]:
+    """Return who answers and which refund; a session proves what the pages ask it to."""
+    who = viewer(request)
+    refund = refunds.refund_for(who, refund_id)
+    if refunds.acts_as_staff(who, refund.order, refund.line):
+        check_staff(request)
+    else:
+        check_recent(request)
+    return who, refund
 
 
 def _rows() -> QuerySet[Order]:

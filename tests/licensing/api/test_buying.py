@@ -10,6 +10,7 @@ from django.utils import timezone
 from accounts.models import AccessToken, Role, Scope, User
 from accounts.services.tokens import create_token
 from licensing.models import LedgerMovement, License, Offer, Order, Payment, Quote, Refund
+from licensing.services import refunds
 from store.core.money import Money
 from tests.factories import add_files, make_org, make_user
 from tests.licensing.selling.shop import BILLING, Shop, open_shop
@@ -382,6 +383,74 @@ def test_a_refund_ends_access_at_once(client: Client, shop: Shop, script: Any) -
     assert (shown["state"], shown["refunded_minor"]) == ("refunded", 1900)
     twice = post(client, f"refunds/{asked.json()['id']}/accept", {}, seller)
     assert (twice.status_code, twice.json()["error"]["code"]) == (409, "refund_answered")
+
+
+def asked_back(shop: Shop) -> Refund:
+    return refunds.ask(shop.buying, shop.buy(), None, "no limericks")
+
+
+ANSWERS = pytest.mark.parametrize(
+    ("deed", "body", "state"),
+    [("accept", {"reason": "Fair."}, "done"), ("decline", {"answer": "Used."}, "declined")],
+)
+
+
+def refused_and_waiting(answer: Any, status: int, code: str) -> None:
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    assert Refund.objects.get().state == Refund.State.ASKED
+    assert Order.objects.get().refunded_minor == 0
+
+
+@ANSWERS
+def test_only_tokens_that_sell_answer_refunds(
+    client: Client, shop: Shop, deed: str, body: Any, state: str
+) -> None:
+    path = f"refunds/{asked_back(shop).public_id}/{deed}"
+
+    for scope in (Scope.READ, Scope.BUY):
+        answer = post(client, path, body, bearer(shop.seller, scope))
+        refused_and_waiting(answer, 403, "missing_scope")
+    refused_and_waiting(post(client, path, body, {}), 401, "not_signed_in")
+    assert post(client, path, body, bearer(shop.seller, Scope.WRITE)).json()["state"] == state
+
+
+@ANSWERS
+def test_a_session_answers_refunds_after_a_recent_login(
+    shop: Shop, browser_of: Any, deed: str, body: Any, state: str
+) -> None:
+    path = f"refunds/{asked_back(shop).public_id}/{deed}"
+    browser = browser_of(shop.seller)
+    grow_stale(browser)
+
+    refused_and_waiting(post(browser, path, body, {}), 403, "recent_login_needed")
+    assert post(browser_of(shop.seller), path, body, {}).json()["state"] == state
+
+
+def grow_stale(browser: Client, **facts: Any) -> None:
+    session = browser.session
+    session.update(facts or {"confirmed_at": 0})
+    session.save()
+
+
+@ANSWERS
+def test_staff_answer_refunds_as_in_the_administration(
+    client: Client, shop: Shop, browser_of: Any, deed: str, body: Any, state: str
+) -> None:
+    clerk = make_user("clerk", is_staff=True)
+    path = f"refunds/{asked_back(shop).public_id}/{deed}"
+    stale, by_password = browser_of(clerk), browser_of(clerk)
+    grow_stale(stale)
+    grow_stale(by_password, second_factor=False)
+
+    refused_and_waiting(post(stale, path, body, {}), 403, "recent_login_needed")
+    refused_and_waiting(post(by_password, path, body, {}), 403, "two_factor_needed")
+    refused_and_waiting(
+        post(client, path, body, bearer(clerk, Scope.WRITE)), 404, "refund_not_found"
+    )
+    nothing, code = ({}, "reason_needed") if deed == "accept" else ({"answer": " "}, "invalid")
+    refused_and_waiting(post(browser_of(clerk), path, nothing, {}), 400, code)
+    refused_and_waiting(post(client, path, nothing, bearer(clerk, Scope.ADMIN)), 400, code)
+    assert post(browser_of(clerk), path, body, {}).json()["state"] == state
 
 
 def test_a_seller_may_decline(client: Client, shop: Shop, script: Any) -> None:
