@@ -19,7 +19,7 @@ from django.utils.translation import ngettext
 from accounts.models import AccessToken, AuditEvent, Membership, Namespace, Organization, User
 from accounts.services.audit import record
 from accounts.services.tokens import revoke_token
-from accounts.views.guards import passed_two_factor, to_second_factor
+from accounts.views.guards import passed_as_staff, to_second_factor
 from store.core.errors import ForbiddenError
 from store.core.redirects import next_path
 from store.core.web import client_address
@@ -57,7 +57,7 @@ def staff_may_enter(request: HttpRequest) -> bool:
     user = request.user
     if not isinstance(user, User) or not (user.is_active and user.is_staff):
         return False
-    return settings.ENV.staff_two_factor == "off" or passed_two_factor(request, user)
+    return passed_as_staff(request, user)
 
 
 def password_change(

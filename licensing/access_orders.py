@@ -26,7 +26,7 @@ def orders_of(viewer: Viewer) -> QuerySet[Order]:
 
 
 def order_seen_by(viewer: Viewer, public_id: str) -> Order:
-    """Return an order for its page: to its buyer, members of the team it is for, and staff.
+    """Return an order to its buyer, members of the team it is for, and staff.
 
     Raises:
         OrderNotFoundError: there is none, or not for them.
@@ -43,7 +43,7 @@ def order_seen_by(viewer: Viewer, public_id: str) -> Order:
 
 
 def order_changed_by(viewer: Viewer, public_id: str) -> Order:
-    """Return an order that the viewer may pay or cancel: its buyer, writers of its team.
+    """Return an order the viewer may pay, cancel or ask money back of: its buyer, its writers.
 
     Raises:
         OrderNotFoundError: there is none, or not for them.
@@ -56,7 +56,7 @@ def order_changed_by(viewer: Viewer, public_id: str) -> Order:
 
 
 def may_change(viewer: Viewer, order: Order) -> bool:
-    """Whether the viewer may pay or cancel an order they see."""
+    """Whether the viewer may pay, cancel or ask money back of an order they see."""
     is_buyer = viewer.user is not None and order.buyer_id == viewer.user.pk
     return is_buyer or viewer.role_in(order.holder_id) in _WRITERS
 

@@ -50,8 +50,8 @@ def _offer(public_id: str) -> Offer:
         OfferNotFoundError: there is none, or of private models.
         OfferClosedError: it is not for sale any more.
     """
-    rows = Offer.objects.filter(public_id=public_id[:MAX_SENT_CHARS], repos__is_private=False)
-    found = rows.prefetch_related("prices").first()
+    rows = Offer.objects.filter(public_id=public_id[:MAX_SENT_CHARS], repos__isnull=False)
+    found = rows.in_public().prefetch_related("prices").first()
     if found is None:
         raise OfferNotFoundError(_("There is no such offer."))
     if not found.is_active:

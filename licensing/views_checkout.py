@@ -92,10 +92,10 @@ def serve(request: HttpRequest, user: User, desk: Desk) -> HttpResponse:
     if "pay" not in request.POST:
         form.is_valid()
         return _page(request, desk, form, is_quiet=True)
-    return _order(request, desk, form)
+    return _order(request, user, desk, form)
 
 
-def _order(request: HttpRequest, desk: Desk, form: BillingForm) -> HttpResponse:
+def _order(request: HttpRequest, user: User, desk: Desk, form: BillingForm) -> HttpResponse:
     """Make the order and lead on to the payment; or show the page with what is wrong."""
     sent = request.POST
     accepted = frozenset(sent.getlist("terms"))
@@ -117,7 +117,7 @@ def _order(request: HttpRequest, desk: Desk, form: BillingForm) -> HttpResponse:
         return _page(request, desk, form, _said(error, accepted))
     if is_new and desk.extended is None:
         keep_cart(request, Cart())
-    return pay(request, order)
+    return pay(request, user, order)
 
 
 def _full_address(form: BillingForm, *, is_needed: bool) -> Mapping[str, Any]:
@@ -237,14 +237,14 @@ def known_of(form: BillingForm) -> dict[str, Any]:
     }
 
 
-def pay(request: HttpRequest, order: Order) -> HttpResponse:
+def pay(request: HttpRequest, user: User, order: Order) -> HttpResponse:
     """Begin to collect an order and lead to where it is paid; the order's page where that is all.
 
     A page of another site is reached by a page in between: the policy of ours lets no form lead
     away.
     """
     try:
-        begun = checkout.start(order)
+        begun = checkout.start(order, payer=user)
     except GatewayError:
         messages.error(
             request, _("The payment service does not answer. Your order is kept: try again.")

@@ -201,7 +201,7 @@ def stages_of(order: Order) -> list[Stage]:
 @personal
 def pay_order(request: HttpRequest, user: User, order: str) -> HttpResponse:
     """Pay an open order, again where it failed."""
-    return pay(request, order_changed_by(viewer_of(request), order))
+    return pay(request, user, order_changed_by(viewer_of(request), order))
 
 
 @require_POST

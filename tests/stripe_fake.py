@@ -92,6 +92,12 @@ class StripeFake:
         session |= {"status": "expired", "url": None}
         self.event("checkout.session.expired", session)
 
+    def end_session(self, _given: JSON, ident: str) -> JSON:
+        session = self.get(_given, ident)
+        assert session["status"] == "open"
+        self.expire(session)
+        return session
+
     def save_card(self, customer_id: str, card: str = GOOD_CARD, *, decline: str = "") -> None:
         """A customer keeps a card; ``decline`` is what happens to it later."""
         method = made(
@@ -503,6 +509,7 @@ _F = StripeFake
 _ROUTES: list[tuple[str, str, Any, _Act]] = [
     ("/v1/checkout/sessions", "POST", shapes.checkout.SessionCreateParams, _F.make_session),
     (r"/v1/checkout/sessions/(\w+)", "GET", None, _F.get),
+    (r"/v1/checkout/sessions/(\w+)/expire", "POST", None, _F.end_session),
     ("/v1/customers", "POST", shapes.CustomerCreateParams, _F.make_customer),
     (r"/v1/customers/(\w+)/payment_methods", "GET", None, _F.list_methods),
     ("/v1/payment_intents", "POST", shapes.PaymentIntentCreateParams, _F.make_intent),

@@ -5,6 +5,7 @@ from functools import wraps
 from typing import Concatenate, ParamSpec, cast
 from urllib.parse import urlencode, urlsplit
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -83,10 +84,24 @@ def recent(
         if is_recent(request):
             return view(request, user, *args, **kwargs)
         if wants_json(request):
-            raise RecentLoginNeededError(_("Confirm that it is you at /login/confirm, then retry."))
+            check_recent(request)
         return redirect(confirm_path(page_of(request)))
 
     return personal(cast("Callable[Concatenate[HttpRequest, User, P], HttpResponse]", guarded))
+
+
+def recent_to_change(
+    view: Callable[Concatenate[HttpRequest, User, P], HttpResponse],
+) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
+    """Open a ``personal`` page to read; what its forms send is taken as by a ``recent`` page."""
+    reading, changing = personal(view), recent(view)
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        chosen = reading if request.method in {"GET", "HEAD"} else changing
+        return chosen(request, *args, **kwargs)
+
+    return cast("Callable[Concatenate[HttpRequest, P], HttpResponse]", guarded)
 
 
 def two_factor_required(
@@ -101,10 +116,35 @@ def two_factor_required(
         if passed_two_factor(request, user):
             return view(request, user, *args, **kwargs)
         if wants_json(request):
-            raise TwoFactorNeededError(_("Set up two-factor authentication at /settings/security."))
+            check_two_factor(request, user)
         return to_second_factor(request, user, page_of(request))
 
     return recent(cast("Callable[Concatenate[HttpRequest, User, P], HttpResponse]", guarded))
+
+
+def check_recent(request: HttpRequest) -> None:
+    """Refuse a session whose person gave no password and no second factor lately.
+
+    Raises:
+        RecentLoginNeededError: the last proof is too old.
+    """
+    if not is_recent(request):
+        raise RecentLoginNeededError(_("Confirm that it is you at /login/confirm, then retry."))
+
+
+def check_two_factor(request: HttpRequest, user: User) -> None:
+    """Refuse a session in which no second factor was given.
+
+    Raises:
+        TwoFactorNeededError: it is to be given, or to be set up first.
+    """
+    if passed_two_factor(request, user):
+        return
+    if has_two_factor(user):
+        raise TwoFactorNeededError(
+            _("Give your second factor at /login/confirm?factor=second, then retry.")
+        )
+    raise TwoFactorNeededError(_("Set up two-factor authentication at /settings/security."))
 
 
 def is_recent(request: HttpRequest) -> bool:
@@ -115,6 +155,11 @@ def is_recent(request: HttpRequest) -> bool:
 def passed_two_factor(request: HttpRequest, user: User) -> bool:
     """Whether ``user`` has two-factor authentication and used it in this session."""
     return freshness.passed_second_factor(request.session) and has_two_factor(user)
+
+
+def passed_as_staff(request: HttpRequest, user: User) -> bool:
+    """Whether a member of staff proved enough to act as such: two factors, unless the site says."""
+    return settings.ENV.staff_two_factor == "off" or passed_two_factor(request, user)
 
 
 def to_second_factor(request: HttpRequest, user: User, target: str) -> HttpResponse:

@@ -174,4 +174,5 @@ CANCELLED = _answer(
 REFUND_BODY = _body("Whole order", {"reason": "It writes no limericks."})
 REFUND = _answer("Asked for", _REFUND, "200", "201")
 REFUND_DONE = _answer("Refunded", _REFUND | {"state": "done"})
+ACCEPT_BODY = _body("Granted", {"reason": "It does not load on their machine."})
 DECLINE_BODY = _body("Why not", {"answer": "It was used for a month."})

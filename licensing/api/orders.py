@@ -7,10 +7,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.rest import viewer
+from accounts.rest import check_recent, check_staff, viewer
+from accounts.viewer import Viewer
 from catalog.api.parameters import page_of, paging
+from licensing.access_orders import order_changed_by, order_seen_by
 from licensing.api import examples
 from licensing.api.serializers import (
+    AcceptIn,
     AnswerIn,
     OrderIn,
     OrderOut,
@@ -22,7 +25,7 @@ from licensing.api.serializers import (
     RefundOut,
 )
 from licensing.gateways.base import Checkout
-from licensing.models import Order, OrderLine
+from licensing.models import Order, OrderLine, Refund
 from licensing.services import billing, checkout, ordering, quotes, refunds, settling
 from licensing.services.pricing import Item
 from store.core.errors import NotFoundError
@@ -117,8 +120,9 @@ class OrdersView(APIView):
             key=request.headers.get("Idempotency-Key", ""),
             accepted_terms=values["accepted_terms"],
             gateway=values["gateway"],
+            method=values["payment_method"],
         )
-        answer = _paid(order, values["payment_method"])
+        answer = _paid(who, order, values["payment_method"])
         answer.status_code = status.HTTP_201_CREATED if is_new else status.HTTP_200_OK
         return answer
 
@@ -134,7 +138,7 @@ class OrderView(APIView):
     )
     def get(self, request: Request, order_id: str) -> Response:
         """Answer an order of yours, or of a team of yours."""
-        return _shown(ordering.order_of(viewer(request), order_id))
+        return _shown(order_seen_by(viewer(request), order_id))
 
 
 class PayView(APIView):
@@ -151,10 +155,10 @@ class PayView(APIView):
         """Pay with a method, or get the page to pay on."""
         who = viewer(request)
         quotes.buying_namespace(who)
-        order = ordering.order_of(who, order_id)
+        order = order_changed_by(who, order_id)
         form = PayIn(data=request.data)
         form.is_valid(raise_exception=True)
-        return _paid(order, form.validated_data["payment_method"])
+        return _paid(who, order, form.validated_data["payment_method"])
 
 
 class CancelOrderView(APIView):
@@ -171,7 +175,7 @@ class CancelOrderView(APIView):
         """Cancel it; what was paid in part goes back."""
         who = viewer(request)
         quotes.buying_namespace(who)
-        return _shown(settling.cancel(ordering.order_of(who, order_id).pk))
+        return _shown(settling.cancel(order_changed_by(who, order_id).pk))
 
 
 class RefundsView(APIView):
@@ -188,7 +192,7 @@ class RefundsView(APIView):
         """Ask the seller for the price of a line, or of the whole order."""
         who = viewer(request)
         quotes.buying_namespace(who)
-        order = ordering.order_of(who, order_id)
+        order = order_changed_by(who, order_id)
         form = RefundIn(data=request.data)
         form.is_valid(raise_exception=True)
         line = _line(order, form.validated_data["line"])
@@ -202,14 +206,17 @@ class AcceptRefundView(APIView):
     @extend_schema(
         operation_id="refunds_accept",
         summary="Grant a refund",
-        request=None,
+        request=AcceptIn,
         responses=RefundOut,
-        examples=[examples.REFUND_DONE],
+        examples=[examples.ACCEPT_BODY, examples.REFUND_DONE],
     )
     def post(self, request: Request, refund_id: str) -> Response:
         """End access and send the money back."""
-        who = viewer(request)
-        return Response(RefundOut(refunds.accept(who, refunds.refund_for(who, refund_id))).data)
+        who, refund = _asked(request, refund_id)
+        form = AcceptIn(data=request.data)
+        form.is_valid(raise_exception=True)
+        done = refunds.accept(who, refund, why=form.validated_data["reason"])
+        return Response(RefundOut(done).data)
 
 
 class DeclineRefundView(APIView):
@@ -224,23 +231,35 @@ class DeclineRefundView(APIView):
     )
     def post(self, request: Request, refund_id: str) -> Response:
         """Say why not."""
-        who = viewer(request)
-        refund = refunds.refund_for(who, refund_id)
+        who, refund = _asked(request, refund_id)
         form = AnswerIn(data=request.data)
         form.is_valid(raise_exception=True)
         declined = refunds.decline(who, refund, form.validated_data["answer"])
         return Response(RefundOut(declined).data)
 
 
+def _asked(request: Request, refund_id: str) -> tuple[Viewer, Refund]:
+    """Return who answers and which refund; a session proves what the pages ask it to."""
+    who = viewer(request)
+    refund = refunds.refund_for(who, refund_id)
+    if refunds.acts_as_staff(who, refund.order, refund.line):
+        check_staff(request)
+    else:
+        check_recent(request)
+    return who, refund
+
+
 def _rows() -> QuerySet[Order]:
     return Order.objects.select_related("holder").prefetch_related("lines__license", "refunds")
 
 
-def _paid(order: Order, method: str) -> Response:
+def _paid(who: Viewer, order: Order, method: str) -> Response:
     """Begin to pay an order that is open; one that is paid is shown as it is."""
     if order.state != Order.State.OPEN:
         return _shown(order)
-    return _shown(order, checkout.start(order, method=method))
+    if who.token is not None:
+        ordering.count_payment(who.token, order)
+    return _shown(order, checkout.start(order, payer=who.user, method=method))
 
 
 def _shown(order: Order, how: Checkout | None = None) -> Response:

@@ -9,7 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.models import Namespace
-from accounts.rest import viewer
+from accounts.rest import check_recent, viewer
 from catalog.api.parameters import page_of, paging
 from licensing.api import seller_examples as examples
 from licensing.api.seller_serializers import (
@@ -167,6 +167,7 @@ class BalanceView(APIView):
     )
     def get(self, request: Request) -> Response:
         """Answer balances by gateway and currency; each held amount with rule and date."""
+        check_recent(request)
         seller = seller_of(request)
         held = balances.held_of(seller)
         found = [

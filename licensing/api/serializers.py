@@ -308,6 +308,18 @@ class RefundIn(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=500, allow_blank=True, required=False, default="")
 
 
+class AcceptIn(serializers.Serializer[Any]):
+    """A refund that is granted."""
+
+    reason = serializers.CharField(
+        max_length=300,
+        allow_blank=True,
+        required=False,
+        default="",
+        help_text="For the audit trail. Staff must give one.",
+    )
+
+
 class AnswerIn(serializers.Serializer[Any]):
     """Why a wish is not granted."""
 

@@ -87,13 +87,13 @@ class Charge:
         amount_minor: To be paid, at least 1.
         currency: Three capitals.
         title: One line for the buyer's statement.
-        buyer_email: Where the gateway may write to.
+        payer_email: Where the gateway may write to.
         success_url: Where a browser goes after paying.
         cancel_url: Where it goes otherwise.
         method: How to pay without a browser: a name the gateway knows; empty: in a browser.
         interval: ``month`` or ``year`` for a subscription, else empty.
         tax_minor: The part of the amount that is tax, to be shown beside the price.
-        buyer_id: Id of the person who pays, for cards they saved; ``None``: nobody any more.
+        payer_id: Id of the person who pays, for cards they saved; ``None``: nobody who has any.
         expires_at: When the order is cancelled if nobody paid.
     """
 
@@ -101,13 +101,13 @@ class Charge:
     amount_minor: int
     currency: str
     title: str
-    buyer_email: str
+    payer_email: str
     success_url: str
     cancel_url: str
     method: str = ""
     interval: str = ""
     tax_minor: int = 0
-    buyer_id: int | None = None
+    payer_id: int | None = None
     expires_at: datetime | None = None
 
 

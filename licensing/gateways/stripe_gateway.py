@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 Kind = StripeObject.Kind
 SAVED = "saved"
-"""Method of a script: the card the buyer saved last; ``pm_…`` is a certain one."""
+"""Method of a script: the card the payer saved last; ``pm_…`` is a certain one."""
 _NEEDS_BROWSER = "authentication_required"
 _LEAST, _MOST = timedelta(minutes=31), timedelta(hours=24)
 """Stripe lets a checkout live for 30 minutes to 24 hours."""
@@ -59,22 +59,36 @@ class Stripe:
         return Checkout(checkout.url, facts=checkout.facts, needs_browser=needs_browser)
 
     def _in_browser(self, charge: Charge) -> Checkout:
-        """Return the order's open session, or a new one when the last has expired."""
+        """Return the order's open session, or a new one when the last is over or another's.
+
+        A page shows the saved cards of whom it was made for: nobody else is led to it.
+        """
         made = StripeObject.objects.filter(kind=Kind.SESSION, order_ref=charge.order_ref)
         last = made.order_by("-id").first()
         if last is not None:
             with calling():
                 session = client().v1.checkout.sessions.retrieve(last.external_id)
             if session.status == "open" and session.url:
-                return Checkout(session.url)
+                if self._is_for(charge.payer_id, session):
+                    return Checkout(session.url)
+                with calling():
+                    client().v1.checkout.sessions.expire(session.id)
             if session.status == "complete":
                 return Checkout(facts=facts.of_session(session))
         params = self._session_params(charge)
-        key = f"{charge.order_ref}-session-{made.count()}"
+        key = f"{charge.order_ref}-session-{made.count()}-{charge.payer_id or 0}"
         with calling():
             session = client().v1.checkout.sessions.create(params, {"idempotency_key": key})
         facts.remember(Kind.SESSION, session.id, charge.order_ref)
         return Checkout(session.url or "")
+
+    def _is_for(self, payer_id: int | None, session: stripe.checkout.Session) -> bool:
+        """Whether a session shows nobody's cards but the payer's own."""
+        customer = facts.id_of(session.customer)
+        if not customer:
+            return True
+        known = StripeCustomer.objects.filter(gateway=self.name, external_id=customer)
+        return payer_id is not None and known.filter(user_id=payer_id).exists()
 
     def _session_params(self, charge: Charge) -> "SessionCreateParams":
         words = {facts.ORDER: charge.order_ref}
@@ -89,30 +103,30 @@ class Stripe:
         left = (charge.expires_at - timezone.now()) if charge.expires_at else timedelta()
         if charge.expires_at is not None and _LEAST <= left <= _MOST:
             params["expires_at"] = int(charge.expires_at.timestamp())
-        if charge.buyer_id is not None:
-            params["customer"] = self._customer(charge, charge.buyer_id)
+        if charge.payer_id is not None:
+            params["customer"] = self._customer(charge, charge.payer_id)
         if charge.interval:
             params["mode"] = "subscription"
             params["subscription_data"] = {"metadata": words}
         else:
             params["mode"] = "payment"
             params["payment_intent_data"] = {"metadata": words}
-            if charge.buyer_id is not None:
+            if charge.payer_id is not None:
                 params["saved_payment_method_options"] = {"payment_method_save": "enabled"}
         return params
 
-    def _customer(self, charge: Charge, buyer_id: int) -> str:
-        """Return who the buyer is at Stripe, made on first asking."""
-        known = StripeCustomer.objects.filter(user_id=buyer_id, gateway=self.name).first()
+    def _customer(self, charge: Charge, payer_id: int) -> str:
+        """Return who the payer is at Stripe, made on first asking."""
+        known = StripeCustomer.objects.filter(user_id=payer_id, gateway=self.name).first()
         if known is not None:
             return known.external_id
         with calling():
             made = client().v1.customers.create(
-                {"email": charge.buyer_email, "metadata": {"buyer": str(buyer_id)}},
-                {"idempotency_key": f"{charge.order_ref}-customer"},
+                {"email": charge.payer_email, "metadata": {"buyer": str(payer_id)}},
+                {"idempotency_key": f"{charge.order_ref}-customer-{payer_id}"},
             )
         row, _made = StripeCustomer.objects.get_or_create(
-            user_id=buyer_id, gateway=self.name, defaults={"external_id": made.id}
+            user_id=payer_id, gateway=self.name, defaults={"external_id": made.id}
         )
         return row.external_id
 
@@ -148,13 +162,13 @@ class Stripe:
         return Checkout(facts=found)
 
     def _method(self, charge: Charge) -> stripe.PaymentMethod:
-        """Return the buyer's own saved card of this name; nobody pays with another's.
+        """Return the payer's own saved card of this name; nobody pays with another's.
 
         Raises:
             PaymentDeclinedError: they have none.
         """
         known = StripeCustomer.objects.filter(
-            user_id=charge.buyer_id or 0, gateway=self.name
+            user_id=charge.payer_id or 0, gateway=self.name
         ).first()
         found: list[stripe.PaymentMethod] = []
         if known is not None:

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Self
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Upper
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -27,8 +27,13 @@ class OfferQuerySet(models.QuerySet["Offer"]):
     """Questions about offers; chainable, read-only."""
 
     def on_sale(self) -> Self:
-        """Keep those people can buy now."""
+        """Keep those their seller has on the shelf."""
         return self.filter(is_active=True)
+
+    def in_public(self) -> Self:
+        """Keep those without a private model: nobody may buy one, or learn its name from it."""
+        private = OfferedRepo.objects.filter(offer=OuterRef("pk"), repo__is_private=True)
+        return self.exclude(Exists(private))
 
     def of_repo(self, repo: ModelRepo) -> Self:
         """Keep those that include ``repo``."""

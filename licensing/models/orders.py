@@ -58,7 +58,7 @@ class Order(models.Model):
     token = models.ForeignKey(
         AccessToken, models.SET_NULL, null=True, blank=True, related_name="orders"
     )
-    """The token it was made with; its spend limit counts it."""
+    """The token it was made, or last paid, with; its spend limit counts it."""
     idempotency_key = models.CharField(max_length=128)
     request_digest = models.CharField(max_length=64)
     """SHA-256 of what was asked under the key."""

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.models import Namespace, User
 from accounts.viewer import Viewer
-from accounts.views.guards import personal, viewer_of
+from accounts.views.guards import personal, recent_to_change, viewer_of
 from licensing.models import Refund
 from licensing.paper_answers import pdf_answer
 from licensing.seller_views.seller_frame import of_seller, seller_context, seller_of
@@ -64,7 +64,7 @@ def orders_page(request: HttpRequest, user: User) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@personal
+@recent_to_change
 def order_page(request: HttpRequest, user: User, order: str) -> HttpResponse:
     """Show one order; answer a request for a refund, or give a line back unasked."""
     viewer, seller = viewer_of(request), seller_of(request)

@@ -104,7 +104,7 @@ class CartLine:
 
     Args:
         item: What is wished.
-        offer: ``None``: there is no such offer any more.
+        offer: ``None``: there is no such offer any more, or a model of it is private now.
         priced: What it comes to; ``None``: see ``problem``.
         problem: Why it cannot be bought like this.
     """
@@ -216,7 +216,8 @@ def look_at(viewer: Viewer, cart: Cart, billing: Mapping[str, Any] | None = None
     if not cart.items:
         return CartView(cart)
     names = [item.offer for item in cart.items]
-    rows = Offer.objects.filter(public_id__in=names).select_related("terms", "namespace")
+    rows = Offer.objects.filter(public_id__in=names).in_public()
+    rows = rows.select_related("terms", "namespace")
     offers = {row.public_id: row for row in rows.prefetch_related("prices", "repos__namespace")}
     codes = sorted({row.currency for offer in offers.values() for row in offer.prices.all()})
     lines = [CartLine(item, offers.get(item.offer)) for item in cart.items]

@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.utils.translation import gettext as _
 
+from accounts.models import User
 from licensing.gateways.base import Charge, Checkout, PaymentDeclinedError
 from licensing.gateways.registry import gateway_named
 from licensing.models import Order
@@ -16,11 +17,12 @@ class OrderClosedError(ConflictError):
     code = "order_closed"
 
 
-def start(order: Order, *, method: str = "") -> Checkout:
+def start(order: Order, *, payer: User | None = None, method: str = "") -> Checkout:
     """Begin to collect an open order, or pay it at once. Safe to repeat.
 
     Args:
         order: What to pay. Refreshed from the database afterwards.
+        payer: Who pays; nobody pays with a card another person saved. ``None``: no saved card.
         method: How to pay without a browser, a name the gateway knows; empty: in a browser.
 
     Raises:
@@ -37,7 +39,7 @@ def start(order: Order, *, method: str = "") -> Checkout:
             _("There is nothing to pay for this order any more."), state=order.state
         )
     try:
-        checkout = gateway_named(order.gateway).start(_charge(order, method))
+        checkout = gateway_named(order.gateway).start(_charge(order, payer, method))
     except PaymentDeclinedError as error:
         inbox.receive(order.gateway, error.facts)
         raise
@@ -46,7 +48,7 @@ def start(order: Order, *, method: str = "") -> Checkout:
     return checkout
 
 
-def _charge(order: Order, method: str) -> Charge:
+def _charge(order: Order, payer: User | None, method: str) -> Charge:
     here = f"{settings.PUBLIC_URL}/orders/{order.public_id}"
     first = order.lines.order_by("position").first()
     return Charge(
@@ -54,12 +56,12 @@ def _charge(order: Order, method: str) -> Charge:
         amount_minor=order.due_minor,
         currency=order.currency,
         title=first.title if first is not None else settings.SITE_NAME,
-        buyer_email=order.buyer.email if order.buyer else "",
+        payer_email=payer.email if payer is not None else "",
         success_url=here,
         cancel_url=f"{here}?paid=no",
         method=method,
         interval=first.interval if first is not None and order.renews_id is None else "",
         tax_minor=order.tax_minor if order.paid_minor == 0 else 0,
-        buyer_id=order.buyer_id,
+        payer_id=payer.pk if payer is not None else None,
         expires_at=order.expires_at,
     )

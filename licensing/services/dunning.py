@@ -92,7 +92,7 @@ def _ask(row: Subscription, gateway: Gateway) -> bool:
 
 def _charge(row: Subscription, order: Order, method: str) -> bool:
     try:
-        started = checkout.start(order, method=method)
+        started = checkout.start(order, payer=order.buyer, method=method)
     except (PaymentDeclinedError, GatewayRefusedError, checkout.OrderClosedError):
         return _missed(row, order)
     return _missed(row, order) if started.needs_browser else order.paid_at is not None

@@ -55,10 +55,15 @@ class NoSuchOfferError(NotFoundError):
 
 
 def offers_of(repo: ModelRepo, *, on_sale: bool = True) -> QuerySet[Offer]:
-    """Return the offers of a model with all a buy box shows, the seller's order kept."""
+    """Return the offers of a model with all a buy box shows, the seller's order kept.
+
+    Args:
+        repo: The model.
+        on_sale: Only what people can buy now; else all, for the seller alone.
+    """
     rows = Offer.objects.of_repo(repo)
     if on_sale:
-        rows = rows.on_sale()
+        rows = rows.on_sale().in_public()
     return (
         rows.select_related("terms", "namespace")
         .prefetch_related(
@@ -221,7 +226,7 @@ def _check_shelf(repos: Sequence[ModelRepo]) -> None:
     """Refuse one more offer of models that cannot be sold, or have enough of them."""
     for repo in repos:
         _check_sellable(repo)
-        if offers_of(repo).count() >= MAX_OFFERS:
+        if Offer.objects.of_repo(repo).on_sale().count() >= MAX_OFFERS:
             raise BadOfferError(_("A model has at most %(n)d offers.") % {"n": MAX_OFFERS})
     files = Listing.objects.filter(repo__in=repos).aggregate(n=Sum("file_count"))["n"]
     if files > MAX_FILES:

@@ -3,10 +3,10 @@
 import hashlib
 import json
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.db import IntegrityError, transaction
-from django.db.models import Sum
+from django.db.models import Q, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -72,6 +72,7 @@ def open_order(
     key: str,
     accepted_terms: Collection[str],
     gateway: str = "",
+    method: str = "",
 ) -> tuple[Order, bool]:
     """Make an order of a quote. Safe to repeat with the same key.
 
@@ -81,6 +82,7 @@ def open_order(
         key: The ``Idempotency-Key``.
         accepted_terms: Hashes of the terms they accept.
         gateway: How they want to pay; empty: the site's first way.
+        method: With what the same request goes on to pay; empty: not at once.
 
     Returns:
         The order, and whether it is new.
@@ -91,7 +93,7 @@ def open_order(
         CouponError: see there. Nothing is ordered.
     """
     user = buying_namespace(viewer)[0]
-    asked = _digest(key, quote_id, accepted_terms, gateway)
+    asked = _digest(key, quote_id, accepted_terms, gateway, method)
     if found := _before(user, key, asked):
         return found, False
     quote = quote_of(user, quote_id)
@@ -107,25 +109,12 @@ def open_order(
         raise
 
 
-def order_of(viewer: Viewer, public_id: str) -> Order:
-    """Return an order its buyer, or a member of the team it was for, may see.
-
-    Raises:
-        OrderNotFoundError: there is none, or not for them.
-    """
-    user = viewer.signed_in()
-    found = Order.objects.select_related("holder").filter(public_id=public_id).first()
-    if found is None or (found.buyer_id != user.pk and viewer.role_in(found.holder_id) is None):
-        raise OrderNotFoundError(_("You have no such order."))
-    return found
-
-
-def _digest(key: str, quote_id: str, terms: Collection[str], gateway: str) -> str:
+def _digest(key: str, quote_id: str, terms: Collection[str], gateway: str, method: str) -> str:
     if not (1 <= len(key) <= MAX_KEY_CHARS and key.isascii() and key.isprintable()):
         raise BadIdempotencyKeyError(
             _("Send a header Idempotency-Key of 1 to 128 characters, new for each purchase.")
         )
-    text = json.dumps([quote_id, sorted(terms), gateway])
+    text = json.dumps([quote_id, sorted(terms), gateway, method])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -164,7 +153,7 @@ def _make(
     if priced.gross_minor and not priced.wish.billing.get("country"):
         raise BillingRequiredError(_("Give a name and a country for the invoice."))
     if viewer.token is not None:
-        _check_spending(viewer.token, priced)
+        _check_spending(viewer.token, Money(priced.gross_minor, priced.wish.currency))
     if priced.coupon is not None:
         locked = coupons.lock(priced.coupon)
         coupons.check(locked, buyer_id=user.pk, currency=priced.wish.currency, at=timezone.now())
@@ -266,23 +255,41 @@ def add_line(order: Order, position: int, line: PricedLine) -> OrderLine:
     return row
 
 
-def _check_spending(token: AccessToken, priced: Priced) -> None:
-    """Refuse what goes over the token's monthly limit; its row is locked until the order is there.
+@transaction.atomic
+def count_payment(token: AccessToken, order: Order) -> None:
+    """Count an open order against the limit of the token that is about to pay it.
+
+    One that was made with this very token was counted then. An order counts for one token: the
+    last that had a hand in it.
+
+    Raises:
+        SpendLimitError: more than the token may spend; nothing changes.
+    """
+    locked = Order.objects.select_for_update().get(pk=order.pk)
+    if locked.state != Order.State.OPEN or locked.token_id == token.pk:
+        return
+    _check_spending(token, Money(locked.gross_minor, locked.currency))
+    locked.token = token
+    locked.save(update_fields=["token"])
+
+
+def _check_spending(token: AccessToken, asked: Money) -> None:
+    """Refuse what goes over the token's monthly limit; its row stays locked until the commit.
 
     Raises:
         SpendLimitError: too much, or in a currency the limit does not speak of.
     """
     locked = AccessToken.objects.select_for_update().get(pk=token.pk)
     limit = locked.spend_limit_minor
-    if limit is None or priced.gross_minor == 0:
+    if limit is None or asked.amount_minor == 0:
         return
-    if locked.spend_currency != priced.wish.currency:
+    if locked.spend_currency != asked.currency:
         raise SpendLimitError(
             _("This token spends %(currency)s only.") % {"currency": locked.spend_currency},
             currency=locked.spend_currency,
         )
-    left = limit - spent_this_month(locked)
-    if priced.gross_minor > left:
+    left = limit - _spent_this_month(locked)
+    if asked.amount_minor > left:
         raise SpendLimitError(
             _("This token may spend %(left)s more this month.")
             % {"left": show(Money(max(0, left), locked.spend_currency))},
@@ -292,14 +299,16 @@ def _check_spending(token: AccessToken, priced: Priced) -> None:
         )
 
 
-def spent_this_month(token: AccessToken, at: datetime | None = None) -> int:
-    """Return what a token ordered in this calendar month (UTC), in its limit's minor units.
+def _spent_this_month(token: AccessToken) -> int:
+    """Return what a token spends in this calendar month (UTC), in its limit's minor units.
 
-    Cancelled orders do not count, refunded ones do: a limit is not to be gone around by refunds.
+    That is what was ordered or paid in it, and what is still open: an order of last month may be
+    paid now. Cancelled orders do not count, refunded ones do: a limit is not to be gone around by
+    refunds.
     """
-    now = at or timezone.now()
-    start = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    rows = Order.objects.filter(token=token, created_at__gte=start, currency=token.spend_currency)
+    start = timezone.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    counts = Q(created_at__gte=start) | Q(paid_at__gte=start) | Q(state=Order.State.OPEN)
+    rows = Order.objects.filter(counts, token=token, currency=token.spend_currency)
     rows = rows.exclude(state=Order.State.CANCELLED)
     total: int = rows.aggregate(total=Coalesce(Sum("gross_minor"), 0))["total"]
     return total

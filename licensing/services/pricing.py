@@ -289,12 +289,12 @@ def _check_for_sale(offer: Offer | None, holder_id: int) -> None:
     if offer.namespace_id == holder_id:
         raise BadWishError(_("You need no license for your own models."), offer=offer.public_id)
     repos = list(offer.repos.all())
+    if any(repo.is_private for repo in repos):  # first of all: no other refusal may name it
+        raise OfferNotFoundError(_("There is no such offer."))
     if not offer.is_active or not repos or any(repo.disabled_reason for repo in repos):
         raise OfferClosedError(
             _("“%(title)s” is not for sale now.") % {"title": offer.title}, offer=offer.public_id
         )
-    if any(repo.is_private for repo in repos):
-        raise OfferNotFoundError(_("There is no such offer."))
 
 
 def _listed(item: Item, offer: Offer, currency: str, at: datetime) -> PricedLine:

@@ -12,13 +12,13 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts.models import Role
+from accounts.models import Role, Scope
 from accounts.services.audit import record
 from accounts.viewer import Viewer
 from licensing.gateways.base import GatewayRefusedError
 from licensing.gateways.registry import UnknownGatewayError, gateway_named
 from licensing.models import Order, OrderLine, Refund
-from licensing.services import disputing, inbox, returning, telling
+from licensing.services import disputing, inbox, office, returning, telling
 from store.core.errors import ConflictError, ForbiddenError, NotFoundError, TransientError
 
 State = Refund.State
@@ -90,10 +90,15 @@ def ask(viewer: Viewer, order: Order, line: OrderLine | None, reason: str) -> Re
 def refund_for(viewer: Viewer, public_id: str) -> Refund:
     """Return a refund the viewer may answer: of their own sales, or any as staff.
 
+    Args:
+        viewer: Who answers; a token needs the scope ``write``, one of staff ``admin``.
+        public_id: The refund's.
+
     Raises:
+        UnauthenticatedError, MissingScopeError: see there.
         RefundNotFoundError: there is none, or not for them.
     """
-    viewer.signed_in()
+    viewer.require(Scope.WRITE)
     found = Refund.objects.select_related("order", "line").filter(public_id=public_id).first()
     if found is None or not may_decide(viewer, found.order, found.line):
         raise RefundNotFoundError(_("There is no such refund."))
@@ -102,10 +107,28 @@ def refund_for(viewer: Viewer, public_id: str) -> Refund:
 
 def may_decide(viewer: Viewer, order: Order, line: OrderLine | None) -> bool:
     """Whether the viewer may give this money back: staff, or admins of every seller of it."""
-    if viewer.is_staff:
-        return True
+    return viewer.is_staff or _sold(viewer, order, line)
+
+
+def acts_as_staff(viewer: Viewer, order: Order, line: OrderLine | None) -> bool:
+    """Whether the viewer may give this money back as staff alone: they did not sell it."""
+    return viewer.is_staff and not _sold(viewer, order, line)
+
+
+def _sold(viewer: Viewer, order: Order, line: OrderLine | None) -> bool:
     lines = [line] if line is not None else list(order.lines.all())
     return all(viewer.role_in(row.seller_id) in _DECIDERS for row in lines)
+
+
+def _reason(viewer: Viewer, order: Order, line: OrderLine | None, text: str) -> str:
+    """Return why somebody decides so; staff must say it.
+
+    Raises:
+        ReasonNeededError: staff said nothing, or too much.
+    """
+    if acts_as_staff(viewer, order, line):
+        return office.clean_reason(text)
+    return text.strip()[:MAX_REASON_CHARS]
 
 
 def decline(viewer: Viewer, refund: Refund, answer: str) -> Refund:
@@ -113,11 +136,13 @@ def decline(viewer: Viewer, refund: Refund, answer: str) -> Refund:
 
     Raises:
         RefundAnsweredError: it was answered before.
+        ReasonNeededError: staff gave no reason.
     """
+    answer = _reason(viewer, refund.order, refund.line, answer)
     with transaction.atomic():
         Order.objects.select_for_update().get(pk=refund.order_id)
         locked = _waiting(refund)
-        locked.state, locked.answer = State.DECLINED, answer.strip()[:MAX_REASON_CHARS]
+        locked.state, locked.answer = State.DECLINED, answer
         locked.decided_by, locked.decided_at = viewer.user, timezone.now()
         locked.save()
         _note(viewer, locked, "refund.decline", locked.answer)
@@ -130,11 +155,12 @@ def accept(viewer: Viewer, refund: Refund, *, why: str = "") -> Refund:
     Args:
         viewer: Who decides; they passed ``refund_for``.
         refund: The request.
-        why: For the audit trail.
+        why: For the audit trail; staff must say it.
 
     Raises:
-        RefundAnsweredError, NotRefundableError: see there; nothing changes.
+        RefundAnsweredError, NotRefundableError, ReasonNeededError: see there; nothing changes.
     """
+    why = _reason(viewer, refund.order, refund.line, why)
     with transaction.atomic():
         order = Order.objects.select_for_update().get(pk=refund.order_id)
         locked = _waiting(refund)
@@ -148,9 +174,11 @@ def give_back(viewer: Viewer, order: Order, line: OrderLine | None, reason: str)
     Raises:
         ForbiddenError: not theirs to give back.
         NotRefundableError: nothing is left.
+        ReasonNeededError: staff gave no reason.
     """
     if not may_decide(viewer, order, line):
         raise ForbiddenError(_("Only the seller and staff can refund this."))
+    reason = _reason(viewer, order, line, reason)
     with transaction.atomic():
         locked = Order.objects.select_for_update().get(pk=order.pk)
         refund = Refund.objects.create(
@@ -158,7 +186,7 @@ def give_back(viewer: Viewer, order: Order, line: OrderLine | None, reason: str)
             line=line,
             state=State.ASKED,
             amount_minor=0,
-            reason=reason.strip()[:MAX_REASON_CHARS],
+            reason=reason,
         )
         _decide(viewer, locked, refund, _parts(locked, line), refund.reason)
     return send_now(refund)

@@ -130,7 +130,7 @@ def test_what_no_message_told_is_fetched(shop: Shop) -> None:
 def _charge(order: Order) -> Any:
     from licensing.services.checkout import _charge
 
-    return _charge(order, "")
+    return _charge(order, None, "")
 
 
 def test_a_gateway_that_is_away_changes_nothing(

@@ -1,13 +1,16 @@
 """``/api/v1/quotes`` and ``/api/v1/orders``."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import AccessToken, Role, Scope, User
 from accounts.services.tokens import create_token
 from licensing.models import LedgerMovement, License, Offer, Order, Payment, Quote, Refund
+from licensing.services import refunds
 from store.core.money import Money
 from tests.factories import add_files, make_org, make_user
 from tests.licensing.selling.shop import BILLING, Shop, open_shop
@@ -93,6 +96,18 @@ def test_the_same_key_is_the_same_order(client: Client, shop: Shop, script: Any)
     assert Order.objects.count() == Payment.objects.count() == License.objects.count() == 1
 
 
+def test_the_same_key_pays_with_nothing_else(client: Client, shop: Shop, script: Any) -> None:
+    body = wish(quote(client, shop, script), payment_method="test_decline")
+    declined = post(client, "orders", body, script, "k")
+
+    other = post(client, "orders", body | {"payment_method": "test_success"}, script, "k")
+
+    assert declined.status_code == 402
+    assert (other.status_code, other.json()["error"]["code"]) == (409, "idempotency_key_reused")
+    assert other.json()["error"]["extra"] == {"order": Order.objects.get().public_id}
+    assert not Payment.objects.exists()
+
+
 @pytest.mark.parametrize(
     ("change", "status", "code"),
     [
@@ -169,8 +184,6 @@ def test_prices_and_terms_that_changed(client: Client, shop: Shop, script: Any) 
 
 def test_quotes_expire(client: Client, shop: Shop, script: Any) -> None:
     quoted = quote(client, shop, script)
-    from django.utils import timezone
-
     Quote.objects.update(expires_at=timezone.now())
 
     answer = post(client, "orders", wish(quoted), script, "k")
@@ -242,6 +255,62 @@ def test_a_token_keeps_to_its_limit(client: Client, shop: Shop) -> None:
     assert third.json()["error"]["code"] == "spend_limit"
 
 
+def test_what_a_token_pays_counts_against_its_own_limit(client: Client, shop: Shop) -> None:
+    order = shop.order()  # in a browser
+    small = bearer(shop.buyer, Scope.BUY, limit=Money(1899, "EUR"))
+    enough = bearer(shop.buyer, Scope.BUY, limit=Money(2000, "EUR"))
+    pay = f"orders/{order.public_id}/pay", {"payment_method": "test_success"}
+
+    refused = post(client, *pay, small)
+
+    error = refused.json()["error"]
+    assert (refused.status_code, error["code"]) == (403, "spend_limit")
+    assert error["extra"] == {"limit_minor": 1899, "left_minor": 1899, "currency": "EUR"}
+    assert not Payment.objects.exists()
+    order.refresh_from_db()
+    assert (order.state, order.token) == (Order.State.OPEN, None)
+    assert post(client, *pay, enough).json()["state"] == "fulfilled"
+    more = post(client, "orders", wish(quote(client, shop, enough)), enough, "b").json()["error"]
+    assert (more["code"], more["extra"]["left_minor"]) == ("spend_limit", 100)
+
+
+def test_an_order_of_another_token_is_not_paid_by_its_key(client: Client, shop: Shop) -> None:
+    large = bearer(shop.buyer, Scope.BUY)
+    small = bearer(shop.buyer, Scope.BUY, limit=Money(100, "EUR"))
+    body = wish(quote(client, shop, large), payment_method="test_decline")
+    assert post(client, "orders", body, large, "k").status_code == 402
+
+    again = post(client, "orders", body, small, "k")
+
+    assert (again.status_code, again.json()["error"]["code"]) == (403, "spend_limit")
+    assert Order.objects.get().token.spend_limit_minor is None
+
+
+def test_a_token_pays_what_it_ordered_without_counting_it_twice(client: Client, shop: Shop) -> None:
+    script = bearer(shop.buyer, Scope.BUY, limit=Money(1900, "EUR"))
+    order = post(client, "orders", wish(quote(client, shop, script)), script, "k").json()
+
+    paid = post(client, f"orders/{order['id']}/pay", {"payment_method": "test_success"}, script)
+
+    assert paid.json()["state"] == "fulfilled"
+
+
+def test_an_order_of_last_month_counts_when_it_is_paid(client: Client, shop: Shop) -> None:
+    script = bearer(shop.buyer, Scope.BUY, limit=Money(1900, "EUR"))
+    order = post(client, "orders", wish(quote(client, shop, script)), script, "k").json()
+    Order.objects.update(created_at=timezone.now() - timedelta(days=32))
+
+    while_open = post(client, "orders", wish(quote(client, shop, script)), script, "b")
+    post(client, f"orders/{order['id']}/pay", {"payment_method": "test_success"}, script)
+    when_paid = post(client, "orders", wish(quote(client, shop, script)), script, "b")
+
+    for refused in (while_open, when_paid):
+        assert refused.json()["error"]["code"] == "spend_limit"
+    assert Order.objects.count() == 1
+    Order.objects.update(paid_at=timezone.now() - timedelta(days=32))
+    assert post(client, "orders", wish(quote(client, shop, script)), script, "b").status_code == 201
+
+
 def test_a_team_buys_for_its_members(client: Client, shop: Shop) -> None:
     member = make_user("bea")
     make_org("acme", ada=Role.WRITE, bea=Role.READ)
@@ -258,6 +327,35 @@ def test_a_team_buys_for_its_members(client: Client, shop: Shop) -> None:
     assert (refused.status_code, refused.json()["error"]["code"]) == (403, "forbidden")
 
 
+@pytest.mark.parametrize(
+    ("path", "body"), [("pay", {"payment_method": "test_success"}), ("cancel", {}), ("refunds", {})]
+)
+def test_who_may_only_read_spends_nothing_of_a_team(
+    client: Client, shop: Shop, path: str, body: dict[str, str]
+) -> None:
+    make_org("acme", ada=Role.WRITE, **{make_user(name).username: role for name, role in TEAM})
+    script = bearer(shop.buyer, Scope.BUY)
+    at_once = {"payment_method": "test_success"} if path == "refunds" else {}
+    wanted = wish(quote(client, shop, script, holder="acme"), **at_once)
+    order = post(client, "orders", wanted, script, "k").json()
+    people = {name: bearer(User.objects.get(username=name), Scope.BUY) for name, _role in TEAM}
+    people["eve"] = bearer(make_user("eve"), Scope.BUY)
+
+    refused = [
+        post(client, f"orders/{order['id']}/{path}", body, people[name]) for name in ("bea", "eve")
+    ]
+
+    told = [(answer.status_code, answer.json()["error"]["code"]) for answer in refused]
+    assert told == [(403, "forbidden"), (404, "order_not_found")]
+    seen = client.get(f"/api/v1/orders/{order['id']}", **people["bea"]).json()
+    assert seen["state"] == order["state"]
+    assert not Refund.objects.exists()
+    assert post(client, f"orders/{order['id']}/{path}", body, people["tom"]).status_code < 300
+
+
+TEAM = [("bea", Role.READ), ("tom", Role.WRITE)]
+
+
 def quote_for(client: Client, shop: Shop, script: dict[str, str], holder: str) -> Any:
     items = [{"offer": shop.offer.public_id}]
     body = {"items": items, "currency": "EUR", "holder": holder, "billing": BILLING}
@@ -272,7 +370,8 @@ def test_a_refund_ends_access_at_once(client: Client, shop: Shop, script: Any) -
 
     asked = post(client, f"orders/{order['id']}/refunds", {"reason": "no limericks"}, script)
     seller = bearer(shop.seller, Scope.WRITE)
-    stranger = post(client, f"refunds/{asked.json()['id']}/accept", {}, script)
+    buyer = bearer(shop.buyer, Scope.WRITE)
+    stranger = post(client, f"refunds/{asked.json()['id']}/accept", {}, buyer)
     granted = post(client, f"refunds/{asked.json()['id']}/accept", {}, seller)
 
     assert (asked.status_code, asked.json()["state"]) == (201, "asked")
@@ -284,6 +383,74 @@ def test_a_refund_ends_access_at_once(client: Client, shop: Shop, script: Any) -
     assert (shown["state"], shown["refunded_minor"]) == ("refunded", 1900)
     twice = post(client, f"refunds/{asked.json()['id']}/accept", {}, seller)
     assert (twice.status_code, twice.json()["error"]["code"]) == (409, "refund_answered")
+
+
+def asked_back(shop: Shop) -> Refund:
+    return refunds.ask(shop.buying, shop.buy(), None, "no limericks")
+
+
+ANSWERS = pytest.mark.parametrize(
+    ("deed", "body", "state"),
+    [("accept", {"reason": "Fair."}, "done"), ("decline", {"answer": "Used."}, "declined")],
+)
+
+
+def refused_and_waiting(answer: Any, status: int, code: str) -> None:
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    assert Refund.objects.get().state == Refund.State.ASKED
+    assert Order.objects.get().refunded_minor == 0
+
+
+@ANSWERS
+def test_only_tokens_that_sell_answer_refunds(
+    client: Client, shop: Shop, deed: str, body: Any, state: str
+) -> None:
+    path = f"refunds/{asked_back(shop).public_id}/{deed}"
+
+    for scope in (Scope.READ, Scope.BUY):
+        answer = post(client, path, body, bearer(shop.seller, scope))
+        refused_and_waiting(answer, 403, "missing_scope")
+    refused_and_waiting(post(client, path, body, {}), 401, "not_signed_in")
+    assert post(client, path, body, bearer(shop.seller, Scope.WRITE)).json()["state"] == state
+
+
+@ANSWERS
+def test_a_session_answers_refunds_after_a_recent_login(
+    shop: Shop, browser_of: Any, deed: str, body: Any, state: str
+) -> None:
+    path = f"refunds/{asked_back(shop).public_id}/{deed}"
+    browser = browser_of(shop.seller)
+    grow_stale(browser)
+
+    refused_and_waiting(post(browser, path, body, {}), 403, "recent_login_needed")
+    assert post(browser_of(shop.seller), path, body, {}).json()["state"] == state
+
+
+def grow_stale(browser: Client, **facts: Any) -> None:
+    session = browser.session
+    session.update(facts or {"confirmed_at": 0})
+    session.save()
+
+
+@ANSWERS
+def test_staff_answer_refunds_as_in_the_administration(
+    client: Client, shop: Shop, browser_of: Any, deed: str, body: Any, state: str
+) -> None:
+    clerk = make_user("clerk", is_staff=True)
+    path = f"refunds/{asked_back(shop).public_id}/{deed}"
+    stale, by_password = browser_of(clerk), browser_of(clerk)
+    grow_stale(stale)
+    grow_stale(by_password, second_factor=False)
+
+    refused_and_waiting(post(stale, path, body, {}), 403, "recent_login_needed")
+    refused_and_waiting(post(by_password, path, body, {}), 403, "two_factor_needed")
+    refused_and_waiting(
+        post(client, path, body, bearer(clerk, Scope.WRITE)), 404, "refund_not_found"
+    )
+    nothing, code = ({}, "reason_needed") if deed == "accept" else ({"answer": " "}, "invalid")
+    refused_and_waiting(post(browser_of(clerk), path, nothing, {}), 400, code)
+    refused_and_waiting(post(client, path, nothing, bearer(clerk, Scope.ADMIN)), 400, code)
+    assert post(browser_of(clerk), path, body, {}).json()["state"] == state
 
 
 def test_a_seller_may_decline(client: Client, shop: Shop, script: Any) -> None:

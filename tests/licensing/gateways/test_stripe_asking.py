@@ -217,7 +217,7 @@ def test_a_customer_is_made_once(fake: StripeFake) -> None:
     shop = open_shop()
 
     for key in ("a", "b"):
-        checkout.start(shop.order(key))
+        checkout.start(shop.order(key), payer=shop.buyer)
 
     assert len(fake.all("customer")) == 1
 

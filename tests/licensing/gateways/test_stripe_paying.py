@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from catalog.access import PurchaseRequiredError, check_contents
 from licensing.gateways.base import GatewayError, GatewayRefusedError, PaymentDeclinedError
@@ -10,6 +11,7 @@ from licensing.gateways.registry import gateway_named
 from licensing.models import LedgerAccount, License, Order, Payment, PaymentEvent, StripeCustomer
 from licensing.services import checkout, inbox, ledger
 from licensing.services.offers import NewPrice
+from tests.factories import make_org, make_user
 from tests.licensing.gateways.conftest import Deliver
 from tests.licensing.selling.shop import Shop, open_shop
 from tests.stripe_fake import StripeFake
@@ -132,7 +134,7 @@ def test_an_amount_stripe_does_not_take_is_refused(fake: StripeFake) -> None:
 
 def bought_once(shop: Shop, fake: StripeFake, deliver: Deliver) -> None:
     """Pay in a browser, which saves a card."""
-    checkout.start(shop.order("first"))
+    checkout.start(shop.order("first"), payer=shop.buyer)
     fake.pay(fake.all("checkout.session")[0])
     for event in fake.take():
         deliver(event)
@@ -143,7 +145,7 @@ def test_a_script_pays_with_a_saved_card(fake: StripeFake, deliver: Deliver) -> 
     bought_once(shop, fake, deliver)
     order = shop.order("second")
 
-    started = checkout.start(order, method="saved")
+    started = checkout.start(order, payer=shop.buyer, method="saved")
 
     assert not started.needs_browser
     assert order.state == Order.State.FULFILLED
@@ -163,13 +165,13 @@ def test_a_declined_card_buys_nothing_and_can_be_followed_by_a_good_one(
 
     for _ in range(2):
         with pytest.raises(PaymentDeclinedError) as caught:
-            checkout.start(order, method="pm_good")
+            checkout.start(order, payer=shop.buyer, method="pm_good")
         assert caught.value.extra == {"reason": "insufficient_funds"}
 
     order.refresh_from_db()
     assert (order.state, order.paid_minor) == (Order.State.OPEN, 0)
     fake.cards["pm_good"] = ""
-    checkout.start(order, method="pm_good")
+    checkout.start(order, payer=shop.buyer, method="pm_good")
     assert order.state == Order.State.FULFILLED
 
 
@@ -182,7 +184,7 @@ def test_a_bank_that_wants_its_customer_is_given_a_page(
     order = shop.order("second")
     fake.cards["pm_good"] = decline
 
-    started = checkout.start(order, method="saved")
+    started = checkout.start(order, payer=shop.buyer, method="saved")
 
     assert started.needs_browser
     session = fake.all("checkout.session")[-1]
@@ -205,10 +207,38 @@ def test_nobody_pays_with_the_card_of_another(
     order = shop.order("second")
 
     with pytest.raises(PaymentDeclinedError) as caught:
-        checkout.start(order, method=method)
+        checkout.start(order, payer=shop.buyer, method=method)
 
     assert caught.value.extra == {"reason": "unknown_method"}
     assert not fake.take("payment_intent.succeeded")
+
+
+def test_a_colleague_pays_with_no_card_of_the_buyers(
+    fake: StripeFake, deliver: Deliver, client: Client, bearer: Any, browser_of: Any
+) -> None:
+    shop = open_shop()
+    bought_once(shop, fake, deliver)
+    tom = make_user("tom")
+    make_org("acme", ada="write", tom="write")
+    order = shop.order("second", holder="acme")
+    theirs = checkout.start(order, payer=shop.buyer).url
+
+    refused = client.post(
+        f"/api/v1/orders/{order.public_id}/pay",
+        {"payment_method": "saved"},
+        content_type="application/json",
+        headers=bearer(tom, "buy"),
+    )
+    led = browser_of(tom).post(f"/orders/{order.public_id}/pay", headers={"Accept": "text/html"})
+
+    assert (refused.status_code, refused.json()["error"]["code"]) == (402, "payment_declined")
+    assert not fake.take("payment_intent.succeeded")
+    _first, before, after = fake.all("checkout.session")
+    assert (before["status"], after["status"]) == ("expired", "open")
+    assert before["customer"] != after["customer"]
+    assert after["url"] in led.text
+    assert theirs not in led.text
+    assert checkout.start(order, payer=tom).url == after["url"]
 
 
 def test_a_lost_message_is_found_by_asking(fake: StripeFake) -> None:

@@ -10,7 +10,7 @@ from django.utils import timezone
 from accounts.models import AuditEvent
 from licensing.models import Coupon, Payout, SellerAccount, SellerProfile
 from licensing.services import payouts
-from tests.factories import make_org, make_user
+from tests.factories import enrol, make_org, make_user
 from tests.licensing.payouts.market import earn
 from tests.licensing.selling.shop import Shop, open_shop
 
@@ -246,3 +246,42 @@ def test_a_team_has_affairs_of_its_own(ask: Ask) -> None:
     answer = ask("post", f"coupons/{made.json()['id']}/end")
     assert refusal(answer) == (404, "coupon_not_found")
     assert Coupon.objects.get().is_active
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("get", "balance"),
+        ("get", "seller-profile"),
+        ("put", "seller-profile"),
+        ("get", "payouts"),
+        ("get", "payouts/ID"),
+        ("get", "payouts/ID/statement"),
+        ("get", "payouts/account"),
+    ],
+)
+def test_a_session_proves_what_the_pages_ask(
+    method: str, path: str, shop: Shop, browser_of: Callable[..., Client]
+) -> None:
+    earn(shop.repo.namespace, 1900)
+    (made,) = payouts.run_payouts()
+
+    def answer(browser: Client) -> Any:
+        at = f"/api/v1/{path.replace('ID', made.public_id)}"
+        return getattr(browser, method)(at, PROFILE, content_type="application/json")
+
+    stale = browser_of(shop.seller)
+    session = stale.session
+    session["confirmed_at"] = 0
+    session.save()
+    assert refusal(answer(stale)) == (403, "recent_login_needed")
+    assert not AuditEvent.objects.filter(action="seller.profile").exists()
+    if path.startswith("payouts"):
+        assert refusal(answer(browser_of(shop.seller))) == (403, "two_factor_needed")
+        enrol(shop.seller)
+        by_password = browser_of(shop.seller)
+        session = by_password.session
+        session["second_factor"] = False
+        session.save()
+        assert refusal(answer(by_password)) == (403, "two_factor_needed")
+    assert answer(browser_of(shop.seller)).status_code == 200

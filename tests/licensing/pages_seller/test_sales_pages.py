@@ -344,6 +344,11 @@ def test_money_pages_need_a_recent_login(shop: Shop, browser_of: Browser) -> Non
     assert not AuditEvent.objects.filter(action="seller.profile").exists()
     path = f"/sales/orders/{order.public_id}"
     assert client.get(path, headers=HTML).status_code == 200
+    sent = {"act": "give-back", "line": order.lines.get().public_id}
+    answer = client.post(path, sent, headers=HTML)
+    assert answer["Location"].startswith("/login/confirm?next=%2Fsales%2Forders%2F")
+    order.refresh_from_db()
+    assert (order.state, order.refunds.count()) == (Order.State.FULFILLED, 0)
 
 
 def test_payouts_need_two_factors(shop: Shop, browser_of: Browser) -> None:

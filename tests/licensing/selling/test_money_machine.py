@@ -138,7 +138,7 @@ class MoneyMachine(RuleBasedStateMachine):
         asked = Refund.objects.filter(state=Refund.State.ASKED).order_by("id")
         if refund := _pick(asked, which):
             if is_accepted:
-                self._step(lambda: refunds.accept(self.market.deciding, refund))
+                self._step(lambda: refunds.accept(self.market.deciding, refund, why="Fair."))
             else:
                 self._step(lambda: refunds.decline(self.market.deciding, refund, "No."))
 

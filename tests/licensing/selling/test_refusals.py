@@ -16,6 +16,7 @@ from accounts.services.tokens import create_token
 from accounts.viewer import Viewer
 from catalog.access import check_contents, may_see_contents, open_repos
 from catalog.models import ModelRepo
+from licensing.access_orders import order_seen_by
 from licensing.gateways.base import (
     BadEventError,
     Fact,
@@ -281,11 +282,11 @@ def test_a_member_who_may_write_buys_for_a_team(shop: Shop) -> None:
 
     bob = Viewer(user=team.memberships.get(user__username="bob").user)
     assert may_see_contents(bob, shop.repo)
-    assert ordering.order_of(bob, order.public_id) == order
+    assert order_seen_by(bob, order.public_id) == order
     with pytest.raises(ForbiddenError):
         quotes.buying_namespace(bob, "acme")
     with pytest.raises(ordering.OrderNotFoundError):
-        ordering.order_of(Viewer(user=make_user("eve")), order.public_id)
+        order_seen_by(Viewer(user=make_user("eve")), order.public_id)
     team.memberships.filter(user=bob.user).delete()
     assert not may_see_contents(Viewer(user=bob.user), shop.repo)
 
