@@ -1,5 +1,6 @@
 """Collecting the periods of subscriptions that are due, and what follows when it fails."""
 
+import logging
 from datetime import timedelta
 
 from django.db.models import Q, QuerySet
@@ -15,6 +16,7 @@ from licensing.gateways.registry import UnknownGatewayError, gateway_named
 from licensing.models import Order, Subscription
 from licensing.services import checkout, granting, inbox, order_letters, renewals, settling
 
+logger = logging.getLogger(__name__)
 State = Subscription.State
 EARLY = timedelta(hours=1)
 """A card is charged so long before the paid period ends: no license has a gap."""
@@ -32,6 +34,8 @@ _AT_ONCE = 500
 def renew_due() -> int:
     """Collect what is due, and end what is over. Run by the beat; safe to repeat.
 
+    What goes wrong with one subscription is logged; the others go on, and the next run tries again.
+
     Returns:
         How many subscriptions were renewed.
     """
@@ -46,8 +50,10 @@ def renew_due() -> int:
     for row in due.select_related("line__order").order_by("paid_until")[:_AT_ONCE]:
         try:
             renewed += _collect(row, gateway_named(row.line.order.gateway))
-        except (GatewayError, UnknownGatewayError):  # the next run tries again
+        except (GatewayError, UnknownGatewayError):
             continue
+        except Exception:
+            logger.exception("subscription %s could not be renewed", row.public_id)
     return renewed
 
 

@@ -9,6 +9,8 @@ from django.utils import timezone
 from accounts.viewer import VISITOR, Viewer
 from catalog.access import PurchaseRequiredError, check_contents
 from catalog.models import Grant
+from licensing.gateways.base import GatewayRefusedError
+from licensing.gateways.sandbox import Sandbox
 from licensing.models import (
     FeeRule,
     Invoice,
@@ -263,8 +265,6 @@ def test_what_was_paid_meanwhile_is_not_charged_again(shop: Shop, time_machine: 
     stale = Subscription.objects.select_related("line__order").get()
     dunning.renew_due()
 
-    from licensing.gateways.sandbox import Sandbox
-
     assert dunning._collect(stale, Sandbox()) is False
     assert dunning._missed(stale, None) is False
     assert dunning._over(stale, None) is False
@@ -283,6 +283,30 @@ def test_a_gateway_that_is_gone_waits(shop: Shop, time_machine: Any, settings: A
 
     row.refresh_from_db()
     assert (row.state, row.attempts) == (State.ACTIVE, 0)
+
+
+def test_one_that_fails_does_not_keep_the_others_from_being_renewed(
+    shop: Shop, time_machine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = subscribed(shop)
+    shop.buy("other")
+    fine = Subscription.objects.latest("pk")
+    known = Sandbox.saved_method
+
+    def saved_method(self: Sandbox, order_ref: str) -> str:
+        if order_ref == refused.line.order.public_id:
+            raise GatewayRefusedError("No such customer.")
+        return known(self, order_ref)
+
+    monkeypatch.setattr(Sandbox, "saved_method", saved_method)
+    time_machine.move_to(refused.paid_until, tick=False)
+
+    assert dunning.renew_due() == 1
+
+    fine.refresh_from_db()
+    refused.refresh_from_db()
+    assert (fine.periods, refused.periods) == (2, 1)
+    assert (refused.state, refused.attempts) == (State.ACTIVE, 0)
 
 
 def test_cancelling_ends_with_the_paid_period(shop: Shop, time_machine: Any) -> None:
