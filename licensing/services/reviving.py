@@ -8,7 +8,7 @@ of a coupon would pay any number of orders that were opened and cancelled before
 from django.utils import timezone
 
 from licensing.models import Order, OrderLine
-from licensing.services import coupons
+from licensing.services import coupons, sellability
 
 
 def is_still_had(order: Order) -> bool:
@@ -19,7 +19,7 @@ def is_still_had(order: Order) -> bool:
     """
     if order.renews_id is not None:
         return True
-    lines = order.lines.select_related("offer").prefetch_related("offer__prices")
+    lines = order.lines.select_related("offer__terms").prefetch_related("offer__prices")
     return _has_coupon(order) and all(_has_price(line, order.currency) for line in lines)
 
 
@@ -35,6 +35,8 @@ def _has_coupon(order: Order) -> bool:
 
 
 def _has_price(line: OrderLine, currency: str) -> bool:
-    """Whether a line's price is not below what its offer asks now, where it still asks."""
-    prices = line.offer.prices.all() if line.offer is not None else ()
+    """Whether a line's offer can be bought now, for no more than the line's price."""
+    if line.offer is None or not sellability.can_be_bought([line.offer]):
+        return False
+    prices = line.offer.prices.all()
     return all(price.at() <= line.unit_minor for price in prices if price.currency == currency)
