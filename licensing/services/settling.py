@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from django.db import transaction
 from django.utils import timezone
 
+from catalog.models import ModelRepo
 from licensing.gateways.base import Fact, FactKind
 from licensing.models import Order, Payment, Refund, Subscription
 from licensing.services import (
@@ -21,6 +22,7 @@ from licensing.services import (
     granting,
     returning,
     reviving,
+    sellability,
     subscribing,
     telling,
 )
@@ -90,10 +92,13 @@ def _wants(order: Order) -> bool:
     """Whether a full payment makes it a sale.
 
     A free order that was cancelled stays so, as does one whose price cannot be had any more; and a
-    subscription that was taken back or ended is not carried on: the money goes back.
+    subscription that was taken back or ended, or of models that are free for all by now, is not
+    carried on: the money goes back.
     """
-    if order.renews is not None and order.renews.state == Subscription.State.ENDED:
-        return False
+    if order.renews is not None:
+        models = ModelRepo.objects.filter(pk__in=order.lines.values("repos"))
+        if order.renews.state == Subscription.State.ENDED or sellability.are_open(models):
+            return False
     return order.state == State.OPEN or (order.gross_minor > 0 and reviving.is_still_had(order))
 
 
