@@ -10,6 +10,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.views.guards import viewer_of
 from catalog.models import ModelRepo
 from licensing.models import Offer
+from licensing.services import sellability
 from licensing.services.carts import Cart, look_at, possible_holders, put_in, with_changes
 from licensing.services.pricing import OfferClosedError, OfferNotFoundError
 from licensing.sessions import cart_of, keep_cart
@@ -48,13 +49,14 @@ def _offer(public_id: str) -> Offer:
 
     Raises:
         OfferNotFoundError: there is none, or of private models.
-        OfferClosedError: it is not for sale any more.
+        OfferClosedError: it is not for sale any more, or not now.
     """
     rows = Offer.objects.filter(public_id=public_id[:MAX_SENT_CHARS], repos__isnull=False)
-    found = rows.in_public().prefetch_related("prices").first()
+    rows = rows.in_public().select_related("terms")
+    found = rows.prefetch_related("prices", *sellability.READS).first()
     if found is None:
         raise OfferNotFoundError(_("There is no such offer."))
-    if not found.is_active:
+    if not sellability.can_be_bought([found]):
         raise OfferClosedError(_("“%(title)s” is not for sale now.") % {"title": found.title})
     return found
 

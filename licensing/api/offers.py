@@ -35,7 +35,7 @@ class ModelOffersView(APIView):
     def get(self, request: Request, ns: str, name: str) -> Response:
         """Answer the offers that can be bought; none: the model is free."""
         repo = repo_for(viewer(request), ns, name)
-        body = {"results": list(offers.offers_of(repo)), "opens_at": repo.opens_at}
+        body = {"results": offers.offers_of(repo), "opens_at": repo.opens_at}
         return Response(OffersOut(body).data)
 
     @extend_schema(

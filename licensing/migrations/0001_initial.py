@@ -284,6 +284,7 @@ class Migration(FirstMigration):
                 ('position', models.PositiveSmallIntegerField()),
                 ('title', models.CharField(max_length=120)),
                 ('detail', models.CharField(blank=True, max_length=500)),
+                ('model_count', models.PositiveSmallIntegerField()),
                 ('kind', models.CharField(choices=[('free', 'Free'), ('fixed', 'One price'), ('pwyw', 'Pay what you want'), ('subscription', 'Subscription')], max_length=12)),
                 ('interval', models.CharField(blank=True, choices=[('month', 'month'), ('year', 'year')], max_length=8)),
                 ('quantity', models.PositiveIntegerField()),

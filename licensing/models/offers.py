@@ -27,7 +27,7 @@ class OfferQuerySet(models.QuerySet["Offer"]):
     """Questions about offers; chainable, read-only."""
 
     def on_sale(self) -> Self:
-        """Keep those their seller has on the shelf."""
+        """Keep those on their seller's shelf; ``sellability`` knows which can be bought now."""
         return self.filter(is_active=True)
 
     def in_public(self) -> Self:

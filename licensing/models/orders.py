@@ -139,6 +139,8 @@ class OrderLine(models.Model):
     title = models.CharField(max_length=120)
     detail = models.CharField(max_length=500, blank=True)
     """The models by name, as they were called then."""
+    model_count = models.PositiveSmallIntegerField()
+    """How many models it was sold with; ``repos`` loses those that are deleted."""
     kind = models.CharField(max_length=12, choices=Offer.Kind.choices)
     interval = models.CharField(max_length=8, choices=Offer.Interval.choices, blank=True)
     quantity = models.PositiveIntegerField()

@@ -63,7 +63,7 @@ def offers_page(request: HttpRequest, user: User, ns: str, name: str) -> HttpRes
 def _shelf(viewer: Viewer, repo: ModelRepo) -> dict[str, Any]:
     """Return the offers of a model: those that can be bought, and those off the shelf."""
     is_paid = Q(lines__order__paid_at__isnull=False)
-    rows = offers.offers_of(repo, on_sale=False).annotate(
+    rows = offers.all_offers_of(repo).annotate(
         sold=Count("lines", filter=is_paid & Q(lines__order__is_test=False), distinct=True),
         sold_test=Count("lines", filter=is_paid & Q(lines__order__is_test=True), distinct=True),
     )

@@ -1,5 +1,7 @@
 """Orders nobody paid in time."""
 
+import logging
+
 from django.utils import timezone
 
 from licensing.gateways.base import GatewayError
@@ -7,6 +9,7 @@ from licensing.gateways.registry import UnknownGatewayError, gateway_named
 from licensing.models import Order
 from licensing.services import inbox, settling
 
+logger = logging.getLogger(__name__)
 _AT_ONCE = 500
 
 
@@ -14,7 +17,8 @@ def close_expired() -> int:
     """Cancel open orders that are past their time; run by the beat.
 
     The gateway is asked first whether money came that no message told of; one that cannot be
-    reached leaves its orders open for the next time.
+    reached leaves its orders open for the next time. So does whatever goes wrong with one order:
+    it is logged, the reconciler lists it, and the others go on.
 
     Returns:
         How many were cancelled.
@@ -25,13 +29,19 @@ def close_expired() -> int:
         if order.gateway in away:
             continue
         try:
-            facts = gateway_named(order.gateway).facts_of(order.public_id)
+            closed += _close(order)
         except (GatewayError, UnknownGatewayError):
             away.add(order.gateway)
-            continue
-        inbox.receive(order.gateway, facts)
-        try:
-            closed += settling.cancel(order.pk).state == Order.State.CANCELLED
-        except settling.NotCancellableError:  # it was paid after all
-            continue
+        except Exception:
+            logger.exception("order %s could not be closed", order.public_id)
     return closed
+
+
+def _close(order: Order) -> bool:
+    """Cancel a late order, unless it was paid after all."""
+    facts = gateway_named(order.gateway).facts_of(order.public_id)
+    inbox.receive(order.gateway, facts)
+    try:
+        return settling.cancel(order.pk).state == Order.State.CANCELLED
+    except settling.NotCancellableError:
+        return False

@@ -49,7 +49,7 @@ def fitting(coupon: Coupon, offers: Sequence[Offer]) -> Collection[int]:
     }
 
 
-def check(coupon: Coupon, *, buyer_id: int, currency: str, at: datetime) -> None:
+def check(coupon: Coupon, *, buyer_id: int | None, currency: str, at: datetime) -> None:
     """Refuse a coupon that is out of its time, of another currency, or used up.
 
     Exact only while the coupon's row is locked.

@@ -1,10 +1,13 @@
 """Collecting the periods of subscriptions that are due, and what follows when it fails."""
 
+import logging
 from datetime import timedelta
 
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from catalog.models import ModelRepo
 from licensing.gateways.base import (
     Gateway,
     GatewayError,
@@ -15,6 +18,7 @@ from licensing.gateways.registry import UnknownGatewayError, gateway_named
 from licensing.models import Order, Subscription
 from licensing.services import checkout, granting, inbox, order_letters, renewals, settling
 
+logger = logging.getLogger(__name__)
 State = Subscription.State
 EARLY = timedelta(hours=1)
 """A card is charged so long before the paid period ends: no license has a gap."""
@@ -32,9 +36,12 @@ _AT_ONCE = 500
 def renew_due() -> int:
     """Collect what is due, and end what is over. Run by the beat; safe to repeat.
 
+    What goes wrong with one subscription is logged; the others go on, and the next run tries again.
+
     Returns:
         How many subscriptions were renewed.
     """
+    _end_what_is_open()
     _end_what_is_over()
     now = timezone.now()
     due = Subscription.objects.filter(
@@ -46,9 +53,31 @@ def renew_due() -> int:
     for row in due.select_related("line__order").order_by("paid_until")[:_AT_ONCE]:
         try:
             renewed += _collect(row, gateway_named(row.line.order.gateway))
-        except (GatewayError, UnknownGatewayError):  # the next run tries again
+        except (GatewayError, UnknownGatewayError):
             continue
+        except Exception:
+            logger.exception("subscription %s could not be renewed", row.public_id)
     return renewed
+
+
+def _end_what_is_open() -> None:
+    """End subscriptions of models that are all free for everybody now: nothing is collected."""
+    for row in _of_open_models():
+        first_id = row.line.order_id
+        try:
+            with transaction.atomic():
+                granting.end_subscription(Order.objects.select_for_update().get(pk=first_id))
+            for renewal in row.renewals.filter(state=Order.State.OPEN):
+                settling.cancel(renewal.pk)
+        except Exception:
+            logger.exception("subscription %s could not be ended", row.public_id)
+
+
+def _of_open_models() -> QuerySet[Subscription]:
+    closed = ModelRepo.objects.exclude(opens_at__lte=timezone.now())
+    going = Subscription.objects.filter(state__in=granting.GOING)
+    rows = going.filter(line__repos__opens_at__lte=timezone.now())
+    return rows.exclude(line__repos__in=closed).select_related("line").distinct()
 
 
 def _end_what_is_over() -> int:
@@ -58,10 +87,11 @@ def _end_what_is_over() -> int:
 
 
 def _collect(row: Subscription, gateway: Gateway) -> bool:
-    if gateway.renews_itself:
+    is_free = row.line.gross_minor == 0  # no gateway has heard of it
+    if gateway.renews_itself and not is_free:
         return _ask(row, gateway)
-    method = gateway.saved_method(row.line.order.public_id)
-    early = EARLY if method else EARLY_BY_HAND
+    method = "" if is_free else gateway.saved_method(row.line.order.public_id)
+    early = EARLY if method or is_free else EARLY_BY_HAND
     if row.paid_until > timezone.now() + early:
         return False
     try:
@@ -72,6 +102,8 @@ def _collect(row: Subscription, gateway: Gateway) -> bool:
         return _over(row, order)
     if order.state != Order.State.OPEN:
         return False
+    if is_free:
+        return settling.take_free(order.pk)
     if not method:
         order_letters.ask_for_transfer(order, 0)
         return False

@@ -26,6 +26,7 @@ from licensing.services.offer_checks import (
     checked,
     read_title,
 )
+from licensing.services.sellability import READS, can_be_bought, file_fault
 from licensing.terms.catalogue import TermsTemplate
 from store.core.errors import ConflictError, NotFoundError
 from store.core.money import check_currency
@@ -36,7 +37,6 @@ MAX_OFFERS = 50
 """Offers of one model that can be bought at once."""
 MAX_BUNDLE = 50
 """Models in one offer."""
-_SOLD_FORMATS = {"safetensors", "gguf"}
 
 
 class NotSellableError(ConflictError):
@@ -54,21 +54,17 @@ class NoSuchOfferError(NotFoundError):
     code = "offer_not_found"
 
 
-def offers_of(repo: ModelRepo, *, on_sale: bool = True) -> QuerySet[Offer]:
-    """Return the offers of a model with all a buy box shows, the seller's order kept.
+def offers_of(repo: ModelRepo) -> list[Offer]:
+    """Return what can be bought of a model now with all a buy box shows, in the seller's order."""
+    return can_be_bought(all_offers_of(repo).filter(is_active=True))
 
-    Args:
-        repo: The model.
-        on_sale: Only what people can buy now; else all, for the seller alone.
-    """
-    rows = Offer.objects.of_repo(repo)
-    if on_sale:
-        rows = rows.on_sale().in_public()
+
+def all_offers_of(repo: ModelRepo) -> QuerySet[Offer]:
+    """Return the offers of a model as its seller sees them, also those nobody can buy."""
     return (
-        rows.select_related("terms", "namespace")
-        .prefetch_related(
-            Prefetch("prices", Price.objects.order_by("currency")), "repos__namespace"
-        )
+        Offer.objects.of_repo(repo)
+        .select_related("terms", "namespace")
+        .prefetch_related(Prefetch("prices", Price.objects.order_by("currency")), *READS)
         .order_by("position", "id")
     )
 
@@ -243,19 +239,18 @@ def _check_sellable(repo: ModelRepo) -> None:
     def refuse(message: str, reason: str) -> NotSellableError:
         return NotSellableError(message % {"model": repo.full_name}, reason=reason)
 
-    listing = Listing.objects.filter(repo=repo).first()
     if repo.is_private:
         raise refuse(_("%(model)s is private: nobody could find it. Make it public."), "private")
     if repo.disabled_reason:
         raise refuse(_("%(model)s was taken down."), "disabled")
-    if listing is None or not listing.weights_bytes:
-        raise refuse(_("%(model)s has no weights yet. Upload them first."), "empty")
-    if not _SOLD_FORMATS & set(listing.formats):
-        raise refuse(_("Only safetensors and GGUF are sold; %(model)s has neither."), "format")
-    if listing.verdict != "clean":
+    fault = file_fault(ModelRepo.objects.select_related("listing").get(pk=repo.pk))
+    if fault == "empty":
+        raise refuse(_("%(model)s has no weights yet. Upload them first."), fault)
+    if fault == "format":
+        raise refuse(_("Only safetensors and GGUF are sold; %(model)s has neither."), fault)
+    if fault:
         raise refuse(
-            _("Not every file of %(model)s is known to be harmless. Its page says which."),
-            "verdict",
+            _("Not every file of %(model)s is known to be harmless. Its page says which."), fault
         )
 
 

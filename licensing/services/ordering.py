@@ -223,6 +223,7 @@ def add_line(order: Order, position: int, line: PricedLine) -> OrderLine:
         offer=offer,
         title=offer.title,
         detail=line.detail[:500],
+        model_count=len(line.repos),
         kind=offer.kind,
         interval=offer.interval,
         quantity=line.quantity,

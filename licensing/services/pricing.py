@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from accounts.models import Namespace
 from catalog.models import ModelRepo
 from licensing.models import Coupon, Offer, Price
-from licensing.services import coupons, extending, fees, taxing
+from licensing.services import coupons, extending, fees, sellability, taxing
 from licensing.services.upstream import asks_of
 from licensing.terms.shares import divide
 from store.core.errors import ConflictError, InvalidError, NotFoundError
@@ -274,7 +274,7 @@ def _offers(wish: Wish) -> dict[str, Offer]:
     if twice := [name for name, count in names.items() if count > 1]:
         raise BadWishError(_("Ask for each offer once, with a quantity."), offers=twice)
     rows = Offer.objects.filter(public_id__in=names).select_related("terms", "namespace")
-    found = {row.public_id: row for row in rows.prefetch_related("repos__namespace")}
+    found = {row.public_id: row for row in rows.prefetch_related(*sellability.READS)}
     for item in wish.items:
         _check_for_sale(found.get(item.offer), wish.holder_id)
     periodic = {o.interval for o in found.values() if o.kind == Offer.Kind.SUBSCRIPTION}
@@ -288,10 +288,9 @@ def _check_for_sale(offer: Offer | None, holder_id: int) -> None:
         raise OfferNotFoundError(_("There is no such offer."))
     if offer.namespace_id == holder_id:
         raise BadWishError(_("You need no license for your own models."), offer=offer.public_id)
-    repos = list(offer.repos.all())
-    if any(repo.is_private for repo in repos):  # first of all: no other refusal may name it
+    if any(repo.is_private for repo in offer.repos.all()):  # first: no other refusal may name it
         raise OfferNotFoundError(_("There is no such offer."))
-    if not offer.is_active or not repos or any(repo.disabled_reason for repo in repos):
+    if not sellability.can_be_bought([offer]):
         raise OfferClosedError(
             _("“%(title)s” is not for sale now.") % {"title": offer.title}, offer=offer.public_id
         )

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -16,7 +17,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from catalog.models import Grant, Listing, ModelRepo
-from licensing.gateways.base import GatewayError
+from licensing.gateways.base import GatewayError, GatewayRefusedError
 from licensing.gateways.registry import UnknownGatewayError, gateway_named
 from licensing.models import (
     Dispute,
@@ -83,16 +84,17 @@ def reconcile(*, since: datetime | None = None, check: Callable[[], None] = lamb
         check: Called between orders; may raise to stop.
     """
     report, began_at = Report(), timezone.now()
+    failed: list[Difference] = []
     orders = Order.objects.filter(created_at__gte=since or timezone.now() - ASK_FOR)
     away: set[str] = set()
     for order in orders.order_by("id").iterator(chunk_size=500):
         check()
         report.orders += 1
-        _ask_gateway(order, report, away)
-        report.fulfilled += settling.fulfil_if_paid(order.pk)
+        failed += _apart(order.public_id, partial(_ask_gateway, order, report, away))
+        failed += _apart(order.public_id, partial(_fulfil, order, report))
     report.unreachable = sorted(away)
-    _wake()
-    report.differences = list(differences())
+    failed += _wake()
+    report.differences = [*failed, *differences()]
     for found in report.differences:
         logger.error("reconcile: %s %s: %s", found.kind, found.subject, found.note)
     _keep(report, began_at)
@@ -118,6 +120,21 @@ def _keep(report: Report, began_at: datetime) -> None:
     ReconcileRun.objects.exclude(pk__in=kept).delete()
 
 
+def _apart(subject: str, work: Callable[[], object]) -> Iterator[Difference]:
+    """Do something for one of many; what goes wrong with it is listed, and the others go on."""
+    try:
+        work()
+    except GatewayRefusedError as error:
+        yield Difference("gateway_refused", subject, error.message)
+    except Exception as error:
+        logger.exception("reconcile: %s could not be looked at", subject)
+        yield Difference("not_looked_at", subject, f"{type(error).__name__}: {error}"[:300])
+
+
+def _fulfil(order: Order, report: Report) -> None:
+    report.fulfilled += settling.fulfil_if_paid(order.pk)
+
+
 def _ask_gateway(order: Order, report: Report, away: set[str]) -> None:
     if order.gross_minor == 0 or order.gateway in away:
         return
@@ -135,11 +152,11 @@ def _ask_gateway(order: Order, report: Report, away: set[str]) -> None:
     inbox.receive(order.gateway, facts)
 
 
-def _wake() -> None:
+def _wake() -> Iterator[Difference]:
     """Go on with what waits although its job is gone: facts that came early, refunds to send."""
-    waiting = PaymentEvent.objects.filter(outcome=PaymentEvent.Outcome.WAITING)
-    for event_id in list(waiting.order_by("id").values_list("pk", flat=True)):
-        inbox.apply(event_id)
+    waiting = PaymentEvent.objects.filter(outcome=PaymentEvent.Outcome.WAITING).order_by("id")
+    for event_id, external_id in list(waiting.values_list("pk", "external_id")):
+        yield from _apart(external_id, partial(inbox.apply, event_id))
     for refund in Refund.objects.filter(state=Refund.State.SENDING).order_by("id"):
         returning.ask_to_send(refund)
 

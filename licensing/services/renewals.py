@@ -223,6 +223,7 @@ def _copy(line: OrderLine, order: Order, amounts: Taxed, tax: dict[str, object])
         offer=line.offer,
         title=line.title,
         detail=line.detail,
+        model_count=line.model_count,
         kind=Offer.Kind.SUBSCRIPTION,
         interval=line.interval,
         quantity=line.quantity,

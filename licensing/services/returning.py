@@ -7,7 +7,7 @@ decided; a payment counts it when it has left.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from django.db.models import Sum
+from django.db.models import Count, F, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -243,11 +243,15 @@ def close_if_over(order: Order) -> None:
 
 
 def give_back_gone(order: Order) -> None:
-    """Give the price of lines back whose models were deleted before they could be granted."""
-    gone = list(order.lines.filter(repos=None, taken_back_at=None).order_by("position"))
+    """Give the price of lines back of which a model was deleted before they could be granted.
+
+    A bundle that lost one of its models is not what was bought: all of its price goes back.
+    """
+    lines = order.lines.filter(taken_back_at=None).annotate(left=Count("repos"))
+    gone = list(lines.filter(left__lt=F("model_count")).order_by("position"))
     if not gone or order.renews_id is not None:
         return
-    parts = {line: line.gross_minor - line.refunded_minor for line in gone}
+    parts: dict[OrderLine, int] = {line: line.gross_minor - line.refunded_minor for line in gone}
     refund = Refund.objects.create(
         order=order,
         state=Refund.State.SENDING if any(parts.values()) else Refund.State.DONE,

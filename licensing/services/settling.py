@@ -5,7 +5,7 @@ so facts may come in any order, more than once, and after a crash at any point:
 
     open → paid → fulfilled → refunded
               ↘ disputed ↗  (and back, when the dispute is won)
-    open → cancelled (→ paid, when the money comes after all)
+    open → cancelled (→ paid, when the money comes after all and still buys the same)
 """
 
 from collections.abc import Callable, Mapping
@@ -13,9 +13,19 @@ from collections.abc import Callable, Mapping
 from django.db import transaction
 from django.utils import timezone
 
+from catalog.models import ModelRepo
 from licensing.gateways.base import Fact, FactKind
 from licensing.models import Order, Payment, Refund, Subscription
-from licensing.services import booking, disputing, granting, returning, subscribing, telling
+from licensing.services import (
+    booking,
+    disputing,
+    granting,
+    returning,
+    reviving,
+    sellability,
+    subscribing,
+    telling,
+)
 from licensing.services.fact_errors import DoesNotFitError, TooEarlyError
 from licensing.services.returning import SPARE_S
 from store.core.errors import ConflictError
@@ -81,12 +91,15 @@ def _sell(order: Order) -> None:
 def _wants(order: Order) -> bool:
     """Whether a full payment makes it a sale.
 
-    A free order that was cancelled stays so, and a subscription that was taken back or ended is
-    not carried on: the money goes back.
+    A free order that was cancelled stays so, as does one whose price cannot be had any more; and a
+    subscription that was taken back or ended, or of models that are free for all by now, is not
+    carried on: the money goes back.
     """
-    if order.renews is not None and order.renews.state == Subscription.State.ENDED:
-        return False
-    return order.state == State.OPEN or order.gross_minor > 0
+    if order.renews is not None:
+        models = ModelRepo.objects.filter(pk__in=order.lines.values("repos"))
+        if order.renews.state == Subscription.State.ENDED or sellability.are_open(models):
+            return False
+    return order.state == State.OPEN or (order.gross_minor > 0 and reviving.is_still_had(order))
 
 
 def fulfil_if_paid(order_id: int) -> bool:

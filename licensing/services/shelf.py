@@ -84,7 +84,7 @@ class Sale:
 
     Args:
         repo: The model, which is sold now.
-        offers: What can be bought; empty while nothing can (takedown aside, a short moment).
+        offers: What can be bought; empty while nothing can: its files are not all harmless, say.
         currency: Of the prices shown.
         currencies: Those there are prices in.
         is_own: The reader is the seller, or of the seller's team.
@@ -114,7 +114,7 @@ def sale_of(viewer: Viewer, repo: ModelRepo, *, currency: str = "") -> Sale | No
     """
     if not repo.is_sold:
         return None
-    offers = list(offers_of(repo))
+    offers = offers_of(repo)
     codes = sorted({price.currency for offer in offers for price in offer.prices.all()})
     chosen = currency if currency in codes else _first_currency(offers)
     now = timezone.now()

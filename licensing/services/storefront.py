@@ -33,7 +33,7 @@ def refusal(viewer: Viewer, repo: ModelRepo) -> PurchaseRequiredError:
 
     Made so that a person reads it in a client's exception, and a script can order from it.
     """
-    offers = list(offers_of(repo))
+    offers = offers_of(repo)
     kind, why = _standing(viewer, repo, offers)
     return kind(repo, f"{why} {offer_line(offers)}".strip(), **facts(repo, offers))
 

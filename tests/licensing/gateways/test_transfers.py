@@ -15,16 +15,19 @@ from licensing.gateways.references import reference_of, shown
 from licensing.gateways.transfer import Transfer
 from licensing.models import (
     BankTransfer,
+    Coupon,
     Invoice,
     LedgerAccount,
     Offer,
     Order,
     Payment,
+    Price,
     Refund,
     Subscription,
     TransferReminder,
 )
 from licensing.services import (
+    asking_prices,
     checkout,
     closing,
     dunning,
@@ -356,6 +359,60 @@ def test_money_for_a_cancelled_order_makes_it_a_sale_after_all(
 
     order.refresh_from_db()
     assert order.state == Order.State.FULFILLED
+
+
+def test_a_coupon_for_one_order_pays_one_of_those_that_were_cancelled(clerk: Viewer) -> None:
+    shop = open_shop()
+    Coupon.objects.create(
+        namespace=shop.repo.namespace, code="HALF", basis_points=5000, most_uses_each=1
+    )
+    orders = []
+    for key in ("a", "b", "c"):
+        orders.append(shop.order(key, coupon="half"))
+        settling.cancel(orders[-1].pk)
+
+    for number, order in enumerate(orders):
+        transfers.note_transfer(clerk, order, 950, f"B{number}", TODAY)
+        order.refresh_from_db()
+
+    assert [order.state for order in orders] == ["fulfilled", "cancelled", "cancelled"]
+    assert [order.refunded_minor for order in orders] == [0, 950, 950]
+    assert Refund.objects.filter(is_surplus=True, amount_minor=950).count() == 2
+    assert Grant.objects.count() == Invoice.objects.count() == 1
+    assert held(Kind.DEPOSITS) == 1900
+    assert list(reconciling.differences()) == []
+
+
+@pytest.mark.parametrize("ended", ["launch", "coupon", "deleted coupon"])
+def test_money_for_a_price_that_is_gone_goes_back(
+    ended: str, clerk: Viewer, time_machine: Any
+) -> None:
+    shop, coupon = open_shop(), ""
+    if ended == "launch":
+        until = timezone.now() + timedelta(days=2)
+        Price.objects.update(amount_minor=2900, launch_minor=1900, launch_until=until)
+        asking_prices.refresh_prices([shop.repo.pk])
+    else:
+        made = Coupon.objects.create(
+            namespace=shop.repo.namespace, code="TEN", amount_minor=100, currency="EUR"
+        )
+        coupon = made.code
+    order = shop.order(coupon=coupon)
+    time_machine.shift(timedelta(days=31))
+    assert closing.close_expired() == 1
+    asking_prices.refresh_due()
+    if ended == "coupon":
+        Coupon.objects.update(is_active=False)
+    elif ended == "deleted coupon":
+        Coupon.objects.all().delete()
+
+    transfers.note_transfer(clerk, order, order.gross_minor, "B1", TODAY)
+
+    order.refresh_from_db()
+    assert (order.state, order.paid_at) == (Order.State.CANCELLED, None)
+    assert order.refunded_minor == order.paid_minor == order.gross_minor
+    assert not Grant.objects.exists()
+    assert list(reconciling.differences()) == []
 
 
 def test_reminders_come_after_one_week_and_three(

@@ -9,6 +9,7 @@ from catalog.access import may_see_contents
 from catalog.models import Grant
 from licensing.gateways.sandbox import Sandbox
 from licensing.models import (
+    Coupon,
     Dispute,
     Invoice,
     InvoiceSeries,
@@ -35,6 +36,7 @@ def check_always() -> None:
     assert all(total == 0 for *_of, total in sums.annotate(total=Sum("amount_minor")))
     _nobody_gives_more_than_they_got()
     _no_license_without_payment()
+    _no_coupon_is_overused()
 
 
 def _nobody_gives_more_than_they_got() -> None:
@@ -45,6 +47,12 @@ def _nobody_gives_more_than_they_got() -> None:
     for order_id, kind, owner, total in rows:
         if kind in {Kind.PAYABLE, Kind.DISPUTED, Kind.DEPOSITS}:
             assert total <= 0, f"order {order_id}: {kind} of {owner} is short by {total}"
+
+
+def _no_coupon_is_overused() -> None:
+    for coupon in Coupon.objects.exclude(most_uses=None):
+        used = coupon.orders.exclude(state=Order.State.CANCELLED)
+        assert used.count() <= coupon.most_uses, f"{coupon} was used too often"
 
 
 def _no_license_without_payment() -> None:

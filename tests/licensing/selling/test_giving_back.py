@@ -5,8 +5,10 @@ from dataclasses import replace
 import pytest
 from django.utils import timezone
 
+from accounts.viewer import Viewer
 from catalog.access import may_see_contents
 from catalog.models import Grant
+from catalog.services.repos import delete_repo
 from licensing.gateways.base import Fact, FactKind, GatewayRefusedError
 from licensing.gateways.sandbox import Sandbox
 from licensing.models import (
@@ -464,6 +466,23 @@ def test_an_order_of_deleted_models_alone_is_given_back_whole(market: Market) ->
 
     assert Sandbox().held_minor("EUR") == 0
     assert not Grant.objects.exists()
+    at_rest(market)
+
+
+def test_a_bundle_that_lost_a_model_is_given_back_whole(market: Market) -> None:
+    order = market.order("k", ["bundle", "prose"])
+    sonnet = market.repos.pop(1)
+    delete_repo(Viewer(user=sonnet.created_by), sonnet)
+
+    checkout.start(order, method="test_success")
+    run_money_jobs()
+
+    order.refresh_from_db()
+    line = order.lines.get(position=0)
+    assert order.state == Order.State.FULFILLED
+    assert [row.line.position for row in _licenses(order)] == [1]
+    assert line.refunded_minor == line.gross_minor == Refund.objects.get().amount_minor
+    assert not may_see_contents(market.buying, market.repos[0])
     at_rest(market)
 
 

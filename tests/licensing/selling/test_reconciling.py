@@ -11,7 +11,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from catalog.models import Grant, ModelRepo
-from licensing.gateways.base import FactKind
+from licensing.gateways.base import Fact, FactKind, GatewayRefusedError
 from licensing.gateways.sandbox import Sandbox
 from licensing.models import (
     LedgerEntry,
@@ -23,7 +23,16 @@ from licensing.models import (
     PaymentEvent,
     Refund,
 )
-from licensing.services import checkout, inbox, ledger, reconciling, refunds, settling
+from licensing.services import (
+    checkout,
+    closing,
+    granting,
+    inbox,
+    ledger,
+    reconciling,
+    refunds,
+    settling,
+)
 from tests.licensing.selling.market import facts_of
 from tests.licensing.selling.shop import Shop, open_shop
 
@@ -144,6 +153,77 @@ def test_lost_messages_are_found_and_crashes_mended(shop: Shop, monkeypatch) -> 
     assert len(asked) == 2
     assert set(Order.objects.values_list("state", flat=True)) == {Order.State.FULFILLED}
     assert json.loads(json.dumps(report.to_json()))["orders"] == 2
+
+
+def refuse_to_tell_of(order: Order, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the gateway refuse every question about one order."""
+    tell = Sandbox.facts_of
+
+    def facts(self: Sandbox, order_ref: str) -> list[Fact]:
+        if order_ref == order.public_id:
+            raise GatewayRefusedError("No such session.", reason="resource_missing")
+        return tell(self, order_ref)
+
+    monkeypatch.setattr(Sandbox, "facts_of", facts)
+
+
+def test_an_order_the_gateway_refuses_to_tell_of_is_listed_and_the_others_go_on(
+    shop: Shop, monkeypatch
+) -> None:
+    refused, unheard = shop.order("a"), shop.order("b")
+    Sandbox().transfer(unheard.public_id, 1900, "EUR")
+    refuse_to_tell_of(refused, monkeypatch)
+
+    report = reconciling.reconcile()
+
+    (found,) = report.differences
+    assert (found.kind, found.subject) == ("gateway_refused", refused.public_id)
+    assert (report.orders, report.facts_found, report.unreachable) == (2, 1, [])
+    unheard.refresh_from_db()
+    refused.refresh_from_db()
+    assert (unheard.state, refused.state) == (Order.State.FULFILLED, Order.State.OPEN)
+    assert reconciling.latest_run().differences[0]["kind"] == "gateway_refused"
+
+
+def test_an_order_that_cannot_be_granted_does_not_end_the_run(shop: Shop, monkeypatch) -> None:
+    broken, fine = shop.order("a"), shop.order("b")
+    fulfil = granting.fulfil
+
+    def break_one(order: Order) -> None:
+        if order.pk == broken.pk:
+            raise RuntimeError("a broken head")
+        fulfil(order)
+
+    monkeypatch.setattr(granting, "fulfil", break_one)
+    for order in (broken, fine):
+        Sandbox().transfer(order.public_id, 1900, "EUR")
+
+    report = reconciling.reconcile()
+
+    assert {(item.kind, item.subject) for item in report.differences} == {
+        ("not_looked_at", broken.public_id)
+    }
+    fine.refresh_from_db()
+    broken.refresh_from_db()
+    assert (fine.state, broken.state) == (Order.State.FULFILLED, Order.State.PAID)
+    assert License.objects.get().line.order == fine
+    monkeypatch.undo()
+    assert reconciling.reconcile().differences == []
+
+
+def test_late_orders_are_closed_beside_one_the_gateway_refuses_to_tell_of(
+    shop: Shop, monkeypatch, time_machine
+) -> None:
+    refused, late, paid = shop.order("a"), shop.order("b"), shop.order("c")
+    Sandbox().transfer(paid.public_id, 1900, "EUR")
+    refuse_to_tell_of(refused, monkeypatch)
+    time_machine.move_to(timezone.now() + timedelta(hours=25), tick=False)
+
+    assert closing.close_expired() == 1
+
+    for order in (refused, late, paid):
+        order.refresh_from_db()
+    assert (refused.state, late.state, paid.state) == ("open", "cancelled", "fulfilled")
 
 
 def test_an_early_fact_is_applied_although_the_process_died(shop: Shop, monkeypatch) -> None:

@@ -5,11 +5,15 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
+from pydantic import SecretStr
 
 from accounts.viewer import VISITOR, Viewer
 from catalog.access import PurchaseRequiredError, check_contents
-from catalog.models import Grant
+from catalog.models import Grant, ModelRepo
+from licensing.gateways.base import GatewayRefusedError
+from licensing.gateways.sandbox import Sandbox
 from licensing.models import (
+    Coupon,
     FeeRule,
     Invoice,
     LineShare,
@@ -21,7 +25,19 @@ from licensing.models import (
     SellerProfile,
     Subscription,
 )
-from licensing.services import dunning, granting, periods, refunds, renewals, settling
+from licensing.services import (
+    asking_prices,
+    checkout,
+    dunning,
+    granting,
+    inbox,
+    offers,
+    periods,
+    reconciling,
+    refunds,
+    renewals,
+    settling,
+)
 from store.core.errors import UnauthenticatedError
 from store.core.models import Job
 from tests.factories import make_org, make_user
@@ -263,8 +279,6 @@ def test_what_was_paid_meanwhile_is_not_charged_again(shop: Shop, time_machine: 
     stale = Subscription.objects.select_related("line__order").get()
     dunning.renew_due()
 
-    from licensing.gateways.sandbox import Sandbox
-
     assert dunning._collect(stale, Sandbox()) is False
     assert dunning._missed(stale, None) is False
     assert dunning._over(stale, None) is False
@@ -283,6 +297,103 @@ def test_a_gateway_that_is_gone_waits(shop: Shop, time_machine: Any, settings: A
 
     row.refresh_from_db()
     assert (row.state, row.attempts) == (State.ACTIVE, 0)
+
+
+def test_one_that_fails_does_not_keep_the_others_from_being_renewed(
+    shop: Shop, time_machine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = subscribed(shop)
+    shop.buy("other")
+    fine = Subscription.objects.latest("pk")
+    known = Sandbox.saved_method
+
+    def saved_method(self: Sandbox, order_ref: str) -> str:
+        if order_ref == refused.line.order.public_id:
+            raise GatewayRefusedError("No such customer.")
+        return known(self, order_ref)
+
+    monkeypatch.setattr(Sandbox, "saved_method", saved_method)
+    time_machine.move_to(refused.paid_until, tick=False)
+
+    assert dunning.renew_due() == 1
+
+    fine.refresh_from_db()
+    refused.refresh_from_db()
+    assert (fine.periods, refused.periods) == (2, 1)
+    assert (refused.state, refused.attempts) == (State.ACTIVE, 0)
+
+
+def test_nothing_is_collected_for_models_that_have_opened(
+    shop: Shop, time_machine: Any, run_jobs: Any, mailoutbox: list[Any]
+) -> None:
+    row = subscribed(shop)
+    time_machine.move_to(row.paid_until - timedelta(days=1), tick=False)
+    asked = renewals.open_renewal(row, "period-2")
+    Job.objects.all().delete()
+    opens_at = timezone.now() + timedelta(hours=1)
+    offers.set_opening(shop.selling, shop.repo, opens_at)
+    dunning.renew_due()
+    row.refresh_from_db()
+    assert row.state == State.ACTIVE
+
+    time_machine.move_to(opens_at, tick=False)
+    dunning.renew_due()
+
+    row.refresh_from_db()
+    asked.refresh_from_db()
+    assert (row.state, row.periods, asked.state) == (State.ENDING, 1, Order.State.CANCELLED)
+    time_machine.move_to(row.paid_until, tick=False)
+    assert dunning.renew_due() == 0
+    run_jobs()
+    assert (Order.objects.count(), SandboxCharge.objects.count()) == (2, 1)
+    assert mailoutbox == []
+    check_contents(VISITOR, shop.repo)
+
+
+def test_a_period_a_gateway_collects_after_the_opening_goes_back(shop: Shop) -> None:
+    row = subscribed(shop)
+    renewal = renewals.open_renewal(row, "period-2")
+    ModelRepo.objects.update(opens_at=timezone.now())
+    asking_prices.refresh_prices([shop.repo.pk])
+
+    Sandbox().transfer(renewal.public_id, 1900, "EUR")
+    inbox.receive("sandbox", Sandbox().facts_of(renewal.public_id))
+
+    renewal.refresh_from_db()
+    row.refresh_from_db()
+    assert (renewal.state, renewal.refunded_minor) == (Order.State.CANCELLED, 1900)
+    assert row.periods == 1
+    assert list(reconciling.differences()) == []
+
+
+@pytest.mark.parametrize("gateway", ["sandbox", "invoice", "stripe"])
+def test_a_subscription_that_costs_nothing_goes_on_by_itself(
+    gateway: str, shop: Shop, time_machine: Any, settings: Any, run_jobs: Any, mailoutbox: list[Any]
+) -> None:
+    key = SecretStr("sk_test_nobody_is_called")
+    settings.ENV = settings.ENV.model_copy(
+        update={"gateways": (gateway,), "bank_details": "IBAN", "stripe_secret_key": key}
+    )
+    Coupon.objects.create(namespace=shop.repo.namespace, code="ALL", basis_points=10_000)
+    checkout.start(shop.order(coupon="all"))
+    row = Subscription.objects.get()
+    run_jobs()
+    mailoutbox.clear()
+    time_machine.move_to(row.paid_until - timedelta(hours=2), tick=False)
+    assert dunning.renew_due() == 0
+
+    for period in (2, 3):
+        time_machine.move_to(row.paid_until - timedelta(minutes=30), tick=False)
+        assert [dunning.renew_due(), dunning.renew_due()] == [1, 0]
+        row.refresh_from_db()
+        assert (row.periods, row.state, row.attempts) == (period, State.ACTIVE, 0)
+
+    assert f"{row.paid_until:%m-%d %H}" == "04-30 12"
+    check_contents(shop.buying, shop.repo)
+    assert set(Order.objects.values_list("state", flat=True)) == {Order.State.FULFILLED}
+    run_jobs()
+    assert not [letter for letter in mailoutbox if "period" in letter.subject + letter.body]
+    assert list(reconciling.differences()) == []
 
 
 def test_cancelling_ends_with_the_paid_period(shop: Shop, time_machine: Any) -> None:

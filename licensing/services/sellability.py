@@ -1,0 +1,69 @@
+"""Can this be bought now? Files nobody should pay for, licenses upstream, models that are free.
+
+Models change after they were offered: what was asked of the seller then is asked again whenever
+somebody wants to buy, from facts the catalog keeps of the newest revision.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.utils import timezone
+
+from accounts.viewer import VISITOR
+from catalog.models import Listing, ModelRepo
+from licensing.models import Offer
+from licensing.services.lineage import sale_verdict
+from licensing.terms.lineage import SaleVerdict
+from licensing.terms.sale_rules import Sale
+
+READS = ("repos__namespace", "repos__listing")
+"""What to prefetch with offers that are asked about here."""
+_SOLD_FORMATS = frozenset({"safetensors", "gguf"})
+
+
+def file_fault(repo: ModelRepo) -> str:
+    """Return why nobody should pay for a model's files; empty: nothing is in the way.
+
+    ``empty``, ``format`` or ``verdict``, stable.
+    """
+    listing: Listing | None = getattr(repo, "listing", None)
+    if listing is None or not listing.weights_bytes:
+        return "empty"
+    if not _SOLD_FORMATS & set(listing.formats):
+        return "format"
+    return "" if listing.verdict == "clean" else "verdict"
+
+
+def are_open(repos: Iterable[ModelRepo], at: datetime | None = None) -> bool:
+    """Whether all of some models are free for everybody by now: nothing may be charged for them."""
+    at = at or timezone.now()
+    opening = [repo.opens_at for repo in repos]
+    return bool(opening) and all(moment is not None and moment <= at for moment in opening)
+
+
+def can_be_bought(offers: Iterable[Offer]) -> list[Offer]:
+    """Keep the offers that can be bought now, in order.
+
+    A license upstream counts as everybody may see it: what is private must show in no answer.
+    """
+    verdicts: dict[int, SaleVerdict] = {}
+    return [offer for offer in offers if _is_on_shelf(offer) and _is_allowed(offer, verdicts)]
+
+
+def _is_on_shelf(offer: Offer) -> bool:
+    repos = list(offer.repos.all())
+    if not offer.is_active or not repos or are_open(repos):
+        return False
+    return not any(repo.is_private or repo.disabled_reason or file_fault(repo) for repo in repos)
+
+
+def _is_allowed(offer: Offer, verdicts: dict[int, SaleVerdict]) -> bool:
+    """Whether licenses upstream let it be sold; ``verdicts`` keeps those found, by model."""
+    if offer.kind == Offer.Kind.FREE:
+        return True
+    for repo in offer.repos.all():
+        found = verdicts.get(repo.pk) or sale_verdict(VISITOR, repo)
+        verdicts[repo.pk] = found
+        if found.sale is Sale.FORBIDDEN or not found.fits(offer.terms.template_id):
+            return False
+    return True
