@@ -272,7 +272,12 @@ def publishing_namespace(viewer: Viewer, name: str | None) -> Namespace:
     return found
 
 
-def canonical_alias(name: str) -> str | None:
-    """Return ``namespace/name`` of a single-segment id that staff made, else ``None``."""
-    alias = RepoAlias.objects.select_related("repo__namespace").filter(name__iexact=name).first()
-    return alias.repo.full_name if alias else None
+def canonical_alias(viewer: Viewer, name: str) -> str | None:
+    """Return ``namespace/name`` of a single-segment id that staff made.
+
+    ``None``: there is none, or what it leads to is hidden from ``viewer``.
+    """
+    meant = RepoAlias.objects.filter(name__iexact=name).values("repo")
+    found = ModelRepo.objects.visible_to(viewer).filter(pk__in=meant)
+    repo = found.select_related("namespace").first()
+    return repo.full_name if repo else None

@@ -25,6 +25,7 @@ from catalog.access import (
 )
 from catalog.history.errors import EntryNotFoundError, RevisionNotFoundError
 from store.core.errors import RateLimitedError, StoreError, UnauthenticatedError
+from store.core.ratelimit import headers_of
 from store.core.routing import ENCODED_SLASH
 from store.core.web import json_error, origin
 
@@ -128,8 +129,8 @@ def error_answer(request: HttpRequest, viewer: Viewer, error: StoreError) -> Htt
     if status == 401 or isinstance(error, UnauthenticatedError):
         answer["WWW-Authenticate"] = challenge_for(request)
     if isinstance(error, RateLimitedError):
-        answer["Retry-After"] = str(error.retry_after_s)
-        answer["RateLimit"] = f'"api";r=0;t={error.retry_after_s}'
+        for name, value in headers_of(error).items():
+            answer[name] = value
     return answer
 
 

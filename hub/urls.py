@@ -86,6 +86,11 @@ urlpatterns = [
     path("api/lfs/<seg:upload>", lfs.receive),
     path("api/lfs/<seg:upload>/complete", lfs.complete),
     path("api/lfs/<seg:upload>/<int:number>", lfs.receive_part),
+    re_path(
+        r"^api/models/(?P<ns>[^/]+)/(?P<name>refs|auth-check|discussions|settings|scan|like|likers"
+        r"|duplicate|lfs-files)$",
+        aliases.alias_or_model,
+    ),
     path(f"{API}", info.info),
     path(f"{API}/auth-check", identity.auth_check),
     path(f"{API}/auth-check/write", identity.auth_check_write),
@@ -166,8 +171,9 @@ urlpatterns = [
     path("api/models/<seg:alias>", aliases.by_alias),
     re_path(
         r"^api/models/(?P<alias>[^/]+)/"
-        r"(?:revision|tree|commits|refs|paths-info|preupload|commit|branch|tag|auth-check"
-        r"|discussions|user-access-request|xet-read-token|xet-write-token)(?:/|$)",
+        r"(?:revision|tree|treesize|commits|paths-info|preupload|commit|branch|tag|super-squash"
+        r"|auth-check|discussions|user-access-request|xet-read-token|xet-write-token|compare"
+        r"|safetensors-metadata|lfs-files)/",
         aliases.by_alias,
     ),
     re_path(r"^(?P<alias>[^/]+)/(?:resolve|raw)/[^/]+/.+$", aliases.by_alias),

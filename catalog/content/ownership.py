@@ -50,6 +50,12 @@ def owned_sizes(repo: ModelRepo, digests: set[str], *, by: User | None = None) -
     )
 
 
+def claims_of(repo: ModelRepo, digests: set[str]) -> dict[str, XetClaim]:
+    """Return the owners' claims that stand for files nobody has verified yet, by sha256."""
+    rows = XetClaim.objects.filter(repo=repo, sha256__in=digests, by_writer=True, is_false=False)
+    return {row.sha256: row for row in rows.select_related("file").order_by("-pk")}
+
+
 LEAST_CONVERTED_BYTES = 1024**2
 """Smaller objects are not worth a recipe."""
 
@@ -117,21 +123,9 @@ def grant(
     Raises:
         LostBytesError: collected meanwhile; nothing is written. Sending them again heals it.
     """
-    if xet_file is None:
-        keep(sha256)
-    else:
-        lock(sha256)
-    made, is_new = LfsObject.objects.get_or_create(
-        sha256=sha256,
-        defaults={
-            "size_bytes": size_bytes,
-            "is_whole": xet_file is None,
-            "xet_file": xet_file,
-        },
-    )
-    if not is_new:
-        _renew(made, xet_file)
-    elif xet_file is None and size_bytes >= LEAST_CONVERTED_BYTES and settings.ENV.xet_convert:
+    _made, is_new = hold(sha256, size_bytes, xet_file)
+    is_whole = xet_file is None
+    if is_new and is_whole and size_bytes >= LEAST_CONVERTED_BYTES and settings.ENV.xet_convert:
         enqueue(JobName.CONVERT_OBJECT, key=sha256, sha256=sha256)
     row, is_new = RepoLfsObject.objects.get_or_create(
         repo=repo,
@@ -143,6 +137,61 @@ def grant(
         RepoLfsObject.objects.filter(pk=row.pk).update(created_by=by)
     if XetClaim.objects.filter(repo=repo, sha256=sha256).delete()[0]:
         _judge_again(repo, sha256)
+
+
+def hold(sha256: str, size_bytes: int, xet_file: XetFile | None = None) -> tuple[LfsObject, bool]:
+    """Return the row that keeps verified bytes from the collector, and whether it is new.
+
+    Call it in the transaction that writes what relies on them.
+
+    Args:
+        sha256: Their digest.
+        size_bytes: Their size.
+        xet_file: The recipe that makes them; ``None``: the storage has them as one object.
+
+    Raises:
+        LostBytesError: collected meanwhile; nothing is written.
+    """
+    if xet_file is None:
+        keep(sha256)
+    else:
+        lock(sha256)
+    row, is_new = LfsObject.objects.get_or_create(
+        sha256=sha256,
+        defaults={
+            "size_bytes": size_bytes,
+            "is_whole": xet_file is None,
+            "xet_file": xet_file,
+        },
+    )
+    if not is_new:
+        _renew(row, xet_file)
+    return row, is_new
+
+
+@transaction.atomic
+def claim(repo: ModelRepo, sha256: str, file: XetFile, *, by: User, charged_to: Namespace) -> bool:
+    """Note that somebody says a recipe has this sha256, and have a job check it.
+
+    Safe to repeat. Like ``grant``, only for who brought the content or may copy it.
+
+    Returns:
+        Whether they had not said so before.
+    """
+    mine = XetClaim.objects.filter(repo=repo, sha256=sha256, user=by)
+    mine.filter(is_false=True).delete()
+    row, is_new = mine.get_or_create(
+        repo=repo,
+        sha256=sha256,
+        user=by,
+        defaults={
+            "file": file,
+            "charged_to": charged_to,
+            "by_writer": Viewer(user=by).can_write(repo.namespace_id),
+        },
+    )
+    enqueue(JobName.VERIFY_CLAIM, key=str(row.pk), claim_id=row.pk)
+    return is_new
 
 
 def _judge_again(repo: ModelRepo, sha256: str) -> None:

@@ -16,8 +16,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import Namespace, User
-from accounts.viewer import Viewer
-from catalog.content.ownership import grant, owned_size, owned_sizes
+from catalog.content.ownership import claim, grant, owned_size, owned_sizes
 from catalog.content.proving import ProvenFile, ProvenShard, UnknownXorbError
 from catalog.content.quotas import charged_for, check_room, expect_room
 from catalog.content.reading import cooked, warmed
@@ -30,12 +29,10 @@ from catalog.models import (
     DedupChunk,
     LfsObject,
     ModelRepo,
-    XetClaim,
     XetFile,
     XetFileXorb,
     Xorb,
 )
-from store.core.jobs import JobName, enqueue
 
 _TOLD_EVERY_BYTES = 32 * 1024**2
 
@@ -199,7 +196,9 @@ class Registration:
         sha256 = self._digests.get(file.hash)
         if sha256 is not None:
             return self._own(row, sha256) or is_new
-        return self._claim(row, file.sha256 or "") or is_new
+        sha256 = file.sha256 or ""
+        made = claim(self.repo, sha256, row, by=self.user, charged_to=self.charged_to)
+        return made or is_new
 
     @staticmethod
     def _hold_file(file: ProvenFile) -> tuple[XetFile, bool]:
@@ -223,22 +222,6 @@ class Registration:
             charged_to=self.charged_to,
             xet_file=row,
         )
-        return is_new
-
-    def _claim(self, row: XetFile, sha256: str) -> bool:
-        mine = XetClaim.objects.filter(repo=self.repo, sha256=sha256, user=self.user)
-        mine.filter(is_false=True).delete()
-        claim, is_new = mine.get_or_create(
-            repo=self.repo,
-            sha256=sha256,
-            user=self.user,
-            defaults={
-                "file": row,
-                "charged_to": self.charged_to,
-                "by_writer": Viewer(user=self.user).can_write(self.repo.namespace_id),
-            },
-        )
-        enqueue(JobName.VERIFY_CLAIM, key=str(claim.pk), claim_id=claim.pk)
         return is_new
 
     def _new_bytes(self) -> int:

@@ -65,12 +65,15 @@ FIELDS = (
     Field(
         "gated",
         _("Access"),
-        "r.gate",
+        # what is sold lets strangers in after a purchase, whatever its gate
+        "CASE WHEN r.is_for_sale AND (r.opens_at IS NULL OR r.opens_at > now())"
+        " THEN 'sold' ELSE r.gate END",
         top=0,
         choices=(
             ("none", _("Open")),
             ("auto", _("After agreeing to the terms")),
             ("manual", _("On request")),
+            ("sold", _("After a purchase")),
         ),
     ),
 )

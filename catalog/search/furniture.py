@@ -107,8 +107,9 @@ _TRIGGERS = (
     """
     CREATE OR REPLACE TRIGGER listing_repo_changed AFTER UPDATE ON catalog_modelrepo
     FOR EACH ROW WHEN (
-        (OLD.is_private, OLD.namespace_id, OLD.gate)
-        IS DISTINCT FROM (NEW.is_private, NEW.namespace_id, NEW.gate)
+        (OLD.is_private, OLD.namespace_id, OLD.gate, OLD.is_for_sale, OLD.opens_at)
+        IS DISTINCT FROM
+        (NEW.is_private, NEW.namespace_id, NEW.gate, NEW.is_for_sale, NEW.opens_at)
     ) EXECUTE FUNCTION catalog_note_change()
     """,
 )

@@ -168,7 +168,7 @@ class SearchQuery:
         wanted = list(apps)
         # an app we know nothing of loads a format of its own name, and so finds nothing
         loadable = {_APP_FORMATS.get(app, app) for app in wanted}
-        gates = {"": [], "true": ["auto", "manual"], "false": ["none"]}.get(gated.lower())
+        gates = _HUB_GATES.get(gated.lower())
         if gates is None:
             raise BadQueryError("'gated' is true or false.", parameter="gated")
         low, high = _hub_range(parameters)
@@ -298,6 +298,13 @@ class SearchQuery:
 
     def _changed(self, changes: dict[str, Any]) -> Self:
         return replace(self, **changes)
+
+
+_HUB_GATES: dict[str, list[str]] = {
+    "": [],
+    "true": ["auto", "manual", "sold"],  # clients are told that what is sold is gated
+    "false": ["none"],
+}
 
 
 def _plain(amount: Decimal) -> str:

@@ -19,12 +19,13 @@ from django.utils.translation import gettext as _
 from accounts.models import Namespace, Permission
 from accounts.services.limits import count_comment
 from accounts.viewer import Viewer
+from catalog.content.ownership import hold
 from catalog.content.quotas import check_room
 from catalog.content.stores import storage
 from catalog.formats.errors import FormatError
 from catalog.formats.media import media_type_of
 from catalog.formats.sources import FileSource, OverBudgetError
-from catalog.models import Attachment, LfsObject, ModelRepo
+from catalog.models import Attachment, ModelRepo
 from store.core.errors import NotFoundError, StoreError, TooLargeError
 from store.core.ui.figures import size_text
 from store.storage import Digest
@@ -82,9 +83,7 @@ def receive(viewer: Viewer, chunks: Iterable[bytes]) -> Attachment:
         storage().put(spool, Digest(sha256), size_bytes)
     with transaction.atomic():
         check_room(namespace, size_bytes)  # again: others may have been faster
-        content, _is_new = LfsObject.objects.get_or_create(
-            sha256=sha256, defaults={"size_bytes": size_bytes}
-        )
+        content, _is_new = hold(sha256, size_bytes)
         return Attachment.objects.create(
             user=user,
             charged_to=namespace,

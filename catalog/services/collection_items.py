@@ -194,7 +194,7 @@ def _thing(viewer: Viewer, kind: str, name: str) -> tuple[ModelRepo | None, Coll
         raise ItemTypeError(
             _("This store has no %(kind)ss: add a model or a collection.") % {"kind": known}
         )
-    full_name = name if "/" in name else canonical_alias(name) or name
+    full_name = name if "/" in name else canonical_alias(viewer, name) or name
     namespace, _slash, short = full_name.partition("/")
     try:
         return repo_for(viewer, namespace, short), None

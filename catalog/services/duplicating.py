@@ -11,14 +11,14 @@ from django.utils import timezone
 
 from accounts.viewer import Viewer
 from catalog.access import check_may
-from catalog.content.ownership import grant, owned_size
+from catalog.content.ownership import claim, claims_of, grant, owned_size, owned_sizes
 from catalog.content.quotas import charge_git, charged_for, check_room
 from catalog.content.uploads import check_may_upload
 from catalog.history.commits import add_commit
 from catalog.history.objects import EMPTY_TREE, ObjectStore
 from catalog.history.refs import DEFAULT_BRANCH, HEADS
 from catalog.history.trees import Entry, list_entries
-from catalog.models import Commit, GitObject, ModelRepo, Ref, RepoLfsObject
+from catalog.models import Commit, GitObject, LfsObject, ModelRepo, Ref, RepoLfsObject
 from catalog.services.indexing import index_revision
 
 _COPY_OBJECTS = """
@@ -100,22 +100,40 @@ def copy_objects(viewer: Viewer, source: ModelRepo, target: ModelRepo, digests: 
     """
     user = check_may_upload(viewer, target)
     payer = charged_for(target, user)
+    claims = claims_of(source, digests)
     for digest in sorted(digests):
-        size_bytes = owned_size(source, digest)
-        if size_bytes is None or owned_size(target, digest) is not None:
+        if owned_size(target, digest, by=user) is not None:
             continue
-        if not RepoLfsObject.objects.filter(charged_to=payer, lfs_object_id=digest).exists():
-            check_room(payer, size_bytes)
-        grant(target, digest, size_bytes, by=user, charged_to=payer)
+        found = LfsObject.objects.filter(pk=digest, owners__repo=source).first()
+        if found is not None:
+            if not RepoLfsObject.objects.filter(charged_to=payer, lfs_object=found).exists():
+                check_room(payer, found.size_bytes)
+            grant(
+                target,
+                digest,
+                found.size_bytes,
+                by=user,
+                charged_to=payer,
+                xet_file=found.xet_file,
+            )
+        elif digest in claims:
+            file = claims[digest].file
+            check_room(payer, file.size_bytes)
+            claim(target, digest, file, by=user, charged_to=payer)
 
 
 def _copy_large(viewer: Viewer, source: ModelRepo, target: ModelRepo, files: list[Entry]) -> None:
     wanted = {entry.lfs.sha256 for entry in files if entry.lfs}
+    claims = claims_of(source, wanted)  # first: a claim ends when its object is there
     owned = RepoLfsObject.objects.filter(repo=source, lfs_object__in=wanted)
     sizes = dict(owned.values_list("lfs_object_id", "lfs_object__size_bytes"))
     paid = RepoLfsObject.objects.filter(charged_to=target.namespace, lfs_object__in=sizes)
     free = set(paid.values_list("lfs_object_id", flat=True))
-    check_room(target.namespace, sum(size for digest, size in sizes.items() if digest not in free))
+    for digest in sizes.keys() | owned_sizes(target, set(claims)).keys():
+        claims.pop(digest, None)
+    new_bytes = sum(size for digest, size in sizes.items() if digest not in free)
+    claimed_bytes = sum(held.file.size_bytes for held in claims.values())
+    check_room(target.namespace, new_bytes + claimed_bytes)
     RepoLfsObject.objects.bulk_create(
         [
             RepoLfsObject(
@@ -128,6 +146,9 @@ def _copy_large(viewer: Viewer, source: ModelRepo, target: ModelRepo, files: lis
         ],
         ignore_conflicts=True,
     )
+    user = viewer.identified()
+    for digest, held in sorted(claims.items()):  # the copy's are verified by themselves
+        claim(target, digest, held.file, by=user, charged_to=target.namespace)
 
 
 def _copy_objects(source: ModelRepo, target: ModelRepo, oids: list[str]) -> int:

@@ -15,6 +15,7 @@ from psycopg.errors import DeadlockDetected, LockNotAvailable
 from accounts.models import Role
 from accounts.viewer import Viewer
 from catalog.access import RepoNotFoundError, check_may
+from catalog.content.ownership import owned_sizes
 from catalog.content.quotas import charge_git
 from catalog.history.changes import tree_changes
 from catalog.history.commits import Written
@@ -34,7 +35,7 @@ from catalog.history.refs import (
 from catalog.history.strict import TagFacts, read_tag
 from catalog.history.unpacking import Unpacked
 from catalog.history.verifying import Verified, path_of, pointers, verify
-from catalog.models import Commit, FileScan, GitObject, ModelRepo, Ref, RepoEvent, RepoLfsObject
+from catalog.models import Commit, FileScan, GitObject, ModelRepo, Ref, RepoEvent
 from catalog.services.authors import naming
 from catalog.services.events import emit
 from catalog.services.indexing import MAIN, index_revision
@@ -125,7 +126,7 @@ def receive_push(
     _refuse({update.name: _name_fault(update) for update in updates})
     tips = [bytes.fromhex(update.new) for update in updates if not update.is_deletion]
     verified = verify(repo.pk, unpacked, tips)
-    _check_pointers(repo, unpacked, verified)
+    _check_pointers(viewer, repo, unpacked, verified)
     graph = load_graph(repo.pk)
     graph.parents.update(verified.commits.parents)
     graph.trees.update(verified.commits.trees)
@@ -344,13 +345,12 @@ def _stored_tag(repo: ModelRepo, oid: Oid) -> TagFacts | None:
     return read_tag(oid, data)
 
 
-def _check_pointers(repo: ModelRepo, unpacked: Unpacked, verified: Verified) -> None:
+def _check_pointers(
+    viewer: Viewer, repo: ModelRepo, unpacked: Unpacked, verified: Verified
+) -> None:
     """Refuse pointers to content this repository does not own: a digest is no key."""
     named = list(pointers(unpacked))
-    rows = RepoLfsObject.objects.filter(
-        repo=repo, lfs_object__in={pointer.sha256 for _oid, pointer in named}
-    )
-    owned = dict(rows.values_list("lfs_object_id", "lfs_object__size_bytes"))
+    owned = owned_sizes(repo, {pointer.sha256 for _oid, pointer in named}, by=viewer.user)
     for oid, pointer in named:
         if owned.get(pointer.sha256) != pointer.size_bytes:
             path = path_of(unpacked, verified.commits, oid)

@@ -5,8 +5,6 @@ Neither can be undone, so both are told and written into the audit trail.
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
-from datetime import datetime
 
 from django.db import transaction
 
@@ -14,9 +12,9 @@ from accounts.services.audit import record
 from accounts.viewer import Viewer
 from catalog.access import check_may
 from catalog.content.quotas import charge_git
-from catalog.history import log, rewriting
-from catalog.history.refs import DEFAULT_BRANCH, HEADS, TAGS, resolve
-from catalog.history.trees import list_entries, some_have
+from catalog.history import rewriting
+from catalog.history.refs import DEFAULT_BRANCH, HEADS, resolve
+from catalog.history.trees import some_have
 from catalog.models import (
     Commit,
     FileScan,
@@ -26,6 +24,7 @@ from catalog.models import (
     Ref,
     RepoEvent,
     RepoLfsObject,
+    XetClaim,
 )
 from catalog.services.events import emit
 from catalog.services.listings import rebuild_listing
@@ -49,20 +48,6 @@ class LicensedFileError(ConflictError):
     """Somebody bought a revision with the file: it cannot be deleted."""
 
     code = "licensed_file"
-
-
-@dataclass(frozen=True, slots=True)
-class StoredFile:
-    """A large file a repository owns."""
-
-    row_id: int
-    sha256: str
-    size_bytes: int
-    pushed_at: datetime
-    path: str
-    """Where it was last committed; empty when it was uploaded and never committed."""
-    ref_name: str
-    """A ref whose history has it; empty when none has."""
 
 
 @transaction.atomic
@@ -98,28 +83,6 @@ def squash_history(viewer: Viewer, repo: ModelRepo, *, revision: str, message: s
     return written.commit.oid
 
 
-def stored_files(repo: ModelRepo, *, after_id: int = 0, limit: int) -> list[StoredFile]:
-    """Return large files of ``repo``, in the order they came, after the row ``after_id``."""
-    rows = list(
-        RepoLfsObject.objects.filter(repo=repo, pk__gt=after_id)
-        .select_related("lfs_object")
-        .order_by("pk")[:limit]
-    )
-    paths = _paths_of(repo, {row.lfs_object_id for row in rows})
-    refs = _refs_of(repo, paths)
-    return [
-        StoredFile(
-            row_id=row.pk,
-            sha256=row.lfs_object_id,
-            size_bytes=row.lfs_object.size_bytes,
-            pushed_at=row.created_at,
-            path=paths.get(row.lfs_object_id, ""),
-            ref_name=refs.get(row.lfs_object_id, ""),
-        )
-        for row in rows
-    ]
-
-
 @transaction.atomic
 def delete_stored_files(
     viewer: Viewer, repo: ModelRepo, digests: Collection[str], *, rewrite_history: bool
@@ -148,7 +111,9 @@ def delete_stored_files(
         raise InvalidError(f"'{wrong[0][:80]}' is no sha256 of 64 lower-case hex characters.")
     ModelRepo.objects.select_for_update().get(pk=repo.pk)
     owned = RepoLfsObject.objects.filter(repo=repo, lfs_object_id__in=digests)
-    mine = set(owned.values_list("lfs_object_id", flat=True))
+    claims = XetClaim.objects.filter(repo=repo, sha256__in=digests)
+    mine = set(claims.filter(is_false=False).values_list("sha256", flat=True))
+    mine |= set(owned.values_list("lfs_object_id", flat=True))
     pointers = GitObject.objects.filter(repo=repo, lfs_sha256__in=mine)
     blob_oids = set(pointers.values_list("oid", flat=True))
     _check_not_sold(repo, blob_oids)
@@ -157,6 +122,7 @@ def delete_stored_files(
         moved, new_bytes = rewriting.without_blobs(repo, blob_oids)
         charge_git(repo, new_bytes)
         FileScan.objects.filter(repo=repo, blob_oid__in=blob_oids).delete()
+    claims.delete()  # first: one that is verified meanwhile becomes an object
     owned.delete()
     _follow(viewer, repo, moved, what="repo.delete_files", digests=sorted(mine))
     return len(mine)
@@ -201,36 +167,3 @@ def _follow(
         refs=[ref.name for ref in moved],
         **facts,
     )
-
-
-def _paths_of(repo: ModelRepo, digests: set[str]) -> dict[str, str]:
-    """Return a path for each digest that was ever committed; the newest one."""
-    blobs = dict(
-        GitObject.objects.filter(repo=repo, lfs_sha256__in=digests).values_list("oid", "lfs_sha256")
-    )
-    scans = FileScan.objects.filter(repo=repo, blob_oid__in=blobs).order_by("pk")
-    return {blobs[oid]: path for oid, path in scans.values_list("blob_oid", "path")}
-
-
-def _refs_of(repo: ModelRepo, paths: dict[str, str]) -> dict[str, str]:
-    """Return a ref for each digest: one that has the file now, else one that had its path.
-
-    The default branch comes first, then branches, pull requests and tags by age.
-    """
-    refs = sorted(
-        Ref.objects.filter(repo=repo).order_by("pk"),
-        key=lambda ref: (ref.name != _MAIN, ref.name.startswith(TAGS)),
-    )
-    found: dict[str, str] = {}
-    for ref in refs:
-        if len(found) == len(paths):
-            return found
-        for entry in list_entries(repo, ref.commit_oid, recursive=True):
-            if entry.lfs is not None and entry.lfs.sha256 in paths:
-                found.setdefault(entry.lfs.sha256, ref.name)
-    for ref in refs:
-        if not (left := {digest: path for digest, path in paths.items() if digest not in found}):
-            break
-        had = log.last_commits(repo, ref.commit_oid, left.values())
-        found |= {digest: ref.name for digest, path in left.items() if path in had}
-    return found

@@ -44,7 +44,7 @@ class Asked:
 def profile(request: HttpRequest, ns: str) -> HttpResponse:
     """Show who is behind a name; ``?tab=`` chooses what of theirs."""
     viewer = viewer_of(request)
-    alias = canonical_alias(ns)
+    alias = canonical_alias(viewer, ns)
     if alias:
         response = HttpResponse(status=307)
         response["Location"] = f"/{alias}"

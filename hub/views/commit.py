@@ -1,6 +1,5 @@
 """Commits (contract 8.5): NDJSON, spooled to disk, then applied in one transaction."""
 
-import json
 import re
 import tempfile
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from hub.answers import hub_view
 from hub.params import flag
 from hub.views.repos import decode_content
 from hub.warnings import warn_of_room
-from store.core.bodies import body_chunks
+from store.core.bodies import body_chunks, load_json
 from store.core.errors import InvalidError, TooLargeError
 from store.core.web import origin
 
@@ -89,7 +88,7 @@ def _lines(spool: IO[bytes]) -> Iterator[tuple[str, dict[str, Any]]]:
         if not raw.strip():
             continue
         try:
-            line = json.loads(raw)
+            line = load_json(raw)
             key, value = line["key"], line["value"]
         except (ValueError, TypeError, KeyError, RecursionError) as exc:
             raise InvalidError(f"Line {number} is not an object with 'key' and 'value'.") from exc
@@ -104,7 +103,7 @@ def _legacy_lines(spool: IO[bytes]) -> Iterator[tuple[str, dict[str, Any]]]:
     if len(raw) > MAX_LEGACY_BYTES:
         raise TooLargeError(f"A JSON commit has at most {MAX_LEGACY_BYTES} bytes: send NDJSON.")
     try:
-        body = json.loads(raw)
+        body = load_json(raw)
     except (ValueError, RecursionError) as exc:
         raise InvalidError("The body is not valid JSON.") from exc
     if not isinstance(body, dict):

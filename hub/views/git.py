@@ -125,11 +125,12 @@ def receive_pack(request: HttpRequest, viewer: Viewer, ns: str, name: str) -> Ht
 @csrf_exempt
 def by_alias(request: HttpRequest, alias: str) -> HttpResponse:
     """Send git to the full id of a single-segment one; the rest of the talk follows there."""
-    target = canonical_alias(alias)
+    proven = "Authorization" in request.headers
+    viewer: Viewer = request.viewer if proven else VISITOR  # type: ignore[attr-defined]
+    target = canonical_alias(viewer, alias)
     if target is None:
-        proven = "Authorization" in request.headers
         return _refusal(
-            request.viewer if proven else VISITOR,  # type: ignore[attr-defined]
+            viewer,
             RepoNotFoundError(f"Repository Not Found: there is no model {alias}."),
         )
     answer = HttpResponse(status=307)

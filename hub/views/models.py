@@ -36,6 +36,9 @@ _OTHER_SPELLINGS = {
     "trending_score": "trendingScore",
     "trending": "trendingScore",
 }
+_SORTED_FIELDS = {"lastModified": ("lastModified",), "num_parameters": ("safetensors", "gguf")}
+"""What an item tells beside its default form, for the list is sorted by it."""
+_OF_CARDS = frozenset({"cardData", "config", "safetensors", "gguf"})
 _FULL = ("author", "gated", "disabled", "lastModified", "sha", "siblings")
 
 
@@ -61,8 +64,10 @@ def _items(
     ids = [listing.repo_id for listing in listings]
     repos = ModelRepo.objects.select_related("namespace").in_bulk(ids)
     wanted = [name for name in ("cardData", "config") if flag(request, name)]
-    cards = ModelCard.objects.defer("html", "body").in_bulk(ids) if expand or wanted else {}
-    fields = [*(_FULL if flag(request, "full") else ()), *wanted]
+    sorted_by = _SORTED_FIELDS.get(_sort(request), ())
+    fields = [*(_FULL if flag(request, "full") else ()), *wanted, *sorted_by]
+    needs_cards = expand or not _OF_CARDS.isdisjoint(fields)
+    cards = ModelCard.objects.defer("html", "body").in_bulk(ids) if needs_cards else {}
     items = []
     for listing in listings:
         if (repo := repos.get(listing.repo_id)) is None:  # deleted at this moment
@@ -78,8 +83,7 @@ def _items(
 
 def _query(request: HttpRequest) -> SearchQuery:
     """Translate the protocol's parameters into the store's own search."""
-    asked = request.GET.get("sort") or "trendingScore"
-    sort = _OTHER_SPELLINGS.get(asked, asked)
+    sort = _sort(request)
     if sort not in _SORTS:
         raise InvalidError(f"'sort' is one of {', '.join(_SORTS)}.")
     if (direction := request.GET.get("direction", "-1")) not in {"-1", ""}:
@@ -94,6 +98,11 @@ def _query(request: HttpRequest) -> SearchQuery:
         apps=words(request, "apps"),
         sort=_SORTS[sort],
     )
+
+
+def _sort(request: HttpRequest) -> str:
+    asked = request.GET.get("sort") or "trendingScore"
+    return _OTHER_SPELLINGS.get(asked, asked)
 
 
 def _asks_for_providers(request: HttpRequest) -> bool:

@@ -18,7 +18,7 @@ def model_named(viewer: Viewer, text: str) -> tuple[ModelRepo, str]:
         RepoNotFoundError: absent or hidden.
     """
     name, _, revision = text.partition("@")
-    full_name = name if "/" in name else canonical_alias(name) or ""
+    full_name = name if "/" in name else canonical_alias(viewer, name) or ""
     namespace, _, short = full_name.partition("/")
     if not (namespace and short) or "/" in short:
         raise RepoNotFoundError(

@@ -190,8 +190,8 @@ def _base_of(repo: ModelRepo, base_id: str) -> ModelRepo:
 
     A private adapter may stand on a private model of the same owner.
     """
-    namespace, _sep, name = (canonical_alias(base_id) or base_id).partition("/")
     nobody = Viewer()
+    namespace, _sep, name = (canonical_alias(nobody, base_id) or base_id).partition("/")
     try:
         base = repo_for(nobody, namespace, name)
         check_contents(nobody, base)

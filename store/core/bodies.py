@@ -1,6 +1,7 @@
 """Request bodies: read in pieces, bounded, whatever way the client frames them."""
 
 import json
+import re
 import socket
 from collections.abc import Iterator
 from typing import Any, Protocol, cast
@@ -12,6 +13,7 @@ from store.core.errors import InvalidError, TooLargeError
 
 CHUNK_BYTES = 1024 * 1024
 MAX_JSON_BYTES = 4 * 1024 * 1024
+_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class Readable(Protocol):
@@ -139,12 +141,33 @@ def read_json_list(request: HttpRequest, *, max_bytes: int = MAX_JSON_BYTES) -> 
     return value
 
 
+def load_json(raw: bytes) -> Any:
+    """Return the value of a JSON text, of which every string is text that can be stored and sent.
+
+    JSON can write half a character: a surrogate without its other half, which no UTF-8 has.
+
+    Raises:
+        ValueError, RecursionError: it is no JSON in UTF-8.
+        BrokenBodyError: a string has half a character.
+    """
+    text = raw.decode("utf-8-sig")
+    value = json.loads(text)
+    if _ESCAPED_SURROGATE.search(text):
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError as exc:
+            raise BrokenBodyError(
+                "The body has half a character (an unpaired surrogate). Take it out."
+            ) from exc
+    return value
+
+
 def _parsed(request: HttpRequest, max_bytes: int, *, empty: Any) -> Any:
     raw = b"".join(body_chunks(request, max_bytes=max_bytes))
     if not raw:
         return empty
     try:
-        value = json.loads(raw)
+        value = load_json(raw)
     except (ValueError, RecursionError) as exc:
         raise BrokenBodyError("The body is not valid JSON.") from exc
     if b"\\u0000" in raw:  # PostgreSQL has no such character

@@ -48,8 +48,19 @@ def hit(window: Window, key: str, *, cost: int = 1) -> Standing:
             retry_after_s=standing.reset_s,
             limit=window.name,
             quota=window.quota,
+            window_s=window.window_s,
         )
     return standing
+
+
+def headers_of(error: RateLimitedError) -> dict[str, str]:
+    """Return the headers that tell which limit was reached, and when to come back."""
+    headers = {"Retry-After": str(error.retry_after_s)}
+    name, quota, window_s = (error.extra.get(key) for key in ("limit", "quota", "window_s"))
+    if isinstance(quota, int) and isinstance(window_s, int):
+        reached = Standing(Window(str(name), quota, window_s), 0, error.retry_after_s)
+        headers |= reached.headers()
+    return headers
 
 
 def forget(window: Window, key: str) -> None:

@@ -12,6 +12,7 @@ from hub.urls import urlpatterns
 ROOT = Path(__file__).resolve().parents[2]
 SPOKEN = {
     r"^api/models/(?P<alias>[^/]+)/(?:": "/api/models/{alias}/…",
+    r"^api/models/(?P<ns>[^/]+)/(?P<name>": "/api/models/{alias}/…",
     r"^(?P<alias>[^/]+)/(?:resolve|raw)/": "/{alias}/resolve or raw/…",
     r"^api/(?P<kind>": "/api/{kind}",
     r"^(?P<kind>": "/{kind}/{id}/resolve, raw or info/lfs/…",

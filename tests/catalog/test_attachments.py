@@ -10,14 +10,16 @@ from django.utils import timezone
 
 from accounts.models import Namespace, User
 from accounts.viewer import Viewer
+from catalog.content import collecting
 from catalog.content.quotas import usage_of
-from catalog.models import Attachment, DiscussionEvent, ModelRepo
+from catalog.models import Attachment, DiscussionEvent, LfsObject, ModelRepo
 from catalog.services import comments
 from catalog.services.attachments import sweep_attachments
 from catalog.services.discussions import open_discussion
 from catalog.services.repos import change_settings
 from tests.clients.test_discussions import png
 from tests.factories import make_repo
+from tests.hub.xet.calling import Made, XetClient
 
 MP4 = b"\0\0\0\x18ftypmp42" + b"\0" * 64
 SAMPLES = {
@@ -64,6 +66,23 @@ def status_of(client: Client, path: str) -> int:
 
 def used(name: str) -> int:
     return usage_of(Namespace.objects.get(name=name)).used_bytes
+
+
+def test_bytes_that_were_known_by_their_chunks_alone(
+    client: Client, send: Send, alice: User, bearer, monkeypatch
+) -> None:
+    picture = Made(SAMPLES["image/png"])
+    make_repo(alice)
+    XetClient(client, bearer(alice)).publish({"a.png": picture})
+    before = LfsObject.objects.get().is_whole
+
+    path = send(picture.content)
+    monkeypatch.setattr(collecting, "ORPHAN_AFTER", timedelta(seconds=-5))
+    done = collecting.collect()
+
+    assert (before, LfsObject.objects.get().is_whole) == (False, True)
+    assert done.orphans == 0
+    assert body(client.get(path)) == picture.content
 
 
 def test_each_kind_is_told_by_its_bytes(client: Client, send: Send) -> None:

@@ -87,6 +87,28 @@ def test_a_file_there_and_back(
     )
 
 
+def test_a_file_is_copied_to_another_model_without_being_sent(
+    store: LiveStore, machine, line: WatchedLine, repo: str, source: Path, tmp_path: Path
+) -> None:
+    up = machine()
+    up.do(["upload", repo, str(source), "weights.bin"])
+    store.settled(repo, up.token)
+    name, token = store.person()
+    other = machines(tmp_path / "other", line.url, token)
+    target, back = f"{name}/copies", tmp_path / "back"
+    other().do(["create", target])
+    line.clear()
+
+    other().do(["copy", repo, "weights.bin", target, "copy.bin"])
+    asked = list(line.asked)
+    store.settled(target, token)
+    other().do(["download", target, "copy.bin", str(back)])
+
+    assert any("/lfs-files/duplicate" in each for each in asked)
+    assert not any("/xet/" in each or "/api/lfs/" in each for each in asked)
+    assert back.read_bytes() == source.read_bytes()
+
+
 def test_folders_commands_and_models(
     store: LiveStore, machine, repo: str, line: WatchedLine, tmp_path: Path
 ) -> None:

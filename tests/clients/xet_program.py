@@ -21,6 +21,14 @@ def preupload(api: Any, repo: str, source: str, path: str) -> str:
     return str(addition.upload_info.sha256.hex())
 
 
+def copy(api: Any, source: str, path: str, repo: str, target: str) -> str:
+    """Have a file of ``source`` in ``repo``, too, without sending it; return the commit."""
+    from huggingface_hub import CommitOperationCopy
+
+    copied = CommitOperationCopy(path, target, src_repo_id=source, src_repo_type="model")
+    return str(api.create_commit(repo, operations=[copied], commit_message="copy").oid)
+
+
 def main(asked: dict[str, Any]) -> list[Any]:
     os.environ["HF_ENDPOINT"] = asked["endpoint"]
     import huggingface_hub
@@ -82,6 +90,7 @@ def main(asked: dict[str, Any]) -> list[Any]:
         "folder": folder,
         "preupload": lambda *args: preupload(api, *args),
         "propose": propose,
+        "copy": lambda *args: copy(api, *args),
         "download": download,
         "snapshot": snapshot,
         "renew": renew,

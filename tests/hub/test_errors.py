@@ -1,13 +1,14 @@
 """What every answer shares: shapes of errors, request ids, CORS, limits."""
 
 import pytest
+from django.http import HttpResponse
 from django.test import Client
 
 from accounts.models import User
-from catalog.models import ModelRepo
+from catalog.models import Discussion, ModelRepo
 from hub.urls import urlpatterns
 from tests.factories import make_repo
-from tests.hub.wire import BASE, post
+from tests.hub.wire import BASE, commit, post
 
 
 def origin_of(answer) -> str:
@@ -149,6 +150,34 @@ def test_limits_say_when_to_come_back(client: Client, repo: ModelRepo, settings)
     assert '"fixed window";"api";q=2;w=' in answers[2]["RateLimit-Policy"]
     assert int(answers[2]["Retry-After"]) > 0
     assert origin_of(answers[2]) == "*"
+
+
+@pytest.mark.usefixtures("rate_limits_on")
+def test_each_limit_goes_by_its_name(
+    client: Client, repo: ModelRepo, write: dict, settings
+) -> None:
+    settings.ENV = settings.ENV.model_copy(
+        update={"user_commits_per_hour": 1, "user_discussions_per_day": 1, "user_xet_requests": 1}
+    )
+    token = client.get(f"{BASE}/xet-read-token/main", headers=write).json()["accessToken"]
+    xet = {"Authorization": f"Bearer {token}"}
+    talk = {"title": "A title", "description": "x"}
+
+    def twice(ask) -> HttpResponse:
+        ask()
+        return ask()
+
+    answers = {
+        "commits": twice(lambda: commit(client, write, ("file", {"path": "a", "content": "x"}))),
+        "discussions": twice(lambda: post(client, f"{BASE}/discussions", talk, write)),
+        "xet": twice(lambda: client.get(f"/xet/v1/reconstructions/{'0' * 64}", headers=xet)),
+    }
+
+    for name, answer in answers.items():
+        assert answer.status_code == 429
+        assert answer["RateLimit"] == f'"{name}";r=0;t={answer["Retry-After"]}'
+        assert answer["RateLimit-Policy"].startswith(f'"fixed window";"{name}";q=1;w=')
+    assert Discussion.objects.count() == 1
 
 
 def test_a_model_taken_down_says_so(

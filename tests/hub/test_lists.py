@@ -1,10 +1,12 @@
 """Listing models: filters, orders, fields, pages."""
 
 import re
+from datetime import timedelta
 from typing import get_args
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 from huggingface_hub.hf_api import ExpandModelProperty_T
 
 from accounts.models import User
@@ -247,3 +249,46 @@ def test_unknown_addresses_answer_programs_in_json(client: Client, db: None) -> 
     assert (answer.status_code, answer["Content-Type"]) == (404, "application/json")
     assert "X-Error-Code" not in answer
     assert answer["Access-Control-Allow-Origin"] == "*"
+
+
+@pytest.mark.parametrize(
+    ("sort", "field"),
+    [
+        ("createdAt", "createdAt"),
+        ("lastModified", "lastModified"),
+        ("last_modified", "lastModified"),
+        ("downloads", "downloads"),
+        ("likes", "likes"),
+        ("likes30d", "likes"),
+        ("trendingScore", "trendingScore"),
+        ("num_parameters", "safetensors"),
+        ("id", "id"),
+    ],
+)
+def test_a_list_tells_what_it_is_sorted_by(
+    client: Client, alice: User, sort: str, field: str
+) -> None:
+    repo = make_repo(alice)
+    add_files(alice, repo, {"model.safetensors": safetensors()})
+
+    items = client.get(f"{URL}?sort={sort}").json()
+
+    assert all(field in item for item in items)
+    assert ("lastModified" in items[0]) == (field == "lastModified")
+
+
+def test_what_is_sold_is_gated(client: Client, shelf: dict[str, ModelRepo]) -> None:
+    def gates(query: str) -> dict[str, object]:
+        answer = client.get(f"{URL}?expand=gated&{query}")
+        return {item["id"].split("/")[1]: item["gated"] for item in answer.json()}
+
+    assert gates("gated=true") == {"Large-GPT": "manual"}
+    small = ModelRepo.objects.filter(pk=shelf["small"].pk)
+    small.update(is_for_sale=True)
+
+    assert gates("gated=false") == {"plain": False}
+    assert gates("gated=true") == {"Large-GPT": "manual", "small-gpt": "manual"}
+    small.update(opens_at=timezone.now() - timedelta(days=1))
+    assert gates("gated=false") == {"plain": False, "small-gpt": False}
+    small.update(is_for_sale=False, opens_at=None)
+    assert gates("gated=true") == {"Large-GPT": "manual"}

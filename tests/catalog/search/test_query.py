@@ -210,7 +210,7 @@ def test_hub_parameters_become_a_search() -> None:
         task=("text-generation",),
         parameters_min=6 * 10**9,
         parameters_max=128 * 10**9,
-        gated=("auto", "manual"),
+        gated=("auto", "manual", "sold"),
         format=("gguf", "safetensors", "some-app"),
         sort="downloads",
     )
