@@ -6,21 +6,16 @@ form ``huggingface_hub`` reads), so a client can wait exactly long enough instea
 """
 
 import ipaddress
-import logging
 import re
-import time
 from collections.abc import Callable
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
-from redis.exceptions import RedisError
 
 from accounts.viewer import Viewer
 from store.core.errors import RateLimitedError
-from store.core.ratelimit import Standing, Window, hit
+from store.core.ratelimit import Standing, Window, hit_if_counting
 from store.core.web import client_address, error_page
-
-logger = logging.getLogger(__name__)
 
 Handler = Callable[[HttpRequest], HttpResponseBase]
 
@@ -29,6 +24,8 @@ LICENSES = "licenses"
 """What programs ask with a license key in their hands."""
 COMPLETIONS = "completions"
 """The OpenAI-compatible API."""
+XET = "xet"
+"""The Xet service, which knows its callers by tokens of its own."""
 REFUSED = "refused-tokens"
 SIGN_INS = "sign-ins"
 """Passwords tried through ``Basic``, counted as on the page."""
@@ -49,7 +46,6 @@ _RESOLVERS = re.compile(
 )
 _LICENSES = re.compile(r"/api/v1/licenses/(?:validate|activate|heartbeat|deactivate|checkout)$")
 _API = re.compile(r"/api/|/oauth/(?:device|token|userinfo)$|/[^/]+/[^/]+/info/lfs/")
-_WARN_EVERY_S = 60.0
 
 
 def bucket_of(path: str) -> str | None:
@@ -66,13 +62,18 @@ def bucket_of(path: str) -> str | None:
 
 
 def caller_key(request: HttpRequest) -> str | None:
-    """Return whose requests are counted together; ``None``: they cannot be told apart.
+    """Return whose requests are counted together; ``None``: they cannot be told apart."""
+    is_known = "Authorization" in request.headers or settings.SESSION_COOKIE_NAME in request.COOKIES
+    viewer: Viewer | None = request.viewer if is_known else None  # type: ignore[attr-defined]
+    return key_of(request, viewer)
+
+
+def key_of(request: HttpRequest, viewer: Viewer | None) -> str | None:
+    """Return what the requests of ``viewer`` are counted by; ``None``: they are not.
 
     A visitor behind a proxy nobody told us of (``STORE_TRUSTED_PROXIES``) has the proxy's address,
     which is everybody's: one of them must not use up the others' requests.
     """
-    is_known = "Authorization" in request.headers or settings.SESSION_COOKIE_NAME in request.COOKIES
-    viewer: Viewer | None = request.viewer if is_known else None  # type: ignore[attr-defined]
     if viewer is not None and viewer.user is not None:
         return f"user:{viewer.user.pk}"
     if "X-Forwarded-For" in request.headers and not settings.ENV.trusted_proxies:
@@ -102,7 +103,7 @@ class RateLimitMiddleware:
         if bucket is None or settings.ENV.rate_limits == "off":
             return self.get_response(request)
         try:
-            standing = _count(request, bucket)
+            standing = count_request(bucket, caller_key(request))
         except RateLimitedError as error:
             return refusal(request, error, bucket)
         answer = self.get_response(request)
@@ -118,7 +119,7 @@ def count_refused_token(request: HttpRequest) -> None:
         RateLimitedError: too many came from this address.
     """
     window = Window(REFUSED, REFUSED_MOST, settings.ENV.rate_window_s)
-    _hit(window, f"address:{_network(client_address(request))}")
+    hit_if_counting(window, f"address:{_network(client_address(request))}")
 
 
 def refusal(request: HttpRequest, error: RateLimitedError, bucket: str) -> HttpResponseBase:
@@ -132,28 +133,18 @@ def refusal(request: HttpRequest, error: RateLimitedError, bucket: str) -> HttpR
     return answer
 
 
-def _count(request: HttpRequest, bucket: str) -> Standing | None:
-    key = caller_key(request)
+def count_request(bucket: str, key: str | None) -> Standing | None:
+    """Count a request in a bucket; ``None``: it was not counted.
+
+    Raises:
+        RateLimitedError: the bucket is empty for this key.
+    """
     if key is None:
         return None
     kind = "user" if key.startswith("user:") else "visitor"
     quota: int = getattr(settings.ENV, f"{kind}_{bucket}_requests")
-    return _hit(Window(bucket, quota, settings.ENV.rate_window_s), key) if quota else None
-
-
-_warned_at = 0.0
-
-
-def _hit(window: Window, key: str) -> Standing | None:
-    """Count one event; without Valkey nobody is counted, and nobody is kept out."""
-    global _warned_at  # noqa: PLW0603 - a clock of this process
-    try:
-        return hit(window, key)
-    except RedisError:
-        if time.monotonic() - _warned_at > _WARN_EVERY_S:
-            _warned_at = time.monotonic()
-            logger.warning("requests are not limited: Valkey does not answer")
-        return None
+    window = Window(bucket, quota, settings.ENV.rate_window_s)
+    return hit_if_counting(window, key) if quota else None
 
 
 def _tell(answer: HttpResponseBase, standing: Standing) -> None:

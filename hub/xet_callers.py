@@ -15,6 +15,7 @@ from django.core import signing
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 
 from accounts.models import AccessToken, Namespace, User
+from accounts.throttling import XET, count_request, key_of
 from accounts.viewer import Viewer
 from catalog.access import RepoNotFoundError
 from catalog.content.quotas import charged_for
@@ -22,7 +23,6 @@ from catalog.content.uploads import check_may_upload
 from catalog.models import ModelRepo
 from hub.answers import HubView, hub_view
 from store.core.errors import BadCredentialsError, ForbiddenError
-from store.core.ratelimit import Window, hit
 from store.core.web import client_address, origin
 
 LIFE_S = 900
@@ -125,7 +125,7 @@ def caller_of(request: HttpRequest, scope: Scope) -> XetCaller:
     """
     said = _said(request)
     viewer = _viewer(request, said)
-    _count(viewer)
+    count_request(XET, key_of(request, viewer))
     repo = (
         ModelRepo.objects.visible_to(viewer)
         .select_related("namespace")
@@ -164,14 +164,6 @@ def _viewer(request: HttpRequest, said: dict[str, Any]) -> Viewer:
     if not is_good or (said["token"] and (token is None or not token.is_usable)):
         raise BadCredentialsError("Whoever this Xet token was made for may not use it any more.")
     return Viewer(user=user, token=token, address=address)
-
-
-def _count(viewer: Viewer) -> None:
-    kind = "user" if viewer.user else "visitor"
-    quota: int = getattr(settings.ENV, f"{kind}_xet_requests")
-    if quota:
-        key = f"user:{viewer.user.pk}" if viewer.user else f"address:{viewer.address}"
-        hit(Window("xet", quota, settings.ENV.rate_window_s), key)
 
 
 def not_here(message: str) -> HttpResponse:

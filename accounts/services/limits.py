@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from store.core.errors import RateLimitedError
-from store.core.ratelimit import Window, forget, hit
+from store.core.ratelimit import Window, forget, hit, hit_if_counting
 
 LOGIN_ADDRESS = Window("login-address", quota=10, window_s=300)
 LOGIN_PERSON = Window("login-person", quota=10, window_s=300)
@@ -138,7 +138,7 @@ def count_commit(user_id: int) -> None:
     quota = settings.ENV.user_commits_per_hour
     if quota:
         with _in_words(_("Too many commits: put more files into one.")):
-            hit(Window("commits", quota=quota, window_s=3600), str(user_id))
+            hit_if_counting(Window("commits", quota=quota, window_s=3600), str(user_id))
 
 
 def count_discussion(user_id: int) -> None:
@@ -149,7 +149,7 @@ def count_discussion(user_id: int) -> None:
     """
     if quota := settings.ENV.user_discussions_per_day:
         with _in_words(_("You opened many discussions today.")):
-            hit(Window("discussions", quota=quota, window_s=86400), str(user_id))
+            hit_if_counting(Window("discussions", quota=quota, window_s=86400), str(user_id))
 
 
 def count_comment(user_id: int) -> None:
@@ -160,7 +160,7 @@ def count_comment(user_id: int) -> None:
     """
     if quota := settings.ENV.user_comments_per_day:
         with _in_words(_("You wrote very much today.")):
-            hit(Window("comments", quota=quota, window_s=86400), str(user_id))
+            hit_if_counting(Window("comments", quota=quota, window_s=86400), str(user_id))
 
 
 def count_device_login(address: str) -> None:
@@ -190,7 +190,7 @@ def count_access_request(user_id: int) -> None:
         RateLimitedError: too many in this hour.
     """
     with _in_words(_("Too many requests for access.")):
-        hit(ACCESS_REQUESTS, str(user_id))
+        hit_if_counting(ACCESS_REQUESTS, str(user_id))
 
 
 def person_key(user_id: int | None, typed: str) -> str:

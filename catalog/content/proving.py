@@ -5,23 +5,24 @@ Nobody learns those from the store: dedup answers hide them. So who can prove a 
 the content, and may use the chunks wherever they were uploaded.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from mmap import mmap
 
 from django.conf import settings
 
-from catalog.content.recipes import Recipe
-from catalog.content.tables import KnownXorb, chunk_count, known_xorbs
+from catalog.content.recipes import Recipe, packed
+from catalog.content.tables import chunk_count, spooled_tables
 from catalog.content.xet.errors import XetFormatError, XetProofError
 from catalog.content.xet.hashes import MerkleTree, is_indexable, term_hash, to_hex
-from catalog.content.xet.shards import FileClaim, Shard, Term, XorbClaim, read_shard
+from catalog.content.xet.shards import FileClaim, Shard, XorbClaim, read_shard
+from catalog.content.xet.xorbs import XorbTable
 from store.core.errors import InvalidError, TooLargeError
 
 MAX_CHUNKS = 4_000_000
 """Chunks the files of one shard may have in all, or the xorbs it names: 256 GB of usual ones."""
 MAX_XORBS = 10_000
-"""Xorbs one shard may name; 640 GB of full ones. Their chunk lists are all in memory."""
+"""Xorbs one shard may name; 640 GB of full ones."""
 MAX_FLAGGED = 64
 """Chunks of one xorb a client may ask to be found by, beside those everybody looks for."""
 
@@ -48,8 +49,8 @@ class ProvenShard:
     """What of a shard may be written down."""
 
     files: list[ProvenFile]
-    xorbs: dict[bytes, KnownXorb]
-    """Every xorb it names."""
+    raw_ends: dict[bytes, Sequence[int]]
+    """Every xorb it names, and where its chunks end in the raw content."""
     indexed: set[tuple[bytes, bytes]]
     """Chunk and xorb: what the xorbs that came with it are found by."""
 
@@ -64,15 +65,18 @@ def prove(data: bytes | mmap) -> ProvenShard:
         TooLargeError: a file, or all together, are more than this store takes.
     """
     shard = read_shard(data)
-    xorbs = _named_xorbs(shard)
-    for claim in shard.xorbs:
-        if not claim.agrees_with(xorbs[claim.hash].table):
-            raise XetProofError(
-                "The shard describes a xorb in another way than it is.", xorb=to_hex(claim.hash)
-            )
-    budget = _Budget()
-    files = [_prove_file(claim, xorbs, budget) for claim in shard.files]
-    return ProvenShard(files, xorbs, set(_indexed(shard.xorbs, xorbs)))
+    names = _named_xorbs(shard)
+    with spooled_tables(names) as tables:
+        _check_known(names, tables)
+        for claim in shard.xorbs:
+            if not claim.agrees_with(tables[claim.hash]):
+                raise XetProofError(
+                    "The shard describes a xorb in another way than it is.", xorb=to_hex(claim.hash)
+                )
+        budget = _Budget()
+        files = [_prove_file(claim, tables, budget) for claim in shard.files]
+        raw_ends = {name: tables[name].raw_ends for name in names}
+        return ProvenShard(files, raw_ends, set(_indexed(shard.xorbs, tables)))
 
 
 class _Budget:
@@ -90,7 +94,7 @@ class _Budget:
             )
 
 
-def _named_xorbs(shard: Shard) -> dict[bytes, KnownXorb]:
+def _named_xorbs(shard: Shard) -> set[bytes]:
     names = {claim.hash for claim in shard.xorbs}
     for file in shard.files:
         names |= {term.xorb for term, _ in file.terms()}
@@ -99,24 +103,26 @@ def _named_xorbs(shard: Shard) -> dict[bytes, KnownXorb]:
             f"One shard names at most {MAX_XORBS} xorbs, of {MAX_CHUNKS} chunks. Send fewer files"
             " at a time."
         )
-    found = known_xorbs(names)
+    return names
+
+
+def _check_known(names: set[bytes], tables: Mapping[bytes, XorbTable]) -> None:
     for name in names:
-        if name not in found:
+        if name not in tables:
             raise UnknownXorbError(
                 "A xorb this shard names is not in the store. If it was uploaded some weeks ago,"
                 " clear the client's Xet cache and upload again.",
                 xorb=to_hex(name),
             )
-    return found
 
 
-def _prove_file(claim: FileClaim, xorbs: Mapping[bytes, KnownXorb], budget: _Budget) -> ProvenFile:
-    terms: list[Term] = []
+def _prove_file(claim: FileClaim, tables: Mapping[bytes, XorbTable], budget: _Budget) -> ProvenFile:
+    terms = bytearray()
     tree = MerkleTree()
     size_bytes = 0
     most = settings.ENV.max_file_bytes
     for term, proof in claim.terms():
-        table = xorbs[term.xorb].table
+        table = tables[term.xorb]
         if not term.start < term.end <= len(table.chunks):
             raise XetFormatError("A term names chunks its xorb does not have.")
         if term.size_bytes != table.raw_size(term.start, term.end):
@@ -130,18 +136,20 @@ def _prove_file(claim: FileClaim, xorbs: Mapping[bytes, KnownXorb], budget: _Bud
             raise XetProofError("A term's verification hash is wrong.", file=to_hex(claim.hash))
         for chunk in chunks:
             tree.add(chunk.hash, chunk.size_bytes)
-        terms.append(term)
+        terms += packed(term)
     if tree.file_hash() != claim.hash:
         raise XetProofError("The chunks are not those of this file.", file=to_hex(claim.hash))
-    first_chunk = xorbs[terms[0].xorb].table.chunks[terms[0].start].hash
-    return ProvenFile(claim.hash, claim.sha256, Recipe(terms), first_chunk)
+    recipe = Recipe.from_bytes(bytes(terms))
+    first = recipe.terms[0]
+    first_chunk = tables[first.xorb].chunks[first.start].hash
+    return ProvenFile(claim.hash, claim.sha256, recipe, first_chunk)
 
 
 def _indexed(
-    claims: Iterable[XorbClaim], xorbs: Mapping[bytes, KnownXorb]
+    claims: Iterable[XorbClaim], tables: Mapping[bytes, XorbTable]
 ) -> Iterable[tuple[bytes, bytes]]:
     for claim in claims:
-        chunks = xorbs[claim.hash].table.chunks
+        chunks = tables[claim.hash].chunks
         yield from ((chunk.hash, claim.hash) for chunk in chunks if is_indexable(chunk.hash))
         for count, place in enumerate(claim.indexed()):
             if count == MAX_FLAGGED:

@@ -1,16 +1,46 @@
 """Recipes: a file as terms, each a run of chunks in one xorb. Arithmetic only."""
 
 import struct
+from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
+from typing import overload
 
 from catalog.content.xet.shards import Term
 from catalog.content.xet.xorbs import XorbTable
 
 _TERM = struct.Struct("<32sIII")
+
+
+def packed(term: Term) -> bytes:
+    """Return a term as ``Recipe.from_bytes`` reads it."""
+    return _TERM.pack(*term)
+
+
+class _Terms(Sequence[Term]):
+    """Terms as they are kept: 44 bytes each, read when asked for."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def __len__(self) -> int:
+        return len(self._data) // _TERM.size
+
+    @overload
+    def __getitem__(self, index: int) -> Term: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Term]: ...
+    def __getitem__(self, index: int | slice) -> Term | Sequence[Term]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(len(self))[index]]
+        place = range(len(self))[index]
+        return Term._make(_TERM.unpack_from(self._data, place * _TERM.size))
+
+    def __iter__(self) -> Iterator[Term]:
+        return map(Term._make, _TERM.iter_unpack(self._data))
 
 
 @dataclass(frozen=True)
@@ -22,16 +52,16 @@ class Recipe:
     @classmethod
     def from_bytes(cls, data: bytes) -> "Recipe":
         """Read back what ``to_bytes`` wrote."""
-        return cls([Term(*row) for row in _TERM.iter_unpack(data)])
+        return cls(_Terms(data))
 
     def to_bytes(self) -> bytes:
         """Return 44 bytes for each term: xorb hash, raw size, first chunk, end."""
-        return b"".join(_TERM.pack(*term) for term in self.terms)
+        return b"".join(map(packed, self.terms))
 
     @cached_property
-    def ends(self) -> list[int]:
+    def ends(self) -> Sequence[int]:
         """Where each term ends in the file, in bytes."""
-        return list(accumulate(term.size_bytes for term in self.terms))
+        return array("Q", accumulate(term.size_bytes for term in self.terms))
 
     @property
     def size_bytes(self) -> int:

@@ -5,13 +5,16 @@ same pieces (Xet specification, reconstruction).
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from catalog.content.reading import DamagedContentError
 from catalog.content.recipes import Recipe, chunk_span, merged
-from catalog.content.tables import KnownXorb, known_xorbs
+from catalog.content.tables import KnownXorb, in_groups
+from catalog.content.xet.shards import Term
+from catalog.content.xet.xorbs import XorbTable
 from store.core.errors import StoreError
+from store.storage import Digest
 
 
 class RangeError(StoreError):
@@ -51,7 +54,22 @@ class Plan:
     terms: list[PlannedTerm]
     fetches: dict[bytes, list[PlannedFetch]]
     """By xorb; no two runs touch."""
-    xorbs: dict[bytes, KnownXorb]
+    blobs: dict[bytes, Digest]
+    """The stored bytes of each xorb."""
+
+
+@dataclass(frozen=True, slots=True)
+class JointPlan:
+    """What several whole files need: clients know a run by its xorb and start, whose ever it is."""
+
+    terms: list[list[PlannedTerm]]
+    """By file, in the order that was asked for."""
+    fetches: dict[bytes, list[PlannedFetch]]
+    """By xorb; no two runs touch, not even those of two files."""
+    blobs: dict[bytes, Digest]
+
+
+_Covering = list[tuple[Term, int, int]]
 
 
 def plan(recipe: Recipe, first: int = 0, last: int | None = None) -> Plan:
@@ -61,49 +79,65 @@ def plan(recipe: Recipe, first: int = 0, last: int | None = None) -> Plan:
         RangeError: it begins behind the end, or ends before it begins.
         DamagedContentError: a xorb is missing.
     """
+    work = _Work([_covering(recipe, first, last)])
+    return Plan(work.skip_bytes, work.terms[0], work.fetches, work.blobs)
+
+
+def plan_together(recipes: Iterable[Recipe]) -> JointPlan:
+    """Return what makes several whole files.
+
+    Raises:
+        DamagedContentError: a xorb is missing.
+    """
+    work = _Work([_covering(recipe, 0, None) for recipe in recipes])
+    return JointPlan(work.terms, work.fetches, work.blobs)
+
+
+def _covering(recipe: Recipe, first: int, last: int | None) -> _Covering:
     end = recipe.size_bytes if last is None else min(last + 1, recipe.size_bytes)
     if first >= end:
         raise RangeError("The file has no such bytes.", size_bytes=recipe.size_bytes)
-    covering = list(recipe.covering(first, end - first))
-    xorbs = known_xorbs(term.xorb for term, _, _ in covering)
-    terms: list[PlannedTerm] = []
-    wanted: dict[bytes, list[tuple[int, int]]] = defaultdict(list)
-    skip_bytes = 0
-    for term, begin, stop in covering:
-        known = xorbs.get(term.xorb)
-        if known is None:
+    return list(recipe.covering(first, end - first))
+
+
+class _Work:
+    """Plans xorb by xorb, not term by term: few of their tables are in memory at a time."""
+
+    def __init__(self, coverings: list[_Covering]) -> None:
+        self.skip_bytes = 0
+        """Of the first file."""
+        self.terms: list[list[PlannedTerm]] = [[_UNKNOWN] * len(each) for each in coverings]
+        self.fetches: dict[bytes, list[PlannedFetch]] = {}
+        self.blobs: dict[bytes, Digest] = {}
+        self._coverings = coverings
+        places: dict[bytes, list[tuple[int, int]]] = defaultdict(list)
+        for file, covering in enumerate(coverings):
+            for place, (term, _, _) in enumerate(covering):
+                places[term.xorb].append((file, place))
+        for group in in_groups(places):
+            for name, known in group.items():
+                self._plan_xorb(name, known, places[name])
+        if len(self.blobs) < len(places):
             raise DamagedContentError("A part of this file is missing in the store.")
-        span = chunk_span(term, known.table, begin, stop)
-        if not terms:
-            skip_bytes = span.skip_bytes
-        size_bytes = known.table.raw_size(span.start, span.end)
-        terms.append(PlannedTerm(term.xorb, size_bytes, span.start, span.end))
-        wanted[term.xorb].append((span.start, span.end))
-    return Plan(skip_bytes, terms, _fetches(wanted, xorbs), xorbs)
+
+    def _plan_xorb(self, name: bytes, known: KnownXorb, places: list[tuple[int, int]]) -> None:
+        table = known.table
+        wanted: list[tuple[int, int]] = []
+        for file, place in places:
+            term, begin, stop = self._coverings[file][place]
+            span = chunk_span(term, table, begin, stop)
+            if file == place == 0:
+                self.skip_bytes = span.skip_bytes
+            size_bytes = table.raw_size(span.start, span.end)
+            self.terms[file][place] = PlannedTerm(name, size_bytes, span.start, span.end)
+            wanted.append((span.start, span.end))
+        self.fetches[name] = [_fetch(table, *run) for run in merged(wanted)]
+        self.blobs[name] = known.blob
 
 
-def together(plans: Iterable[Plan]) -> Plan:
-    """Return what several files need in one: no two runs of a xorb touch there either.
-
-    Clients know a run by its xorb and its start, whichever file it is for. It has no terms.
-    """
-    wanted: dict[bytes, list[tuple[int, int]]] = defaultdict(list)
-    xorbs: dict[bytes, KnownXorb] = {}
-    for each in plans:
-        xorbs |= each.xorbs
-        for name, fetches in each.fetches.items():
-            wanted[name] += [(fetch.start, fetch.end) for fetch in fetches]
-    return Plan(0, [], _fetches(wanted, xorbs), xorbs)
+_UNKNOWN = PlannedTerm(b"", 0, 0, 0)
 
 
-def _fetches(
-    wanted: Mapping[bytes, list[tuple[int, int]]], xorbs: Mapping[bytes, KnownXorb]
-) -> dict[bytes, list[PlannedFetch]]:
-    return {
-        name: [_fetch(xorbs[name], *run) for run in merged(runs)] for name, runs in wanted.items()
-    }
-
-
-def _fetch(known: KnownXorb, start: int, end: int) -> PlannedFetch:
-    first, behind = known.table.stored_span(start, end)
+def _fetch(table: XorbTable, start: int, end: int) -> PlannedFetch:
+    first, behind = table.stored_span(start, end)
     return PlannedFetch(start, end, first, behind - 1)

@@ -157,10 +157,10 @@ class Registration:
 
     def _hold_xorbs(self) -> None:
         """Keep the xorbs from being collected, from now on."""
-        rows = Xorb.objects.filter(hash__in=self.shard.xorbs)
+        rows = Xorb.objects.filter(hash__in=self.shard.raw_ends)
         held = rows.select_for_update().order_by("pk").values_list("hash", "pk")
         self._ids = {bytes(name): pk for name, pk in held}
-        for name in self.shard.xorbs:
+        for name in self.shard.raw_ends:
             if name not in self._ids:
                 forget(name)
                 raise UnknownXorbError(
@@ -183,8 +183,9 @@ class Registration:
         Xorb.objects.filter(hash__in=used, is_used=False).update(is_used=True)
 
     def _is_mostly(self, xorb: bytes, runs: list[tuple[int, int]]) -> bool:
-        table = self.shard.xorbs[xorb].table
-        return 2 * sum(table.raw_size(*run) for run in merged(runs)) >= table.raw_ends[-1]
+        ends = self.shard.raw_ends[xorb]
+        needed = sum(ends[end - 1] - (ends[at - 1] if at else 0) for at, end in merged(runs))
+        return 2 * needed >= ends[-1]
 
     def _write_file(self, file: ProvenFile) -> bool:
         row, is_new = self._hold_file(file)

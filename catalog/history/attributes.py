@@ -1,8 +1,8 @@
 """``.gitattributes``: which files are LFS objects, decided as the hub does."""
 
-import fnmatch
 import re
-from functools import lru_cache
+
+from catalog.history.globs import Globs, rule_lines
 
 FILE = ".gitattributes"
 LFS_RULE = "filter=lfs diff=lfs merge=lfs -text"
@@ -45,7 +45,7 @@ DEFAULT_PATTERNS = [
 ]
 
 MAX_BYTES = 256 * 1024
-_MAX_RULES = 2000
+_FILTER = re.compile(rb"[-!]?filter(=|$)")
 
 
 def default_attributes() -> str:
@@ -65,39 +65,20 @@ class Attributes:
     """The rules of one ``.gitattributes``; the last one that matches a path decides."""
 
     def __init__(self, text: str) -> None:
-        self.rules: list[tuple[re.Pattern[str], bool]] = []
-        for line in text[:MAX_BYTES].splitlines()[:_MAX_RULES]:
-            pattern, *attributes = line.split() or [""]
-            if not pattern or pattern.startswith(("#", "[attr]")):
+        patterns: list[bytes] = []
+        self._are_lfs: list[bool] = []
+        for line in rule_lines(text, MAX_BYTES):
+            pattern, *attributes = line.split() or [b""]
+            # git knows no exceptions here, and a pattern for folders is for no file
+            if pattern.startswith((b"#", b"[attr]", b"!")) or pattern.endswith(b"/"):
                 continue
-            filters = [word for word in attributes if re.match(r"[-!]?filter(=|$)", word)]
+            filters = [word for word in attributes if _FILTER.match(word)]
             if filters:
-                self.rules.append((_compile(pattern), filters[-1] == "filter=lfs"))
+                patterns.append(pattern)
+                self._are_lfs.append(filters[-1] == b"filter=lfs")
+        self._globs = Globs(patterns)
 
     def is_lfs(self, path: str) -> bool:
         """Whether the file at ``path`` is stored as an LFS object."""
-        for pattern, lfs in reversed(self.rules):
-            if pattern.fullmatch(path):
-                return lfs
-        return False
-
-
-@lru_cache(maxsize=4096)
-def _compile(pattern: str) -> re.Pattern[str]:
-    """Translate a gitattributes pattern (gitattributes(5), gitignore(5)) into a regex.
-
-    A pattern without a slash matches the file name at any depth, one with a slash the whole
-    path; ``**`` crosses folders, ``*`` does not.
-    """
-    pattern = pattern.replace("[[:space:]]", "[ ]")
-    anywhere = "/" not in pattern.rstrip("/")
-    parts = pattern.strip("/").split("/")
-    out = "(?:.*/)?" if anywhere else ""
-    for index, part in enumerate(parts):
-        is_last = index == len(parts) - 1
-        if part == "**":
-            out += ".*" if is_last else "(?:.*/)?"
-            continue
-        body = fnmatch.translate(part).removeprefix("(?s:").removesuffix(")\\Z")
-        out += body.replace(".*", "[^/]*") + ("" if is_last else "/")
-    return re.compile(out, re.DOTALL)
+        *_, rule = self._globs.deciding(path)
+        return rule >= 0 and self._are_lfs[rule]

@@ -26,6 +26,8 @@ from store.core.bodies import read_json
 from store.core.errors import InvalidError
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
+MAX_FILES = 1000
+"""Files one request may ask about; clients ask about 256."""
 
 
 @hub_view("POST")
@@ -42,7 +44,10 @@ def preupload(
     if not found.is_writable:
         raise RevisionNotFoundError(f"Invalid rev id: {rev}", revision=rev)
     body = read_json(request, max_bytes=MAX_BODY_BYTES)
-    files = [_file(item) for item in body.get("files") or []]
+    asked = body.get("files") or []
+    if not isinstance(asked, list) or len(asked) > MAX_FILES:
+        raise InvalidError(f"'files' is a list of at most {MAX_FILES} files. Ask several times.")
+    files = [_file(item) for item in asked]
     paths = [path for path, _, _ in files]
     here = find_entries(repo, found.commit_oid, [*paths, ATTRIBUTES_FILE, IGNORE_FILE])
     attributes = Attributes(_text(repo, here, ATTRIBUTES_FILE, body.get("gitAttributes")))

@@ -1,7 +1,6 @@
 """Downloads from the Xet service: recipes, pieces of xorbs, and what need not be sent."""
 
 import re
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -9,20 +8,26 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 
 from accounts.viewer import Viewer
 from catalog.content.dedup import find_chunks
-from catalog.content.reconstruction import Plan, PlannedFetch, RangeError, plan, together
-from catalog.content.tables import KnownXorb
+from catalog.content.recipes import Recipe
+from catalog.content.reconstruction import (
+    JointPlan,
+    Plan,
+    PlannedTerm,
+    RangeError,
+    plan,
+    plan_together,
+)
 from catalog.content.xet.hashes import from_hex, to_hex
 from hub.answers import hub_view
 from hub.xet_callers import XetCaller, not_here, service_url, xet_view
 from licensing.delivery.policy import RecipeNotFoundError, authorize_recipe
 from licensing.delivery.respond import note
-from licensing.delivery.xorbs import bearer_of, send_xorb, xorb_link
+from licensing.delivery.xorbs import Linker, bearer_of, send_xorb, xorb_link
 from store.core.bodies import read_json_list
 from store.core.errors import InvalidError
 
 MAX_FILES = 1000
 """Recipes one batch may ask for."""
-Linker = Callable[[KnownXorb, PlannedFetch], str]
 _RANGE = re.compile(r"bytes=(\d{1,20})-(\d{0,20})")
 
 
@@ -32,7 +37,7 @@ def reconstruction_v1(request: HttpRequest, caller: XetCaller, file: str) -> Htt
     found = _plan(request, caller, file)
     body = {
         "offset_into_first_range": found.skip_bytes,
-        "terms": _terms(found),
+        "terms": _terms(found.terms),
         "fetch_info": _fetch_info(_linker(request, caller), found),
     }
     return JsonResponse(body)
@@ -45,12 +50,12 @@ def reconstruction_v2(request: HttpRequest, caller: XetCaller, file: str) -> Htt
     link = _linker(request, caller)
     body = {
         "offset_into_first_range": found.skip_bytes,
-        "terms": _terms(found),
+        "terms": _terms(found.terms),
         "xorbs": {
             to_hex(name): [
                 {
                     # one range a link: nothing but exactly these bytes is ever granted
-                    "url": link(found.xorbs[name], fetch),
+                    "url": link(name, found.blobs[name], fetch),
                     "ranges": [
                         {
                             "chunks": {"start": fetch.start, "end": fetch.end},
@@ -77,15 +82,16 @@ def batch(request: HttpRequest, caller: XetCaller) -> HttpResponseBase:
     names = [name for name in asked if isinstance(name, str)]
     if len(asked) > MAX_FILES or len(names) < len(asked):
         raise InvalidError(f"Ask for up to {MAX_FILES} files, each by its hash.")
-    plans: dict[str, Plan] = {}
+    recipes: dict[str, Recipe] = {}
     for name in dict.fromkeys(names):
         try:
             recipe, _ = authorize_recipe(caller.viewer, caller.repo, from_hex(name))
         except RecipeNotFoundError:
             continue
-        plans[name] = plan(recipe)
-    info = _fetch_info(_linker(request, caller), together(plans.values()))
-    files = {name: _terms(found) for name, found in plans.items()}
+        recipes[name] = recipe
+    found = plan_together(recipes.values())
+    info = _fetch_info(_linker(request, caller), found)
+    files = {name: _terms(terms) for name, terms in zip(recipes, found.terms, strict=True)}
     return JsonResponse({"files": files, "fetch_info": info})
 
 
@@ -139,14 +145,14 @@ def _asked(request: HttpRequest) -> tuple[int, int | None]:
     return first, last
 
 
-def _terms(found: Plan) -> list[dict[str, Any]]:
+def _terms(terms: list[PlannedTerm]) -> list[dict[str, Any]]:
     return [
         {
             "hash": to_hex(term.xorb),
             "unpacked_length": term.unpacked_bytes,
             "range": {"start": term.start, "end": term.end},
         }
-        for term in found.terms
+        for term in terms
     ]
 
 
@@ -155,12 +161,12 @@ def _linker(request: HttpRequest, caller: XetCaller) -> Linker:
     return partial(xorb_link, service_url(request), bearer=bearer_of(caller.viewer, caller.repo))
 
 
-def _fetch_info(link: Linker, found: Plan) -> dict[str, list[dict[str, Any]]]:
+def _fetch_info(link: Linker, found: Plan | JointPlan) -> dict[str, list[dict[str, Any]]]:
     return {
         to_hex(name): [
             {
                 "range": {"start": fetch.start, "end": fetch.end},
-                "url": link(found.xorbs[name], fetch),
+                "url": link(name, found.blobs[name], fetch),
                 "url_range": {"start": fetch.first, "end": fetch.last},
             }
             for fetch in fetches

@@ -7,7 +7,7 @@ else: only that makes clients ask for fresh links (Xet specification, xorb data)
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO, TypeVar
 from urllib.parse import urlencode
 
@@ -32,6 +32,7 @@ from catalog.models import ModelRepo
 from licensing.delivery.ranges import BytesPlan
 from licensing.delivery.respond import SentFile, with_headers
 from store.core.errors import ForbiddenError
+from store.storage import Digest
 
 MAX_RANGES = 256
 """Ranges one request may ask for; a whole xorb in alternate chunks would be thousands."""
@@ -39,6 +40,9 @@ Answer = TypeVar("Answer", bound=HttpResponseBase)
 _OCTETS = "application/octet-stream"
 _SPANS = re.compile(r"bytes=(\d{1,10}-\d{1,10}(?:, ?\d{1,10}-\d{1,10})*)")
 _BLOCK_BYTES = 1024 * 1024
+
+Linker = Callable[[bytes, Digest, PlannedFetch], str]
+"""Makes a link of a xorb's hash, its stored bytes, and the run."""
 
 
 class BadXorbLinkError(ForbiddenError):
@@ -56,12 +60,13 @@ def bearer_of(viewer: Viewer, repo: ModelRepo) -> str:
     return f"{repo.pk}-{viewer.user.pk}" if repo.is_sold and viewer.user is not None else ""
 
 
-def xorb_link(base: str, known: KnownXorb, fetch: PlannedFetch, bearer: str = "") -> str:
+def xorb_link(base: str, xorb: bytes, blob: Digest, fetch: PlannedFetch, bearer: str = "") -> str:
     """Return an absolute link to one run of a xorb's bytes, good for nothing else.
 
     Args:
         base: The address of the Xet service as the caller reaches it.
-        known: The xorb.
+        xorb: The xorb's hash.
+        blob: Its stored bytes.
         fetch: The run.
         bearer: For whom, as ``bearer_of`` gives it.
     """
@@ -70,7 +75,7 @@ def xorb_link(base: str, known: KnownXorb, fetch: PlannedFetch, bearer: str = ""
         life_s = min(life_s, settings.ENV.download_link_s)
     if settings.ENV.delivery == "redirect":
         link = storage().download_url(
-            known.blob,
+            blob,
             filename="xorb",
             content_type=_OCTETS,
             expires_s=life_s,
@@ -78,9 +83,9 @@ def xorb_link(base: str, known: KnownXorb, fetch: PlannedFetch, bearer: str = ""
         )
         if link is not None:
             return link
-    name, until_s = to_hex(known.table.hash), int(time.time()) + life_s
+    name, until_s = to_hex(xorb), int(time.time()) + life_s
     span = f"{fetch.first}-{fetch.last}"
-    query = {"span": span, "until": until_s, "proof": _proof(known, span, until_s, bearer)}
+    query = {"span": span, "until": until_s, "proof": _proof(blob, span, until_s, bearer)}
     if bearer:
         query["for"] = bearer
     return f"{base}/data/{name}?{urlencode(query)}"
@@ -108,7 +113,7 @@ def _granted(request: HttpRequest, known: KnownXorb) -> tuple[int, int]:
     if match is None or not re.fullmatch(r"\d{1,12}", until):
         raise BadXorbLinkError("This link is not whole. Ask for the reconstruction again.")
     if not constant_time_compare(
-        request.GET.get("proof", ""), _proof(known, span, int(until), bearer)
+        request.GET.get("proof", ""), _proof(known.blob, span, int(until), bearer)
     ):
         raise BadXorbLinkError("This link was not made here. Ask for the reconstruction again.")
     if int(until) < time.time():
@@ -209,11 +214,11 @@ def _described(answer: Answer, content_type: str) -> Answer:
     return answer
 
 
-def _proof(known: KnownXorb, span: str, until_s: int, bearer: str) -> str:
+def _proof(blob: Digest, span: str, until_s: int, bearer: str) -> str:
     """Return what only this store can put on a link.
 
     It is for stored bytes rather than for a xorb: one that was lost can come again packed in
     another way, and the same run is something else then.
     """
-    text = f"{known.blob}:{span}:{until_s}:{bearer}"
+    text = f"{blob}:{span}:{until_s}:{bearer}"
     return salted_hmac("licensing.delivery.xorbs", text, algorithm="sha256").hexdigest()

@@ -1,12 +1,18 @@
 """Fixed-window limits, shared by all processes through Valkey."""
 
+import logging
 import time
 from dataclasses import dataclass
 
 from django.conf import settings
+from redis.exceptions import RedisError
 
 from store.core.errors import RateLimitedError
 from store.core.valkey import valkey
+
+logger = logging.getLogger(__name__)
+
+_WARN_EVERY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,27 @@ class Standing:
             "RateLimit": f'"{name}";r={self.remaining};t={self.reset_s}',
             "RateLimit-Policy": f'"fixed window";"{name}";q={window.quota};w={window.window_s}',
         }
+
+
+_warned_at = float("-inf")
+
+
+def hit_if_counting(window: Window, key: str) -> Standing | None:
+    """Count one event of ``key``; without Valkey nobody is counted, and nobody is kept out.
+
+    For limits that share room out. Those that stop guesses of secrets (``hit``) stay shut.
+
+    Raises:
+        RateLimitedError: the quota of this window is used up.
+    """
+    global _warned_at  # noqa: PLW0603 - a clock of this process
+    try:
+        return hit(window, key)
+    except RedisError:
+        if time.monotonic() - _warned_at > _WARN_EVERY_S:
+            _warned_at = time.monotonic()
+            logger.warning("requests are not limited: Valkey does not answer")
+        return None
 
 
 def hit(window: Window, key: str, *, cost: int = 1) -> Standing:

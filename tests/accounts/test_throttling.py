@@ -15,6 +15,7 @@ from accounts import throttling
 from accounts.models import User
 from accounts.throttling import API, LICENSES, PAGES, RESOLVERS, bucket_of
 from catalog.models import ModelRepo
+from store.core import ratelimit
 
 LIST = "/api/models"
 
@@ -268,9 +269,9 @@ def test_lost_valkey_keeps_nobody_out(
         raise ValkeyGoneError
 
     limited(visitor_api_requests=1)
-    monkeypatch.setattr(throttling, "hit", gone)
-    monkeypatch.setattr(throttling, "_warned_at", -1e9)
-    with caplog.at_level(logging.WARNING, logger="accounts.throttling"):
+    monkeypatch.setattr(ratelimit, "hit", gone)
+    monkeypatch.setattr(ratelimit, "_warned_at", -1e9)
+    with caplog.at_level(logging.WARNING, logger="store.core.ratelimit"):
         answers = [client.get(LIST).status_code for _ in range(3)]
     assert answers == [200, 200, 200]
     assert [record.message for record in caplog.records] == [

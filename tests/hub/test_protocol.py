@@ -549,10 +549,12 @@ def test_preupload(client: Client, alice: User, repo: ModelRepo, write: dict) ->
         ([{"path": "a", "size": -1}], 400),
         ([{"path": "a", "sample": "%"}], 400),
         ([{"path": "../a"}], 422),
+        ([{"path": "a"}] * 1001, 400),
+        (3, 400),
     ],
 )
 def test_preupload_refuses_nonsense(
-    client: Client, repo: ModelRepo, write: dict, files: list, status: int
+    client: Client, repo: ModelRepo, write: dict, files: object, status: int
 ) -> None:
     url = "/api/models/alice/tiny/preupload/main"
 

@@ -27,6 +27,7 @@ from catalog.services import pulls
 from catalog.services.publishing import AddFile, publish
 from catalog.services.revisions import check_write_revision
 from store.core.errors import StoreError
+from tests.catalog.formats.files import seconds
 from tests.factories import add_files, make_org, make_repo, make_user, safetensors
 from tests.hub.talk import BASE, JSON, commit, details, opened, post, proposed, put
 from tests.hub.test_protocol import put as send
@@ -198,6 +199,27 @@ def test_preupload_for_a_proposal(client: Client, repo: ModelRepo, stranger: dic
         assert (answer.status_code, answer["X-Error-Code"]) == (404, "RevisionNotFound")
     opened(client, stranger, pull=True)
     assert ask("refs/pr/1").json()["files"][0]["oid"]
+
+
+def test_rules_a_stranger_sends_cost_little(
+    client: Client, repo: ModelRepo, stranger: dict
+) -> None:
+    """Whoever may read a model may ask, and says by which rules."""
+    files = [{"path": "/".join(["a" * 14] * 64)}, {"path": "a" * 250}]
+    rules = {
+        "gitAttributes": "**/" * 600 + "b filter=lfs\n" + "*a" * 1000 + "b filter=lfs\n",
+        "gitIgnore": "*a" * 1000 + "b\n" + "/**/*a" * 300 + "b\n",
+    }
+    answers = []
+
+    def ask() -> None:
+        url = f"{BASE}/preupload/main?create_pr=1"
+        body = {"files": files} | rules
+        answers.append(client.post(url, body, content_type=JSON, headers=stranger))
+
+    assert seconds(ask, runs=2) < 0.5
+    for item in answers[0].json()["files"]:
+        assert (item["uploadMode"], item["shouldIgnore"]) == ("regular", False)
 
 
 def test_who_may_write_to_which_revision(

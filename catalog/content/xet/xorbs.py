@@ -5,6 +5,7 @@ scheme, raw length (3 bytes), then the packed bytes. Old clients append a footer
 with ``XETBLOB`` where a header would be; nobody reads it, so it is not kept.
 """
 
+import os
 import struct
 from array import array
 from bisect import bisect_right
@@ -55,11 +56,13 @@ class XorbChunk(NamedTuple):
 class _Rows(Sequence[XorbChunk]):
     """The chunks of a table as they are kept: 40 bytes each, read when asked for."""
 
-    def __init__(self, data: bytes) -> None:
-        self._data = data
+    def __init__(self, read: Callable[[int, int], bytes], size_bytes: int) -> None:
+        self._read = read
+        """Returns what lies between two places."""
+        self._count = size_bytes // _TABLE_ROW.size
 
     def __len__(self) -> int:
-        return len(self._data) // _TABLE_ROW.size
+        return self._count
 
     @overload
     def __getitem__(self, index: int) -> XorbChunk: ...
@@ -68,13 +71,16 @@ class _Rows(Sequence[XorbChunk]):
     def __getitem__(self, index: int | slice) -> XorbChunk | Sequence[XorbChunk]:
         if isinstance(index, slice):
             start, end, step = index.indices(len(self))
-            part = self._data[start * _TABLE_ROW.size : max(start, end) * _TABLE_ROW.size]
+            part = self._read(start * _TABLE_ROW.size, max(start, end) * _TABLE_ROW.size)
             return [XorbChunk._make(row) for row in _TABLE_ROW.iter_unpack(part)][::step]
         place = range(len(self))[index]
-        return XorbChunk._make(_TABLE_ROW.unpack_from(self._data, place * _TABLE_ROW.size))
+        part = self._read(place * _TABLE_ROW.size, (place + 1) * _TABLE_ROW.size)
+        return XorbChunk._make(_TABLE_ROW.unpack(part))
 
     def __iter__(self) -> Iterator[XorbChunk]:
-        return map(XorbChunk._make, _TABLE_ROW.iter_unpack(self._data))
+        return map(
+            XorbChunk._make, _TABLE_ROW.iter_unpack(self._read(0, len(self) * _TABLE_ROW.size))
+        )
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,12 @@ class XorbTable:
     @classmethod
     def from_bytes(cls, data: bytes) -> "XorbTable":
         """Read back what ``to_bytes`` wrote."""
-        return cls(_Rows(data))
+        return cls(_Rows(lambda start, end: data[start:end], len(data)))
+
+    @classmethod
+    def from_file(cls, file: int, begin: int, size_bytes: int) -> "XorbTable":
+        """Read what ``to_bytes`` wrote out of an open file, each row when it is asked for."""
+        return cls(_Rows(lambda at, end: os.pread(file, end - at, begin + at), size_bytes))
 
     def to_bytes(self) -> bytes:
         """Return 40 bytes for each chunk: hash, end of its record, raw size."""

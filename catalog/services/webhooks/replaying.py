@@ -13,7 +13,7 @@ from catalog.services.webhooks.listening import GIVE_UP_AFTER, may_hear
 from catalog.services.webhooks.payloads import render_test
 from catalog.services.webhooks.upkeep import nudge
 from store.core.errors import ConflictError, NotFoundError
-from store.core.ratelimit import Window, hit
+from store.core.ratelimit import Window, hit_if_counting
 
 BY_HAND = Window("webhook-sends", quota=120, window_s=3600)
 """Tests and replays of one person."""
@@ -73,7 +73,7 @@ def replay(viewer: Viewer, delivery: WebhookDelivery) -> WebhookDelivery:
         PayloadForgottenError: it is too old, or about what the owner may not see any more.
     """
     viewer.require(Scope.WRITE)
-    hit(BY_HAND, str(delivery.webhook.owner_id))
+    hit_if_counting(BY_HAND, str(delivery.webhook.owner_id))
     webhook = _awake(delivery.webhook)
     locked = WebhookDelivery.objects.select_for_update().get(pk=delivery.pk)
     if not locked.payload:
@@ -96,7 +96,7 @@ def send_test(viewer: Viewer, webhook: Webhook) -> WebhookDelivery:
         WebhookDisabledError: the webhook is off.
     """
     user = viewer.require(Scope.WRITE)
-    hit(BY_HAND, str(user.pk))
+    hit_if_counting(BY_HAND, str(user.pk))
     locked = _awake(webhook)
     watched = locked.watches.filter(kind=WebhookWatch.Kind.MODEL, name__contains="/").first()
     full_name = watched.name if watched else f"{user.username}/test"

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from catalog.content import reconstruction
+from catalog.content import tables as tables_module
 from catalog.content.reading import cooked
 from catalog.content.recipes import Recipe, merged
 from catalog.content.reconstruction import Plan, RangeError, plan
@@ -77,7 +77,7 @@ def tables(monkeypatch: pytest.MonkeyPatch) -> None:
         names = set(names)
         return {n: KNOWN[n] for n in names if n in KNOWN} | known_xorbs(names - set(KNOWN))
 
-    monkeypatch.setattr(reconstruction, "known_xorbs", known)
+    monkeypatch.setattr(tables_module, "known_xorbs", known)
 
 
 @hypothesis_settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])

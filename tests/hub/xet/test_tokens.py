@@ -299,3 +299,19 @@ def test_calls_are_counted(mine: XetClient, visitor: XetClient, settings) -> Non
     assert [answer.status_code for answer in answers] == [404, 404, 429]
     assert [answer.status_code for answer in others] == [404, 429]
     assert int(answers[-1]["Retry-After"]) > 0
+
+
+@pytest.mark.usefixtures("rate_limits_on")
+def test_visitors_are_told_apart_as_everywhere(visitor: XetClient, settings) -> None:
+    """By network where addresses are plenty; not at all behind a proxy nobody told us of."""
+    settings.ENV = settings.ENV.model_copy(update={"visitor_xet_requests": 1})
+    token, path = visitor.read, f"/xet/v2/reconstructions/{WEIGHTS.file}"
+
+    def ask(address: str, **headers: str) -> int:
+        said = token | headers
+        return visitor.client.get(path, headers=said, REMOTE_ADDR=address).status_code
+
+    addresses = ["2001:db8:0:1::1", "2001:db8:0:1:ffff::9", "2001:db8:0:2::1"]
+    assert [ask(address) for address in addresses] == [404, 429, 404]
+    proxied = {"X-Forwarded-For": "198.51.100.7"}
+    assert [ask("192.0.2.1", **proxied) for _ in range(3)] == [404, 404, 404]
