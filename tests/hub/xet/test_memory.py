@@ -22,7 +22,7 @@ from catalog.models import Xorb
 from tests.catalog.content.xet.making import shard
 from tests.hub.xet.calling import Made, XetClient, body_of, made, stored
 
-XORBS = 160
+XORBS = 96
 TABLE_BYTES = MAX_CHUNKS * ROW_BYTES
 MIB = 1024**2
 CHUNK = chunk_hash(b"x")
@@ -31,7 +31,7 @@ ROWS = b"".join(struct.pack("<32sII", CHUNK, 9 * (at + 1), 1) for at in range(MA
 
 @pytest.fixture
 def names(alice: User) -> list[bytes]:
-    """Xorbs of a store: each full of chunks of one byte, 50 MB of lists in all."""
+    """Xorbs of a store: each full of chunks of one byte, 30 MB of lists in all."""
     payer = Namespace.objects.get(user=alice)
     names = [number.to_bytes(32, "big") for number in range(XORBS)]
     for name in names:
