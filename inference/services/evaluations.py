@@ -31,7 +31,9 @@ from store.core.errors import (
     InvalidError,
     NotFoundError,
     RateLimitedError,
+    TransientError,
 )
+from store.core.models import Job
 
 MAX_OPEN_OF_PERSON = 8
 MAX_NOTE_CHARS = 4_000
@@ -115,15 +117,34 @@ def ask(
 def ask_for_store(repo: ModelRepo, commit_oid: str, suite: Suite) -> EvaluationRun:
     """Queue an evaluation by the store itself, or return the one there is.
 
+    One that a person has open becomes the store's: whoever asked first cannot stop it any more.
+
     Raises:
         NotRunnableError: this revision cannot run here, with the reason.
+        TransientError: it was stopped at this moment.
     """
     needed_files(repo, commit_oid)
     with transaction.atomic():
-        run, _made_now = _made(repo, commit_oid, suite, user=None, scores_only=False)
+        run, is_new = _made(repo, commit_oid, suite, user=None, scores_only=False)
+        if not is_new:
+            _take_over(run)
         evaluation_queue.dispatch()
     run.refresh_from_db()
     return run
+
+
+def _take_over(run: EvaluationRun) -> None:
+    """Make an open run the store's, its job too; what has been measured stands as it is."""
+    row = EvaluationRun.objects.select_for_update().get(pk=run.pk)
+    if row.state in EvaluationRun.ENDED_WITHOUT:
+        raise TransientError(_("The evaluation was stopped just now. Ask again."))
+    if row.has_ended or row.asked_by_id is None:
+        return
+    row.asked_by = None
+    open_job = Job.objects.filter(pk=row.job_id or 0, state__in=Job.OPEN)
+    if not open_job.update(asker=""):
+        row.state, row.job = EvaluationRun.State.QUEUED, None  # a cancelled job must not end it
+    row.save(update_fields=["asked_by", "state", "job"])
 
 
 def public_run(repo: ModelRepo, commit_oid: str, suite: Suite) -> EvaluationRun | None:
@@ -230,12 +251,11 @@ def retry(viewer: Viewer, run: EvaluationRun) -> EvaluationRun:
     if not may_retry(viewer, run):
         raise ForbiddenError(_("Only who asked for an evaluation, its publisher, and staff may."))
     needed_files(run.repo, run.commit_oid)
-    ended = (EvaluationRun.State.FAILED, EvaluationRun.State.CANCELLED)
     try:
         with transaction.atomic():
             _lock(user)
             _check_open(user)
-            rows = EvaluationRun.objects.filter(pk=run.pk, state__in=ended)
+            rows = EvaluationRun.objects.filter(pk=run.pk, state__in=EvaluationRun.ENDED_WITHOUT)
             values = {"state": EvaluationRun.State.QUEUED, "job": None, "finished_at": None}
             if not rows.update(**values, error_code="", error=""):
                 raise EvaluationOpenError(_("This evaluation has not failed."))

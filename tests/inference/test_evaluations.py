@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib import admin
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
 from django.utils import timezone
 
 from accounts.models import User
@@ -31,6 +31,7 @@ from inference.services.evaluations import (
 )
 from inference.services.suites import SuiteNotFoundError
 from inference.services.weights import NotRunnableError
+from store.core import jobs
 from store.core.errors import ForbiddenError, InvalidError, UnauthenticatedError
 from store.core.jobs import JobName
 from store.core.models import Job
@@ -38,6 +39,7 @@ from tests.factories import PASSWORD, add_files, make_repo, make_user
 from tests.inference.conftest import forget_news
 from tests.inference.test_trials import sell
 
+Bearer = Callable[..., dict[str, str]]
 DATA = b'{"prompt": "Once", "answer": "upon"}\n{"prompt": "A", "answer": "b"}\n'
 
 
@@ -245,6 +247,48 @@ def test_a_publisher_cannot_stop_or_change_a_run_of_the_store(
     assert evaluations.cancel(Viewer(user=staff), run)
     assert run.state == "cancelled"
     assert not evaluations.cancel(Viewer(user=staff), run)
+
+
+def test_what_its_publisher_asked_for_first_becomes_the_stores_own(
+    client: Client, bearer: Bearer, alice: User, as_alice: Viewer, tiny_repo: ModelRepo,
+    quick: Suite,
+) -> None:  # fmt: skip
+    run, _ = evaluations.ask(as_alice, tiny_repo, quick)
+    waiting, _ = evaluations.ask(as_alice, tiny_repo, suites.builtin("bias"))
+    job = Job.objects.get(pk=run.job_id)
+    headers = bearer(alice, "write")
+
+    for each in (run, waiting):
+        assert evaluations.ask_for_store(tiny_repo, each.commit_oid, each.suite) == each
+        refused = client.post(f"/api/v1/evaluations/{each.public_id}/cancel", headers=headers)
+        assert refused.status_code == 403
+    hidden = client.post(f"/api/v1/jobs/{job.pk}/cancel", headers=headers)
+
+    assert hidden.status_code == 404
+    for each in (run, waiting):
+        each.refresh_from_db()
+    job.refresh_from_db()
+    assert run.state == waiting.state == job.state == "queued"
+    assert (run.asked_by, run.job, job.asker) == (None, job, "")
+    assert client.get(f"/api/v1/evaluations/{run.public_id}").json()["by_store"]
+
+
+def test_what_a_person_stopped_is_no_run_of_the_stores(
+    as_alice: Viewer, tiny_repo: ModelRepo, quick: Suite
+) -> None:
+    stopped, _ = evaluations.ask(as_alice, tiny_repo, quick)
+    assert evaluations.cancel(as_alice, stopped)
+    asked, _ = evaluations.ask(as_alice, tiny_repo, quick)
+    jobs.cancel(asked.job_id or 0)  # over the jobs page, a moment before its run is told
+
+    taken = evaluations.ask_for_store(tiny_repo, asked.commit_oid, quick)
+    evaluation_queue.settle(asked.job_id or 0)
+
+    taken.refresh_from_db()
+    assert taken == asked != stopped
+    assert (taken.state, taken.asked_by) == ("queued", None)
+    assert taken.job is not None
+    assert taken.job.is_open
 
 
 def test_a_failed_run_is_done_again_from_where_it_was(
