@@ -37,7 +37,13 @@ from inference.box.insight import Insight
 from inference.box.loading import LoadedModel, RefusedError, not_finite
 from inference.box.sampling import LEAST_LOGPROB, likeliest
 from inference.box.scoring import last_logits
-from inference.box.sequences import alternatives_of, checked_ids, prompt_ids_of, token_text
+from inference.box.sequences import (
+    alternatives_of,
+    checked_ids,
+    ids_read,
+    prompt_ids_of,
+    token_text,
+)
 
 if TYPE_CHECKING:
     from inference.box.pauses import Pauses
@@ -69,9 +75,9 @@ def texts_ids(loaded: LoadedModel, request: ExplainRequest) -> tuple[list[int], 
     """Return the tokens of prompt and answer.
 
     Raises:
-        RefusedError: there are none, or more than can be explained.
+        RefusedError: there are none, or more than can be explained; the chat template fails.
     """
-    prompt = prompt_ids_of(loaded, request.prompt)
+    prompt = ids_read(loaded, request)
     if request.answer_ids is not None:
         answer = list(request.answer_ids)
     elif request.answer:
