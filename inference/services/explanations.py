@@ -9,11 +9,18 @@ from django.utils.translation import gettext as _
 from redis.exceptions import RedisError
 
 from accounts.viewer import Viewer
+from catalog.access import repo_for
 from catalog.history.refs import DEFAULT_BRANCH, resolve
 from catalog.models import ModelRepo
 from inference.models import Explanation, GenerationRun, ScoredText
 from inference.services import queueing, quotas, runs
-from inference.services.explain_params import AskedExplanation, AskedWalk, key_of
+from inference.services.explain_params import (
+    AskedExplanation,
+    AskedWalk,
+    key_of,
+    read_explanation,
+    read_walk,
+)
 from inference.services.params import check_prompt
 from inference.services.weights import needed_files
 from licensing.delivery.policy import check_reached
@@ -165,6 +172,28 @@ def ask_of_text(viewer: Viewer, repo: ModelRepo, text: ScoredText, *, place: int
     )
     trial_tokens = _tokens_of(text) if is_trial else 0
     return _queue(explanation, trial_tokens=trial_tokens, memory_bytes=files.weights_bytes)
+
+
+def again(viewer: Viewer, explanation: Explanation) -> Explanation:
+    """Ask a question that was not answered once more. Of a scored text the new one replaces it.
+
+    Raises:
+        ExplanationNotFoundError: it is somebody else's, or was answered.
+        StoreError: as from ``ask``, ``ask_walk`` and ``ask_of_text``.
+    """
+    is_theirs = runs.is_theirs(explanation.run or explanation, viewer, "")
+    if not is_theirs or explanation.state != Explanation.State.FAILED:
+        raise ExplanationNotFoundError(_("There is no such question without an answer."))
+    values = explanation.params | {"kind": explanation.kind}
+    if explanation.run is not None:
+        return ask(viewer, explanation.run, read_explanation(values))
+    repo = repo_for(viewer, *explanation.repo.full_name.split("/"))
+    if explanation.scored_text is None:
+        return ask_walk(viewer, repo, explanation.prompt, read_walk(values))
+    with transaction.atomic():
+        text, place = explanation.scored_text, explanation.place
+        explanation.delete()
+        return ask_of_text(viewer, repo, text, place=place)
 
 
 def _tokens_of(text: ScoredText) -> int:
