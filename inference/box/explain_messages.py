@@ -15,6 +15,8 @@ MAX_EXPLAIN_TOKENS = 2048
 MAX_EXPLAIN_CHARS = 40_000
 MAX_CHANCES = 1280
 """Tokens whose chances are told: the answer's, and of the prompt the last before it."""
+MAX_PROMPT_CHANCES = 256
+"""Of them, the prompt's; the answer is what people ask about."""
 MAX_TOP = 10
 TILE = 64
 """Cells of a tile of attention in each direction."""

@@ -12,6 +12,7 @@ from inference.box.explain_messages import (
     CHANCES_AT_ONCE,
     MAX_CHANCES,
     MAX_EXPLAIN_TOKENS,
+    MAX_PROMPT_CHANCES,
     MAX_WALK_TOKENS,
     PIECES_AT_ONCE,
     TEMPERATURES,
@@ -49,8 +50,6 @@ if TYPE_CHECKING:
     from inference.box.pauses import Pauses
 
 _LOOKED = 16
-_PROMPT_CHANCES = 256
-"""Tokens of a prompt whose chances are told; the answer is what people ask about."""
 
 
 def explain(
@@ -106,7 +105,7 @@ class _Explanation:
         prompt, answer = texts_ids(loaded, request)
         self.ids = prompt + answer
         self.insight = Insight(loaded, pauses)
-        start = max(1, len(prompt) - _PROMPT_CHANCES, len(self.ids) - MAX_CHANCES)
+        start = max(1, len(prompt) - MAX_PROMPT_CHANCES, len(self.ids) - MAX_CHANCES)
         self.read = ReadEvent(
             id=request.id,
             prompt_tokens=len(prompt),

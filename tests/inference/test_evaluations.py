@@ -31,6 +31,7 @@ from inference.services.evaluations import (
 )
 from inference.services.suites import SuiteNotFoundError
 from inference.services.weights import NotRunnableError
+from licensing.services import trials
 from store.core import jobs
 from store.core.errors import ForbiddenError, InvalidError, UnauthenticatedError
 from store.core.jobs import JobName
@@ -133,7 +134,7 @@ def test_a_sold_model_is_judged_by_a_buyers_data_set_in_scores_only(
     with pytest.raises(PurchaseRequiredError):
         evaluations.ask(as_bob, tiny_repo, own)  # its seller lets nobody try it
     assert not EvaluationRun.objects.exists()
-    type(offer).objects.update(trial_tokens=10)
+    type(offer).objects.update(trial_tokens=200)
     with pytest.raises(PurchaseRequiredError):
         evaluations.ask(as_bob, tiny_repo, quick)
 
@@ -143,6 +144,62 @@ def test_a_sold_model_is_judged_by_a_buyers_data_set_in_scores_only(
         evaluations.samples(run)
     hers, _ = evaluations.ask(as_alice, tiny_repo, datasets.add_dataset(as_alice, "a", DATA))
     assert evaluations.samples(hers).count() == 0
+
+
+def test_a_trial_takes_demo_tokens_as_its_rows_cost_and_gives_them_back(
+    client: Client, bearer: Bearer, bob: User, as_bob: Viewer, tiny_repo: ModelRepo, own: Suite
+) -> None:
+    sell(tiny_repo, 130)
+    choices = datasets.add_dataset(
+        as_bob, "c", b'{"prompt": "Once", "choices": ["a", "b", "c"], "answer": 0}'
+    )
+    headers, asker = bearer(bob, "write"), f"user:{bob.pk}"
+
+    def ask(suite: Suite) -> Any:
+        return client.post(
+            "/api/v1/models/alice/tiny/evaluations",
+            {"suite": suite.key},
+            content_type="application/json",
+            headers=headers,
+        )
+
+    first = ask(own)
+    assert (first.status_code, trials.left(tiny_repo, asker)) == (201, 2)  # 64 for an answer
+    refused = ask(choices)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "trial_used_up")
+    assert EvaluationRun.objects.count() == Job.objects.count() == 1
+    assert trials.left(tiny_repo, asker) == 2
+
+    run = EvaluationRun.objects.get()
+    Job.objects.update(state="failed", error_code="broken", error="No.")
+    evaluation_queue.settle(run.job_id or 0)
+    evaluation_queue.settle(run.job_id or 0)
+    assert trials.left(tiny_repo, asker) == 130
+    url = f"/api/v1/evaluations/{run.public_id}"
+    assert ask(choices).status_code == 201
+    assert trials.left(tiny_repo, asker) == 127
+    again = client.post(f"{url}/retry", headers=headers)
+    assert again.json()["error"]["code"] == "trial_used_up"
+    run.refresh_from_db()
+    assert (run.state, trials.left(tiny_repo, asker)) == ("failed", 127)
+
+
+def test_a_trial_that_is_stopped_or_used_up(
+    as_bob: Viewer, bob: User, tiny_repo: ModelRepo, own: Suite
+) -> None:
+    sell(tiny_repo, 128)
+    asker = f"user:{bob.pk}"
+    run, _ = evaluations.ask(as_bob, tiny_repo, own)
+
+    assert evaluations.cancel(as_bob, run)
+    assert trials.left(tiny_repo, asker) == 128
+    evaluations.retry(as_bob, run)
+    assert trials.left(tiny_repo, asker) == 0
+    ended(run)
+    with pytest.raises(PurchaseRequiredError):
+        evaluations.ask(as_bob, tiny_repo, own)
+
+    assert EvaluationRun.objects.count() == 1
 
 
 def test_a_holder_may_have_a_sold_model_judged(

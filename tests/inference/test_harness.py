@@ -155,7 +155,7 @@ def test_a_buyers_samples_of_a_sold_model_are_not_kept(
 ) -> None:
     from tests.inference.test_trials import sell
 
-    sell(tiny_repo, 5)
+    sell(tiny_repo, 128)
     tiny_repo.refresh_from_db()
     content = b'{"prompt": "Once upon a", "answer": "e"}\n{"prompt": "It was", "answer": "zz"}\n'
     suite = datasets.add_dataset(as_bob, "mine", content, match="contains")
