@@ -16,18 +16,20 @@ from django.utils.translation import gettext_lazy
 
 from accounts.models import User
 from accounts.viewer import Viewer
-from catalog.models import ModelRepo
-from inference.models import GenerationRun
-from inference.services import quotas, runs
+from inference.models import Explanation, GenerationRun
+from inference.services import explanations, quotas, runs
 from store.core import fairness, jobs, placing, retrying
 from store.core.errors import ConflictError, NotFoundError
 from store.core.jobs import POLICIES, JobName, Priority
 from store.core.models import Job
 from store.core.presence import Worker
 from workers.handlers import WHEN_ENDED
+from workers.subjects import subjects_of
 
 TITLES: Mapping[str, str | Promise] = {
     JobName.GENERATE: gettext_lazy("Generation"),
+    JobName.EXPLAIN: gettext_lazy("Explanation"),
+    JobName.EVALUATE: gettext_lazy("Evaluation"),
     JobName.DUPLICATE_REPO: gettext_lazy("Copy of a model"),
     JobName.SCAN_COMMIT: gettext_lazy("Check of files"),
 }
@@ -165,7 +167,7 @@ def shown(viewer: Viewer, found: Sequence[Job]) -> list[Shown]:
     places = fairness.places(found)
     has_waiting = any(job.state == Job.State.QUEUED for job in found)
     workers = placing.present() if has_waiting else None
-    subjects = _subjects(viewer, found)
+    subjects = subjects_of(viewer, found)
     return [
         _shown(viewer, job, subjects.get(job.pk, ("", "")), places.get(job.pk), workers, now)
         for job in found
@@ -194,6 +196,8 @@ def retry(viewer: Viewer, job: Job) -> Job:
         NotRetriableError: it cannot be; the message says why.
         StoreError: what asking for the same again raises.
     """
+    if job.name == JobName.EVALUATE:
+        raise NotRetriableError(_("An evaluation is tried again on its own page."))
     if not _can_retry(viewer, job):
         raise NotRetriableError(
             _("Only jobs that failed or were cancelled can be tried again, by whoever asked.")
@@ -215,14 +219,27 @@ def _generate_again(viewer: Viewer, job: Job) -> Job:
     return new
 
 
-_ASK_AGAIN: Mapping[str, Callable[[Viewer, Job], Job]] = {JobName.GENERATE: _generate_again}
+def _explain_again(viewer: Viewer, job: Job) -> Job:
+    asked = Explanation.objects.filter(pk=job.args["explanation_id"]).first()
+    if asked is None:
+        raise JobNotFoundError(_("What was to be explained was deleted."))
+    new = explanations.again(viewer, asked).job
+    if new is None:
+        raise NotRetriableError(_("This was asked again and answered long ago."))
+    return new
+
+
+_ASK_AGAIN: Mapping[str, Callable[[Viewer, Job], Job]] = {
+    JobName.GENERATE: _generate_again,
+    JobName.EXPLAIN: _explain_again,
+}
 """Jobs whose run ends with them: trying again is a new run."""
 
 
 def _can_retry(viewer: Viewer, job: Job) -> bool:
     has_failed = job.state in {Job.State.FAILED, Job.State.CANCELLED}
     is_theirs = job.asker == quotas.asker_of(viewer)
-    is_known = job.name in set(JobName)
+    is_known = job.name in set(JobName) and job.name != JobName.EVALUATE
     return has_failed and is_known and (is_theirs or job.name not in _ASK_AGAIN)
 
 
@@ -255,32 +272,3 @@ def _shown(
         spent_s=job.spent_s + (took_s or 0.0 if is_running else 0.0),
         can_retry=_can_retry(viewer, job),
     )
-
-
-def _subjects(viewer: Viewer, found: Sequence[Job]) -> dict[int, tuple[str, str]]:
-    """Return what jobs are for and where that is, by id, as far as ``viewer`` may know."""
-    runs_by_job = {
-        run.job_id: run
-        for run in GenerationRun.objects.filter(job__in=[job.pk for job in found])
-        .select_related("repo__namespace")
-        .only("job", "public_id", "asker", "repo__name", "repo__namespace")
-    }
-    repo_ids = {run.repo_id for run in runs_by_job.values()}
-    repo_ids |= {pk for job in found if isinstance(pk := _repo_id(job), int)}
-    seen = ModelRepo.objects.visible_to(viewer).filter(pk__in=repo_ids)
-    names = {repo.pk: repo.full_name for repo in seen.select_related("namespace")}
-    mine = quotas.asker_of(viewer)
-    subjects = {}
-    for job in found:
-        run = runs_by_job.get(job.pk)
-        name = names.get(run.repo_id if run else _repo_id(job), "")
-        href = f"/{name}" if name else ""
-        if run is not None and run.asker == mine:
-            href = f"/runs/{run.public_id}"
-        subjects[job.pk] = (name, href)
-    return subjects
-
-
-def _repo_id(job: Job) -> int:
-    """Return the repository a job is about; 0: none."""
-    return int(job.args.get("repo_id") or job.args.get("target_id") or 0)

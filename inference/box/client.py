@@ -27,6 +27,7 @@ from inference.box.limits import BoxLimits
 from inference.box.orders import AnyAnswer, GenerationEvent
 from inference.box.params import SamplingParams
 from inference.box.process import CHILD_MODULE, BoxProcess
+from inference.box.prompted import fields_of
 from inference.box.protocol import (
     LAST_EVENTS,
     ErrorEvent,
@@ -89,13 +90,7 @@ def _load(process: BoxProcess, request: LoadRequest, limits: BoxLimits) -> Loade
 def _request(
     name: str, asked: Prompted, params: SamplingParams, *, left_truncate: bool
 ) -> GenerateRequest | BeamRequest:
-    said: dict[str, Any] = {"id": name, "params": params}
-    if isinstance(asked, str):
-        said["prompt"] = asked
-    elif isinstance(asked, TokenPrompt):
-        said["prompt_ids"] = asked.ids
-    else:
-        said["messages"] = list(asked)
+    said: dict[str, Any] = {"id": name, "params": params} | fields_of(asked)
     if params.num_beams > 1:
         return BeamRequest(**said)
     return GenerateRequest(**said, left_truncate=left_truncate and isinstance(asked, str))

@@ -9,11 +9,14 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from inference.box.messages import Alternative, Count, Logprob, Message, RequestId, Seconds, TokenId
+from inference.box.prompted import ReadingRequest
 
 MAX_EXPLAIN_TOKENS = 2048
 MAX_EXPLAIN_CHARS = 40_000
 MAX_CHANCES = 1280
 """Tokens whose chances are told: the answer's, and of the prompt the last before it."""
+MAX_PROMPT_CHANCES = 256
+"""Of them, the prompt's; the answer is what people ask about."""
 MAX_TOP = 10
 TILE = 64
 """Cells of a tile of attention in each direction."""
@@ -34,13 +37,15 @@ Share = Annotated[float, Field(ge=0.0, le=1.0 + 1e-5)]
 Real = Annotated[float, Field(ge=-1e12, le=1e12)]
 
 
-class ExplainRequest(Message):
-    """Explain a text: how likely its tokens were, what a token came from, what layers thought."""
+class ExplainRequest(ReadingRequest):
+    """Explain a text: how likely its tokens were, what a token came from, what layers thought.
+
+    What stands before the answer is read as it was when the answer was written.
+    """
 
     request: Literal["explain"] = "explain"
-    id: RequestId
     kind: Kind
-    prompt: Annotated[str, Field(max_length=MAX_EXPLAIN_CHARS)]
+    prompt: Annotated[str, Field(max_length=MAX_EXPLAIN_CHARS)] = ""
     answer: Annotated[str, Field(max_length=MAX_EXPLAIN_CHARS)] = ""
     """As generated; it is cut into tokens anew unless ``answer_ids`` has them."""
     answer_ids: Annotated[tuple[TokenId, ...], Field(max_length=MAX_EXPLAIN_TOKENS)] | None = None

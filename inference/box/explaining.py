@@ -12,6 +12,7 @@ from inference.box.explain_messages import (
     CHANCES_AT_ONCE,
     MAX_CHANCES,
     MAX_EXPLAIN_TOKENS,
+    MAX_PROMPT_CHANCES,
     MAX_WALK_TOKENS,
     PIECES_AT_ONCE,
     TEMPERATURES,
@@ -37,14 +38,18 @@ from inference.box.insight import Insight
 from inference.box.loading import LoadedModel, RefusedError, not_finite
 from inference.box.sampling import LEAST_LOGPROB, likeliest
 from inference.box.scoring import last_logits
-from inference.box.sequences import alternatives_of, checked_ids, prompt_ids_of, token_text
+from inference.box.sequences import (
+    alternatives_of,
+    checked_ids,
+    ids_read,
+    prompt_ids_of,
+    token_text,
+)
 
 if TYPE_CHECKING:
     from inference.box.pauses import Pauses
 
 _LOOKED = 16
-_PROMPT_CHANCES = 256
-"""Tokens of a prompt whose chances are told; the answer is what people ask about."""
 
 
 def explain(
@@ -69,9 +74,9 @@ def texts_ids(loaded: LoadedModel, request: ExplainRequest) -> tuple[list[int], 
     """Return the tokens of prompt and answer.
 
     Raises:
-        RefusedError: there are none, or more than can be explained.
+        RefusedError: there are none, or more than can be explained; the chat template fails.
     """
-    prompt = prompt_ids_of(loaded, request.prompt)
+    prompt = ids_read(loaded, request)
     if request.answer_ids is not None:
         answer = list(request.answer_ids)
     elif request.answer:
@@ -100,7 +105,7 @@ class _Explanation:
         prompt, answer = texts_ids(loaded, request)
         self.ids = prompt + answer
         self.insight = Insight(loaded, pauses)
-        start = max(1, len(prompt) - _PROMPT_CHANCES, len(self.ids) - MAX_CHANCES)
+        start = max(1, len(prompt) - MAX_PROMPT_CHANCES, len(self.ids) - MAX_CHANCES)
         self.read = ReadEvent(
             id=request.id,
             prompt_tokens=len(prompt),

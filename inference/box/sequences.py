@@ -12,6 +12,7 @@ from inference.box.chat import rendered
 from inference.box.detokenizing import Detokenizer, StopTexts
 from inference.box.loading import LoadedModel, RefusedError, rss_bytes
 from inference.box.params import SamplingParams
+from inference.box.prompted import ReadingRequest
 from inference.box.protocol import (
     Alternative,
     DoneEvent,
@@ -219,10 +220,19 @@ def _check_biases(loaded: LoadedModel, params: SamplingParams) -> None:
 
 
 def _read(loaded: LoadedModel, request: GenerateRequest) -> list[int]:
+    if request.left_truncate and request.prompt_ids is None:
+        return _end_of(loaded, request.prompt, request.params.max_new_tokens)
+    return ids_read(loaded, request)
+
+
+def ids_read(loaded: LoadedModel, request: ReadingRequest) -> list[int]:
+    """Return the tokens of what a model goes on from: a text, a conversation, or tokens.
+
+    Raises:
+        RefusedError: the chat template or the tokenizer fails, or there is no such token.
+    """
     if request.prompt_ids is not None:
         return given_ids(loaded, request.prompt_ids)
-    if request.left_truncate:
-        return _end_of(loaded, request.prompt, request.params.max_new_tokens)
     if request.messages is None:
         return prompt_ids_of(loaded, request.prompt)
     text = rendered(loaded, request.messages)

@@ -18,11 +18,13 @@ import os
 import random
 import sys
 from collections import defaultdict
+from functools import partial
 from importlib.metadata import version
 from typing import Any, TextIO
 
 import numpy as np
 import torch
+from datasets import Dataset, DatasetDict
 from lm_eval.api.model import LM
 from lm_eval.models.utils import normalize_gen_kwargs, postprocess_generated_text
 from lm_eval.tasks import TaskManager
@@ -238,10 +240,20 @@ class Tasks:
 
 
 def _ready(config: dict[str, Any]) -> dict[str, Any]:
-    """Return a task's mapping with our own functions in the place of their names."""
+    """Return a task's mapping with our own functions in the place of their names.
+
+    ``custom_dataset`` is the path of a file of lines of JSON.
+    """
+    if "custom_dataset" in config:
+        config = config | {"custom_dataset": partial(_lines, config["custom_dataset"])}
     if config.get("process_results") == "contains":
         return config | {"process_results": contains}
     return config
+
+
+def _lines(path: str, **_about: Any) -> DatasetDict:
+    with open(path, encoding="utf-8", newline="\n") as file:  # noqa: PTH123 - a stream of lines
+        return DatasetDict(test=Dataset.from_list([json.loads(line) for line in file]))
 
 
 def contains(doc: dict[str, Any], results: list[str]) -> dict[str, float]:

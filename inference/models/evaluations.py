@@ -65,6 +65,8 @@ class EvaluationRun(models.Model):
         CANCELLED = "cancelled"
 
     OPEN = (State.QUEUED, State.RUNNING)
+    ENDED_WITHOUT = (State.FAILED, State.CANCELLED)
+    """It measured nothing and can be done again."""
 
     public_id = models.CharField(max_length=24, default=new_public_id, unique=True)
     repo = models.ForeignKey(ModelRepo, models.CASCADE, related_name="evaluations")
@@ -73,7 +75,7 @@ class EvaluationRun(models.Model):
     asked_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="evaluations"
     )
-    """``None``: the store itself, for a new revision."""
+    """``None``: the store itself, for a new revision; whoever asked before it did is forgotten."""
     is_public = models.BooleanField(default=True)
     """Private ones belong to ``asked_by`` alone (a buyer's own test set)."""
     carried_from = models.ForeignKey("self", models.CASCADE, null=True, related_name="carried_to")

@@ -229,7 +229,8 @@ class _Attempt:
             run.record = run.record | record
             run.state, run.finished_at = EvaluationRun.State.DONE, timezone.now()
             run.error_code = run.error = ""
-            run.save()
+            # Whose it is may have changed meanwhile.
+            run.save(update_fields=["record", "state", "finished_at", "error_code", "error"])
         return {"samples": len(samples), "scores": len(figures)}
 
     def _machine_figures(self, box: Box) -> list[Figure]:

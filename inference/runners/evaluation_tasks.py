@@ -234,7 +234,10 @@ def _harness_task(task: Task, path: Path | None = None) -> HarnessTask:
     about: dict[str, Any] = {"num_fewshot": task.num_fewshot, "limit": task.limit}
     if task.config is None:
         return HarnessTask(task.name, known=task.known, **about)
-    where = {"dataset_path": "json", "dataset_kwargs": {"data_files": {"test": str(path)}}}
+    where: dict[str, Any] = {"dataset_path": "json"}
+    where["dataset_kwargs"] = {"data_files": {"test": str(path)}}
+    if task.rows:  # read as they are: the loader of JSON files takes texts for dates
+        where = {"custom_dataset": str(path)}
     return HarnessTask(task.name, {**task.config, "task": task.name, **where}, **about)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from django.conf import settings
 
 from inference.box.client import Box
+from inference.box.conversation import Prompted
 from inference.box.explain_messages import (
     TEMPERATURES,
     AttentionEvent,
@@ -19,10 +20,12 @@ from inference.box.explain_messages import (
     SaliencyEvent,
     WalkEvent,
 )
+from inference.box.prompted import fields_of
 from inference.models import Explanation
 from inference.runners import generation
 from inference.runners.folders import box_key, model_folder
 from inference.services import explanations
+from inference.services.runs import prompted_of
 from store.core.database import hand_back_connection
 from store.core.work import JobContext, JobStoppedError
 
@@ -59,13 +62,14 @@ def request_of(explanation: Explanation, request_id: str) -> ExplainRequest:
     """Return what the box is asked."""
     params = dict(explanation.params)
     sequence = params.pop("sequence", 0)
-    prompt, answer = explanation.prompt, ""
+    asked: Prompted = explanation.prompt
+    answer = ""
     if explanation.run is not None:
-        prompt, answer = explanation.run.prompt, explanation.run.texts[sequence]
+        asked, answer = prompted_of(explanation.run), explanation.run.texts[sequence]
     elif explanation.scored_text is not None:
-        prompt, answer = explanation.scored_text.prompt, explanation.scored_text.text
-    asked = {"id": request_id, "kind": explanation.kind, "prompt": prompt, "answer": answer}
-    return ExplainRequest.model_validate(params | asked)
+        asked, answer = explanation.scored_text.prompt, explanation.scored_text.text
+    said = {"id": request_id, "kind": explanation.kind, "answer": answer} | fields_of(asked)
+    return ExplainRequest.model_validate(params | said)
 
 
 def _asked(context: JobContext, box: Box, request: ExplainRequest) -> dict[str, Any]:

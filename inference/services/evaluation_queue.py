@@ -13,6 +13,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from inference.models import EvaluationRun
+from inference.services import evaluation_trials
 from inference.services.carrying import carry_over
 from inference.services.weights import NotRunnableError, weights_bytes
 from store.core import placing
@@ -128,6 +129,7 @@ def settle_all() -> int:
     return settled
 
 
+@transaction.atomic
 def _settle(run: EvaluationRun) -> bool:
     job = run.job
     if job is not None and job.is_open:
@@ -142,4 +144,7 @@ def _settle(run: EvaluationRun) -> bool:
         "finished_at": timezone.now(),
     }
     rows = EvaluationRun.objects.filter(pk=run.pk, state__in=EvaluationRun.OPEN)
-    return bool(rows.update(**values))
+    is_ours = bool(rows.update(**values))
+    if is_ours:
+        evaluation_trials.give_back(run)
+    return is_ours

@@ -4,6 +4,7 @@ Nothing here edits or deletes a run of the store: what was measured stands.
 """
 
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -13,16 +14,14 @@ from django.utils.translation import gettext as _
 
 from accounts.models import Permission, User
 from accounts.viewer import Viewer
-from catalog.access import PurchaseRequiredError, can
+from catalog.access import can
 from catalog.history.refs import DEFAULT_BRANCH, resolve
 from catalog.models import ModelRepo
 from catalog.services.comments import check_text
 from inference.models import EvaluationNote, EvaluationRun, Sample, Suite
-from inference.services import evaluation_queue, suites
+from inference.services import evaluation_queue, evaluation_trials, suites
 from inference.services.carrying import carry_over
 from inference.services.weights import needed_files
-from licensing.delivery.policy import check_reached
-from licensing.services import trials
 from store.core import jobs
 from store.core.database import lock_name
 from store.core.errors import (
@@ -31,7 +30,9 @@ from store.core.errors import (
     InvalidError,
     NotFoundError,
     RateLimitedError,
+    TransientError,
 )
+from store.core.models import Job
 
 MAX_OPEN_OF_PERSON = 8
 MAX_NOTE_CHARS = 4_000
@@ -72,7 +73,8 @@ def ask(
     What was measured at another revision with the same model files is carried over at once.
     Whoever may have the model's files may have it judged by a public suite; the result is public
     where the model is. With one's own data set it is private. A data set may also judge a model
-    that is sold and can be tried, before it is bought: that gives scores only.
+    that is sold and can be tried, before it is bought: that gives scores only, and takes demo
+    tokens (``evaluation_trials``).
 
     Args:
         viewer: Who asks; signed in.
@@ -88,6 +90,7 @@ def ask(
         SuiteNotFoundError: the suite is somebody else's.
         RevisionNotFoundError: there is no such revision.
         RepoDisabledError, GatedRepoError, PurchaseRequiredError: it is not for this viewer.
+        TrialUsedUpError: it is sold, and takes more demo tokens than are left.
         NotRunnableError: this revision cannot run here, with the reason.
         TooManyEvaluationsError: not now.
     Nothing is queued in any of these cases.
@@ -97,7 +100,7 @@ def ask(
         raise suites.SuiteNotFoundError(_("There is no suite %(key)s.") % {"key": suite.key})
     viewer.require_at(Permission.READ, repo.namespace_id, repo.public_id)
     revision = revision or DEFAULT_BRANCH
-    _check_right(viewer, repo, revision, suite)
+    cost = evaluation_trials.cost_for(viewer, repo, revision, suite)
     commit_oid = resolve(repo, revision).commit_oid
     needed_files(repo, commit_oid)
     with transaction.atomic():
@@ -105,8 +108,11 @@ def ask(
         if (found := _present(user, repo, commit_oid, suite)) is not None:
             return found, False
         _check_room(user)
-        scores_only = _is_scores_only(viewer, repo, suite)
-        run, is_new = _made(repo, commit_oid, suite, user=user, scores_only=scores_only)
+        evaluation_trials.take(viewer, repo, cost)
+        record: dict[str, Any] = {evaluation_trials.TRIAL_TOKENS: cost} if cost else {}
+        if _is_scores_only(viewer, repo, suite):
+            record[SCORES_ONLY] = True
+        run, is_new = _made(repo, commit_oid, suite, user=user, record=record)
         evaluation_queue.dispatch()
     run.refresh_from_db()
     return run, is_new
@@ -115,15 +121,34 @@ def ask(
 def ask_for_store(repo: ModelRepo, commit_oid: str, suite: Suite) -> EvaluationRun:
     """Queue an evaluation by the store itself, or return the one there is.
 
+    One that a person has open becomes the store's: whoever asked first cannot stop it any more.
+
     Raises:
         NotRunnableError: this revision cannot run here, with the reason.
+        TransientError: it was stopped at this moment.
     """
     needed_files(repo, commit_oid)
     with transaction.atomic():
-        run, _made_now = _made(repo, commit_oid, suite, user=None, scores_only=False)
+        run, is_new = _made(repo, commit_oid, suite, user=None, record={})
+        if not is_new:
+            _take_over(run)
         evaluation_queue.dispatch()
     run.refresh_from_db()
     return run
+
+
+def _take_over(run: EvaluationRun) -> None:
+    """Make an open run the store's, its job too; what has been measured stands as it is."""
+    row = EvaluationRun.objects.select_for_update().get(pk=run.pk)
+    if row.state in EvaluationRun.ENDED_WITHOUT:
+        raise TransientError(_("The evaluation was stopped just now. Ask again."))
+    if row.has_ended or row.asked_by_id is None:
+        return
+    row.asked_by = None
+    open_job = Job.objects.filter(pk=row.job_id or 0, state__in=Job.OPEN)
+    if not open_job.update(asker=""):
+        row.state, row.job = EvaluationRun.State.QUEUED, None  # a cancelled job must not end it
+    row.save(update_fields=["asked_by", "state", "job"])
 
 
 def public_run(repo: ModelRepo, commit_oid: str, suite: Suite) -> EvaluationRun | None:
@@ -207,6 +232,7 @@ def cancel(viewer: Viewer, run: EvaluationRun) -> bool:
         row.save(update_fields=["state", "finished_at"])
         if row.job_id:
             jobs.cancel(row.job_id)
+        evaluation_trials.give_back(row)
         evaluation_queue.dispatch()
     run.refresh_from_db()
     return True
@@ -223,6 +249,7 @@ def retry(viewer: Viewer, run: EvaluationRun) -> EvaluationRun:
     Raises:
         ForbiddenError: it is not the viewer's.
         EvaluationOpenError: it did not fail, or another one of the same was asked for since.
+        PurchaseRequiredError: it was a trial, and too few demo tokens are left.
         NotRunnableError: the revision cannot run here any more.
         TooManyEvaluationsError: not now.
     """
@@ -230,13 +257,13 @@ def retry(viewer: Viewer, run: EvaluationRun) -> EvaluationRun:
     if not may_retry(viewer, run):
         raise ForbiddenError(_("Only who asked for an evaluation, its publisher, and staff may."))
     needed_files(run.repo, run.commit_oid)
-    ended = (EvaluationRun.State.FAILED, EvaluationRun.State.CANCELLED)
     try:
         with transaction.atomic():
             _lock(user)
             _check_open(user)
-            rows = EvaluationRun.objects.filter(pk=run.pk, state__in=ended)
+            rows = EvaluationRun.objects.filter(pk=run.pk, state__in=EvaluationRun.ENDED_WITHOUT)
             values = {"state": EvaluationRun.State.QUEUED, "job": None, "finished_at": None}
+            values |= _paid_again(viewer, run)
             if not rows.update(**values, error_code="", error=""):
                 raise EvaluationOpenError(_("This evaluation has not failed."))
             evaluation_queue.dispatch()
@@ -246,6 +273,15 @@ def retry(viewer: Viewer, run: EvaluationRun) -> EvaluationRun:
         ) from error
     run.refresh_from_db()
     return run
+
+
+def _paid_again(viewer: Viewer, run: EvaluationRun) -> dict[str, Any]:
+    """Take the demo tokens of a trial again, and return its new record."""
+    if not run.record.get(evaluation_trials.TRIAL_TOKENS):
+        return {}
+    cost = evaluation_trials.cost_for(viewer, run.repo, run.commit_oid, run.suite)
+    evaluation_trials.take(viewer, run.repo, cost)
+    return {"record": run.record | {evaluation_trials.TRIAL_TOKENS: cost}}
 
 
 def add_note(viewer: Viewer, run: EvaluationRun, text: str) -> EvaluationNote:
@@ -273,22 +309,18 @@ def add_note(viewer: Viewer, run: EvaluationRun, text: str) -> EvaluationNote:
         return EvaluationNote.objects.create(run=run, author=user, text=text)
 
 
-def _check_right(viewer: Viewer, repo: ModelRepo, revision: str, suite: Suite) -> None:
-    """Refuse whoever may not have the files, but for trying a sold model by a private data set."""
-    try:
-        check_reached(viewer, repo, revision)
-    except PurchaseRequiredError:
-        if suite.is_public or not trials.allowance(repo):
-            raise
-
-
 def _is_scores_only(viewer: Viewer, repo: ModelRepo, suite: Suite) -> bool:
     is_member = viewer.role_at(repo.namespace_id, repo.public_id) is not None
     return bool(repo.is_sold) and not suite.is_public and not is_member
 
 
 def _made(
-    repo: ModelRepo, commit_oid: str, suite: Suite, *, user: User | None, scores_only: bool
+    repo: ModelRepo,
+    commit_oid: str,
+    suite: Suite,
+    *,
+    user: User | None,
+    record: dict[str, Any],
 ) -> tuple[EvaluationRun, bool]:
     try:
         with transaction.atomic():
@@ -298,7 +330,7 @@ def _made(
                 suite=suite,
                 asked_by=user,
                 is_public=suite.is_public,
-                record={SCORES_ONLY: True} if scores_only else {},
+                record=record,
             )
     except IntegrityError:  # asked for at the same moment
         found = public_run(repo, commit_oid, suite)

@@ -9,11 +9,19 @@ from django.utils.translation import gettext as _
 from redis.exceptions import RedisError
 
 from accounts.viewer import Viewer
+from catalog.access import repo_for
 from catalog.history.refs import DEFAULT_BRANCH, resolve
 from catalog.models import ModelRepo
+from inference.box.explain_messages import MAX_PROMPT_CHANCES
 from inference.models import Explanation, GenerationRun, ScoredText
 from inference.services import queueing, quotas, runs
-from inference.services.explain_params import AskedExplanation, AskedWalk, key_of
+from inference.services.explain_params import (
+    AskedExplanation,
+    AskedWalk,
+    key_of,
+    read_explanation,
+    read_walk,
+)
 from inference.services.params import check_prompt
 from inference.services.weights import needed_files
 from licensing.delivery.policy import check_reached
@@ -58,6 +66,9 @@ def find(run: GenerationRun, asked: AskedExplanation) -> Explanation | None:
 def ask(viewer: Viewer, run: GenerationRun, asked: AskedExplanation) -> Explanation:
     """Queue a question about a run, or return the one that was asked before and has not failed.
 
+    Of a model somebody only tries, chances take a demo token for each token they are told of, the
+    prompt's too; the other kinds what they cost of the tokens of the day.
+
     Args:
         viewer: Who asks.
         run: Through ``runs.read``, so it is theirs.
@@ -95,7 +106,7 @@ def ask(viewer: Viewer, run: GenerationRun, asked: AskedExplanation) -> Explanat
         params=asked.params(),
         created_at=timezone.now(),
     )
-    trial_tokens = COST_TOKENS[asked.kind] if is_trial else 0
+    trial_tokens = _told_of(run, asked) if is_trial else 0
     return _queue(explanation, trial_tokens=trial_tokens, memory_bytes=files.weights_bytes)
 
 
@@ -165,6 +176,41 @@ def ask_of_text(viewer: Viewer, repo: ModelRepo, text: ScoredText, *, place: int
     )
     trial_tokens = _tokens_of(text) if is_trial else 0
     return _queue(explanation, trial_tokens=trial_tokens, memory_bytes=files.weights_bytes)
+
+
+def again(viewer: Viewer, explanation: Explanation) -> Explanation:
+    """Ask a question that was not answered once more. Of a scored text the new one replaces it.
+
+    Raises:
+        ExplanationNotFoundError: it is somebody else's, or was answered.
+        StoreError: as from ``ask``, ``ask_walk`` and ``ask_of_text``.
+    """
+    is_theirs = runs.is_theirs(explanation.run or explanation, viewer, "")
+    if not is_theirs or explanation.state != Explanation.State.FAILED:
+        raise ExplanationNotFoundError(_("There is no such question without an answer."))
+    values = explanation.params | {"kind": explanation.kind}
+    if explanation.run is not None:
+        return ask(viewer, explanation.run, read_explanation(values))
+    repo = repo_for(viewer, *explanation.repo.full_name.split("/"))
+    if explanation.scored_text is None:
+        return ask_walk(viewer, repo, explanation.prompt, read_walk(values))
+    with transaction.atomic():
+        text, place = explanation.scored_text, explanation.place
+        explanation.delete()
+        return ask_of_text(viewer, repo, text, place=place)
+
+
+def _told_of(run: GenerationRun, asked: AskedExplanation) -> int:
+    """Return the demo tokens a question takes: one for each token whose probability it tells.
+
+    At most, that is: how long one of several texts is, and a prompt nobody has read yet, the web
+    process does not know.
+    """
+    least = COST_TOKENS[asked.kind]
+    if asked.kind != "tokens":
+        return least
+    prompt = min(run.prompt_tokens or MAX_PROMPT_CHANCES, MAX_PROMPT_CHANCES)
+    return max(least, prompt + min(run.new_tokens, int(run.params["max_new_tokens"])))
 
 
 def _tokens_of(text: ScoredText) -> int:

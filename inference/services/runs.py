@@ -141,10 +141,18 @@ def submit_all(
 
 
 def _check_trial(params: AskedParams, *, is_trial: bool) -> None:
-    """Refuse what would let people copy a model they have not bought."""
-    if is_trial and params.prompt_logprobs is not None:
+    """Refuse what would let people copy a model they have not bought.
+
+    A bias lifts any token among the likeliest, and so reads its probability for one demo token.
+    """
+    if not is_trial:
+        return
+    if params.prompt_logprobs is not None:
         words = _("Probabilities of a prompt are told to those who hold a license; leave them out.")
         raise InvalidParamsError(words, fields={"prompt_logprobs": words})
+    if params.logit_bias:
+        words = _("logit_bias is for those who hold a license; leave it out.")
+        raise InvalidParamsError(words, fields={"logit_bias": words})
 
 
 def asked_of(run: GenerationRun) -> Asked:

@@ -2,10 +2,14 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from django.test import Client
+from transformers import AutoTokenizer, GPT2LMHeadModel
 
 from accounts.models import User
 from accounts.viewer import Viewer
@@ -22,6 +26,7 @@ from inference.services.params import InvalidParamsError, messages_of
 from inference.services.runs import NoChatTemplateError
 from inference.services.suite_specs import DataFile
 from inference.services.weights import needed_files
+from store.core.jobs import JobName
 from store.core.models import Job
 from tests.factories import make_repo
 from tests.inference import tiny
@@ -73,6 +78,39 @@ def test_a_conversation_is_answered_in_the_box(
     assert first["id"] == first["top"][0]["id"]
     assert [len(token["top"]) for token in tokens] == [2] * len(tokens)
     assert streams.transcript(run.public_id).tokens == run.tokens
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("form", ["messages", "tokens"])
+def test_an_explanation_reads_the_answer_after_what_was_asked(
+    client: Client, bearer: Callable[..., dict[str, str]], bob: User, chatty_repo: ModelRepo,
+    as_bob: Viewer, tiny_folder: Path, real_pool: BoxPool, form: str,
+) -> None:  # fmt: skip
+    tokenizer = AutoTokenizer.from_pretrained(tiny_folder)
+    model = GPT2LMHeadModel.from_pretrained(tiny_folder).eval()
+    ids = tokenizer("user: Once upon assistant:")["input_ids"]
+    asked: Any = TALK if form == "messages" else TokenPrompt(ids=ids)
+    run = runs.submit(as_bob, chatty_repo, "", asked, {"max_new_tokens": 8, "temperature": 0})
+    run_job(run.job_id or 0)
+    url = f"/api/v1/generations/{run.public_id}/explanations"
+    headers = bearer(bob, "read")
+
+    asked_now = client.post(
+        url, {"kind": "tokens"}, content_type="application/json", headers=headers
+    )
+    run_job(Job.objects.get(name=JobName.EXPLAIN).pk)
+    read = client.get(f"{url}/{asked_now.json()['id']}", headers=headers).json()
+
+    run.refresh_from_db()
+    assert (read["state"], read["error"]) == ("done", "")
+    result = read["result"]
+    found = [token_id for token_id, _text in result["tokens"]]
+    assert found == ids + tokenizer(run.texts[0])["input_ids"]
+    assert result["prompt_tokens"] == len(ids) == run.prompt_tokens
+    with torch.inference_mode():
+        logprobs = model(torch.tensor([found])).logits[0].float().log_softmax(-1)
+    wanted = [float(logprobs[place - 1, found[place]]) for place in range(1, len(found))]
+    assert [chance["logprob"] for chance in result["chances"]] == pytest.approx(wanted, abs=1e-3)
 
 
 def test_instructions_of_the_suite_go_through_the_template_and_the_record_says_so(

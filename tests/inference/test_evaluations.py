@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib import admin
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
 from django.utils import timezone
 
 from accounts.models import User
@@ -32,7 +32,8 @@ from inference.services.evaluations import (
 )
 from inference.services.suites import SuiteNotFoundError
 from inference.services.weights import NotRunnableError
-from store.core import placing
+from licensing.services import trials
+from store.core import jobs, placing
 from store.core.errors import ForbiddenError, InvalidError, UnauthenticatedError
 from store.core.jobs import JobName
 from store.core.models import Job
@@ -41,6 +42,7 @@ from tests.factories import PASSWORD, add_files, make_repo, make_user
 from tests.inference.conftest import forget_news
 from tests.inference.test_trials import sell
 
+Bearer = Callable[..., dict[str, str]]
 DATA = b'{"prompt": "Once", "answer": "upon"}\n{"prompt": "A", "answer": "b"}\n'
 
 
@@ -134,7 +136,7 @@ def test_a_sold_model_is_judged_by_a_buyers_data_set_in_scores_only(
     with pytest.raises(PurchaseRequiredError):
         evaluations.ask(as_bob, tiny_repo, own)  # its seller lets nobody try it
     assert not EvaluationRun.objects.exists()
-    type(offer).objects.update(trial_tokens=10)
+    type(offer).objects.update(trial_tokens=200)
     with pytest.raises(PurchaseRequiredError):
         evaluations.ask(as_bob, tiny_repo, quick)
 
@@ -144,6 +146,62 @@ def test_a_sold_model_is_judged_by_a_buyers_data_set_in_scores_only(
         evaluations.samples(run)
     hers, _ = evaluations.ask(as_alice, tiny_repo, datasets.add_dataset(as_alice, "a", DATA))
     assert evaluations.samples(hers).count() == 0
+
+
+def test_a_trial_takes_demo_tokens_as_its_rows_cost_and_gives_them_back(
+    client: Client, bearer: Bearer, bob: User, as_bob: Viewer, tiny_repo: ModelRepo, own: Suite
+) -> None:
+    sell(tiny_repo, 130)
+    choices = datasets.add_dataset(
+        as_bob, "c", b'{"prompt": "Once", "choices": ["a", "b", "c"], "answer": 0}'
+    )
+    headers, asker = bearer(bob, "write"), f"user:{bob.pk}"
+
+    def ask(suite: Suite) -> Any:
+        return client.post(
+            "/api/v1/models/alice/tiny/evaluations",
+            {"suite": suite.key},
+            content_type="application/json",
+            headers=headers,
+        )
+
+    first = ask(own)
+    assert (first.status_code, trials.left(tiny_repo, asker)) == (201, 2)  # 64 for an answer
+    refused = ask(choices)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "trial_used_up")
+    assert EvaluationRun.objects.count() == Job.objects.count() == 1
+    assert trials.left(tiny_repo, asker) == 2
+
+    run = EvaluationRun.objects.get()
+    Job.objects.update(state="failed", error_code="broken", error="No.")
+    evaluation_queue.settle(run.job_id or 0)
+    evaluation_queue.settle(run.job_id or 0)
+    assert trials.left(tiny_repo, asker) == 130
+    url = f"/api/v1/evaluations/{run.public_id}"
+    assert ask(choices).status_code == 201
+    assert trials.left(tiny_repo, asker) == 127
+    again = client.post(f"{url}/retry", headers=headers)
+    assert again.json()["error"]["code"] == "trial_used_up"
+    run.refresh_from_db()
+    assert (run.state, trials.left(tiny_repo, asker)) == ("failed", 127)
+
+
+def test_a_trial_that_is_stopped_or_used_up(
+    as_bob: Viewer, bob: User, tiny_repo: ModelRepo, own: Suite
+) -> None:
+    sell(tiny_repo, 128)
+    asker = f"user:{bob.pk}"
+    run, _ = evaluations.ask(as_bob, tiny_repo, own)
+
+    assert evaluations.cancel(as_bob, run)
+    assert trials.left(tiny_repo, asker) == 128
+    evaluations.retry(as_bob, run)
+    assert trials.left(tiny_repo, asker) == 0
+    ended(run)
+    with pytest.raises(PurchaseRequiredError):
+        evaluations.ask(as_bob, tiny_repo, own)
+
+    assert EvaluationRun.objects.count() == 1
 
 
 def test_a_holder_may_have_a_sold_model_judged(
@@ -264,6 +322,48 @@ def test_a_publisher_cannot_stop_or_change_a_run_of_the_store(
     assert evaluations.cancel(Viewer(user=staff), run)
     assert run.state == "cancelled"
     assert not evaluations.cancel(Viewer(user=staff), run)
+
+
+def test_what_its_publisher_asked_for_first_becomes_the_stores_own(
+    client: Client, bearer: Bearer, alice: User, as_alice: Viewer, tiny_repo: ModelRepo,
+    quick: Suite,
+) -> None:  # fmt: skip
+    run, _ = evaluations.ask(as_alice, tiny_repo, quick)
+    waiting, _ = evaluations.ask(as_alice, tiny_repo, suites.builtin("bias"))
+    job = Job.objects.get(pk=run.job_id)
+    headers = bearer(alice, "write")
+
+    for each in (run, waiting):
+        assert evaluations.ask_for_store(tiny_repo, each.commit_oid, each.suite) == each
+        refused = client.post(f"/api/v1/evaluations/{each.public_id}/cancel", headers=headers)
+        assert refused.status_code == 403
+    hidden = client.post(f"/api/v1/jobs/{job.pk}/cancel", headers=headers)
+
+    assert hidden.status_code == 404
+    for each in (run, waiting):
+        each.refresh_from_db()
+    job.refresh_from_db()
+    assert run.state == waiting.state == job.state == "queued"
+    assert (run.asked_by, run.job, job.asker) == (None, job, "")
+    assert client.get(f"/api/v1/evaluations/{run.public_id}").json()["by_store"]
+
+
+def test_what_a_person_stopped_is_no_run_of_the_stores(
+    as_alice: Viewer, tiny_repo: ModelRepo, quick: Suite
+) -> None:
+    stopped, _ = evaluations.ask(as_alice, tiny_repo, quick)
+    assert evaluations.cancel(as_alice, stopped)
+    asked, _ = evaluations.ask(as_alice, tiny_repo, quick)
+    jobs.cancel(asked.job_id or 0)  # over the jobs page, a moment before its run is told
+
+    taken = evaluations.ask_for_store(tiny_repo, asked.commit_oid, quick)
+    evaluation_queue.settle(asked.job_id or 0)
+
+    taken.refresh_from_db()
+    assert taken == asked != stopped
+    assert (taken.state, taken.asked_by) == ("queued", None)
+    assert taken.job is not None
+    assert taken.job.is_open
 
 
 def test_a_failed_run_is_done_again_from_where_it_was(

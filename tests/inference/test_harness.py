@@ -147,6 +147,31 @@ def test_a_task_of_the_site_is_run_by_name(
     assert "gone" in lost.error
 
 
+@pytest.mark.parametrize("match", ["exact", "contains"])
+def test_answers_that_look_like_dates_are_texts(
+    tiny_repo: ModelRepo,
+    as_bob: Viewer,
+    real_pool: BoxPool,
+    run_jobs: Callable[[], list[Job]],
+    tiny_folder: Path,
+    match: Any,
+) -> None:
+    rows = [{"prompt": "Once upon", "answer": "2024-01-01"}]
+    suite = datasets.add_dataset(as_bob, "days", json.dumps(rows[0]).encode(), match=match)
+    choices = b'{"prompt": "2024-01-01", "choices": ["2024-01-01", "2025-02-02"], "answer": 1}'
+    chosen = datasets.add_dataset(as_bob, "choices", choices)
+
+    runs = [evaluations.ask(as_bob, tiny_repo, each)[0] for each in (suite, chosen)]
+    run_jobs()
+
+    found = [EvaluationRun.objects.get(pk=run.pk) for run in runs]
+    assert [(run.state, run.error) for run in found] == [("done", "")] * 2
+    written, picked = (run.samples.get() for run in found)
+    assert (written.prompt, written.expected) == ("Once upon", "2024-01-01")
+    assert (picked.prompt, picked.expected) == ("2024-01-01", "2025-02-02")
+    assert picked.facts["choices"] == [" 2024-01-01", " 2025-02-02"]
+
+
 def test_a_buyers_samples_of_a_sold_model_are_not_kept(
     tiny_repo: ModelRepo,
     as_bob: Viewer,
@@ -155,7 +180,7 @@ def test_a_buyers_samples_of_a_sold_model_are_not_kept(
 ) -> None:
     from tests.inference.test_trials import sell
 
-    sell(tiny_repo, 5)
+    sell(tiny_repo, 128)
     tiny_repo.refresh_from_db()
     content = b'{"prompt": "Once upon a", "answer": "e"}\n{"prompt": "It was", "answer": "zz"}\n'
     suite = datasets.add_dataset(as_bob, "mine", content, match="contains")

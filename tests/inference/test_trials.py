@@ -1,8 +1,10 @@
 """Trying a sold model with demo tokens."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from django.test import Client
 
 from accounts.models import User
 from accounts.viewer import VISITOR, Viewer
@@ -43,7 +45,11 @@ def ask(viewer: Viewer, repo: ModelRepo, tokens: int) -> GenerationRun:
 
 def end(run: GenerationRun, tokens: int) -> None:
     done = Outcome(
-        state=GenerationRun.State.DONE, texts=["x"], finish_reasons=["stop"], new_tokens=tokens
+        state=GenerationRun.State.DONE,
+        texts=["x"],
+        finish_reasons=["stop"],
+        prompt_tokens=2,
+        new_tokens=tokens,
     )
     assert endings.end(run.pk, done)
 
@@ -136,6 +142,57 @@ def test_explaining_uses_demo_tokens_and_a_failure_gives_them_back(
     assert found.job_id is not None
     explanations.settle(found.job_id)
     assert trials.left(tiny_repo, f"user:{bob.pk}") == 30
+
+
+def test_explaining_takes_a_demo_token_for_each_token_it_tells(
+    tiny_repo: ModelRepo, bob: User
+) -> None:
+    sell(tiny_repo, 500)
+    viewer, asker = Viewer(user=bob), f"user:{bob.pk}"
+    run, unread = ask(viewer, tiny_repo, 10), ask(viewer, tiny_repo, 10)
+    end(run, 10)
+    GenerationRun.objects.filter(pk=run.pk).update(prompt_tokens=200)
+    end(unread, 1)
+    GenerationRun.objects.filter(pk=unread.pk).update(prompt_tokens=0)  # stopped early
+    run.refresh_from_db()
+    unread.refresh_from_db()
+    tokens = read_explanation({"kind": "tokens", "top": 10})
+
+    found = explanations.ask(viewer, run, tokens)
+
+    assert (found.trial_tokens, trials.left(tiny_repo, asker)) == (210, 489 - 210)
+    explanations.ask(viewer, unread, tokens)
+    assert trials.left(tiny_repo, asker) == 489 - 210 - 257
+    with pytest.raises(TrialUsedUpError):
+        explanations.ask(viewer, run, read_explanation({"kind": "tokens", "top": 9}))
+    assert Explanation.objects.count() == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/completions", {"model": "alice/tiny", "prompt": "Once", "logit_bias": {"5": 100}}),
+        (
+            "/v1/chat/completions",
+            {
+                "model": "alice/tiny",
+                "messages": [{"role": "user", "content": "Hi"}],
+                "logit_bias": {"5": -1},
+            },
+        ),
+    ],
+)
+def test_a_bias_does_not_read_the_probability_of_any_token(
+    client: Client, bearer: Any, tiny_repo: ModelRepo, bob: User, path: str, body: Any
+) -> None:
+    sell(tiny_repo, 20)
+
+    answer = client.post(path, body, content_type="application/json", headers=bearer(bob, "read"))
+
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "logit_bias")
+    assert "logit_bias is for those who hold a license" in answer.json()["error"]["message"]
+    assert not GenerationRun.objects.exists()
+    assert trials.left(tiny_repo, f"user:{bob.pk}") == 20
 
 
 def test_reading_a_text_takes_a_demo_token_for_each_of_its_tokens(

@@ -12,7 +12,16 @@ from accounts.models import Scope, User
 from accounts.services.tokens import create_token
 from accounts.viewer import Viewer
 from catalog.models import ModelRepo
-from inference.models import GenerationRun
+from inference.models import Explanation, GenerationRun
+from inference.services import (
+    datasets,
+    evaluation_queue,
+    evaluations,
+    explanations,
+    scored_texts,
+    suites,
+)
+from inference.services.explain_params import read_explanation
 from inference.services.runs import submit
 from store.core import jobs, presence
 from store.core.jobs import JobName, claim, enqueue
@@ -268,6 +277,91 @@ def test_staff_do_not_see_what_was_asked_and_cannot_ask_it_again(
     assert run.repo.full_name in page
     assert "/retry" not in page
     assert GenerationRun.objects.count() == 1
+
+
+# ── explanations, evaluations ───────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def written(run: GenerationRun) -> GenerationRun:
+    """What bob asked was answered."""
+    GenerationRun.objects.update(state="done", texts=["A text"], new_tokens=2)
+    run.refresh_from_db()
+    return run
+
+
+def test_an_explanation_is_asked_again_as_a_new_one(
+    browser_of: Browser, client: Client, bob: User, staff: User, as_bob: Viewer,
+    written: GenerationRun,
+) -> None:  # fmt: skip
+    first = explanations.ask(as_bob, written, read_explanation({"kind": "lens", "target": 2}))
+    job = failed(Job.objects.get(pk=first.job_id))
+    explanations.settle(job.pk)
+    address = f"/runs/{written.public_id}/explain?kind=lens"
+
+    page = text_of(browser_of(bob), f"/settings/jobs/{job.pk}")
+    assert "Explanation" in page
+    assert address in page
+    foreign = text_of(browser_of(staff), f"/settings/jobs/{job.pk}")
+    assert (written.public_id in foreign, "/retry" in foreign) == (False, False)
+    assert written.repo.full_name in foreign
+    answer = browser_of(bob).post(f"/settings/jobs/{job.pk}/retry")
+
+    new = Explanation.objects.latest("id")
+    assert answer["Location"] == f"/settings/jobs/{new.job_id}"
+    assert (new.kind, new.params, new.state) == ("lens", first.params, "queued")
+    assert new.pk != first.pk
+    token = bearer(bob, Scope.WRITE)
+    same = client.post(f"/api/v1/jobs/{job.pk}/retry", headers=token)
+    assert (same.status_code, same.json()["id"]) == (200, new.job_id)
+    assert Explanation.objects.count() == 2
+
+
+def test_a_reading_of_a_text_that_failed_is_replaced_by_a_new_one(
+    client: Client, bob: User, as_bob: Viewer, tiny_repo: ModelRepo
+) -> None:
+    text = scored_texts.submit(as_bob, [tiny_repo], "A text")
+    job = failed(Job.objects.get(name=JobName.EXPLAIN))
+    explanations.settle(job.pk)
+
+    again = client.post(f"/api/v1/jobs/{job.pk}/retry", headers=bearer(bob, Scope.WRITE))
+
+    _text, (row,) = scored_texts.read(as_bob, text.public_id)
+    assert (again.status_code, again.json()["id"]) == (200, row.job_id)
+    assert row.state == "queued"
+
+
+def test_an_evaluation_is_tried_again_on_its_own_page(
+    browser_of: Browser, client: Client, bob: User, as_bob: Viewer, tiny_repo: ModelRepo
+) -> None:
+    asked, _ = evaluations.ask(as_bob, tiny_repo, suites.builtin("quick"))
+    job = failed(Job.objects.get(pk=asked.job_id))
+    evaluation_queue.settle(job.pk)
+    address = f"/{tiny_repo.full_name}/evaluations/{asked.public_id}"
+
+    page = text_of(browser_of(bob), f"/settings/jobs/{job.pk}")
+    refused = client.post(f"/api/v1/jobs/{job.pk}/retry", headers=bearer(bob, Scope.WRITE))
+
+    assert "Evaluation" in page
+    assert address in page
+    assert "/retry" not in page
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "not_retriable")
+    assert Job.objects.get(name=JobName.EVALUATE).state == "failed"
+    assert f"{address}/retry" in text_of(browser_of(bob), address)
+    browser_of(bob).post(f"{address}/retry")
+    asked.refresh_from_db()
+    assert (asked.state, asked.job_id == job.pk) == ("queued", False)
+
+
+def test_staff_learn_nothing_of_a_private_evaluation(
+    browser_of: Browser, staff: User, as_bob: Viewer, tiny_repo: ModelRepo
+) -> None:
+    own = datasets.add_dataset(as_bob, "mine", b'{"prompt": "a", "answer": "b"}')
+    asked, _ = evaluations.ask(as_bob, tiny_repo, own)
+
+    page = text_of(browser_of(staff), f"/settings/jobs/{asked.job_id}")
+
+    assert asked.public_id not in page
 
 
 # ── REST ────────────────────────────────────────────────────────────────────────────────────────

@@ -29,6 +29,7 @@ from inference.box.explain_messages import (
 from inference.box.params import SamplingParams
 from inference.box.protocol import MAX_EVENT_BYTES, DoneEvent, ErrorEvent, TokenEvent, pack
 from tests.inference.box import tiny_models
+from tests.inference.box.test_chat import TALK, TEMPLATE, with_template
 from tests.inference.box.test_engine import request as generation
 from tests.inference.box.test_generating import ids_of, never, run, text_of
 from tests.inference.box.test_scoring import ask
@@ -100,6 +101,53 @@ def test_tokens_as_they_were_written_may_be_given(gpt2: Any) -> None:
     events = explained(gpt2, asked("tokens", answer="", answer_ids=(5, 6, 7)))
 
     assert ids_in(events)[-3:] == [5, 6, 7]
+
+
+@pytest.mark.parametrize("kind", ["tokens", "saliency", "attention", "lens"])
+def test_an_answer_is_read_after_what_it_was_written_after(
+    gpt2_copy: Path, load: Callable[..., Any], kind: Any
+) -> None:
+    loaded = load(with_template(gpt2_copy, TEMPLATE))
+    text = "<system>Be brief.\n<user>Hi\n<assistant>"
+    ids = loaded.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    plain, talked, given = (
+        explained(loaded, ExplainRequest(id="e", kind=kind, answer=ANSWER, **before))
+        for before in ({"prompt": text}, {"messages": TALK}, {"prompt_ids": ids})
+    )
+
+    assert ids_in(talked)[: len(ids)] == ids
+    assert one(talked, ReadEvent).prompt_tokens == len(ids)
+    assert talked[:-1] == given[:-1] == plain[:-1]  # `plain` is held against torch here
+
+
+def test_chances_after_a_conversation_are_those_of_the_model(
+    gpt2_copy: Path, load: Callable[..., Any]
+) -> None:
+    loaded = load(with_template(gpt2_copy, TEMPLATE))
+
+    events = explained(
+        loaded, ExplainRequest(id="e", kind="tokens", messages=TALK, answer=ANSWER, top=0)
+    )
+
+    turns = [message.model_dump() for message in TALK]
+    prompt = loaded.tokenizer.apply_chat_template(turns, add_generation_prompt=True)["input_ids"]
+    answer = loaded.tokenizer(ANSWER, add_special_tokens=False)["input_ids"]
+    chances = [c for event in events if isinstance(event, ChancesEvent) for c in event.chances]
+    rows = torch.log_softmax(logits_of(loaded, prompt + answer), dim=-1)[len(prompt) - 1 :]
+    wanted = [float(row[token]) for row, token in zip(rows, answer, strict=False)]
+    assert [c.logprob for c in chances[-len(answer) :]] == pytest.approx(wanted, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("before", "code"),
+    [({"messages": TALK}, "no_chat_template"), ({"prompt_ids": [9999]}, "unknown_token")],
+)
+def test_what_cannot_stand_before_an_answer_is_refused(gpt2: Any, before: Any, code: str) -> None:
+    *_, refusal = ask(gpt2, ExplainRequest(id="e", kind="tokens", answer=ANSWER, **before))
+
+    assert isinstance(refusal, ErrorEvent)
+    assert refusal.code == code
 
 
 def test_saliency_is_gradient_times_input(loaded: Any) -> None:
