@@ -13,7 +13,7 @@ from django.utils import timezone
 from accounts.models import Permission, User
 from accounts.services.tokens import create_token
 from accounts.viewer import Viewer
-from catalog.models import FileScan, Grant
+from catalog.models import FileScan, Grant, Listing
 from catalog.services.token_reach import Wanted, read_reach
 from licensing.models import License
 from licensing.services import license_keys, refunds
@@ -87,6 +87,7 @@ def shop(bearer: Callable[..., Headers]) -> Shop:
     shop = open_shop()
     XetClient(Client(), bearer(shop.seller), REPO).publish({"big.bin": WEIGHTS})
     FileScan.objects.update(verdict=FileScan.Verdict.CLEAN)
+    Listing.objects.update(verdict=FileScan.Verdict.CLEAN)
     return shop
 
 

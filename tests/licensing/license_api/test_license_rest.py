@@ -51,7 +51,15 @@ def test_a_valid_key(client: Client) -> None:
     assert held.key not in answer.content.decode()
 
 
-@pytest.mark.parametrize("key", [NO_KEY, OTHER_KEY, "", "GPTS", "\ud800", "☃" * 100])
+def test_half_a_character_is_no_text(client: Client) -> None:
+    hold()
+
+    answer = post(client, "/validate", json.dumps({"key": "\ud800"}))
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "broken_body")
+
+
+@pytest.mark.parametrize("key", [NO_KEY, OTHER_KEY, "", "GPTS", "☃" * 100])
 def test_any_other_key_is_the_same_200(client: Client, key: str) -> None:
     hold()
 
@@ -105,7 +113,7 @@ def test_a_key_goes_into_a_post_and_nowhere_else(client: Client, path: str) -> N
 
 
 @pytest.mark.parametrize("path", ["activate", "heartbeat", "deactivate", "checkout"])
-@pytest.mark.parametrize("key", [NO_KEY, OTHER_KEY, "", "\ud800"])
+@pytest.mark.parametrize("key", [NO_KEY, OTHER_KEY, "", "☃" * 100])
 def test_a_key_nobody_has_does_nothing(client: Client, path: str, key: str) -> None:
     held = hold()
     held.machine("m1")
