@@ -14,7 +14,8 @@ from inference.box.conversation import MAX_MESSAGE_CHARS, ChatMessage
 from inference.box.loading import LoadedModel, RefusedError, is_out_of_memory
 
 RENDER_S = 2.0
-"""Time a template has, in seconds: it stands still for everybody else who uses the model."""
+"""Processor time a template has, in seconds: it stands still for everybody else who uses the model.
+A busy machine takes none of it away."""
 _INSTEAD = "Send a prompt instead of messages."
 
 
@@ -38,7 +39,7 @@ def rendered(loaded: LoadedModel, messages: Sequence[ChatMessage]) -> str:
                 turns, tokenize=False, add_generation_prompt=True
             )
     except _TooSlowError:
-        raise _refusal(f"it did not end within {RENDER_S:g} seconds") from None
+        raise _refusal(f"it did not end within {RENDER_S:g} seconds of work") from None
     except Exception as exc:
         if is_out_of_memory(exc):
             raise _refusal("it needs more memory than the box has") from exc
@@ -55,7 +56,7 @@ def _refusal(why: str) -> RefusedError:
 
 @contextmanager
 def _within(seconds: float) -> Iterator[None]:
-    """Break off Python code that runs longer; the main thread only, elsewhere it may take longer.
+    """Break off Python code that works longer; the main thread only, elsewhere it may take longer.
 
     One call into C (a huge repetition, say) is not broken off: memory and the box's own clock
     bound it.
@@ -67,10 +68,10 @@ def _within(seconds: float) -> Iterator[None]:
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise _TooSlowError
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)

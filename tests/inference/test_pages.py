@@ -337,7 +337,7 @@ def test_tokens_stream_into_the_page(
 
     def work() -> None:
         try:
-            time.sleep(0.3)
+            time.sleep(2)  # the page has heard by then that the run waits
             run_job(job_id)
         finally:
             connection.close()

@@ -156,7 +156,7 @@ def test_hostile_templates_in_a_real_box_cost_their_own_request(
             list(box.generate(TALK, GREEDY))
 
         assert caught.value.reason == "bad_template"
-        assert time.monotonic() - began < chat.RENDER_S + 5
+        assert time.monotonic() - began < chat.RENDER_S + 30
         assert len(list(box.generate("The quick", GREEDY))) > 3
 
 
