@@ -158,19 +158,14 @@ def _thing(item: Any) -> tuple[str, str]:
     kind, name = item.get("type"), item.get("id")
     if not isinstance(kind, str) or not isinstance(name, str) or not kind or not name:
         raise InvalidError("'item' needs an id and a type.")
-    return _storable(kind), _storable(name)
+    return kind, name
 
 
 def _text(body: dict[str, Any], key: str) -> str | None:
     value = body.get(key)
     if value is not None and not isinstance(value, str):
         raise InvalidError(f"'{key}' is a text.")
-    return None if value is None else _storable(value)
-
-
-def _storable(text: str) -> str:
-    """Return ``text`` without halves of characters, which JSON can write and no table can hold."""
-    return text.encode("utf-8", "replace").decode()
+    return value
 
 
 def _truth(body: dict[str, Any], key: str) -> bool | None:

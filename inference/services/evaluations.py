@@ -99,9 +99,8 @@ def ask(
     if not suites.may_use(viewer, suite):
         raise suites.SuiteNotFoundError(_("There is no suite %(key)s.") % {"key": suite.key})
     viewer.require_at(Permission.READ, repo.namespace_id, repo.public_id)
-    revision = revision or DEFAULT_BRANCH
-    cost = evaluation_trials.cost_for(viewer, repo, revision, suite)
-    commit_oid = resolve(repo, revision).commit_oid
+    cost = evaluation_trials.cost_for(viewer, repo, revision or DEFAULT_BRANCH, suite)
+    commit_oid = resolve(repo, revision or DEFAULT_BRANCH).commit_oid
     needed_files(repo, commit_oid)
     with transaction.atomic():
         _lock(user)
