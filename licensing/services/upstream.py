@@ -11,7 +11,7 @@ from accounts.viewer import VISITOR, Viewer
 from catalog.access import check_may
 from catalog.models import ModelRepo
 from licensing.models import Offer, RevenueAsk
-from licensing.services.lineage import ancestry_of
+from licensing.services.lineage import Ancestor, ancestry_of
 from licensing.terms.shares import MOST_BASIS_POINTS, UpstreamAsk
 from store.core.errors import InvalidError
 
@@ -33,9 +33,15 @@ def asks_of(repo: ModelRepo, offer: Offer | None = None) -> list[UpstreamAsk]:
         offer: It is sold by this offer: nobody gets more than its seller was shown. ``None``, or
             one that is not saved yet: as it would be agreed now.
     """
+    return _asks_among(ancestry_of(VISITOR, repo).ancestors, repo, offer)
+
+
+def _asks_among(
+    found_ancestors: Iterable[Ancestor], repo: ModelRepo, offer: Offer | None = None
+) -> list[UpstreamAsk]:
     ancestors = {
         found.repo_id: found
-        for found in ancestry_of(VISITOR, repo).ancestors
+        for found in found_ancestors
         if found.repo_id is not None and found.namespace_id != repo.namespace_id
     }
     rows = RevenueAsk.objects.filter(repo_id__in=list(ancestors)).select_related("repo")
@@ -52,8 +58,9 @@ def to_agree(repos: Iterable[ModelRepo]) -> dict[str, int]:
     """Return what a seller agrees to who saves an offer now, as ``Offer.agreed_asks``."""
     agreed: dict[str, int] = {}
     for repo in repos:
-        asked = {ask.repo_id: ask.basis_points for ask in asks_of(repo)}
-        for ancestor in ancestry_of(VISITOR, repo).ancestors:
+        ancestors = ancestry_of(VISITOR, repo).ancestors
+        asked = {ask.repo_id: ask.basis_points for ask in _asks_among(ancestors, repo)}
+        for ancestor in ancestors:
             agreed[ancestor.name.lower()] = asked.get(ancestor.repo_id or 0, 0)
     return agreed
 
