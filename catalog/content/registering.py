@@ -25,6 +25,7 @@ from catalog.content.tables import forget
 from catalog.content.unpacked import forget_raw
 from catalog.content.xet.errors import XetFormatError, XetProofError
 from catalog.content.xet.hashes import to_hex
+from catalog.content.xet.xorbs import size_between
 from catalog.models import (
     DedupChunk,
     LfsObject,
@@ -184,7 +185,7 @@ class Registration:
 
     def _is_mostly(self, xorb: bytes, runs: list[tuple[int, int]]) -> bool:
         ends = self.shard.raw_ends[xorb]
-        needed = sum(ends[end - 1] - (ends[at - 1] if at else 0) for at, end in merged(runs))
+        needed = sum(size_between(ends, *run) for run in merged(runs))
         return 2 * needed >= ends[-1]
 
     def _write_file(self, file: ProvenFile) -> bool:

@@ -83,6 +83,21 @@ class _Rows(Sequence[XorbChunk]):
         )
 
 
+def size_between(raw_ends: Sequence[int], start: int, end: int) -> int:
+    """Return the raw size of chunks ``start`` to ``end`` (exclusive) in bytes.
+
+    Args:
+        raw_ends: Where each chunk of a xorb ends in the raw content.
+        start: The first of them.
+        end: Behind the last.
+    """
+    return _start(raw_ends, end) - _start(raw_ends, start)
+
+
+def _start(raw_ends: Sequence[int], index: int) -> int:
+    return raw_ends[index - 1] if index else 0
+
+
 @dataclass(frozen=True)
 class XorbTable:
     """What the store itself saw in a xorb; the only list of its chunks anything trusts."""
@@ -120,11 +135,11 @@ class XorbTable:
 
     def raw_start(self, index: int) -> int:
         """Return where chunk ``index`` begins in the raw content; ``len(chunks)`` is the end."""
-        return self.raw_ends[index - 1] if index else 0
+        return _start(self.raw_ends, index)
 
     def raw_size(self, start: int, end: int) -> int:
         """Return the raw size of chunks ``start`` to ``end`` (exclusive) in bytes."""
-        return self.raw_start(end) - self.raw_start(start)
+        return size_between(self.raw_ends, start, end)
 
     def stored_span(self, start: int, end: int) -> tuple[int, int]:
         """Return where the records of chunks ``[start, end)`` begin and end, in bytes."""
