@@ -4,6 +4,7 @@ import io
 import json
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -20,6 +21,7 @@ from catalog.services.folders import files_of
 from catalog.services.large_files import is_binary
 from catalog.services.repos import NewRepo, create_repo
 from catalog.services.scanning import scan_commit
+from licensing.management.commands import load_demo
 from store.core.errors import TransientError
 from store.core.models import Job
 from tests.factories import add_files, make_repo, safetensors
@@ -210,6 +212,20 @@ def test_a_hub_that_does_not_answer_is_told(alice: User) -> None:
         call_command("import_model", "a/b", "--endpoint", "http://127.0.0.1:9", "--as", "alice")
 
     assert not ModelRepo.objects.exists()
+
+
+@pytest.mark.parametrize("drawn", ["adae", "edae", "beeb", "0000"])
+def test_demo_passwords_are_never_like_their_owners_names(
+    db: None, tmp_path: Path, settings, monkeypatch: pytest.MonkeyPatch, drawn: str
+) -> None:
+    settings.BASE_DIR = settings.DATA_DIR = tmp_path
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo/catalogue.json").write_text('{"models": []}')
+    monkeypatch.setattr(load_demo, "secrets", SimpleNamespace(token_hex=lambda _bytes: drawn))
+
+    call_command("load_demo", stdout=io.StringIO())
+
+    assert User.objects.filter(username__in=["ada", "ben", "root-admin"]).count() == 3
 
 
 def test_the_demo_catalogue_loads_once(client: Client, db: None, tmp_path: Path, settings) -> None:

@@ -118,14 +118,15 @@ def inference_workers(folder: Path, real: JobName) -> Iterator[Callable[[], Real
 
 
 class OneModelPool(BoxPool):
-    """Real boxes; every repository of these tests holds the same files, so one box does."""
+    """Real boxes; the repositories of these tests differ in their tokenizer's settings at most."""
 
     def use(
         self, key: str, model_dir: Path, *, gguf_file: str | None = None, alone: bool = False
     ) -> Any:
         """See ``BoxPool.use``."""
         assert key == "/".join(model_dir.parts[-2:])
-        return super().use("tiny", model_dir, gguf_file=gguf_file, alone=alone)
+        settings = (model_dir / "tokenizer_config.json").read_text()
+        return super().use(settings, model_dir, gguf_file=gguf_file, alone=alone)
 
 
 @pytest.fixture(scope="session")

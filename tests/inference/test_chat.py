@@ -92,6 +92,8 @@ def test_an_explanation_reads_the_answer_after_what_was_asked(
     asked: Any = TALK if form == "messages" else TokenPrompt(ids=ids)
     run = runs.submit(as_bob, chatty_repo, "", asked, {"max_new_tokens": 8, "temperature": 0})
     run_job(run.job_id or 0)
+    run.refresh_from_db()
+    assert (run.state, run.error) == (GenerationRun.State.DONE, "")
     url = f"/api/v1/generations/{run.public_id}/explanations"
     headers = bearer(bob, "read")
 
@@ -102,7 +104,6 @@ def test_an_explanation_reads_the_answer_after_what_was_asked(
     run_job(Job.objects.get(name=JobName.EXPLAIN).pk)
     read = client.get(f"{url}/{asked_now.json()['id']}", headers=headers).json()
 
-    run.refresh_from_db()
     assert (read["state"], read["error"]) == ("done", "")
     result = read["result"]
     found = [token_id for token_id, _text in result["tokens"]]

@@ -1,8 +1,6 @@
 """Watching runs."""
 
-import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -40,21 +38,20 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_watcher_sees_the_queue_the_text_and_the_end(prompted: Ask, as_alice: Viewer) -> None:
     first, run = prompted(), prompted(viewer=as_alice)
 
-    def work() -> None:
-        try:
-            time.sleep(0.4)
-            Job.objects.filter(pk=first.job_id).update(state="done")
-            time.sleep(0.4)
-            streams.publish(run.public_id, [Event("start", {}, 1), token("a"), token("b")])
-            end(run.pk, done("ab"))
-        finally:
-            connection.close()
+    def work() -> Iterator[None]:
+        Job.objects.filter(pk=first.job_id).update(state="done")
+        yield
+        streams.publish(run.public_id, [Event("start", {}, 1), token("a"), token("b")])
+        end(run.pk, done("ab"))
+        yield
 
-    worker = threading.Thread(target=work)
-    worker.start()
-
-    seen = [event for event in follow.watch(run) if event is not None]
-    worker.join()
+    worker, seen = work(), []
+    for event in follow.watch(run):
+        if event is None:
+            continue
+        seen.append(event)
+        if event.kind == "status":
+            next(worker)
 
     assert [event.kind for event in seen] == ["status", "status", "start", "token", "token", "done"]
     assert seen[0].data == {"state": "queued", "ahead": 1, "expected_wait_s": None}

@@ -88,8 +88,9 @@ def test_prepares_then_runs_then_stops_everything(
 
 
 def test_who_keeps_ending_ends_the_whole(
-    data_dir: Path, quick: None, capsys: pytest.CaptureFixture[str]
+    data_dir: Path, quick: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(configuration, "STEADY_S", 60)  # no start is so slow as to pass for a life
     plan = Plan(
         data_dir=data_dir,
         host="127.0.0.1",

@@ -44,7 +44,7 @@ class Command(BaseCommand):
         for name, full_name, is_staff in PEOPLE:
             if not User.objects.filter(username__iexact=name).exists():
                 # One for each store: what every copy of the source shows, strangers would try.
-                password = secrets.token_urlsafe(9)
+                password = _password()
                 create_user(
                     username=name,
                     email=f"{name}@example.org",
@@ -84,6 +84,11 @@ class Command(BaseCommand):
             return  # nobody shall pay real money for a specimen
         for offer in item.get("offers", []):
             make_offer(viewer, [repo], _draft(offer))
+
+
+def _password() -> str:
+    """Return 64 random bits to type: of hexadecimal digits, and so like nobody's name here."""
+    return "-".join(secrets.token_hex(2) for _ in range(4))
 
 
 def _files(item: dict[str, Any], folder: Path) -> list[LocalFile]:
