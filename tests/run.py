@@ -14,8 +14,12 @@ import tempfile
 import time
 from contextlib import suppress
 
+import pytest
+
+from tests.second_look import second_look
+
 BIN = os.path.dirname(sys.executable)
-_PYTEST = ["python", "-m", "pytest", "-n", "2", "--dist", "loadgroup"]
+_PYTEST = ["python", "-m", "pytest", "-n", "2", "--dist", "loadgroup", "--cache-clear"]
 STEPS: list[tuple[str, list[str]]] = [
     ("style", ["ruff", "check", "."]),
     ("format", ["ruff", "format", "--check", "."]),
@@ -67,6 +71,8 @@ def _run(
             with suppress(subprocess.TimeoutExpired):
                 step.wait(timeout=1)
         status = step.returncode
+        if name == "tests" and status == pytest.ExitCode.TESTS_FAILED:
+            status = second_look(env)
         print(f"── {name}: {time.monotonic() - started:.0f} s, status {status}", flush=True)
         if status:
             return status
