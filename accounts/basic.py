@@ -44,7 +44,7 @@ def viewer_by_basic(request: HttpRequest, value: str, *, address: str) -> Viewer
     try:
         name, _, password = base64.b64decode(value, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError) as exc:
-        raise BadCredentialsError("Invalid credentials in Authorization header") from exc
+        raise BadCredentialsError from exc
     if password.startswith(PREFIX) or not password or not is_for_git(request):
         return authenticate(password or name, address=address)
     if name.startswith(PREFIX):  # as in https://hf_…:x-oauth-basic@host/

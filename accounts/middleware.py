@@ -19,6 +19,9 @@ Handler = Callable[[HttpRequest], HttpResponseBase]
 _OWN_TOKENS = re.compile(r"/xet/|/v1/telemetry$|/metrics$")
 """Addresses that check tokens of their own; nobody is anybody there by other means."""
 
+_BAD_CREDENTIALS = "Invalid credentials in Authorization header"
+"""What the Hub's clients look for in the header, lest they take the answer for a missing model."""
+
 
 def proven_viewer(request: HttpRequest, header: str) -> Viewer:
     """Return who the ``Authorization`` header stands for.
@@ -35,7 +38,7 @@ def proven_viewer(request: HttpRequest, header: str) -> Viewer:
         return authenticate(value.strip(), address=address)
     if kind.lower() == "basic":
         return viewer_by_basic(request, value, address=address)
-    raise BadCredentialsError("Invalid credentials in Authorization header")
+    raise BadCredentialsError
 
 
 def viewer_of(request: HttpRequest) -> Viewer:
@@ -80,7 +83,7 @@ class ViewerMiddleware:
         except RateLimitedError as too_many:
             return refusal(request, too_many, REFUSED)
         response = error_page(request, error)
-        response["X-Error-Message"] = error.message
+        response["X-Error-Message"] = _BAD_CREDENTIALS
         response["Access-Control-Allow-Origin"] = "*"  # programs in pages of other sites read it
         response["WWW-Authenticate"] = challenge_for(request)
         return response

@@ -238,7 +238,7 @@ def authenticate(text: str, *, address: str = "") -> Viewer:
     Raises:
         BadCredentialsError: unknown, mistyped, revoked or expired; the answer does not say which.
     """
-    refusal = BadCredentialsError("Invalid credentials in Authorization header")
+    refusal = BadCredentialsError()
     body = text.removeprefix(PREFIX)
     if not text.startswith(PREFIX) or len(body) != _RANDOM_CHARS + _CHECK_CHARS:
         raise refusal

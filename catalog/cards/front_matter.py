@@ -17,10 +17,10 @@ MAX_DEPTH = 20
 MAX_NODES = 20_000
 
 _FENCED = re.compile(
-    r"\A\ufeff?---[ \t]*\r?\n(?P<head>.*?)^---[ \t]*(?:\r?\n|\Z)(?P<body>.*)",
+    r"\A\ufeff?(?P<lead>\s*)---[ \t]*\r?\n(?P<head>.*?)^---[ \t]*(?:\r?\n|\Z)(?P<body>.*)",
     re.DOTALL | re.MULTILINE,
 )
-_OPEN = re.compile(r"\A\ufeff?---[ \t]*\r?\n")
+_OPEN = re.compile(r"\A\ufeff?\s*---[ \t]*\r?\n")
 
 
 class FrontMatterError(ValueError):
@@ -83,12 +83,15 @@ class _Loader(yaml.SafeLoader):
 def split_card(text: str) -> tuple[str | None, str]:
     """Return (front matter text or ``None``, body) of a README.
 
+    Empty lines before the front matter are none of it, as for the Hub's client; they stay at its
+    head, so that its lines count from the second of the README.
+
     Raises:
         FrontMatterError: the opening ``---`` has no closing one.
     """
     match = _FENCED.match(text)
     if match:
-        return match["head"], match["body"]
+        return "\n" * match["lead"].count("\n") + match["head"], match["body"]
     if _OPEN.match(text):
         raise FrontMatterError("the front matter never ends: add a line '---' below it.", line=1)
     return None, text.removeprefix("\ufeff")

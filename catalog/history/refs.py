@@ -144,12 +144,12 @@ def create_tag(
     """Tag the commit ``revision`` means; with a message the tag is an annotated one.
 
     Raises:
+        RevisionNotFoundError: there is no such revision; said first, whatever the name.
         BadRefNameError: git refuses the name.
         RefExistsError: there is such a tag.
-        RevisionNotFoundError: there is no such revision.
     """
-    full = TAGS + check_ref_name(name)
     commit_oid = resolve(repo, revision).commit_oid
+    full = TAGS + check_ref_name(name)
     if Ref.objects.filter(repo=repo, name=full).exists():
         raise RefExistsError(f"Tag {name} already exists", ref=full)
     oid = commit_oid

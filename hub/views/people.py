@@ -4,7 +4,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 
 from accounts.models import Membership, Namespace, Organization, User
-from accounts.viewer import Viewer
+from accounts.viewer import VISITOR, Viewer
 from catalog.access import repo_for
 from catalog.models import Follow, Like
 from catalog.services.follows import (
@@ -52,9 +52,9 @@ def likers(request: HttpRequest, viewer: Viewer, ns: str, name: str) -> HttpResp
 
 @hub_view("GET")
 def user_likes(request: HttpRequest, viewer: Viewer, name: str) -> HttpResponseBase:
-    """List what a person likes, of what the caller may know about."""
+    """List the public models a person likes: this list is the same for every caller."""
     user = _person(name)
-    rows = likes_of(viewer, user).select_related("repo__namespace")
+    rows = likes_of(VISITOR, user).select_related("repo__namespace")
     found, following = rows_of(request, rows)
     return answer_of(request, found, following, social_shapes.like)
 

@@ -48,10 +48,21 @@ class UnauthenticatedError(StoreError):
 
 
 class BadCredentialsError(StoreError):
-    """A token or password was sent and it is not valid."""
+    """A token or password was sent and it is not valid.
+
+    The answer does not say more: whether the name is known is no stranger's business.
+    """
 
     code = "bad_credentials"
     status = 401
+
+    def __init__(
+        self,
+        message: str = "Invalid username or password, or a token that has ended. Sign in, or make "
+        "a new token in your settings.",
+        **extra: object,
+    ) -> None:
+        super().__init__(message, **extra)
 
 
 class ForbiddenError(StoreError):

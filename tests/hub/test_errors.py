@@ -50,6 +50,7 @@ def test_a_bad_token_never_looks_like_a_missing_model(client: Client, repo: Mode
         assert answer.status_code == 401
         assert "X-Error-Code" not in answer
         assert answer["X-Error-Message"] == "Invalid credentials in Authorization header"
+        assert answer.json()["error"].startswith("Invalid username or password")
         assert origin_of(answer) == "*"
 
 

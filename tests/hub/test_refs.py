@@ -196,6 +196,7 @@ def test_tags_of_every_revision(client: Client, alice: User, repo: ModelRepo, wr
         ("main", {"tag": "x", "message": 3}, 400),
         ("main", {"tag": "x", "message": "m" * 5000}, 400),
         ("nope", {"tag": "x"}, 404),
+        ("nope", {"tag": "a b"}, 404),
         *(("main", {"tag": f"a{char}b"}, 400) for char in " ~^:?*[\\"),
         ("main", {"tag": ""}, 400),
     ],

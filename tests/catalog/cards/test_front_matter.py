@@ -23,6 +23,7 @@ def test_reads_head_and_body() -> None:
         ("---\n---\nx", {}, "x"),
         ("---\na: 1\n---", {"a": 1}, ""),
         ("", {}, ""),
+        ("\n \n  ---\na: 1\n---\nb", {"a": 1}, "b"),
         ("text\n---\na: 1\n---\n", {}, "text\n---\na: 1\n---\n"),
     ],
 )
@@ -64,6 +65,13 @@ def test_values_become_json() -> None:
 def test_hostile_heads_are_refused_with_a_reason(head: str, words: str) -> None:
     with pytest.raises(FrontMatterError, match=words):
         parse(head)
+
+
+def test_lines_are_counted_from_the_top_of_the_readme() -> None:
+    with pytest.raises(FrontMatterError) as caught:
+        read_card("\n\n---\na: 1\na: 2\n---\n")
+
+    assert caught.value.line == 5
 
 
 def test_a_head_without_an_end_names_the_mend() -> None:
