@@ -25,6 +25,9 @@ _BAD_REF = re.compile(
     r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^/|/$|(^|/)\.|\.lock(/|$)|\.$|^-|^@$|^$"
 )
 
+# names that would hide what a revision means already: a full ref, a commit, HEAD
+_TAKEN = re.compile(r"refs/.*|[0-9a-f]{40}|HEAD")
+
 
 class ProtectedRefError(ForbiddenError):
     """The default branch cannot be deleted."""
@@ -46,11 +49,16 @@ class Resolved:
 
 
 def check_ref_name(name: str) -> str:
-    """Return ``name`` if git accepts it as the name of a branch or tag.
+    """Return ``name`` if git accepts it as the name of a branch or tag, and it means nothing yet.
 
     Raises:
-        BadRefNameError: it does not (git check-ref-format).
+        BadRefNameError: git does not (git check-ref-format), or it reads as another revision.
     """
+    if _TAKEN.fullmatch(name):
+        raise BadRefNameError(
+            f"Invalid reference for a branch or tag: '{name[:80]}' reads as another revision. "
+            "Choose a name that is no commit id and does not begin with refs/."
+        )
     if len(name) > 200 or _BAD_REF.search(name):
         raise BadRefNameError(
             f"'{name[:80]}' cannot name a branch or tag: no spaces, no '..', none of ~^:?*[\\."

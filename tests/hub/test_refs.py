@@ -114,6 +114,10 @@ def test_a_moved_default_branch_is_listed_as_it_is(
         ("a..b", {}, 400, "cannot name"),
         ("a~b", {"emptyBranch": True}, 400, "cannot name"),
         ("x.lock", {}, 400, "cannot name"),
+        ("refs/pr/5", {}, 400, "Invalid reference for a branch"),
+        ("refs%2Fsomething%2Frandom", {}, 400, "Invalid reference for a branch"),
+        ("a" * 40, {}, 400, "Invalid reference for a branch"),
+        ("HEAD", {}, 400, "Invalid reference for a branch"),
     ],
 )
 def test_refused_branches_change_nothing(
@@ -199,6 +203,7 @@ def test_tags_of_every_revision(client: Client, alice: User, repo: ModelRepo, wr
         ("nope", {"tag": "a b"}, 404),
         *(("main", {"tag": f"a{char}b"}, 400) for char in " ~^:?*[\\"),
         ("main", {"tag": ""}, 400),
+        ("main", {"tag": "refs/pr/1"}, 400),
     ],
 )
 def test_refused_tags_change_nothing(
