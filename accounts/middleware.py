@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.functional import SimpleLazyObject
 
 from accounts.basic import challenge_for, viewer_by_basic
@@ -11,7 +11,7 @@ from accounts.models import User
 from accounts.services.tokens import authenticate
 from accounts.throttling import REFUSED, SIGN_INS, count_refused_token, refusal
 from accounts.viewer import Viewer
-from store.core.errors import BadCredentialsError, RateLimitedError
+from store.core.errors import BadCredentialsError, RateLimitedError, TransientError
 from store.core.web import client_address, error_page
 
 Handler = Callable[[HttpRequest], HttpResponseBase]
@@ -31,6 +31,7 @@ def proven_viewer(request: HttpRequest, header: str) -> Viewer:
     Raises:
         BadCredentialsError: the header cannot be read, or is not valid.
         RateLimitedError: too many passwords were tried.
+        TransientError: a password came that nobody can count.
     """
     address = client_address(request)
     kind, _, value = header.partition(" ")
@@ -71,6 +72,8 @@ class ViewerMiddleware:
                 return self._refuse(request, error)
             except RateLimitedError as too_many:
                 return refusal(request, too_many, SIGN_INS)
+            except TransientError as error:
+                return _open_to_all(error_page(request, error), error.message)
             # A request that proves itself by a token cannot be forged through a cookie.
             request._dont_enforce_csrf_checks = True  # type: ignore[attr-defined]  # noqa: SLF001
         else:
@@ -82,8 +85,13 @@ class ViewerMiddleware:
             count_refused_token(request)
         except RateLimitedError as too_many:
             return refusal(request, too_many, REFUSED)
-        response = error_page(request, error)
-        response["X-Error-Message"] = _BAD_CREDENTIALS
-        response["Access-Control-Allow-Origin"] = "*"  # programs in pages of other sites read it
+        response = _open_to_all(error_page(request, error), _BAD_CREDENTIALS)
         response["WWW-Authenticate"] = challenge_for(request)
         return response
+
+
+def _open_to_all(answer: HttpResponse, why: str) -> HttpResponse:
+    """Say why where hub clients look, and let programs in pages of other sites read it."""
+    answer["X-Error-Message"] = why
+    answer["Access-Control-Allow-Origin"] = "*"
+    return answer

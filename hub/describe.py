@@ -4,11 +4,10 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-from django.db.models import Sum
-
+from catalog.content.quotas import stored_bytes
 from catalog.formats.architectures import CAUSAL_LM
 from catalog.history.trees import Entry, list_entries
-from catalog.models import FileScan, Listing, ModelCard, ModelRepo, RepoLfsObject
+from catalog.models import FileScan, Listing, ModelCard, ModelRepo
 from catalog.services.eval_results import read_results
 from catalog.services.snapshots import Snapshot, read_snapshot, stored_snapshot
 from hub import shapes
@@ -115,9 +114,7 @@ class ModelDescription:
 
     def used_storage(self) -> int:
         """All bytes the repository takes, of all revisions."""
-        owned = RepoLfsObject.objects.filter(repo=self.repo)
-        large = owned.aggregate(total=Sum("lfs_object__size_bytes"))["total"] or 0
-        return int(large + self.repo.git_bytes)
+        return stored_bytes(self.repo)
 
     def widget(self) -> list[dict[str, Any]] | None:
         """The card's examples; a plain text stands for its own."""

@@ -181,7 +181,7 @@ MFA_TOTP_TOLERANCE = 1  # steps of 30 s: clocks of telephones are that good
 MFA_RECOVERY_CODE_DIGITS = 12  # 40 bits; six digits are the authenticator's
 MFA_RECOVERY_CODE_COUNT = 10
 
-SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
+SESSION_ENGINE = "django.contrib.sessions.backends.db"  # Valkey may be away, or behind
 SESSION_COOKIE_AGE = 30 * 86400  # seconds
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"

@@ -134,6 +134,17 @@ def own_language() -> Iterator[None]:
 
 
 @pytest.fixture
+def valkey_away(settings: Any, tmp_path: Path, rate_limits_on: None, db: None) -> Iterator[None]:
+    """Nothing listens where Valkey was; limits are on."""
+    nothing = f"unix://{tmp_path}/nothing.sock?db=0"
+    settings.REDIS_URL = nothing
+    settings.CACHES = {"default": settings.CACHES["default"] | {"LOCATION": nothing}}
+    valkey.cache_clear()
+    yield
+    valkey.cache_clear()
+
+
+@pytest.fixture
 def rate_limits_on(settings: Any) -> None:
     """Switch the limits on, which are off for tests."""
     settings.ENV = settings.ENV.model_copy(update={"rate_limits": "on"})

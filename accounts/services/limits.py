@@ -1,7 +1,8 @@
 """How often somebody may sign in, sign up, reset a password, commit or talk; for all processes.
 
 The address comes first: whoever is stopped there costs nobody else anything, neither the person
-whose name they try nor the site.
+whose name they try nor the site. While Valkey is away nobody can count, so what stops guesses stays
+shut (``ValkeyAwayError``), and what only shares room out stands open.
 """
 
 import hashlib

@@ -24,6 +24,7 @@ from accounts.models import User
 from accounts.services import limits
 from accounts.services.two_factor import Type, WrongCodeError, added, has_two_factor, lock, removed
 from store.core.errors import ConflictError, NotFoundError
+from store.core.valkey import needed
 
 MAX_KEYS = 10
 MAX_ANSWER_CHARS = 65536
@@ -160,7 +161,9 @@ def _answering() -> Iterator[None]:
     """Let the session's challenge be answered once, also by two requests at the same instant."""
     state = webauthn.get_state()
     try:
-        if not state or not cache.add(f"webauthn:{state['challenge']}", 1, _CHALLENGE_S):
+        with needed():
+            is_first = state and cache.add(f"webauthn:{state['challenge']}", 1, _CHALLENGE_S)
+        if not is_first:
             raise _refused()
         yield
     except _MALFORMED as error:

@@ -15,6 +15,7 @@ from accounts.services.people import find_person
 from accounts.services.two_factor import has_two_factor
 from store.core.errors import BadCredentialsError
 from store.core.ids import new_public_id
+from store.core.valkey import needed
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ def sign_in(*, name: str, password: str, address: str = "", device_cookie: str =
 
     Raises:
         RateLimitedError: too many attempts.
+        ValkeyAwayError: attempts cannot be counted.
         WrongLoginError: there is no such person, or the password is another.
     """
     person = find_person(name)
@@ -113,11 +115,14 @@ def sign_in_once(*, name: str, password: str, address: str = "") -> User:
         RateLimitedError: too many attempts.
         WrongLoginError: there is no such person, or the password is another.
         TokenNeededError: the password is right, and the person has two-factor authentication.
+        ValkeyAwayError: attempts cannot be counted.
     """
     person = find_person(name)
     key = limits.person_key(person.pk if person else None, name)
     slot = f"basic:{_proof(person, password)}" if person is not None and person.is_active else ""
-    if slot and person is not None and cache.get(slot) == person.pk:
+    with needed():
+        is_remembered = bool(slot) and person is not None and cache.get(slot) == person.pk
+    if is_remembered and person is not None:
         _refuse_two_factor(person)
         return person
     limits.count_sign_in(key, address)
@@ -126,7 +131,8 @@ def sign_in_once(*, name: str, password: str, address: str = "") -> User:
         logger.info("sign-in refused")
         raise WrongLoginError("Name or password is wrong. Use an access token as the password.")
     limits.forgive_sign_in(key, address)
-    cache.set(slot, user.pk, _REMEMBERED_S)
+    with needed():
+        cache.set(slot, user.pk, _REMEMBERED_S)
     _refuse_two_factor(user)
     return user
 

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.forms import NewPasswordForm, ResetForm, refuse
 from accounts.services.passwords import ask_reset
-from store.core.errors import RateLimitedError
+from store.core.errors import StoreError
 from store.core.web import client_address
 
 
@@ -29,7 +29,7 @@ def reset_page(request: HttpRequest) -> HttpResponse:
                 address=client_address(request),
                 language=get_language() or "",
             )
-        except RateLimitedError as error:
+        except StoreError as error:
             refuse(form, error)
             status = error.status
         else:

@@ -37,17 +37,18 @@ def verify_claim(claim_id: int, report: Callable[[float], None]) -> dict[str, An
 
 @transaction.atomic
 def _settle(claim: XetClaim, sha256: str) -> bool:
-    held = XetClaim.objects.select_for_update().filter(pk=claim.pk)
+    # Who pays may have changed while the content was read: by a merge, or a move.
+    held = XetClaim.objects.select_for_update().filter(pk=claim.pk).first()
     if sha256 != claim.sha256:
-        held.update(is_false=True)
+        XetClaim.objects.filter(pk=claim.pk).update(is_false=True)
         return False
-    if held.exists():
+    if held is not None:
         grant(
             claim.repo,
             sha256,
             claim.file.size_bytes,
             by=claim.user,
-            charged_to=claim.charged_to,
+            charged_to=held.charged_to,
             xet_file=claim.file,
         )  # which ends the claim, and what others claimed
     return True

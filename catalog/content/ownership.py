@@ -190,8 +190,21 @@ def claim(repo: ModelRepo, sha256: str, file: XetFile, *, by: User, charged_to: 
             "by_writer": Viewer(user=by).can_write(repo.namespace_id),
         },
     )
+    if is_new and row.by_writer:
+        _doubt(repo, sha256)
     enqueue(JobName.VERIFY_CLAIM, key=str(row.pk), claim_id=row.pk)
     return is_new
+
+
+def _doubt(repo: ModelRepo, sha256: str) -> None:
+    """Take back what was found in bytes the repository no longer has: other bytes stand there.
+
+    Called once the claim is a row: who deletes files for good holds the repository meanwhile.
+    """
+    if not RepoLfsObject.objects.filter(repo=repo, lfs_object_id=sha256).exists():
+        blobs = GitObject.objects.filter(repo=repo, lfs_sha256=sha256).values("oid")
+        served = FileScan.objects.filter(repo=repo, blob_oid__in=blobs, verdict__in=FileScan.SERVED)
+        served.update(verdict=FileScan.Verdict.PENDING, code="", reason="", report=None)
 
 
 def _judge_again(repo: ModelRepo, sha256: str) -> None:

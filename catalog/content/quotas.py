@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F, OuterRef, Subquery, Sum, Value
+from django.db.models import F, OuterRef, Q, Subquery, Sum, Value
+from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce
 
 from accounts.models import Namespace, User
@@ -137,12 +138,17 @@ def adopt_charges(repo: ModelRepo, pull: Discussion, sha256s: Iterable[str]) -> 
     """
     if pull.charged_to_id in {None, repo.namespace_id}:
         return
-    brought = RepoLfsObject.objects.filter(
-        repo=repo, charged_to=pull.charged_to, lfs_object__in=set(sha256s)
-    )
+    theirs, digests = Q(repo=repo, charged_to=pull.charged_to), set(sha256s)
+    claims = XetClaim.objects.filter(theirs, sha256__in=digests)
+    # Locked first: one that is verified at this instant is a claim still, or an object already.
+    held = list(claims.select_for_update().order_by("pk").values_list("pk", flat=True))
+    claims = XetClaim.objects.filter(pk__in=held)
+    brought = RepoLfsObject.objects.filter(theirs, lfs_object__in=digests)
     size = brought.aggregate(total=Sum("lfs_object__size_bytes"))["total"] or 0
-    check_room(repo.namespace, size + pull.git_bytes)
+    claimed = claims.aggregate(total=Sum("file__size_bytes"))["total"] or 0
+    check_room(repo.namespace, size + claimed + pull.git_bytes)
     brought.update(charged_to=repo.namespace)
+    claims.update(charged_to=repo.namespace)
     ModelRepo.objects.filter(pk=repo.pk).update(git_bytes=F("git_bytes") + pull.git_bytes)
     Discussion.objects.filter(pk=pull.pk).update(git_bytes=0, charged_to=repo.namespace)
 
@@ -150,12 +156,24 @@ def adopt_charges(repo: ModelRepo, pull: Discussion, sha256s: Iterable[str]) -> 
 def with_used_bytes(repos: RepoQuerySet) -> RepoQuerySet:
     """Annotate each repository with ``used_bytes``: its large files and its git objects.
 
-    Only large files its own name space is charged for.
+    Only large files its own name space is charged for, verified or not.
     """
-    lfs = RepoLfsObject.objects.filter(repo=OuterRef("pk"), charged_to=OuterRef("namespace"))
-    total = lfs.order_by().values("repo").annotate(total=Sum("lfs_object__size_bytes"))
-    used = F("git_bytes") + Coalesce(Subquery(total.values("total")), Value(0))
+    own = Q(repo=OuterRef("pk"), charged_to=OuterRef("namespace"))
+    used: Combinable = F("git_bytes")
+    for rows, size in (
+        (RepoLfsObject.objects.filter(own), "lfs_object__size_bytes"),
+        (XetClaim.objects.filter(own), "file__size_bytes"),
+    ):
+        total = rows.order_by().values("repo").annotate(total=Sum(size)).values("total")
+        used += Coalesce(Subquery(total), Value(0))
     return repos.annotate(used_bytes=used)
+
+
+def stored_bytes(repo: ModelRepo) -> int:
+    """Return what all revisions of ``repo`` take, whoever is charged for it, verified or not."""
+    large = repo.lfs_objects.aggregate(total=Sum("lfs_object__size_bytes"))["total"] or 0
+    claimed = repo.xet_claims.aggregate(total=Sum("file__size_bytes"))["total"] or 0
+    return int(large + claimed + repo.git_bytes)
 
 
 @transaction.atomic

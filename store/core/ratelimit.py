@@ -5,10 +5,9 @@ import time
 from dataclasses import dataclass
 
 from django.conf import settings
-from redis.exceptions import RedisError
 
 from store.core.errors import RateLimitedError
-from store.core.valkey import valkey
+from store.core.valkey import ValkeyAwayError, needed, valkey
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +54,7 @@ def hit_if_counting(window: Window, key: str) -> Standing | None:
     global _warned_at  # noqa: PLW0603 - a clock of this process
     try:
         return hit(window, key)
-    except RedisError:
+    except ValkeyAwayError:
         if time.monotonic() - _warned_at > _WARN_EVERY_S:
             _warned_at = time.monotonic()
             logger.warning("requests are not limited: Valkey does not answer")
@@ -67,6 +66,7 @@ def hit(window: Window, key: str, *, cost: int = 1) -> Standing:
 
     Raises:
         RateLimitedError: the quota of this window is used up; ``extra`` has ``retry_after_s``.
+        ValkeyAwayError: nobody can count.
     """
     standing = _count(window, key, cost)
     if standing.remaining < 0:
@@ -91,8 +91,13 @@ def headers_of(error: RateLimitedError) -> dict[str, str]:
 
 
 def forget(window: Window, key: str) -> None:
-    """Give ``key`` a fresh window (a right password after wrong ones, say)."""
-    valkey().delete(_slot(window, key))
+    """Give ``key`` a fresh window (a right password after wrong ones, say).
+
+    Raises:
+        ValkeyAwayError: nobody can count.
+    """
+    with needed():
+        valkey().delete(_slot(window, key))
 
 
 def _slot(window: Window, key: str) -> str:
@@ -104,8 +109,9 @@ def _count(window: Window, key: str, cost: int) -> Standing:
     if settings.ENV.rate_limits == "off":
         return Standing(window, window.quota, reset_s)
     slot = _slot(window, key)
-    pipe = valkey().pipeline(transaction=False)
-    pipe.incrby(slot, cost)
-    pipe.expire(slot, window.window_s + 1)
-    used = int(pipe.execute()[0])
+    with needed():
+        pipe = valkey().pipeline(transaction=False)
+        pipe.incrby(slot, cost)
+        pipe.expire(slot, window.window_s + 1)
+        used = int(pipe.execute()[0])
     return Standing(window, window.quota - used, reset_s)

@@ -1,8 +1,6 @@
 """What goes on while Valkey is away: nobody is counted, and nobody is kept out."""
 
 import logging
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from django.test import Client
@@ -10,7 +8,6 @@ from django.test import Client
 from accounts.models import User
 from catalog.models import ModelRepo
 from store.core import ratelimit
-from store.core.valkey import valkey
 from tests.factories import make_repo
 from tests.hub.talk import commit, opened, post, put
 from tests.hub.xet.calling import XetClient, made
@@ -21,15 +18,6 @@ pytestmark = pytest.mark.usefixtures("valkey_away")
 @pytest.fixture
 def repo(alice: User) -> ModelRepo:
     return make_repo(alice)
-
-
-@pytest.fixture
-def valkey_away(settings, tmp_path: Path, rate_limits_on, db) -> Iterator[None]:
-    """Nothing listens where Valkey was; limits are on."""
-    settings.REDIS_URL = f"unix://{tmp_path}/nothing.sock?db=0"
-    valkey.cache_clear()
-    yield
-    valkey.cache_clear()
 
 
 def test_xet_serves_and_takes(client: Client, repo: ModelRepo, alice: User, bearer) -> None:

@@ -112,7 +112,7 @@ def test_the_inbox_takes_a_fixed_number_of_queries(
 ) -> None:
     browser = browser_of(alice)
 
-    with django_assert_max_num_queries(4):  # session, person, inbox, bell
+    with django_assert_max_num_queries(5):  # session, person, inbox, bell, right to sell
         text(browser, "/notifications")
 
 

@@ -300,7 +300,7 @@ def test_a_feed_is_one_query_however_long(
     set_follow(Viewer(user=bob), alice.namespace, follows=True)
     browser = browser_of(bob)
 
-    with django_assert_max_num_queries(6):  # session, person, two of rights, the feed, the bell
+    with django_assert_max_num_queries(7):  # session, person, three of rights, the feed, the bell
         first = text(browser, "/feed")
     assert first.count("feed__line") == 7
 
