@@ -236,7 +236,7 @@ def remind_transfers(_context: JobContext) -> dict[str, Any]:
 
 
 def send_order_letter(context: JobContext) -> dict[str, Any]:
-    """Write a letter about an order that waits for money, and send it."""
+    """Write a letter about an order to its buyer, and send it."""
     from licensing.services import order_letters
 
     args = context.claim.job.args
