@@ -225,7 +225,7 @@ def end_collection(context: JobContext) -> dict[str, Any]:
     """Have a gateway collect no more of a subscription."""
     from licensing.services import renewals
 
-    return {"told": renewals.stop_collecting(context.claim.job.args["subscription_id"])}
+    return {"told": renewals.stop_collecting(context.claim.job.args["order_id"])}
 
 
 def remind_transfers(_context: JobContext) -> dict[str, Any]:
