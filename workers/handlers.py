@@ -163,10 +163,12 @@ def refresh_trends(_context: JobContext) -> dict[str, Any]:
     return {"changed": trends.refresh_trends()}
 
 
-def refresh_prices(_context: JobContext) -> dict[str, Any]:
-    """Tell search of prices that changed by themselves."""
+def refresh_prices(context: JobContext) -> dict[str, Any]:
+    """Tell search of prices that changed by themselves, or with a model."""
     from licensing.services import asking_prices
 
+    if repo_id := context.claim.job.args.get("repo_id"):
+        return {"models": asking_prices.refresh_below(repo_id)}
     return {"models": asking_prices.refresh_due()}
 
 

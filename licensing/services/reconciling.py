@@ -33,7 +33,7 @@ from licensing.models import (
     Refund,
 )
 from licensing.services import inbox, ledger, payout_checks, renewals, returning, settling
-from licensing.services.asking_prices import asked_for
+from licensing.services.asking_prices import asked_for, refresh_all
 
 logger = logging.getLogger(__name__)
 ASK_FOR = timedelta(days=120)
@@ -94,6 +94,7 @@ def reconcile(*, since: datetime | None = None, check: Callable[[], None] = lamb
         failed += _apart(order.public_id, partial(_fulfil, order, report))
     report.unreachable = sorted(away)
     failed += _wake(away)
+    failed += _apart("prices", refresh_all)
     report.differences = [*failed, *differences()]
     for found in report.differences:
         logger.error("reconcile: %s %s: %s", found.kind, found.subject, found.note)
