@@ -1,10 +1,13 @@
 """Models in the administration: look, and take down with a reason."""
 
+from typing import Any
+
 from django.contrib import admin
 from django.http import HttpRequest
 
 from accounts.admin import AuditedAdmin
 from catalog.models import Collection, FileScan, ModelRepo, RepoAlias, Webhook
+from catalog.services.prices import look_again
 
 
 @admin.register(ModelRepo)
@@ -21,6 +24,11 @@ class ModelRepoAdmin(AuditedAdmin[ModelRepo]):
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Repositories are made with their first commit."""
         return False
+
+    def save_model(self, request: HttpRequest, obj: ModelRepo, form: Any, change: bool) -> None:
+        """Take it down or bring it back; lists say no price of what cannot be bought."""
+        super().save_model(request, obj, form, change)
+        look_again(obj.pk)
 
 
 @admin.register(FileScan)

@@ -163,10 +163,12 @@ def refresh_trends(_context: JobContext) -> dict[str, Any]:
     return {"changed": trends.refresh_trends()}
 
 
-def refresh_prices(_context: JobContext) -> dict[str, Any]:
-    """Tell search of prices that changed by themselves."""
+def refresh_prices(context: JobContext) -> dict[str, Any]:
+    """Tell search of prices that changed by themselves, or with a model."""
     from licensing.services import asking_prices
 
+    if repo_id := context.claim.job.args.get("repo_id"):
+        return {"models": asking_prices.refresh_below(repo_id)}
     return {"models": asking_prices.refresh_due()}
 
 
@@ -225,7 +227,7 @@ def end_collection(context: JobContext) -> dict[str, Any]:
     """Have a gateway collect no more of a subscription."""
     from licensing.services import renewals
 
-    return {"told": renewals.stop_collecting(context.claim.job.args["subscription_id"])}
+    return {"told": renewals.stop_collecting(context.claim.job.args["order_id"])}
 
 
 def remind_transfers(_context: JobContext) -> dict[str, Any]:
@@ -236,7 +238,7 @@ def remind_transfers(_context: JobContext) -> dict[str, Any]:
 
 
 def send_order_letter(context: JobContext) -> dict[str, Any]:
-    """Write a letter about an order that waits for money, and send it."""
+    """Write a letter about an order to its buyer, and send it."""
     from licensing.services import order_letters
 
     args = context.claim.job.args

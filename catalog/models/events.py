@@ -26,7 +26,10 @@ class RepoEvent(models.Model):
         ACCESS = "access"
         """A request for a gated repository, and its answer."""
         SALE = "sale"
-        """A license was sold (``create``) or given back (``delete``). For the sellers alone."""
+        """A license was sold (``create``) or given back (``delete``), or the buyer asks for that.
+
+        For the sellers alone; with a ``buyer_id`` among its facts it answers that buyer instead.
+        """
 
     class Action(models.TextChoices):
         """What happened; the hub's words."""
@@ -61,3 +64,9 @@ class RepoEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.scope} {self.action} of {self.full_name}"
+
+    @property
+    def buyer_id(self) -> int | None:
+        """Whom it tells how a refund was decided; ``None``: it is for everybody of its scope."""
+        found = self.facts.get("buyer_id") if self.scope == self.Scope.SALE else None
+        return found if isinstance(found, int) else None

@@ -4,6 +4,11 @@ from django.db import models
 
 from catalog.models.repo import ModelRepo
 
+SMALL_FILE_DIGEST = models.Func(
+    models.F("data"), function="sha256", output_field=models.BinaryField()
+)
+"""Hash of a file that git itself keeps, as an index has it."""
+
 
 class GitObject(models.Model):
     """One git object of one repository.
@@ -35,6 +40,12 @@ class GitObject(models.Model):
         indexes = [
             models.Index(
                 fields=["repo", "lfs_sha256"], condition=~models.Q(lfs_sha256=""), name="git_lfs"
+            ),
+            models.Index(
+                models.F("repo"),
+                SMALL_FILE_DIGEST,
+                condition=models.Q(kind=3, lfs_sha256=""),
+                name="git_small_files",
             ),
             models.Index(fields=["repo"], condition=models.Q(kind=1), name="git_commits"),
         ]

@@ -93,6 +93,10 @@ def _sentence(event: RepoEvent) -> str:
 
 
 def _sale_sentence(event: RepoEvent) -> str:
+    if event.buyer_id is not None:
+        if event.facts.get("status") == "accepted":
+            return _("Your license of %(model)s was refunded: %(title)s")
+        return _("Your request for a refund of %(model)s was declined: %(title)s")
     if event.action == _Action.CREATE:
         return _("%(who)s bought a license of %(model)s: %(title)s")
     if event.action == _Action.DELETE:
@@ -117,5 +121,6 @@ def notice_link(notice: Notice) -> str:
     if event.scope == _Scope.ACCESS and event.facts.get("status") == "pending":
         return f"/{full_name}/access-requests"
     if event.scope == _Scope.SALE:
-        return "/sales"
+        order = quote(str(event.facts.get("order", "")), safe="")
+        return "/sales" if event.buyer_id is None else f"/orders/{order}"
     return event_link(event, full_name)

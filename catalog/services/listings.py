@@ -16,6 +16,7 @@ from catalog.models import BaseModelLink, Commit, FileScan, Listing, ModelCard, 
 from catalog.search.documents import refresh_search
 from catalog.search.furniture import COUNTERS
 from catalog.services.cards import read_card
+from catalog.services.prices import look_again
 
 _KEPT = {"repo", "created_at", "price_kinds", "prices_change_at", *COUNTERS}
 """Columns of a listing that others write."""
@@ -46,6 +47,7 @@ def rebuild_listing(repo: ModelRepo, commit: Commit) -> Listing:
     )
     _link_bases(repo, read.metadata)
     refresh_search([repo.pk])
+    look_again(repo.pk)
     return listing
 
 

@@ -87,7 +87,8 @@ def _audiences(event: RepoEvent, repo: ModelRepo) -> Iterator[tuple[Kind, "Query
     elif event.scope == _Scope.DISCUSSION and event.action == _Action.UPDATE:
         yield Kind.COMMENT, _in_thread(event, repo)
     elif event.scope == _Scope.SALE:
-        yield Kind.SALE, _keepers(repo)
+        buyer = event.buyer_id
+        yield Kind.SALE, _keepers(repo) if buyer is None else User.objects.filter(pk=buyer)
     elif event.scope == _Scope.ACCESS:
         yield Kind.ACCESS, _party_to_access(event, repo)
     elif event.scope == _Scope.CONTENT and any(
@@ -161,11 +162,13 @@ def _tell(event: RepoEvent, repo: ModelRepo, kind: Kind, user_ids: list[int]) ->
     ids = _who_may_see(repo, user_ids) - _muted(repo, user_ids)
     if kind == Kind.REVISION:
         ids -= _waiting_for(repo, ids)
+    # Mail about access is ``access_letters``'s, and answers to buyers are letters about orders:
+    # written from the requests themselves.
+    is_mailed = kind != Kind.ACCESS and event.buyer_id is None
     wishes = {
         pk: wish
         for pk, wish in wishes_about(kind, sorted(ids)).items()
-        # Mail about access is ``access_letters``'s: written from the requests themselves.
-        if wish.in_site or (wish.by_mail and kind != Kind.ACCESS)
+        if wish.in_site or (wish.by_mail and is_mailed)
     }
     Notice.objects.bulk_create(
         [
@@ -175,7 +178,7 @@ def _tell(event: RepoEvent, repo: ModelRepo, kind: Kind, user_ids: list[int]) ->
                 event=event,
                 repo=repo,
                 is_shown=wish.in_site,
-                wants_mail=wish.by_mail and kind != Kind.ACCESS,
+                wants_mail=wish.by_mail and is_mailed,
             )
             for pk, wish in wishes.items()
         ],

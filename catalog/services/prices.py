@@ -5,11 +5,22 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from catalog.models import Listing, ListingPrice
+from store.core.jobs import JobName, enqueue
 
 Kind = Literal["free", "paid"]
+_SOLD_BELOW = """
+    WITH RECURSIVE below(id) AS (
+        SELECT %s::bigint
+        UNION
+        SELECT link.repo_id FROM catalog_basemodellink link JOIN below ON link.base_id = below.id
+    )
+    SELECT repo.id FROM below JOIN catalog_modelrepo repo ON repo.id = below.id
+    WHERE repo.is_for_sale
+"""
+"""Models that are for sale among one model and all that was made from it; circles end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +28,8 @@ class Asked:
     """What is asked for one model now.
 
     Args:
-        kinds: ``free``: it can be had for nothing; ``paid``: money is asked for it; or both.
+        kinds: ``free``: it can be had for nothing; ``paid``: money is asked for it; or both. None:
+            it is for sale, and cannot be bought now.
         lowest: The lowest price in each currency, in minor units; empty where none is asked.
         changes_at: When this becomes different by itself; ``None``: it does not.
     """
@@ -57,6 +69,23 @@ def note_prices(asked: Mapping[int, Asked]) -> list[int]:
         if listing.price_kinds != kinds:
             changed.add(listing.pk)
     return sorted(changed)
+
+
+def look_again(repo_id: int) -> None:
+    """Have prices worked out anew that a change of a model may end, in the caller's transaction.
+
+    Its own, and those of all that was made from it: files that are not known to be harmless, a
+    license, a model that is taken down or made private.
+    """
+    if sold_below(repo_id):
+        enqueue(JobName.REFRESH_PRICES, repo_id=repo_id)
+
+
+def sold_below(repo_id: int) -> list[int]:
+    """Return what is for sale among a model and all that was made from it. One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SOLD_BELOW, [repo_id])
+        return [pk for (pk,) in cursor.fetchall()]
 
 
 def due_for_change(now: datetime, *, limit: int) -> list[int]:

@@ -29,6 +29,7 @@ from catalog.history.worktree import WorkTree
 from catalog.models import Listing, ModelRepo, Ref, RepoEvent, RepoRedirect
 from catalog.services.events import emit
 from catalog.services.indexing import index_revision
+from catalog.services.prices import look_again
 from store.core.errors import ConflictError, InvalidError, TooLargeError, UnprocessableError
 from store.storage import Digest
 
@@ -199,6 +200,8 @@ def change_settings(
         locked.gate = changed["gate"] = gate
     locked.save(update_fields=["is_private", "gate"])
     Listing.objects.filter(repo=locked).update(is_private=locked.is_private)
+    if "private" in news:
+        look_again(locked.pk)
     if news:
         emit(
             RepoEvent.Scope.CONFIG,

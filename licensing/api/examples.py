@@ -130,6 +130,16 @@ OFFER_BODY = _body(
         "terms": "store-commercial",
     },
 )
+OPENING_BODY = _body("Early access", {"opens_at": "2027-03-01T12:00:00Z"})
+OPENING = _answer("Early access", {"opens_at": "2027-03-01T12:00:00Z"})
+REVENUE_ASK_BODY = _body("A tenth", {"basis_points": 1000})
+REVENUE_ASK = _answer(
+    "A tenth",
+    {
+        "basis_points": 1000,
+        "upstream": [{"owner": "zoe", "model": "zoe/base", "basis_points": 500}],
+    },
+)
 OFFER_STATE = _body("Off the shelf", {"is_active": False})
 TERMS = _answer(
     "Terms",

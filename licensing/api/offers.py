@@ -4,7 +4,7 @@ from typing import Any
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
-from rest_framework.permissions import IsAuthenticatedOrReadOnly
+from rest_framework.permissions import IsAuthenticated, IsAuthenticatedOrReadOnly
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -13,9 +13,18 @@ from accounts.rest import viewer
 from catalog.access import repo_for
 from catalog.models import ModelRepo
 from licensing.api import examples
-from licensing.api.serializers import OfferIn, OfferOut, OffersOut, OfferStateIn, TermsOut
+from licensing.api.serializers import (
+    OfferIn,
+    OfferOut,
+    OffersOut,
+    OfferStateIn,
+    OpeningIO,
+    RevenueAskIn,
+    RevenueAskOut,
+    TermsOut,
+)
 from licensing.models import Offer, Terms
-from licensing.services import offers
+from licensing.services import offers, upstream
 from licensing.services.offers import NewPrice, OfferDraft
 from licensing.terms.rights import Rights
 from store.core.errors import InvalidError, NotFoundError
@@ -89,6 +98,65 @@ class OfferView(APIView):
         form.is_valid(raise_exception=True)
         changed = offers.set_active(who, offer, is_active=form.validated_data["is_active"])
         return Response(_shown(changed.pk))
+
+
+class OpeningView(APIView):
+    """When a model becomes free for all by itself."""
+
+    permission_classes = (IsAuthenticated,)
+
+    @extend_schema(
+        operation_id="offers_set_opening",
+        summary="Say when a model becomes free for all",
+        request=OpeningIO,
+        responses=OpeningIO,
+        examples=[examples.OPENING_BODY, examples.OPENING],
+    )
+    def put(self, request: Request, ns: str, name: str) -> Response:
+        """Time early access, or end that with `null`. `offers` of the model tells the moment."""
+        who = viewer(request)
+        repo = repo_for(who, ns, name, to="admin")
+        form = OpeningIO(data=request.data)
+        form.is_valid(raise_exception=True)
+        changed = offers.set_opening(who, repo, form.validated_data["opens_at"])
+        return Response(OpeningIO({"opens_at": changed.opens_at}).data)
+
+
+class RevenueAskView(APIView):
+    """What the owner of a model asks of sales of what is made from it."""
+
+    permission_classes = (IsAuthenticated,)
+
+    @extend_schema(
+        operation_id="revenue_ask_read",
+        summary="Read what share of sales is asked",
+        responses=RevenueAskOut,
+        examples=[examples.REVENUE_ASK],
+    )
+    def get(self, request: Request, ns: str, name: str) -> Response:
+        """Answer what the owner of a model asks, and what is asked of its own sales."""
+        return Response(_asked(repo_for(viewer(request), ns, name, to="admin")))
+
+    @extend_schema(
+        operation_id="revenue_ask_set",
+        summary="Ask for a share of sales",
+        request=RevenueAskIn,
+        responses=RevenueAskOut,
+        examples=[examples.REVENUE_ASK_BODY, examples.REVENUE_ASK],
+    )
+    def put(self, request: Request, ns: str, name: str) -> Response:
+        """Ask for a part of each sale of models made from yours; 0: nothing."""
+        who = viewer(request)
+        repo = repo_for(who, ns, name, to="admin")
+        form = RevenueAskIn(data=request.data)
+        form.is_valid(raise_exception=True)
+        upstream.set_ask(who, repo, form.validated_data["basis_points"])
+        return Response(_asked(repo))
+
+
+def _asked(repo: ModelRepo) -> Any:
+    asks = {"basis_points": upstream.ask_for(repo), "upstream": upstream.named_asks(repo)}
+    return RevenueAskOut(asks).data
 
 
 class TermsView(APIView):

@@ -69,6 +69,38 @@ class OffersOut(serializers.Serializer[Any]):
     )
 
 
+class OpeningIO(serializers.Serializer[Any]):
+    """When a model that is sold becomes free for all."""
+
+    opens_at = serializers.DateTimeField(
+        allow_null=True, help_text="A moment in the future; `null`: it stays for sale."
+    )
+
+
+class RevenueAskIn(serializers.Serializer[Any]):
+    """What the owner of a model asks of sales of models made from it."""
+
+    basis_points = serializers.IntegerField(
+        help_text="Of the net amount, 10,000 being all: 0 (nothing) to 5,000."
+    )
+
+
+class NamedAskOut(serializers.Serializer[Any]):
+    """What the owner of a model upstream asks."""
+
+    owner = serializers.CharField()
+    model = serializers.CharField()
+    basis_points = serializers.IntegerField()
+
+
+class RevenueAskOut(RevenueAskIn):
+    """What is asked of both sides of a model."""
+
+    upstream = NamedAskOut(
+        many=True, help_text="What owners of models it was made from ask of its own sales."
+    )
+
+
 class NewPriceIn(serializers.Serializer[Any]):
     """A price in one currency."""
 

@@ -71,6 +71,7 @@ def _shelf(viewer: Viewer, repo: ModelRepo) -> dict[str, Any]:
     return {
         "on_sale": [offer for offer in found if offer.is_active],
         "off_sale": [offer for offer in found if not offer.is_active],
+        "fault": offers.fault_in(repo) if any(offer.is_active for offer in found) else None,
         "verdict": sale_verdict(viewer, repo),
         "asks": upstream.named_asks(repo),
     }

@@ -1,27 +1,33 @@
 """What models cost now, told to the catalog for its search (ADR 0020)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from django.db import transaction
 from django.utils import timezone
 
 from catalog.models import ModelRepo
-from catalog.services.prices import Asked, Kind, due_for_change, note_prices
+from catalog.services.prices import Asked, Kind, due_for_change, note_prices, sold_below
 from licensing.models import Offer, OfferedRepo, Price
+from licensing.services import sellability
 
 DUE_AT_ONCE = 200
 """Models whose prices are worked out anew in one transaction."""
 
 
 def asked_for(repo_ids: Iterable[int], at: datetime) -> dict[int, Asked]:
-    """Return what is asked for models at a moment. Three queries, whatever their number."""
+    """Return what is asked for models at a moment; as many queries for many as for one."""
     repos = ModelRepo.objects.in_bulk(list(repo_ids))
-    offered: dict[int, list[Offer]] = {pk: [] for pk in repos}
     rows = OfferedRepo.objects.filter(repo_id__in=repos, offer__is_active=True)
-    for row in rows.select_related("offer").prefetch_related("offer__prices"):
-        offered[row.repo_id].append(row.offer)
-    return {pk: _asked(repos[pk], offers, at) for pk, offers in offered.items()}
+    pairs = list(rows.values_list("repo_id", "offer_id"))
+    wanted = Offer.objects.filter(pk__in={pk for _repo_id, pk in pairs}).select_related("terms")
+    offers = {row.pk: row for row in wanted.prefetch_related("prices", *sellability.READS)}
+    buyable = {offer.pk for offer in sellability.can_be_bought(offers.values())}
+    found = {}
+    for pk, repo in repos.items():
+        mine = [offers[offer_id] for repo_id, offer_id in pairs if repo_id == pk]
+        found[pk] = _asked(repo, mine, [one for one in mine if one.pk in buyable], at)
+    return found
 
 
 def refresh_prices(repo_ids: Iterable[int]) -> None:
@@ -44,9 +50,45 @@ def refresh_due() -> int:
     return done
 
 
-def _asked(repo: ModelRepo, offers: list[Offer], at: datetime) -> Asked:
+def refresh_below(repo_id: int) -> int:
+    """Tell the catalog what a model and all that was made from it cost now. Safe to repeat.
+
+    Returns:
+        How many models were looked at.
+    """
+    return _refresh_with_bundles(sold_below(repo_id))
+
+
+def refresh_all() -> int:
+    """Tell the catalog what everything on offer costs now: what no event told of is found so."""
+    offered = Offer.objects.on_sale().filter(repos__isnull=False)
+    return _refresh_with_bundles(sorted(set(offered.values_list("repos", flat=True))))
+
+
+def _refresh_with_bundles(repo_ids: Sequence[int]) -> int:
+    """Refresh models, and what is sold together with one of them."""
+    for start in range(0, len(repo_ids), DUE_AT_ONCE):
+        part = repo_ids[start : start + DUE_AT_ONCE]
+        bundles = Offer.objects.on_sale().filter(repos__in=part)
+        together = OfferedRepo.objects.filter(offer__in=bundles).values_list("repo_id", flat=True)
+        with transaction.atomic():
+            wanted = {*part, *together}
+            rows = ModelRepo.objects.select_for_update().filter(pk__in=wanted).order_by("pk")
+            refresh_prices([row.pk for row in rows])
+    return len(repo_ids)
+
+
+def _asked(repo: ModelRepo, offered: list[Offer], offers: list[Offer], at: datetime) -> Asked:
+    """Return what is asked for one model.
+
+    Args:
+        repo: The model.
+        offered: All it is offered by.
+        offers: Those that can be bought.
+        at: The moment.
+    """
     is_open = repo.opens_at is not None and repo.opens_at <= at
-    if not offers or is_open:
+    if not offered or is_open:
         return Asked()
     lowest: dict[str, int] = {}
     is_free, moments = False, [repo.opens_at]

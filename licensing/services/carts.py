@@ -22,7 +22,9 @@ from licensing.services.pricing import (
     Priced,
     PricedLine,
     Wish,
+    look_up,
     price,
+    price_alone,
 )
 from licensing.services.quotes import buying_namespace
 from licensing.services.shelf import price_row
@@ -234,14 +236,15 @@ def _explained(viewer: Viewer, view: CartView) -> CartView:
     """Say at which lines a cart fails: each is priced alone, without the coupon."""
     lines = []
     holder = "" if isinstance(view.problem, ForbiddenError) else view.cart.holder
+    wish = _wish(viewer, replace(view.cart, holder=holder), {})
+    shelf = look_up(item.offer for item in wish.items)
     for line in view.lines:
-        alone = replace(view.cart, items=(line.item,), coupon="", holder=holder)
         try:
-            priced = price(_wish(viewer, alone, {}), buyer_id=_NOBODY)
+            priced = price_alone(line.item, shelf, holder_id=wish.holder_id, currency=wish.currency)
         except StoreError as error:
             lines.append(replace(line, problem=error))
         else:
-            lines.append(replace(line, priced=priced.lines[0]))
+            lines.append(replace(line, priced=priced))
     is_told = any(line.problem is not None for line in lines)
     return replace(view, lines=lines, problem=None if is_told else view.problem)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from itertools import takewhile
 
-from django.db.models import BinaryField, F, Func, Q
+from django.db.models import Q
 
 from accounts.viewer import Viewer
 from catalog.access import PurchaseRequiredError
@@ -14,6 +14,7 @@ from catalog.history.log import history
 from catalog.history.refs import DEFAULT_BRANCH, HEADS, TAGS, resolve
 from catalog.history.trees import list_entries, read_blob, some_have
 from catalog.models import Commit, GitObject, GrantedRepo, ModelRepo, Ref
+from catalog.models.git import SMALL_FILE_DIGEST
 from catalog.reach import Coverage, Held, coverage_of, coverages, limited_grants, reaches
 from licensing.models import LicensedFile
 
@@ -97,7 +98,8 @@ def check_object(viewer: Viewer, repo: ModelRepo, sha256: str, held: Held) -> No
     bought = LicensedFile.objects.filter(repo=repo, sha256=sha256)
     if bought.filter(license__grant__in=[row.grant_id for row in rows]).exists():
         return
-    if not any(_has_file(repo, one, one.reached, sha256) for one in coverages(repo, rows)):
+    blobs = _blobs_of(repo.pk, sha256)
+    if not any(_has_any(repo, one, one.reached, blobs) for one in coverages(repo, rows)):
         raise _not_included(repo, rows)
 
 
@@ -114,15 +116,28 @@ def newest_covered(covered: Coverage, repo: ModelRepo, row: GrantedRepo) -> str:
 
 
 def covers_commit(row: GrantedRepo, commit_oid: str) -> bool:
-    """Whether a grant reaches a commit that was published: proposals of strangers are none."""
+    """Whether a grant reaches a commit that was published: proposals of strangers are none.
+
+    What the model does not have is told by one look into an index.
+    """
+    kept = GitObject.objects.filter(repo=row.repo_id, oid=commit_oid, kind=GitObject.Kind.COMMIT)
+    if not kept.exists():
+        return False
     covered = coverage_of(row)
     return bytes.fromhex(commit_oid) in covered.reached & _published(covered, row)
 
 
 def covers_file(row: GrantedRepo, sha256: str) -> bool:
-    """Whether a published commit within the grant's reach has this file."""
+    """Whether a published commit within the grant's reach has this file.
+
+    What the model does not have is told by one look into each of two indexes: whoever has a key
+    may ask for any number of digests.
+    """
+    blobs = _blobs_of(row.repo_id, sha256)
+    if not blobs:
+        return False
     covered = coverage_of(row)
-    return _has_file(row.repo, covered, covered.reached & _published(covered, row), sha256)
+    return _has_any(row.repo, covered, covered.reached & _published(covered, row), blobs)
 
 
 def _published(covered: Coverage, row: GrantedRepo) -> AbstractSet[bytes]:
@@ -136,19 +151,22 @@ def _tips(repo: ModelRepo) -> list[bytes]:
     return [bytes.fromhex(oid) for oid in refs.values_list("commit_oid", flat=True)]
 
 
-def _has_file(repo: ModelRepo, covered: Coverage, commits: AbstractSet[bytes], sha256: str) -> bool:
-    """Whether one of ``commits`` has a file of this digest."""
+def _blobs_of(repo_id: int, sha256: str) -> set[bytes]:
+    """Return the ids of what git keeps for files of this digest, in any revision, 20 bytes each."""
+    blobs = GitObject.objects.filter(repo=repo_id, kind=GitObject.Kind.BLOB)
+    large = blobs.filter(lfs_sha256=sha256)
+    small = blobs.filter(lfs_sha256="").annotate(digest=SMALL_FILE_DIGEST)
+    found = [*large.values_list("oid", flat=True)]
+    found += small.filter(digest=bytes.fromhex(sha256)).values_list("oid", flat=True)
+    return {bytes.fromhex(oid) for oid in found}
+
+
+def _has_any(
+    repo: ModelRepo, covered: Coverage, commits: AbstractSet[bytes], blobs: AbstractSet[bytes]
+) -> bool:
+    """Whether one of ``commits`` has one of ``blobs``."""
     trees = [covered.graph.trees[oid] for oid in commits if oid in covered.graph]
-    kept = GitObject.objects.filter(repo=repo, kind=GitObject.Kind.BLOB)
-    digest = Func(F("data"), function="sha256", output_field=BinaryField())
-    small = kept.filter(lfs_sha256="").annotate(digest=digest)
-    return any(
-        some_have(repo, trees, {bytes.fromhex(oid) for oid in blobs.values_list("oid", flat=True)})
-        for blobs in (
-            kept.filter(lfs_sha256=sha256),
-            small.filter(digest=bytes.fromhex(sha256)),  # reads them all, so comes last
-        )
-    )
+    return some_have(repo, trees, blobs)
 
 
 def later_commits(covered: Coverage, repo: ModelRepo) -> list[Commit]:

@@ -1,9 +1,10 @@
 """What the store keeps of a sale."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -29,9 +30,19 @@ def fee_rate(seller: Namespace, at: datetime) -> int:
     The newest rule that has begun counts; one for the seller alone goes before those for all.
     Without any rule the store keeps nothing.
     """
-    rules = FeeRule.objects.filter(Q(namespace=seller) | Q(namespace=None), starts_at__lte=at)
-    rule = rules.order_by(F("namespace").asc(nulls_last=True), "-starts_at", "-id").first()
-    return rule.basis_points if rule else 0
+    return fee_rates([seller.pk], at)[seller.pk]
+
+
+def fee_rates(seller_ids: Iterable[int], at: datetime) -> dict[int, int]:
+    """Return ``fee_rate`` of each seller. One query."""
+    wanted = set(seller_ids)
+    rules = FeeRule.objects.filter(
+        Q(namespace__in=wanted) | Q(namespace=None), starts_at__lte=at
+    ).order_by("namespace_id", "-starts_at", "-id")
+    newest: dict[int | None, int] = dict(
+        rules.distinct("namespace_id").values_list("namespace_id", "basis_points")
+    )
+    return {pk: newest.get(pk, newest.get(None, 0)) for pk in wanted}
 
 
 def fee_on(net_minor: int, seller: Namespace, at: datetime) -> int:

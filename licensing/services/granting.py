@@ -138,9 +138,9 @@ def revoke(line: OrderLine) -> None:
             _thaw(row)
         elif line.order.extends_id is not None or row.line_id == line.pk:
             extending.recount(row)
-    for going in Subscription.objects.filter(line=line):
-        Subscription.objects.filter(pk=going.pk).update(state=Subscription.State.ENDED)
-        _collect_no_more(going)
+    if subscription is None and line.kind == Offer.Kind.SUBSCRIPTION:
+        Subscription.objects.filter(line=line).update(state=Subscription.State.ENDED)
+        collect_no_more(line.order)
 
 
 def _shorten(subscription: Subscription) -> None:
@@ -150,16 +150,15 @@ def _shorten(subscription: Subscription) -> None:
     if subscription.state in GOING:
         subscription.state = Subscription.State.ENDING
     _set_end(subscription, grant)
-    _collect_no_more(subscription)
+    collect_no_more(subscription.line.order)
 
 
-def _collect_no_more(subscription: Subscription) -> None:
-    """Have the gateway told; it may collect by itself."""
-    enqueue(
-        JobName.END_COLLECTION,
-        key=f"subscription-{subscription.pk}-{subscription.state}",
-        subscription_id=subscription.pk,
-    )
+def collect_no_more(first: Order) -> None:
+    """Have the gateway told to collect no more of the subscription an order began.
+
+    Also where none came of it here: the gateway began one with the first payment.
+    """
+    enqueue(JobName.END_COLLECTION, order_id=first.pk)
 
 
 def freeze(order: Order) -> None:
@@ -204,7 +203,7 @@ def end_subscription(order: Order) -> bool:
     subscription.state = Subscription.State.ENDING
     subscription.next_try_at = None
     _set_end(subscription, grant)
-    _collect_no_more(subscription)
+    collect_no_more(subscription.line.order)
     return True
 
 
@@ -217,7 +216,7 @@ def end_unpaid(subscription: Subscription) -> bool:
             return False
         subscription.state, subscription.next_try_at = Subscription.State.ENDED, None
         _set_end(subscription, grant)
-        _collect_no_more(subscription)
+        collect_no_more(subscription.line.order)
     return True
 
 

@@ -1,4 +1,4 @@
-"""May this model be sold? Follows what its card says it was made from, as far as it goes.
+"""May these models be sold? Follows what its card says it was made from, as far as it goes.
 
 What another person keeps private must not show in a verdict: a card can name any model, so
 whoever writes ``base_model: acme/guess`` on their own card would learn from the answer whether it
@@ -9,10 +9,12 @@ not followed further. That is no way round a license either: a name that means n
 (``check_sale``), as a name that never existed has to be.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Window
 from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import RowNumber
 from django.utils.translation import gettext as _
 
 from accounts.viewer import Viewer
@@ -72,54 +74,100 @@ class Ancestry:
 
 
 def ancestry_of(viewer: Viewer, repo: ModelRepo) -> Ancestry:
-    """Return what ``repo`` was made from, step by step, as far as ``viewer`` may see.
+    """Return what ``repo`` was made from; see ``ancestries_of``."""
+    return ancestries_of(viewer, [repo])[repo.pk]
 
-    One query a step, the same for hidden and for absent ancestors. A model that is its own
-    ancestor is met once.
+
+def ancestries_of(viewer: Viewer, repos: Iterable[ModelRepo]) -> dict[int, Ancestry]:
+    """Return what models were made from, step by step, as far as ``viewer`` may see, by id.
+
+    One query a step for all of them, the same for hidden and for absent ancestors. A model that is
+    its own ancestor is met once.
 
     Args:
         viewer: Who asks.
-        repo: A repository they may see, with its ``namespace``.
+        repos: Repositories they may see, with their ``namespace``.
     """
-    found: dict[str, Ancestor] = {}
-    itself = repo.full_name.lower()
-    level, is_complete, distance = [repo.pk], True, 0
-    while level:
-        distance += 1
-        links = _links(viewer, level)
-        is_complete = is_complete and len(links) <= MAX_ANCESTORS
-        level = []
-        for one in (_ancestor(link, distance) for link in links):
-            name = one.name.lower()
-            if name == itself:
-                continue
-            if name in found:
-                found[name] = _joined(found[name], one)
-                continue
-            if distance > MAX_DEPTH or len(found) == MAX_ANCESTORS:
-                return Ancestry(tuple(found.values()), is_complete=False)
-            found[name] = one
-            if one.repo_id is not None:
-                level.append(one.repo_id)
-    return Ancestry(tuple(found.values()), is_complete)
+    walks = {repo.pk: _Walk(repo) for repo in repos}
+    links: dict[int, list[_Link]] = {}
+    while going := [walk for walk in walks.values() if walk.level]:
+        wanted = {pk for walk in going for pk in walk.level} - links.keys()
+        if wanted:
+            links |= _links(viewer, wanted)
+        for walk in going:
+            walk.step(links)
+    return {pk: walk.ancestry for pk, walk in walks.items()}
+
+
+class _Walk:
+    """The way up from one model, a step at a time."""
+
+    def __init__(self, repo: ModelRepo) -> None:
+        self.level = [repo.pk]
+        """Where the next step starts; empty: it is at its end."""
+        self._itself = repo.full_name.lower()
+        self._found: dict[str, Ancestor] = {}
+        self._distance = 0
+        self._is_complete = True
+
+    @property
+    def ancestry(self) -> Ancestry:
+        """What was met."""
+        return Ancestry(tuple(self._found.values()), self._is_complete)
+
+    def step(self, links: Mapping[int, Sequence["_Link"]]) -> None:
+        """Go one step up; ``links`` has those of the level."""
+        self._distance += 1
+        found = [link for repo_id in sorted(self.level) for link in links.get(repo_id, ())]
+        self._is_complete = self._is_complete and len(found) <= MAX_ANCESTORS
+        self.level = []
+        for link in found[: MAX_ANCESTORS + 1]:
+            if not self._meet(_ancestor(link, self._distance)):
+                self.level, self._is_complete = [], False
+                return
+
+    def _meet(self, one: Ancestor) -> bool:
+        """Take an ancestor in; ``False``: there are more than are followed."""
+        name = one.name.lower()
+        if name == self._itself:
+            return True
+        if name in self._found:
+            self._found[name] = _joined(self._found[name], one)
+            return True
+        if self._distance > MAX_DEPTH or len(self._found) == MAX_ANCESTORS:
+            return False
+        self._found[name] = one
+        if one.repo_id is not None:
+            self.level.append(one.repo_id)
+        return True
 
 
 def sale_verdict(viewer: Viewer, repo: ModelRepo) -> SaleVerdict:
-    """Return whether ``repo`` may be sold, as far as ``viewer`` may see.
+    """Return whether ``repo`` may be sold; see ``sale_verdicts``."""
+    return sale_verdicts(viewer, [repo])[repo.pk]
+
+
+def sale_verdicts(viewer: Viewer, repos: Iterable[ModelRepo]) -> dict[int, SaleVerdict]:
+    """Return whether models may be sold, as far as ``viewer`` may see, by id.
 
     Beside the ancestors, the card of the model itself counts where it names a maker's own
     license, such as ``gemma``: then it has a base, whether the card names one or not.
     """
-    ancestry = ancestry_of(viewer, repo)
-    judged = [
-        AncestorLicense(
-            one.name, one.licenses, one.distance, is_own=one.namespace_id == repo.namespace_id
-        )
-        for one in ancestry.ancestors
-    ]
-    if makers := _makers_licenses(repo):
-        judged.append(AncestorLicense(repo.full_name, makers, 0, is_own=True))
-    return judge(judged, is_complete=ancestry.is_complete)
+    wanted = {repo.pk: repo for repo in repos}
+    makers = _makers_licenses(wanted)
+    verdicts = {}
+    for pk, ancestry in ancestries_of(viewer, wanted.values()).items():
+        repo = wanted[pk]
+        judged = [
+            AncestorLicense(
+                one.name, one.licenses, one.distance, is_own=one.namespace_id == repo.namespace_id
+            )
+            for one in ancestry.ancestors
+        ]
+        if makers[pk]:
+            judged.append(AncestorLicense(repo.full_name, makers[pk], 0, is_own=True))
+        verdicts[pk] = judge(judged, is_complete=ancestry.is_complete)
+    return verdicts
 
 
 def check_sale(viewer: Viewer, repo: ModelRepo, *, confirmed: bool) -> SaleVerdict:
@@ -190,35 +238,37 @@ class _Link:
     licenses: tuple[str, ...]
 
 
-def _links(viewer: Viewer, repo_ids: list[int]) -> list[_Link]:
-    """Return the links upwards, in a fixed order; one more than is followed at most."""
+def _links(viewer: Viewer, repo_ids: Iterable[int]) -> dict[int, list[_Link]]:
+    """Return the links upwards of each model, in a fixed order; one more than is followed each."""
     visible = ModelRepo.objects.visible_to(viewer).filter(pk=OuterRef("base_id"))
-    rows = BaseModelLink.objects.filter(repo_id__in=repo_ids).annotate(
-        is_seen=Exists(visible), called=KeyTextTransform("license_name", "base__card__data")
+    place = Window(RowNumber(), partition_by="repo_id", order_by="pk")
+    rows = BaseModelLink.objects.filter(repo_id__in=list(repo_ids)).annotate(
+        is_seen=Exists(visible),
+        called=KeyTextTransform("license_name", "base__card__data"),
+        place=place,
     )
-    return [
-        _Link(
-            base_name,
-            base_id,
-            namespace_id,
-            f"{namespace}/{name}",
-            _card_licenses(licenses, called),
+    found: dict[int, list[_Link]] = {}
+    for repo_id, base_name, is_seen, base_id, owner_id, owner, name, licenses, called in (
+        rows.filter(place__lte=MAX_ANCESTORS + 1)
+        .order_by("repo_id", "pk")
+        .values_list(
+            "repo_id",
+            "base_name",
+            "is_seen",
+            "base_id",
+            "base__namespace_id",
+            "base__namespace__name",
+            "base__name",
+            "base__listing__licenses",
+            "called",
         )
-        if is_seen
-        else _Link(base_name, None, None, base_name, ())
-        for base_name, is_seen, base_id, namespace_id, namespace, name, licenses, called in (
-            rows.order_by("repo_id", "pk").values_list(
-                "base_name",
-                "is_seen",
-                "base_id",
-                "base__namespace_id",
-                "base__namespace__name",
-                "base__name",
-                "base__listing__licenses",
-                "called",
-            )[: MAX_ANCESTORS + 1]
-        )
-    ]
+    ):
+        link = _Link(base_name, None, None, base_name, ())
+        if is_seen:
+            known = _card_licenses(licenses, called)
+            link = _Link(base_name, base_id, owner_id, f"{owner}/{name}", known)
+        found.setdefault(repo_id, []).append(link)
+    return found
 
 
 def _ancestor(link: _Link, distance: int) -> Ancestor:
@@ -245,13 +295,17 @@ def _card_licenses(licenses: list[str] | None, called: str | None) -> tuple[str,
     )
 
 
-def _makers_licenses(repo: ModelRepo) -> tuple[str, ...]:
-    """Return those licenses of the model's own card that makers write for their own models."""
-    row = (
-        ModelRepo.objects.filter(pk=repo.pk)
-        .annotate(called=KeyTextTransform("license_name", "card__data"))
-        .values_list("listing__licenses", "called")
-        .get()
+def _makers_licenses(repo_ids: Iterable[int]) -> dict[int, tuple[str, ...]]:
+    """Return those licenses of models' own cards that makers write for their own models."""
+    rows = ModelRepo.objects.filter(pk__in=list(repo_ids)).annotate(
+        called=KeyTextTransform("license_name", "card__data")
     )
-    found = _card_licenses(*row)
-    return tuple(item for item in found if item in SALE_RULES and SALE_RULES[item].is_makers_own)
+    found = rows.values_list("pk", "listing__licenses", "called")
+    return {
+        pk: tuple(
+            item
+            for item in _card_licenses(licenses, called)
+            if item in SALE_RULES and SALE_RULES[item].is_makers_own
+        )
+        for pk, licenses, called in found
+    }

@@ -224,6 +224,24 @@ def _check_shelf(repos: Sequence[ModelRepo]) -> None:
         _check_sellable(repo)
         if Offer.objects.of_repo(repo).on_sale().count() >= MAX_OFFERS:
             raise BadOfferError(_("A model has at most %(n)d offers.") % {"n": MAX_OFFERS})
+    _check_file_count(repos)
+
+
+def fault_in(repo: ModelRepo) -> NotSellableError | None:
+    """Return what keeps an offered model from being bought now; ``None``: nothing of its own.
+
+    Licenses upstream are another matter.
+    """
+    try:
+        _check_sellable(repo)
+        _check_file_count([repo])
+    except NotSellableError as error:
+        return error
+    return None
+
+
+def _check_file_count(repos: Sequence[ModelRepo]) -> None:
+    """Refuse more files than a license names."""
     files = Listing.objects.filter(repo__in=repos).aggregate(n=Sum("file_count"))["n"]
     if files > MAX_FILES:
         raise NotSellableError(

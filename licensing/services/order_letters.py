@@ -1,9 +1,10 @@
-"""Letters about orders that wait for money: bank transfers, and periods that were not paid.
+"""Letters about orders: bank transfers that are waited for, unpaid periods, answered refunds.
 
 Asked for in the transaction of what they are about, written when they are sent, and not at all
-when the money has come meanwhile.
+when the money has come meanwhile. Who wants no mail about refunds gets no letter about one.
 """
 
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 
 from django.conf import settings
@@ -13,8 +14,10 @@ from django.utils.translation import get_language, override
 from django.utils.translation import gettext as _
 
 from accounts.services import mailing
+from catalog.services.notice_letters import unsubscribe_headers, unsubscribe_path
+from catalog.services.notice_settings import Kind, wishes_about
 from licensing.gateways import references
-from licensing.models import Order, TransferReminder
+from licensing.models import Order, Refund, TransferReminder
 from store.core.jobs import JobName, enqueue
 from store.core.money import Money, show
 
@@ -26,6 +29,8 @@ class OrderLetter(StrEnum):
     """How to pay by bank transfer; about a reminder."""
     UNPAID = "unpaid"
     """A period of a subscription was not paid; about its order."""
+    REFUND = "refund"
+    """A refund was granted or declined; about the refund."""
 
 
 @transaction.atomic
@@ -47,6 +52,11 @@ def tell_unpaid(order: Order) -> None:
     _ask(OrderLetter.UNPAID, order.pk)
 
 
+def tell_refund(refund: Refund) -> None:
+    """Have a buyer told how a refund was decided."""
+    _ask(OrderLetter.REFUND, refund.pk)
+
+
 def send(letter: str, ident: int, language: str) -> int:
     """Write a letter and send it; the work of the job.
 
@@ -57,7 +67,7 @@ def send(letter: str, ident: int, language: str) -> int:
         MailError: the server could not be reached; worth another attempt.
     """
     with override(language):
-        message = _transfer(ident) if letter == OrderLetter.TRANSFER else _unpaid(ident)
+        message = _WRITERS[OrderLetter(letter)](ident)
     return 0 if message is None else mailing.deliver(message)
 
 
@@ -102,6 +112,40 @@ def _unpaid(order_id: int) -> EmailMessage | None:
     }
     subject = _("Payment failed: %(title)s") % {"title": context["title"]}
     return mailing.compose(subject, "licensing/mail/unpaid.txt", context, order.buyer.email)
+
+
+def _refund(refund_id: int) -> EmailMessage | None:
+    rows = Refund.objects.select_related("order__buyer", "asked_by", "line")
+    refund = rows.get(pk=refund_id)
+    person = refund.asked_by or refund.order.buyer
+    if person is None or not person.is_active:
+        return None
+    if not wishes_about(Kind.SALE, [person.pk])[person.pk].by_mail:
+        return None
+    stop = settings.PUBLIC_URL + unsubscribe_path(person, Kind.SALE)
+    context = _context(refund.order) | {
+        "user": person,
+        "amount": show(Money(refund.amount_minor, refund.order.currency)),
+        "is_declined": refund.state == Refund.State.DECLINED,
+        "reason": refund.answer if refund.state == Refund.State.DECLINED else "",
+        "stop": stop,
+    }
+    if refund.line is not None:
+        context["title"] = refund.line.title
+    text = _("No refund: %(title)s") if context["is_declined"] else _("Refunded: %(title)s")
+    subject = text % {"title": context["title"]}
+    if refund.order.is_test:
+        subject = f"TEST · {subject}"
+    letter = mailing.compose(subject, "licensing/mail/refund.txt", context, person.email)
+    letter.extra_headers = unsubscribe_headers(stop)
+    return letter
+
+
+_WRITERS: Mapping[OrderLetter, Callable[[int], EmailMessage | None]] = {
+    OrderLetter.TRANSFER: _transfer,
+    OrderLetter.UNPAID: _unpaid,
+    OrderLetter.REFUND: _refund,
+}
 
 
 def _context(order: Order) -> dict[str, object]:

@@ -15,8 +15,9 @@ from eu_vat_rates_data import is_eu_member
 from catalog.models import ModelRepo
 from licensing.models import Offer, Price, SellerProfile
 from licensing.services import fees, taxing
+from licensing.services.dividing import divided
 from licensing.services.offer_checks import NewPrice, OfferDraft, check_prices
-from licensing.services.pricing import PricedLine, divided
+from licensing.services.pricing import PricedLine
 from licensing.services.seller_profiles import profile_of
 from licensing.tax.countries import NEEDS_REGION, country_name, region_name
 from licensing.tax.parties import BillingAddress, BuyerKind, Place
@@ -154,7 +155,7 @@ def _case(
     line: PricedLine, currency: str, words: str, billing: Mapping[str, Any], at: datetime
 ) -> Case:
     try:
-        sold = divided(taxing.taxed([line], billing, on=at.date())[0], at)
+        sold = divided(taxing.taxed([line], billing, on=at.date()), at)[0]
     except RateMissingError as error:  # an order would be told the same
         return Case(words, problem=error.message)
     tax = sold.tax or {}

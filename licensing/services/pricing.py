@@ -7,7 +7,7 @@ either comes out the same or is known to be stale.
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -15,12 +15,10 @@ from typing import Any
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts.models import Namespace
 from catalog.models import ModelRepo
 from licensing.models import Coupon, Offer, Price
-from licensing.services import coupons, extending, fees, sellability, taxing
-from licensing.services.upstream import asks_of
-from licensing.terms.shares import divide
+from licensing.services import coupons, extending, sellability, taxing
+from licensing.services.dividing import PricedShare, divided
 from store.core.errors import ConflictError, InvalidError, NotFoundError
 from store.core.money import MAX_MINOR, Money, check_currency, show, spread
 
@@ -112,16 +110,6 @@ class Wish:
         """Return the wish a quote kept."""
         items = tuple(Item(**item) for item in kept["items"])
         return cls(**dict(kept) | {"items": items})
-
-
-@dataclass(frozen=True, slots=True)
-class PricedShare:
-    """What an upstream owner gets of one line."""
-
-    namespace_id: int
-    repo_id: int
-    basis_points: int
-    amount_minor: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +244,7 @@ def price(wish: Wish, *, buyer_id: int, at: datetime | None = None) -> Priced:
         coupons.check(coupon, buyer_id=buyer_id, currency=currency, at=at)
         lines = _discounted(lines, coupon)
     lines = taxing.taxed(lines, wish.billing, on=at.date())
-    lines = [divided(line, at) for line in lines]
+    lines = divided(lines, at)
     if sum(line.gross_minor for line in lines) > MAX_MINOR:
         raise BadQuantityError(
             _("An order comes to at most %(most)s.") % {"most": show(Money(MAX_MINOR, currency))}
@@ -273,27 +261,63 @@ def _offers(wish: Wish) -> dict[str, Offer]:
         raise BadWishError(_("An order has at most %(n)d offers.") % {"n": MAX_LINES})
     if twice := [name for name, count in names.items() if count > 1]:
         raise BadWishError(_("Ask for each offer once, with a quantity."), offers=twice)
-    rows = Offer.objects.filter(public_id__in=names).select_related("terms", "namespace")
-    found = {row.public_id: row for row in rows.prefetch_related(*sellability.READS)}
+    shelf = look_up(names)
     for item in wish.items:
-        _check_for_sale(found.get(item.offer), wish.holder_id)
+        _check_for_sale(shelf, item, wish.holder_id)
+    found = shelf.offers
     periodic = {o.interval for o in found.values() if o.kind == Offer.Kind.SUBSCRIPTION}
     if periodic and len(found) > 1:
         raise BadWishError(_("A subscription is ordered alone."))
-    return found
+    return dict(found)
 
 
-def _check_for_sale(offer: Offer | None, holder_id: int) -> None:
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """Some offers as they are now.
+
+    Args:
+        offers: By public id; what there is not is left out.
+        buyable: Ids of those that can be bought.
+    """
+
+    offers: Mapping[str, Offer]
+    buyable: frozenset[int]
+
+
+def look_up(names: Iterable[str]) -> Shelf:
+    """Return offers by their public ids, with all that a price needs; constant queries."""
+    rows = Offer.objects.filter(public_id__in=list(names)).select_related("terms", "namespace")
+    offers = {row.public_id: row for row in rows.prefetch_related("prices", *sellability.READS)}
+    buyable = sellability.can_be_bought(offers.values())
+    return Shelf(offers, frozenset(offer.pk for offer in buyable))
+
+
+def price_alone(item: Item, shelf: Shelf, *, holder_id: int, currency: str) -> PricedLine:
+    """Return a line as if nothing else was wished, without coupon, tax, fee and shares. No query.
+
+    Raises:
+        OfferNotFoundError, OfferClosedError, NotOfferedInCurrencyError, BadQuantityError,
+        AmountTooLowError, BadWishError: see there.
+    """
+    at = timezone.now()
+    offer = _check_for_sale(shelf, item, holder_id)
+    line = _listed(item, offer, check_currency(currency), at)
+    return taxing.taxed([line], {}, on=at.date())[0]
+
+
+def _check_for_sale(shelf: Shelf, item: Item, holder_id: int) -> Offer:
+    offer = shelf.offers.get(item.offer)
     if offer is None:
         raise OfferNotFoundError(_("There is no such offer."))
     if offer.namespace_id == holder_id:
         raise BadWishError(_("You need no license for your own models."), offer=offer.public_id)
     if any(repo.is_private for repo in offer.repos.all()):  # first: no other refusal may name it
         raise OfferNotFoundError(_("There is no such offer."))
-    if not sellability.can_be_bought([offer]):
+    if offer.pk not in shelf.buyable:
         raise OfferClosedError(
             _("“%(title)s” is not for sale now.") % {"title": offer.title}, offer=offer.public_id
         )
+    return offer
 
 
 def _listed(item: Item, offer: Offer, currency: str, at: datetime) -> PricedLine:
@@ -374,26 +398,3 @@ def _discounted(lines: Sequence[PricedLine], coupon: Coupon) -> list[PricedLine]
         replace(line, discount_minor=part)
         for line, part in zip(lines, spread(off, costs), strict=True)
     ]
-
-
-def divided(line: PricedLine, at: datetime) -> PricedLine:
-    """Work out what the store and the upstream owners get of a line's net price."""
-    seller: Namespace = line.offer.namespace
-    fee = fees.fee_on(line.net_minor, seller, at)
-    parts = spread(line.net_minor - fee, [1] * len(line.repos))
-    shares = [
-        PricedShare(share.owner_id, share.repo_id, share.basis_points, share.amount_minor)
-        for repo, part in zip(line.repos, parts, strict=True)
-        for share in (divide(part, asks_of(repo, line.offer)) if part else ())
-    ]
-    return replace(line, fee_minor=fee, shares=tuple(_joined(shares)))
-
-
-def _joined(shares: Sequence[PricedShare]) -> list[PricedShare]:
-    """Return one share for each upstream model, in order."""
-    joined: dict[int, PricedShare] = {}
-    for share in shares:
-        before = joined.get(share.repo_id)
-        amount = share.amount_minor + (before.amount_minor if before else 0)
-        joined[share.repo_id] = replace(share, amount_minor=amount)
-    return [joined[repo_id] for repo_id in sorted(joined)]

@@ -32,8 +32,8 @@ from licensing.models import (
     ReconcileRun,
     Refund,
 )
-from licensing.services import inbox, ledger, payout_checks, returning, settling
-from licensing.services.asking_prices import asked_for
+from licensing.services import inbox, ledger, payout_checks, renewals, returning, settling
+from licensing.services.asking_prices import asked_for, refresh_all
 
 logger = logging.getLogger(__name__)
 ASK_FOR = timedelta(days=120)
@@ -93,7 +93,8 @@ def reconcile(*, since: datetime | None = None, check: Callable[[], None] = lamb
         failed += _apart(order.public_id, partial(_ask_gateway, order, report, away))
         failed += _apart(order.public_id, partial(_fulfil, order, report))
     report.unreachable = sorted(away)
-    failed += _wake()
+    failed += _wake(away)
+    failed += _apart("prices", refresh_all)
     report.differences = [*failed, *differences()]
     for found in report.differences:
         logger.error("reconcile: %s %s: %s", found.kind, found.subject, found.note)
@@ -152,13 +153,19 @@ def _ask_gateway(order: Order, report: Report, away: set[str]) -> None:
     inbox.receive(order.gateway, facts)
 
 
-def _wake() -> Iterator[Difference]:
-    """Go on with what waits although its job is gone: facts that came early, refunds to send."""
+def _wake(away: set[str]) -> Iterator[Difference]:
+    """Go on with what waits although its job is gone.
+
+    Facts that came early, refunds to send, subscriptions at a gateway that are none here.
+    """
     waiting = PaymentEvent.objects.filter(outcome=PaymentEvent.Outcome.WAITING).order_by("id")
     for event_id, external_id in list(waiting.values_list("pk", "external_id")):
         yield from _apart(external_id, partial(inbox.apply, event_id))
     for refund in Refund.objects.filter(state=Refund.State.SENDING).order_by("id"):
         returning.ask_to_send(refund)
+    for order in renewals.unwanted(timezone.now() - ASK_FOR):
+        if order.gateway not in away:
+            yield from _apart(order.public_id, partial(renewals.stop_collecting, order.pk))
 
 
 @transaction.atomic

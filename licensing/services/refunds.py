@@ -146,6 +146,7 @@ def decline(viewer: Viewer, refund: Refund, answer: str) -> Refund:
         locked.decided_by, locked.decided_at = viewer.user, timezone.now()
         locked.save()
         _note(viewer, locked, "refund.decline", locked.answer)
+        telling.note_answer(locked)
     return locked
 
 
@@ -225,6 +226,7 @@ def _decide(
     refund.save()
     returning.take_back(order, refund.public_id, parts)
     _note(viewer, refund, "refund.accept", why)
+    telling.note_answer(refund)
     returning.plan(order, refund)
 
 

@@ -2,9 +2,10 @@
 
 import hashlib
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -13,7 +14,7 @@ from accounts.services.audit import record
 from accounts.viewer import Viewer
 from licensing.gateways.base import Fact, FactKind
 from licensing.gateways.registry import gateway_named
-from licensing.models import LineShare, Offer, Order, OrderLine, Subscription
+from licensing.models import LineShare, Offer, Order, OrderLine, PaymentEvent, Subscription
 from licensing.services import fees, granting, settling, taxing
 from licensing.tax.amounts import Taxed
 from store.core.errors import ConflictError, NotFoundError, StoreError
@@ -160,8 +161,12 @@ def cancel_subscription(viewer: Viewer, subscription: Subscription) -> Subscript
     return found
 
 
-def stop_collecting(subscription_id: int) -> bool:
+def stop_collecting(order_id: int) -> bool:
     """Tell the gateway that a subscription ends; the work of a job. Safe to repeat.
+
+    Args:
+        order_id: The order that began it. One that was cancelled, or taken back before it was
+            fulfilled, has no subscription here; the gateway has one since it was paid.
 
     Returns:
         Whether there was something to tell.
@@ -169,13 +174,38 @@ def stop_collecting(subscription_id: int) -> bool:
     Raises:
         GatewayError: try again.
     """
-    subscription = Subscription.objects.select_related("line__order").get(pk=subscription_id)
-    first = subscription.line.order
-    if subscription.state in granting.GOING:
+    first = Order.objects.get(pk=order_id)
+    subscription = Subscription.objects.filter(line__order=first).first()
+    if subscription is not None:
+        goes_on, at_once = subscription.state in granting.GOING, subscription.state == State.ENDED
+    else:
+        goes_on, at_once = first.closed_at is None, True
+    if goes_on:
         return False
-    gateway = gateway_named(first.gateway)
-    gateway.end_subscription(first.public_id, at_once=subscription.state == State.ENDED)
+    gateway_named(first.gateway).end_subscription(first.public_id, at_once=at_once)
     return True
+
+
+def unwanted(since: datetime) -> list[Order]:
+    """Return orders made after a moment of which a gateway may go on to collect for nothing.
+
+    They were paid, began no subscription here, and the gateway has not said that it ended its own.
+    """
+    ended = PaymentEvent.objects.filter(
+        gateway=OuterRef("gateway"),
+        order_ref=OuterRef("public_id"),
+        kind=FactKind.SUBSCRIPTION_ENDED.value,
+    )
+    rows = Order.objects.filter(
+        ~Exists(ended),
+        created_at__gte=since,
+        closed_at__isnull=False,
+        paid_minor__gt=0,
+        renews=None,
+        lines__kind=Offer.Kind.SUBSCRIPTION,
+        lines__subscription=None,
+    )
+    return list(rows.order_by("id").distinct())
 
 
 def priced_again(

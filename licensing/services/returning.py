@@ -7,10 +7,11 @@ decided; a payment counts it when it has left.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from django.db.models import Count, F, Sum
+from django.db.models import Count, F, Q, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from licensing.documents.document import MAX_FILES
 from licensing.gateways.base import Fact
 from licensing.models import Order, OrderLine, Payment, Refund
 from licensing.services import booking, granting, paperwork, telling
@@ -243,12 +244,18 @@ def close_if_over(order: Order) -> None:
 
 
 def give_back_gone(order: Order) -> None:
-    """Give the price of lines back of which a model was deleted before they could be granted.
+    """Give the price of lines back that cannot be granted any more.
 
-    A bundle that lost one of its models is not what was bought: all of its price goes back.
+    A model was deleted meanwhile, or has more files than a license names. A bundle that lost one of
+    its models is not what was bought: all of its price goes back.
     """
-    lines = order.lines.filter(taken_back_at=None).annotate(left=Count("repos"))
-    gone = list(lines.filter(left__lt=F("model_count")).order_by("position"))
+    lines = order.lines.filter(taken_back_at=None).annotate(
+        left=Count("repos"), files=Coalesce(Sum("repos__listing__file_count"), 0)
+    )
+    lost = Q(left__lt=F("model_count"))
+    if order.extends_id is None:  # another term names no files anew
+        lost |= Q(files__gt=MAX_FILES)
+    gone = list(lines.filter(lost).order_by("position"))
     if not gone or order.renews_id is not None:
         return
     parts: dict[OrderLine, int] = {line: line.gross_minor - line.refunded_minor for line in gone}
@@ -256,7 +263,7 @@ def give_back_gone(order: Order) -> None:
         order=order,
         state=Refund.State.SENDING if any(parts.values()) else Refund.State.DONE,
         amount_minor=sum(parts.values()),
-        reason="The model was deleted before it could be delivered.",
+        reason="The model was deleted, or has too many files, before it could be delivered.",
         decided_at=timezone.now(),
     )
     take_back(order, refund.public_id, parts)

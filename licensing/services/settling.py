@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from catalog.models import ModelRepo
 from licensing.gateways.base import Fact, FactKind
-from licensing.models import Order, Payment, Refund, Subscription
+from licensing.models import Offer, Order, Payment, Refund, Subscription
 from licensing.services import (
     booking,
     disputing,
@@ -74,9 +74,17 @@ def advance(order: Order) -> None:
     if not returning.is_sold(order) and order.due_minor == 0:
         if _wants(order):
             _sell(order)
-        elif order.state == State.OPEN:
-            _cancel(order)
+        else:
+            _refuse(order)
     returning.send_surplus_back(order)
+
+
+def _refuse(order: Order) -> None:
+    """Leave a paid order cancelled; a gateway that began a subscription with it is to end that."""
+    if order.state == State.OPEN:
+        _cancel(order)
+    if order.renews is None and order.lines.filter(kind=Offer.Kind.SUBSCRIPTION).exists():
+        granting.collect_no_more(order)
 
 
 def _sell(order: Order) -> None:

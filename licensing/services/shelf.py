@@ -12,6 +12,7 @@ from catalog.models import Grant, ModelRepo
 from licensing.models import License, Offer, OfferedRepo, Price
 from licensing.services.offer_words import grants_text, price_text
 from licensing.services.offers import offers_of
+from licensing.services.sellability import READS, can_be_bought
 from licensing.terms.rights import Rights
 from store.core.money import Money, show
 
@@ -142,23 +143,29 @@ def held_licenses(viewer: Viewer, repo: ModelRepo) -> list[License]:
 
 
 def price_notes(repo_ids: Iterable[int], *, currency: str = "") -> dict[int, str]:
-    """Return what models cost, for a list: ``{repo id: "from €19"}``. At most two queries in all.
+    """Return what models cost, for a list: ``{repo id: "from €19"}``.
 
-    Models that are not sold are left out.
+    As many queries for many as for one; one where nothing is offered. Models that are not sold are
+    left out; of those that are, and cannot be bought now, it says so.
     """
     rows = OfferedRepo.objects.filter(
         repo_id__in=list(repo_ids), repo__is_for_sale=True, offer__is_active=True
     )
-    found: dict[int, list[Offer]] = {}
-    for row in (
-        rows.select_related("offer", "repo")
-        .prefetch_related("offer__prices")
-        .order_by("offer__position", "offer_id")
-    ):
-        if row.repo.is_sold:
-            found.setdefault(row.repo_id, []).append(row.offer)
+    rows = rows.select_related("repo").order_by("offer__position", "offer_id")
+    pairs = [(row.repo_id, row.offer_id) for row in rows if row.repo.is_sold]
+    if not pairs:
+        return {}
+    wanted = Offer.objects.filter(pk__in={pk for _repo_id, pk in pairs}).select_related("terms")
+    found = can_be_bought(wanted.prefetch_related("prices", *READS))
+    offers = {offer.pk: offer for offer in found}
+    sold: dict[int, list[Offer]] = {repo_id: [] for repo_id, _pk in pairs}
+    for repo_id, pk in pairs:
+        sold[repo_id] += [offers[pk]] if pk in offers else []
     now = timezone.now()
-    return {repo_id: _note(offers, currency, now) for repo_id, offers in found.items()}
+    return {
+        repo_id: _note(mine, currency, now) if mine else _("Not for sale now")
+        for repo_id, mine in sold.items()
+    }
 
 
 def _note(offers: list[Offer], currency: str, now: datetime) -> str:

@@ -25,6 +25,10 @@ def ended(order: Order, fact: Fact) -> bool:
 
 
 def _check_begun(order: Order) -> None:
-    """Let what is said of a subscription wait until its first period was paid."""
-    if order.state in {State.OPEN, State.PAID, State.CANCELLED}:
+    """Let what is said of a subscription wait until its first period was paid.
+
+    A cancelled order that was paid became no sale: there is nothing to wait for.
+    """
+    is_unpaid = order.state == State.CANCELLED and not order.paid_minor
+    if is_unpaid or order.state in {State.OPEN, State.PAID}:
         raise TooEarlyError("Its subscription has not begun yet.")

@@ -1,13 +1,11 @@
 """The tax on the lines of an order: who sells, who buys, and what that comes to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from accounts.models import Namespace
 from licensing.models import OrderLine, SellerProfile
-from licensing.services.seller_profiles import profile_of
 from licensing.services.tax_numbers import is_confirmed
 from licensing.tax.amounts import Line, Taxed, tax_lines, tax_on
 from licensing.tax.parties import Buyer, BuyerKind, Seller, read_place
@@ -38,8 +36,9 @@ def taxed(
     groups: dict[tuple[int, bool], list[int]] = {}
     for index, line in enumerate(lines):
         groups.setdefault((line.offer.namespace_id, line.offer.is_tax_included), []).append(index)
-    for (_seller, is_included), places in groups.items():
-        tax = _assessment(lines[places[0]].offer.namespace, billing, on)
+    taxes = _assessments({seller for seller, _is_included in groups}, billing, on)
+    for (seller, is_included), places in groups.items():
+        tax = taxes.get(seller)
         rate = tax.rate_basis_points if tax is not None else 0
         amounts = [Line(lines[i].listed_minor - lines[i].discount_minor, rate) for i in places]
         document = tax_lines(amounts, included=is_included)
@@ -69,7 +68,7 @@ def taxed_again(
     Raises:
         BadCountryError, BadRegionError, RateMissingError: see there.
     """
-    tax = _assessment(line.seller, billing, on)
+    tax = _assessments({line.seller_id}, billing, on).get(line.seller_id)
     rate = tax.rate_basis_points if tax is not None else 0
     return tax_on(amount_minor, rate, included=included), _facts(tax)
 
@@ -106,10 +105,19 @@ def rate_missing(profile: SellerProfile, *, on: date) -> RateMissingError | None
     return None
 
 
-def _assessment(namespace: Namespace, billing: Mapping[str, Any], on: date) -> Assessment | None:
-    seller = seller_of(profile_of(namespace))
-    if seller is None or not billing.get("country"):
-        return None
+def _assessments(
+    seller_ids: Collection[int], billing: Mapping[str, Any], on: date
+) -> dict[int, Assessment]:
+    """Return the tax on what sellers sell to a buyer, by seller; who is left out collects none.
+
+    Two queries, whatever their number; none without an address.
+    """
+    if not billing.get("country"):
+        return {}
+    rows = SellerProfile.objects.filter(namespace__in=seller_ids)
+    sellers = {row.namespace_id: seller for row in rows if (seller := seller_of(row)) is not None}
+    if not sellers:
+        return {}
     number = str(billing.get("vat_number") or "")
     buyer = Buyer(  # the checkout shows the tax as soon as the country is known
         read_place(billing["country"], billing.get("region") or ""),
@@ -117,7 +125,8 @@ def _assessment(namespace: Namespace, billing: Mapping[str, Any], on: date) -> A
         number,
         vat_checked=bool(number) and is_confirmed(number),
     )
-    return assess(seller, buyer, on, rates_from_settings())
+    rates = rates_from_settings()
+    return {pk: assess(seller, buyer, on, rates) for pk, seller in sellers.items()}
 
 
 def _facts(tax: Assessment | None) -> dict[str, Any]:

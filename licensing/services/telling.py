@@ -1,4 +1,4 @@
-"""Telling people of sales and refunds: a receipt to the buyer, events to the sellers.
+"""Telling people of sales and refunds: a receipt and answers to the buyer, events to the sellers.
 
 Sellers hear as of everything else that happens to their models: in the inbox, by mail and by
 webhook, each as they chose.
@@ -12,7 +12,8 @@ from django.utils.translation import override
 from accounts.services import mailing
 from catalog.models import RepoEvent
 from catalog.services.events import emit
-from licensing.models import Order, OrderLine
+from licensing.models import Order, OrderLine, Refund
+from licensing.services import order_letters
 from store.core.money import Money, show
 
 
@@ -49,6 +50,32 @@ def note_request(order: Order, lines: list[OrderLine]) -> None:
     """Note that the buyer asks for the price of lines, in the caller's transaction."""
     for line in lines:
         _note(line, order, RepoEvent.Action.UPDATE)
+
+
+def note_answer(refund: Refund) -> None:
+    """Tell the buyer that a refund was granted or declined, in the caller's transaction.
+
+    On the site by an event of the first line's model, and by a letter.
+    """
+    order = refund.order
+    person = refund.asked_by or order.buyer
+    line = refund.line or order.lines.order_by("position").first()
+    if person is None or line is None:
+        return
+    repo = line.repos.select_related("namespace").order_by("pk").first()
+    if repo is not None:
+        is_declined = refund.state == Refund.State.DECLINED
+        emit(
+            RepoEvent.Scope.SALE,
+            RepoEvent.Action.UPDATE,
+            repo=repo,
+            actor=None,  # staff decide, too, and need not be named
+            title=line.title,
+            order=order.public_id,
+            status="declined" if is_declined else "accepted",
+            buyer_id=person.pk,
+        )
+    order_letters.tell_refund(refund)
 
 
 def _note(line: OrderLine, order: Order, action: RepoEvent.Action) -> None:

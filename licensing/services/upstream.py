@@ -1,6 +1,6 @@
 """What owners of models others build on ask of each sale."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db import transaction
@@ -11,7 +11,7 @@ from accounts.viewer import VISITOR, Viewer
 from catalog.access import check_may
 from catalog.models import ModelRepo
 from licensing.models import Offer, RevenueAsk
-from licensing.services.lineage import Ancestor, ancestry_of
+from licensing.services.lineage import Ancestor, ancestries_of
 from licensing.terms.shares import MOST_BASIS_POINTS, UpstreamAsk
 from store.core.errors import InvalidError
 
@@ -33,20 +33,39 @@ def asks_of(repo: ModelRepo, offer: Offer | None = None) -> list[UpstreamAsk]:
         offer: It is sold by this offer: nobody gets more than its seller was shown. ``None``, or
             one that is not saved yet: as it would be agreed now.
     """
-    return _asks_among(ancestry_of(VISITOR, repo).ancestors, repo, offer)
+    return asks_of_all([(repo, offer)])[0]
+
+
+def asks_of_all(sold: Sequence[tuple[ModelRepo, Offer | None]]) -> list[list[UpstreamAsk]]:
+    """Return ``asks_of`` of each pair, in order, by as many queries as of one."""
+    repos = {repo.pk: repo for repo, _offer in sold}
+    ancestries = ancestries_of(VISITOR, repos.values())
+    found = {pk: _strangers(ancestries[pk].ancestors, repo) for pk, repo in repos.items()}
+    rows = _asks({pk for ancestors in found.values() for pk in ancestors})
+    return [_asks_among(found[repo.pk], rows, offer) for repo, offer in sold]
+
+
+def _strangers(ancestors: Iterable[Ancestor], repo: ModelRepo) -> dict[int, Ancestor]:
+    """Return those ancestors in this store that are not the seller's own, by id."""
+    return {
+        found.repo_id: found
+        for found in ancestors
+        if found.repo_id is not None and found.namespace_id != repo.namespace_id
+    }
+
+
+def _asks(repo_ids: Iterable[int]) -> list[RevenueAsk]:
+    rows = RevenueAsk.objects.filter(repo_id__in=list(repo_ids)).select_related("repo")
+    return list(rows.order_by("repo_id"))
 
 
 def _asks_among(
-    found_ancestors: Iterable[Ancestor], repo: ModelRepo, offer: Offer | None = None
+    ancestors: Mapping[int, Ancestor], rows: Iterable[RevenueAsk], offer: Offer | None = None
 ) -> list[UpstreamAsk]:
-    ancestors = {
-        found.repo_id: found
-        for found in found_ancestors
-        if found.repo_id is not None and found.namespace_id != repo.namespace_id
-    }
-    rows = RevenueAsk.objects.filter(repo_id__in=list(ancestors)).select_related("repo")
     found = []
-    for row in rows.order_by("repo_id"):
+    for row in rows:
+        if row.repo_id not in ancestors:
+            continue
         ancestor, points = ancestors[row.repo_id], row.basis_points
         if offer is not None and offer.pk:
             points = min(points, _agreed(offer, row.repo, ancestor.name))
@@ -57,9 +76,12 @@ def _asks_among(
 def to_agree(repos: Iterable[ModelRepo]) -> dict[str, int]:
     """Return what a seller agrees to who saves an offer now, as ``Offer.agreed_asks``."""
     agreed: dict[str, int] = {}
-    for repo in repos:
-        ancestors = ancestry_of(VISITOR, repo).ancestors
-        asked = {ask.repo_id: ask.basis_points for ask in _asks_among(ancestors, repo)}
+    sold = list(repos)
+    ancestries = ancestries_of(VISITOR, sold)
+    for repo in sold:
+        ancestors = ancestries[repo.pk].ancestors
+        strangers = _strangers(ancestors, repo)
+        asked = {ask.repo_id: ask.basis_points for ask in _asks_among(strangers, _asks(strangers))}
         for ancestor in ancestors:
             agreed[ancestor.name.lower()] = asked.get(ancestor.repo_id or 0, 0)
     return agreed

@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.browser import PHONE, WIDE, listen, sign_in, violations
 from tests.e2e.selling import put_on_sale
+from tests.e2e.shopping import ask_for_a_refund, fill_address, pay, pay_with_a_test_card
 from tests.live import PASSWORD, LiveStore
 
 pytestmark = pytest.mark.e2e
@@ -31,13 +32,6 @@ def sold(store: LiveStore) -> str:
     store.settled(model, token)
     put_on_sale(store, seller, model, FIXED | {"title": "Commercial"})
     return model
-
-
-def fill_address(page: Page) -> None:
-    page.locator("[name=name]").fill("Mary Crawford")
-    page.locator("[name=line1]").fill("1 Mansfield Park")
-    page.locator("[name=city]").fill("Northampton")
-    page.locator("[name=country]").select_option("GB")
 
 
 @pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["wide", "phone"])
@@ -71,25 +65,7 @@ def order_as(page: Page, store: LiveStore, name: str, sold: str) -> None:
     page.locator("input[name=username]").fill(name)
     page.locator("input[type=password]").fill(PASSWORD)
     page.locator("main form button").last.click()
-    page.wait_for_url("**/checkout")
-
-    fill_address(page)
-    pay = page.get_by_role("button", name="Pay €19.00")
-    expect(pay).to_be_visible()  # the country alone brought it, by htmx
-    page.get_by_label("I accept").check()
-    assert violations(page) == []
-    pay.click()
-
-
-def pay_with_a_test_card(page: Page) -> None:
-    page.wait_for_url("**/sandbox/*")
-    expect(page.get_by_text("no real money")).to_be_visible()
-    assert violations(page) == []
-    page.get_by_role("button", name="4242 4242 4242 4242").click()
-    page.wait_for_url("**/orders/*")
-
-    expect(page.get_by_role("heading", name="Thank you. It is yours.")).to_be_visible()
-    expect(page.get_by_text(re.compile("GPTS-")).first).to_be_visible()
+    pay(page, "€19.00")
 
 
 def download(page: Page) -> None:
@@ -103,12 +79,6 @@ def download(page: Page) -> None:
     with page.expect_download() as saved:
         page.get_by_role("link", name="License file").click()
     assert Path(saved.value.path()).read_text().count(".") == 2
-
-
-def ask_for_a_refund(page: Page) -> None:
-    page.get_by_label("Why do you give it back?").fill("It does not rhyme.")
-    page.get_by_role("button", name="Ask for a refund").click()
-    expect(page.get_by_text("“It does not rhyme.”")).to_be_visible()
 
 
 def test_buying_works_without_javascript(store: LiveStore, browser: Browser, sold: str) -> None:

@@ -23,7 +23,7 @@ DAY = timedelta(days=1)
 def tell(event: RepoEvent) -> None:
     """Note ``event`` for every webhook that is to hear of it. Safe to repeat."""
     domain = domain_of(event)
-    if domain is None:
+    if domain is None or event.buyer_id is not None:  # their webhooks hear of no sales
         return
     hearing = _watching(event).filter(disabled_for="", domains__contains=[domain])
     hearing = hearing.filter(created_at__lte=event.at)

@@ -1,15 +1,17 @@
 """``/api/v1/models/{ns}/{name}/offers``, ``/api/v1/offers`` and ``/api/v1/terms``."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import Scope, User
 from accounts.services.tokens import create_token
 from catalog.models import ModelRepo
-from licensing.models import Offer
-from tests.factories import make_user
+from licensing.models import Offer, RevenueAsk
+from tests.factories import add_files, make_user
 from tests.licensing.selling.shop import make_model
 
 pytestmark = pytest.mark.django_db
@@ -148,3 +150,85 @@ def test_terms_are_read_by_their_hash(client: Client, model: ModelRepo, token: A
     assert terms["text"].startswith("Be kind.")
     assert made["rights"]["credit"] is True
     assert client.get("/api/v1/terms/" + "0" * 64).status_code == 404
+
+
+OPENING = "models/maria/haiku-gpt/opening"
+ASK = "models/maria/haiku-gpt/revenue-ask"
+
+
+def test_early_access_is_timed(client: Client, model: ModelRepo, token: Any) -> None:
+    send(client, "post", "models/maria/haiku-gpt/offers", OFFER, token)
+    moment = (timezone.now() + timedelta(days=3)).replace(microsecond=0)
+
+    answer = send(client, "put", OPENING, {"opens_at": moment.isoformat()}, token)
+
+    assert answer.status_code == 200
+    told = client.get("/api/v1/models/maria/haiku-gpt/offers").json()
+    assert datetime.fromisoformat(told["opens_at"]) == moment
+    assert answer.json()["opens_at"] == told["opens_at"]
+    assert send(client, "put", OPENING, {"opens_at": None}, token).json() == {"opens_at": None}
+    model.refresh_from_db()
+    assert model.opens_at is None
+
+
+def test_a_share_is_asked_for_and_shown_below(
+    client: Client, model: ModelRepo, seller: User, token: Any
+) -> None:
+    zoe = make_user("zoe")
+    base = make_model(zoe, "base")
+    card = b"---\nlicense: mit\nbase_model: zoe/base\n---\n# hi\n"
+    add_files(seller, model, {"README.md": card})
+    theirs = create_token(zoe, name="t", scopes=[Scope.WRITE])[1]
+    header = {"HTTP_AUTHORIZATION": f"Bearer {theirs}"}
+
+    answer = send(client, "put", "models/zoe/base/revenue-ask", {"basis_points": 1000}, header)
+
+    assert answer.json() == {"basis_points": 1000, "upstream": []}
+    asked = {"owner": "zoe", "model": "zoe/base", "basis_points": 1000}
+    told = client.get(f"/api/v1/{ASK}", **token).json()
+    assert told == {"basis_points": 0, "upstream": [asked]}
+    send(client, "put", "models/zoe/base/revenue-ask", {"basis_points": 0}, header)
+    assert not RevenueAsk.objects.filter(repo=base).exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "wanted"),
+    [
+        (OPENING, {"opens_at": "2020-01-01T00:00:00Z"}, (400, "bad_offer")),
+        (OPENING, {"opens_at": "soon"}, (400, "invalid")),
+        (OPENING, {}, (400, "invalid")),
+        (ASK, {"basis_points": 5001}, (400, "bad_ask")),
+        (ASK, {"basis_points": -1}, (400, "bad_ask")),
+        (ASK, {"basis_points": "half"}, (400, "invalid")),
+        (ASK, {}, (400, "invalid")),
+    ],
+)
+def test_moments_and_shares_that_cannot_be(
+    path: str, body: Any, wanted: Any, client: Client, model: ModelRepo, token: Any
+) -> None:
+    answer = send(client, "put", path, body, token)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == wanted
+    check_unchanged(model)
+
+
+@pytest.mark.parametrize("path", [OPENING, ASK])
+def test_only_its_owner_times_and_asks(path: str, client: Client, model: ModelRepo) -> None:
+    body = {"opens_at": (timezone.now() + timedelta(days=3)).isoformat(), "basis_points": 100}
+    bob, maria = make_user("bob"), User.objects.get(username="maria")
+    tokens = [
+        create_token(user, name="t", scopes=[scope])[1]
+        for user, scope in ((bob, Scope.WRITE), (maria, Scope.READ))
+    ]
+    headers = [{"HTTP_AUTHORIZATION": f"Bearer {text}"} for text in tokens]
+
+    answers = [send(client, "put", path, body, header) for header in [{}, *headers]]
+
+    assert [answer.status_code for answer in answers] == [401, 403, 403]
+    check_unchanged(model)
+
+
+def check_unchanged(model: ModelRepo) -> None:
+    model.refresh_from_db()
+    assert model.opens_at is None
+    assert not RevenueAsk.objects.exists()

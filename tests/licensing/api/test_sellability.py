@@ -10,9 +10,12 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import Scope
-from catalog.models import ModelRepo
-from licensing.models import Offer, OfferedRepo, Quote
-from licensing.services import offers
+from catalog.models import Grant, ModelRepo
+from licensing.configured import signer
+from licensing.documents.jws import open_license
+from licensing.models import License, Offer, OfferedRepo, Order, Quote
+from licensing.services import checkout, offers, reconciling
+from licensing.services.issuing import issue_file
 from licensing.services.offers import make_offer
 from tests.factories import add_files, make_repo, make_user
 from tests.licensing.api.test_buying import bearer, nothing_ordered, post, quote, wish
@@ -138,3 +141,54 @@ def test_a_bundle_is_sold_until_all_of_it_has_opened(
     ModelRepo.objects.update(opens_at=timezone.now())
 
     check_closed(client, shop, script, quoted)
+
+
+@pytest.fixture
+def few_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("offers", "sellability", "returning"):
+        monkeypatch.setattr(f"licensing.services.{module}.MAX_FILES", 4)
+
+
+def test_a_revision_with_more_files_than_a_license_names_is_not_sold(
+    client: Client, shop: Shop, script: Any, few_files: None, browser_of: Any
+) -> None:
+    quoted = quote(client, shop, script)
+
+    commit(shop, {"one.txt": b"1", "two.txt": b"2"})
+
+    check_closed(client, shop, script, quoted)
+    page = browser_of(shop.seller).get("/maria/haiku-gpt/offers", headers={"Accept": "text/html"})
+    assert "at most 4. Here are 6: pack them." in page.content.decode()
+    with pytest.raises(offers.NotSellableError) as refused:
+        make_offer(shop.selling, [shop.repo], FIXED)
+    assert refused.value.extra["reason"] == "files"
+
+
+def test_what_was_paid_while_files_were_added_is_given_back(
+    shop: Shop, few_files: None, run_jobs: Any
+) -> None:
+    order = shop.order()
+    commit(shop, {"one.txt": b"1", "two.txt": b"2"})
+
+    checkout.start(order, method="test_success")
+    run_jobs()
+
+    order.refresh_from_db()
+    assert (order.state, order.refunded_minor) == (Order.State.REFUNDED, order.gross_minor)
+    assert not License.objects.exists()
+    assert not Grant.objects.exists()
+    assert list(reconciling.differences()) == []
+
+
+def test_who_bought_before_keeps_the_update_with_more_files(
+    client: Client, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is open to them; their license goes on to name what they bought."""
+    shop.buy()
+    monkeypatch.setattr("licensing.services.issuing.MAX_FILES", 3)
+    commit(shop, {"one.txt": b"1", "two.txt": b"2"})
+
+    headers = bearer(shop.buyer, Scope.READ)
+    assert client.get("/maria/haiku-gpt/resolve/main/one.txt", **headers).status_code == 200
+    (model,) = open_license(issue_file(License.objects.get()), signer().key_set()).document.models
+    assert "one.txt" not in {file.path for file in model.files}

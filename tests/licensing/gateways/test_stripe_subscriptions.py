@@ -11,6 +11,7 @@ from django.utils import timezone
 from accounts.viewer import Viewer
 from catalog.access import PurchaseRequiredError, check_contents
 from catalog.models import Grant
+from licensing.gateways.base import GatewayError
 from licensing.gateways.registry import gateway_named
 from licensing.models import (
     Invoice,
@@ -23,7 +24,20 @@ from licensing.models import (
     Refund,
     Subscription,
 )
-from licensing.services import checkout, dunning, granting, inbox, ledger, refunds, renewals
+from licensing.services import (
+    checkout,
+    dunning,
+    granting,
+    inbox,
+    ledger,
+    reconciling,
+    refunds,
+    renewals,
+    settling,
+)
+from licensing.services.offers import set_active
+from store.core.jobs import JobName
+from store.core.models import Job
 from tests.factories import make_user
 from tests.licensing.gateways.conftest import Deliver
 from tests.licensing.selling.shop import Shop, open_shop
@@ -133,8 +147,6 @@ def test_a_failed_period_is_overdue_until_it_is_paid(
 
 def run_jobs_of(run_jobs: Any) -> None:
     """Forget the jobs of the sale itself; they are others' affair."""
-    from store.core.models import Job
-
     Job.objects.all().delete()
     run_jobs()
 
@@ -171,12 +183,66 @@ def test_a_refunded_subscription_is_collected_no_more(
 
     refunds.give_back(staff, order, None, "sorry")
     run_jobs()
-    renewals.stop_collecting(Subscription.objects.get().pk)  # told twice
+    renewals.stop_collecting(order.pk)  # told twice
 
     assert at_stripe["status"] == "canceled"
     assert Subscription.objects.get().state == State.ENDED
     with pytest.raises(PurchaseRequiredError):
         check_contents(shop.buying, shop.repo)
+
+
+def cancelled_then_paid(shop: Shop, fake: StripeFake) -> tuple[Order, dict[str, Any]]:
+    """Paid at Stripe after the order was cancelled and its offer taken away."""
+    order, at_stripe = begin(shop, fake)
+    settling.cancel(order.pk)
+    set_active(shop.selling, shop.offer, is_active=False)
+    return order, at_stripe
+
+
+def test_a_subscription_of_a_cancelled_order_is_ended_at_stripe(
+    shop: Shop, fake: StripeFake, deliver: Deliver, run_jobs: Any
+) -> None:
+    order, at_stripe = cancelled_then_paid(shop, fake)
+
+    for event in fake.take():
+        assert deliver(event).status_code == 200
+    run_jobs()
+    for event in fake.take():  # that it ended, for one
+        assert deliver(event).status_code == 200
+
+    assert at_stripe["status"] == "canceled"
+    order.refresh_from_db()
+    assert (order.state, order.refunded_minor) == (Order.State.CANCELLED, 1900)
+    assert not License.objects.exists()
+    assert not Subscription.objects.exists()
+    assert not PaymentEvent.objects.filter(outcome=PaymentEvent.Outcome.WAITING).exists()
+    assert renewals.unwanted(order.created_at) == []
+
+
+def test_a_subscription_of_a_cancelled_order_is_ended_once_stripe_answers_again(
+    shop: Shop, fake: StripeFake, deliver: Deliver, run_jobs: Any
+) -> None:
+    order, at_stripe = cancelled_then_paid(shop, fake)
+    for event in fake.take():
+        assert deliver(event).status_code == 200
+    fake.is_down = True
+    with pytest.raises(GatewayError):
+        renewals.stop_collecting(order.pk)
+    Job.objects.filter(name=JobName.END_COLLECTION).delete()  # it was tried often enough
+    assert reconciling.reconcile().unreachable == [order.gateway]
+    assert at_stripe["status"] == "active"
+
+    fake.is_down = False
+    reconciling.reconcile()
+
+    assert at_stripe["status"] == "canceled"
+
+
+def test_an_open_order_is_no_reason_to_end_a_subscription(shop: Shop, fake: StripeFake) -> None:
+    order, at_stripe = begin(shop, fake)
+
+    assert renewals.stop_collecting(order.pk) is False
+    assert at_stripe["status"] == "active"
 
 
 def test_money_collected_after_a_refund_goes_back(

@@ -167,6 +167,29 @@ def test_all_updates_are_covered_as_far_as_they_were_published() -> None:
     assert before.commit_oid == newer
 
 
+def test_guessing_digests_and_revisions_reads_no_history() -> None:
+    """Whoever has a key may send any number: each costs a look into indexes."""
+    held = hold()
+    repo = held.shop.repo
+    Grant.objects.update(updates=Grant.Updates.MAJOR)
+
+    with CaptureQueriesContext(connection) as guess:
+        assert code(held, sha256="0" * 64) == Code.CHECKSUM_SCOPE_MISMATCH
+        assert code(held, revision="0" * 40) == Code.VERSION_SCOPE_MISMATCH
+    asked = [query["sql"] for query in guess if "catalog_gitobject" in query["sql"]]
+    add_files(held.shop.seller, repo, {f"notes-{n}.md": b"x%d" % n for n in range(30)})
+
+    assert len(asked) == 3
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE catalog_gitobject")
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        for sql, index in zip(
+            asked, ("git_lfs", "git_small_files", "git_object_once"), strict=True
+        ):
+            cursor.execute("EXPLAIN " + sql)
+            assert index in str(cursor.fetchall())
+
+
 def sha_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 

@@ -3,20 +3,24 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.models import User
 from accounts.viewer import VISITOR, Viewer
+from catalog.models import ModelRepo
 from licensing.models import Coupon, Offer
 from licensing.services.carts import Cart, look_at, possible_holders, put_in, with_changes
 from licensing.services.offers import NewPrice, make_offer, set_active
 from licensing.services.pricing import MAX_LINES, BadQuantityError, BadWishError, Item
+from licensing.services.upstream import set_ask
 from store.core.money import BadAmountError, BadCurrencyError
-from tests.factories import PASSWORD, make_org, make_user
+from tests.factories import PASSWORD, add_files, make_org, make_user
 from tests.licensing.pages.buying import get, post, put_in_cart, text_of, visible
-from tests.licensing.selling.shop import FIXED, Shop, make_model, open_shop
+from tests.licensing.selling.shop import BILLING, FIXED, Shop, make_model, open_shop
 
 pytestmark = pytest.mark.django_db
 Browser = Callable[[User], Client]
@@ -316,3 +320,31 @@ def test_teams_to_buy_for_are_in_order_of_their_names() -> None:
     make_org("acme", ada="write")
 
     assert [found.name for found in possible_holders(Viewer(user=user))] == ["acme", "zoo"]
+
+
+@pytest.mark.parametrize("is_closed", [False, True], ids=["sold", "one is closed"])
+def test_a_cart_takes_as_many_queries_whatever_is_in_it(is_closed: bool) -> None:
+    """Also from several sellers, whose models were made from others that ask for a share."""
+    buyer = make_user("bob")
+    base = make_model(make_user("zoe"), "base")
+    set_ask(Viewer(user=base.namespace.user), base, 1000)
+    cart = Cart()
+    counts: list[int] = []
+    for number in range(4):
+        seller = make_user(f"seller{number}")
+        repo = make_model(seller, "tuned")
+        card = b"---\nlicense: mit\nbase_model: zoe/base\n---\n# hi\n"
+        add_files(seller, repo, {"README.md": card})
+        repo = ModelRepo.objects.select_related("namespace").get(pk=repo.pk)
+        offer = make_offer(Viewer(user=seller), [repo], FIXED)
+        cart = put_in(cart, offer, currency="EUR")
+        if is_closed and not counts:
+            set_active(Viewer(user=seller), offer, is_active=False)
+        viewer = Viewer(user=buyer)
+        with CaptureQueriesContext(connection) as asked:
+            view = look_at(viewer, cart, BILLING)
+        counts.append(len(asked))
+        assert (view.priced is None) == is_closed
+        assert [line.problem is not None for line in view.lines] == ([is_closed] + [False] * number)
+
+    assert len(set(counts[1:])) == 1, counts

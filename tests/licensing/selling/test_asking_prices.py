@@ -1,13 +1,19 @@
 """What search knows of prices follows the offers, and the clock."""
 
+import pickle
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import time_machine
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from catalog.models import Listing, ListingPrice, ModelRepo
+from catalog.services.repos import change_settings
 from licensing.models import Offer
 from licensing.services import reconciling
 from licensing.services.asking_prices import refresh_due
@@ -19,10 +25,12 @@ from licensing.services.offers import (
     set_active,
     set_opening,
 )
-from tests.factories import add_files
+from licensing.services.shelf import price_notes
+from tests.factories import add_files, make_repo, make_user
 from tests.licensing.selling.shop import FIXED, Shop, make_model, open_shop
 
 pytestmark = pytest.mark.django_db
+HTML = {"Accept": "text/html"}
 FREE = replace(FIXED, title="Research", kind=Offer.Kind.FREE, prices=())
 
 
@@ -134,3 +142,79 @@ def test_the_reconciler_finds_a_price_that_is_wrong(shop: Shop) -> None:
     (found,) = reconciling.differences()
 
     assert (found.kind, found.subject) == ("price", str(shop.repo.pk))
+
+
+FROM_NC = b"---\nlicense: mit\nbase_model: zoe/base\n---\n# hi\n"
+FREE_CARD, NC_CARD = (b"---\nlicense: %s\n---\n" % name for name in (b"mit", b"cc-by-nc-4.0"))
+
+
+def told(client: Client, repo: ModelRepo, run_jobs: Any) -> tuple[list[str], str, int]:
+    """Of a model, once the jobs ran: what search knows, what lists say, offers in its buy box."""
+    run_jobs()
+    kinds, lowest = known(repo)
+    assert bool(lowest) == ("paid" in kinds)
+    is_found = repo.full_name in client.get("/models?price=paid", headers=HTML).content.decode()
+    assert is_found == ("paid" in kinds)
+    listed = client.get(f"/api/v1/models/{repo.full_name}/offers").json()["results"]
+    return kinds, price_notes([repo.pk]).get(repo.pk, "Free"), len(listed)
+
+
+CLOSED: tuple[list[str], str, int] = ([], "Not for sale now", 0)
+OPEN = (["paid"], "€19", 1)
+
+
+def test_lists_show_no_price_of_files_nobody_judged_clean(
+    shop: Shop, client: Client, run_jobs: Any
+) -> None:
+    assert told(client, shop.repo, run_jobs) == OPEN
+    add_files(shop.seller, shop.repo, {"extra.bin": pickle.dumps(print)})
+    assert told(client, shop.repo, run_jobs) == CLOSED
+    assert list(reconciling.differences()) == []
+
+
+def test_lists_show_no_price_of_what_a_license_upstream_forbids_by_now(
+    shop: Shop, client: Client, run_jobs: Any
+) -> None:
+    zoe = make_user("zoe")
+    base = make_repo(zoe, "base", files={"README.md": FREE_CARD})
+    add_files(shop.seller, shop.repo, {"README.md": FROM_NC})
+    assert told(client, shop.repo, run_jobs) == OPEN
+
+    add_files(zoe, base, {"README.md": NC_CARD})
+    assert told(client, shop.repo, run_jobs) == CLOSED
+    add_files(zoe, base, {"README.md": FREE_CARD})
+    assert told(client, shop.repo, run_jobs) == OPEN
+
+
+def test_lists_follow_a_takedown_also_of_the_other_half_of_a_bundle(
+    shop: Shop, client: Client, browser_of: Any, run_jobs: Any
+) -> None:
+    other = make_model(shop.seller, "sonnet-gpt")
+    set_active(shop.selling, shop.offer, is_active=False)
+    make_offer(shop.selling, [shop.repo, other], FIXED)
+    change_settings(shop.selling, other, is_private=True)
+    assert told(client, shop.repo, run_jobs) == CLOSED
+    change_settings(shop.selling, other, is_private=False)
+    assert told(client, shop.repo, run_jobs) == OPEN
+
+    ModelRepo.objects.filter(pk=other.pk).update(disabled_reason="Stolen.")  # no event tells
+    reconciling.reconcile()
+    assert told(client, shop.repo, run_jobs) == CLOSED
+    assert list(reconciling.differences()) == []
+
+
+def test_what_the_seller_stopped_is_free(shop: Shop, client: Client, run_jobs: Any) -> None:
+    set_active(shop.selling, shop.offer, is_active=False)
+
+    assert told(client, shop.repo, run_jobs) == (["free"], "Free", 0)
+
+
+def test_prices_of_many_take_as_many_queries_as_of_one(shop: Shop) -> None:
+    repos = [make_model(shop.seller, f"haiku-{n}") for n in range(5)]
+    for repo in repos:
+        make_offer(shop.selling, [repo], FIXED)
+    with CaptureQueriesContext(connection) as one:
+        price_notes([shop.repo.pk])
+    with CaptureQueriesContext(connection) as many:
+        assert len(price_notes([shop.repo.pk, *(repo.pk for repo in repos)])) == 6
+    assert len(one) == len(many)
