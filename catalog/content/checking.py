@@ -18,7 +18,8 @@ from django.utils import timezone
 from catalog.content.reading import cooked, read_blocks
 from catalog.content.recipes import Recipe
 from catalog.content.stores import storage
-from catalog.content.xet.hashes import file_hash, from_hex, to_hex
+from catalog.content.tables import spooled_tables
+from catalog.content.xet.hashes import MerkleTree, from_hex, to_hex
 from catalog.content.xet.xorbs import XorbReader, XorbTable
 from catalog.models import (
     FileScan,
@@ -165,15 +166,14 @@ def _recipe(key: str) -> Hurt | None:
 
 
 def _recipe_fault(row: XetFile, recipe: Recipe) -> str:
-    entries: list[tuple[bytes, int]] = []
-    rows = Xorb.objects.filter(hash__in=recipe.xorbs).values_list("hash", "table")
-    tables = {bytes(name): XorbTable.from_bytes(bytes(table)) for name, table in rows}
-    for term in recipe.terms:
-        if term.xorb not in tables:
-            return f"the xorb {to_hex(term.xorb)} is missing"
-        chunks = tables[term.xorb].chunks[term.start : term.end]
-        entries += [(chunk.hash, chunk.size_bytes) for chunk in chunks]
-    if file_hash(entries) != bytes(row.hash):
+    tree = MerkleTree()
+    with spooled_tables(recipe.xorbs) as tables:
+        for term in recipe.terms:
+            if term.xorb not in tables:
+                return f"the xorb {to_hex(term.xorb)} is missing"
+            for chunk in tables[term.xorb].chunks[term.start : term.end]:
+                tree.add(chunk.hash, chunk.size_bytes)
+    if tree.file_hash() != bytes(row.hash):
         return "its chunks make another file"
     for sha256 in row.lfs_objects.filter(is_whole=False).values_list("sha256", flat=True):
         digest = hashlib.sha256()

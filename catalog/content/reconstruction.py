@@ -2,15 +2,17 @@
 
 The same question always has the same answer: clients ask again for fresh links and expect the
 same pieces (Xet specification, reconstruction).
+
+A file may have hundreds of thousands of terms, each of one chunk. So nothing is kept for a term:
+terms are read off the recipe as they are told, and of each xorb one bit for each chunk is kept.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from catalog.content.reading import DamagedContentError
-from catalog.content.recipes import Recipe, chunk_span, merged
-from catalog.content.tables import KnownXorb, in_groups
+from catalog.content.recipes import ChunkSpan, Recipe, chunk_span
+from catalog.content.tables import in_groups, known_xorbs
 from catalog.content.xet.shards import Term
 from catalog.content.xet.xorbs import XorbTable
 from store.core.errors import StoreError
@@ -46,30 +48,71 @@ class PlannedFetch:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedXorb:
+    """What to fetch of one xorb."""
+
+    name: bytes
+    blob: Digest
+    """Its stored bytes."""
+    runs: list[PlannedFetch]
+    """No two of them touch, not even those of two files."""
+
+
+class Part:
+    """The bytes ``first`` to ``end`` (exclusive) of a file; iterate for its terms, ever again."""
+
+    def __init__(self, recipe: Recipe, first: int, end: int) -> None:
+        self._recipe, self._first, self._length = recipe, first, end - first
+
+    @property
+    def skip_bytes(self) -> int:
+        """Raw bytes of the first term before the part."""
+        term, begin, stop = next(self._covering())
+        return _cut(term, begin, stop)[0].skip_bytes if begin else 0
+
+    def __iter__(self) -> Iterator[PlannedTerm]:
+        for term, begin, stop in self._covering():
+            if stop - begin == term.size_bytes:
+                yield PlannedTerm(term.xorb, term.size_bytes, term.start, term.end)
+            else:  # the first or the last: chunks nobody needs are left out
+                span, table = _cut(term, begin, stop)
+                size_bytes = table.raw_size(span.start, span.end)
+                yield PlannedTerm(term.xorb, size_bytes, span.start, span.end)
+
+    def _covering(self) -> Iterator[tuple[Term, int, int]]:
+        return self._recipe.covering(self._first, self._length)
+
+
 class Plan:
-    """What to fetch, and how to join it."""
+    """What to fetch for some parts, and how to join each.
 
-    skip_bytes: int
-    """Raw bytes of the first term before the part that was asked for."""
-    terms: list[PlannedTerm]
-    fetches: dict[bytes, list[PlannedFetch]]
-    """By xorb; no two runs touch."""
-    blobs: dict[bytes, Digest]
-    """The stored bytes of each xorb."""
+    Clients know a run by its xorb and start, whose ever it is: so files that are asked for
+    together share their runs.
+    """
 
+    def __init__(self, parts: list[Part]) -> None:
+        self.parts = parts
+        self._needed: dict[bytes, int] = {}
+        """By xorb, in order of first use: bit ``n`` stands for chunk ``n``."""
+        for part in parts:
+            for term in part:
+                bits = ((1 << (term.end - term.start)) - 1) << term.start
+                self._needed[term.xorb] = self._needed.get(term.xorb, 0) | bits
 
-@dataclass(frozen=True, slots=True)
-class JointPlan:
-    """What several whole files need: clients know a run by its xorb and start, whose ever it is."""
+    def xorbs(self) -> Iterator[PlannedXorb]:
+        """Yield each xorb with what to fetch of it; few of their tables are in memory at a time.
 
-    terms: list[list[PlannedTerm]]
-    """By file, in the order that was asked for."""
-    fetches: dict[bytes, list[PlannedFetch]]
-    """By xorb; no two runs touch, not even those of two files."""
-    blobs: dict[bytes, Digest]
-
-
-_Covering = list[tuple[Term, int, int]]
+        Raises:
+            DamagedContentError: one is missing; it is said after those that are there.
+        """
+        left = len(self._needed)
+        for group in in_groups(self._needed):
+            for name, known in group.items():
+                runs = [_fetch(known.table, *run) for run in _runs(self._needed[name])]
+                yield PlannedXorb(name, known.blob, runs)
+                left -= 1
+        if left:
+            raise _missing()
 
 
 def plan(recipe: Recipe, first: int = 0, last: int | None = None) -> Plan:
@@ -77,67 +120,42 @@ def plan(recipe: Recipe, first: int = 0, last: int | None = None) -> Plan:
 
     Raises:
         RangeError: it begins behind the end, or ends before it begins.
-        DamagedContentError: a xorb is missing.
+        DamagedContentError: the xorb is missing where the part begins or ends.
     """
-    work = _Work([_covering(recipe, first, last)])
-    return Plan(work.skip_bytes, work.terms[0], work.fetches, work.blobs)
-
-
-def plan_together(recipes: Iterable[Recipe]) -> JointPlan:
-    """Return what makes several whole files.
-
-    Raises:
-        DamagedContentError: a xorb is missing.
-    """
-    work = _Work([_covering(recipe, 0, None) for recipe in recipes])
-    return JointPlan(work.terms, work.fetches, work.blobs)
-
-
-def _covering(recipe: Recipe, first: int, last: int | None) -> _Covering:
     end = recipe.size_bytes if last is None else min(last + 1, recipe.size_bytes)
     if first >= end:
         raise RangeError("The file has no such bytes.", size_bytes=recipe.size_bytes)
-    return list(recipe.covering(first, end - first))
+    return Plan([Part(recipe, first, end)])
 
 
-class _Work:
-    """Plans xorb by xorb, not term by term: few of their tables are in memory at a time."""
-
-    def __init__(self, coverings: list[_Covering]) -> None:
-        self.skip_bytes = 0
-        """Of the first file."""
-        self.terms: list[list[PlannedTerm]] = [[_UNKNOWN] * len(each) for each in coverings]
-        self.fetches: dict[bytes, list[PlannedFetch]] = {}
-        self.blobs: dict[bytes, Digest] = {}
-        self._coverings = coverings
-        places: dict[bytes, list[tuple[int, int]]] = defaultdict(list)
-        for file, covering in enumerate(coverings):
-            for place, (term, _, _) in enumerate(covering):
-                places[term.xorb].append((file, place))
-        for group in in_groups(places):
-            for name, known in group.items():
-                self._plan_xorb(name, known, places[name])
-        if len(self.blobs) < len(places):
-            raise DamagedContentError("A part of this file is missing in the store.")
-
-    def _plan_xorb(self, name: bytes, known: KnownXorb, places: list[tuple[int, int]]) -> None:
-        table = known.table
-        wanted: list[tuple[int, int]] = []
-        for file, place in places:
-            term, begin, stop = self._coverings[file][place]
-            span = chunk_span(term, table, begin, stop)
-            if file == place == 0:
-                self.skip_bytes = span.skip_bytes
-            size_bytes = table.raw_size(span.start, span.end)
-            self.terms[file][place] = PlannedTerm(name, size_bytes, span.start, span.end)
-            wanted.append((span.start, span.end))
-        self.fetches[name] = [_fetch(table, *run) for run in merged(wanted)]
-        self.blobs[name] = known.blob
+def plan_together(recipes: Iterable[Recipe]) -> Plan:
+    """Return what makes several whole files."""
+    return Plan([Part(recipe, 0, recipe.size_bytes) for recipe in recipes])
 
 
-_UNKNOWN = PlannedTerm(b"", 0, 0, 0)
+def _cut(term: Term, begin: int, stop: int) -> tuple[ChunkSpan, XorbTable]:
+    known = known_xorbs([term.xorb]).get(term.xorb)
+    if known is None:
+        raise _missing()
+    return chunk_span(term, known.table, begin, stop), known.table
+
+
+def _runs(bits: int) -> Iterator[tuple[int, int]]:
+    """Yield where each row of ones begins and ends, lowest first."""
+    at = 0
+    while bits:
+        at += (bits & -bits).bit_length() - 1
+        bits >>= (bits & -bits).bit_length() - 1
+        ones = (~bits & (bits + 1)).bit_length() - 1
+        yield at, at + ones
+        at += ones
+        bits >>= ones
 
 
 def _fetch(table: XorbTable, start: int, end: int) -> PlannedFetch:
     first, behind = table.stored_span(start, end)
     return PlannedFetch(start, end, first, behind - 1)
+
+
+def _missing() -> DamagedContentError:
+    return DamagedContentError("A part of this file is missing in the store.")

@@ -61,11 +61,18 @@ def squash(
 
 
 @transaction.atomic
-def without_blobs(repo: ModelRepo, blob_oids: Iterable[str]) -> tuple[list[MovedRef], int]:
+def without_blobs(
+    repo: ModelRepo, blob_oids: Iterable[str], *, also: Iterable[str] = ()
+) -> tuple[list[MovedRef], int, dict[str, str]]:
     """Rewrite every ref so that no commit in its history has one of ``blob_oids``.
 
+    Args:
+        repo: The repository.
+        blob_oids: What must go.
+        also: Further commits that need one to stand for them, whether or not a ref has them.
+
     Returns:
-        The refs that moved, and the bytes of new git objects.
+        The refs that moved, the bytes of new git objects, and what stands for each of ``also``.
     """
     gone = set(blob_oids)
     refs = list(Ref.objects.select_for_update().filter(repo=repo).order_by("name"))
@@ -81,10 +88,11 @@ def without_blobs(repo: ModelRepo, blob_oids: Iterable[str]) -> tuple[list[Moved
         ref.oid = rewrite.tag(ref.oid) if is_annotated else commit_oid
         ref.commit_oid = commit_oid
         ref.save()
+    instead = {oid: rewrite.commit(oid) for oid in set(also)}
     store.flush()
     if moved:
         ModelRepo.objects.filter(pk=repo.pk).update(updated_at=timezone.now())
-    return moved, store.written_bytes
+    return moved, store.written_bytes, instead
 
 
 class _Rewrite:

@@ -13,6 +13,7 @@ from catalog.content.quotas import adopt_charges, charge_git
 from catalog.history import log
 from catalog.history.changes import Change, changes_between
 from catalog.history.commits import Written, add_commit, move_ref
+from catalog.history.graph import load_graph
 from catalog.history.merges import Merged, merge_trees
 from catalog.history.objects import ObjectStore
 from catalog.history.refs import HEADS
@@ -161,8 +162,20 @@ def _write(repo: ModelRepo, held: Discussion, user: User, base_oid: str, head_oi
         title=f"{held.title} (#{held.number})",
         message=_message(repo, held, head_oid),
         author=user.username,
-        merged_oid=head_oid if head_oid != base_oid else "",
+        merged_oid=head_oid if _is_joined(repo, held, base_oid, head_oid) else "",
     )
+
+
+def _is_joined(repo: ModelRepo, held: Discussion, base_oid: str, head_oid: str) -> bool:
+    """Whether the merge has the proposed commits as a parent.
+
+    Not where the branch's history was given up since (squashed, or pushed over): they would bring
+    it back. Their files come in all the same.
+    """
+    if head_oid == base_oid:
+        return False
+    began, trunk = bytes.fromhex(held.base_oid), bytes.fromhex(base_oid)
+    return load_graph(repo.pk).is_ancestor(began, trunk)
 
 
 def _merged(

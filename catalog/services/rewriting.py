@@ -17,6 +17,7 @@ from catalog.history.refs import DEFAULT_BRANCH, HEADS, resolve
 from catalog.history.trees import some_have
 from catalog.models import (
     Commit,
+    Discussion,
     FileScan,
     GitObject,
     Grant,
@@ -119,13 +120,27 @@ def delete_stored_files(
     _check_not_sold(repo, blob_oids)
     moved: list[rewriting.MovedRef] = []
     if rewrite_history and blob_oids:
-        moved, new_bytes = rewriting.without_blobs(repo, blob_oids)
-        charge_git(repo, new_bytes)
+        moved = _rewrite(repo, blob_oids)
         FileScan.objects.filter(repo=repo, blob_oid__in=blob_oids).delete()
     claims.delete()  # first: one that is verified meanwhile becomes an object
     owned.delete()
     _follow(viewer, repo, moved, what="repo.delete_files", digests=sorted(mine))
     return len(mine)
+
+
+def _rewrite(repo: ModelRepo, blob_oids: Collection[str]) -> list[rewriting.MovedRef]:
+    """Take blobs out of every ref, and out of where pull requests began that may be merged yet.
+
+    Otherwise each of them would seem to delete the files.
+    """
+    pulls = Discussion.objects.filter(repo=repo, is_pull_request=True)
+    waiting = pulls.exclude(status=Discussion.Status.MERGED).select_for_update().order_by("pk")
+    bases = dict(waiting.values_list("pk", "base_oid"))
+    moved, new_bytes, instead = rewriting.without_blobs(repo, blob_oids, also=bases.values())
+    charge_git(repo, new_bytes)
+    for pk, base_oid in bases.items():
+        Discussion.objects.filter(pk=pk).update(base_oid=instead[base_oid])
+    return moved
 
 
 def _check_not_sold(repo: ModelRepo, blob_oids: Collection[str]) -> None:

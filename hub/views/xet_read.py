@@ -1,6 +1,7 @@
 """Downloads from the Xet service: recipes, pieces of xorbs, and what need not be sent."""
 
 import re
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -10,24 +11,27 @@ from accounts.viewer import Viewer
 from catalog.content.dedup import find_chunks
 from catalog.content.recipes import Recipe
 from catalog.content.reconstruction import (
-    JointPlan,
+    Part,
     Plan,
-    PlannedTerm,
+    PlannedXorb,
     RangeError,
     plan,
     plan_together,
 )
 from catalog.content.xet.hashes import from_hex, to_hex
 from hub.answers import hub_view
+from hub.streamed import Pairs, json_answer
 from hub.xet_callers import XetCaller, not_here, service_url, xet_view
 from licensing.delivery.policy import RecipeNotFoundError, authorize_recipe
 from licensing.delivery.respond import note
 from licensing.delivery.xorbs import Linker, bearer_of, send_xorb, xorb_link
 from store.core.bodies import read_json_list
-from store.core.errors import InvalidError
+from store.core.errors import InvalidError, TooLargeError
 
 MAX_FILES = 1000
 """Recipes one batch may ask for."""
+MAX_TERMS = 700_000
+"""Terms of the recipes of one batch, unless one alone has more: what a shard has room for."""
 _RANGE = re.compile(r"bytes=(\d{1,20})-(\d{0,20})")
 
 
@@ -35,40 +39,28 @@ _RANGE = re.compile(r"bytes=(\d{1,20})-(\d{0,20})")
 def reconstruction_v1(request: HttpRequest, caller: XetCaller, file: str) -> HttpResponseBase:
     """Tell how to make a file, or a part of it, of pieces of xorbs (older shape)."""
     found = _plan(request, caller, file)
-    body = {
-        "offset_into_first_range": found.skip_bytes,
-        "terms": _terms(found.terms),
-        "fetch_info": _fetch_info(_linker(request, caller), found),
-    }
-    return JsonResponse(body)
+    (part,) = found.parts
+    return json_answer(
+        {
+            "offset_into_first_range": part.skip_bytes,
+            "terms": _terms(part),
+            "fetch_info": _fetch_info(_linker(request, caller), found),
+        }
+    )
 
 
 @xet_view("GET", scope="read")
 def reconstruction_v2(request: HttpRequest, caller: XetCaller, file: str) -> HttpResponseBase:
     """Tell how to make a file, or a part of it, of pieces of xorbs."""
     found = _plan(request, caller, file)
-    link = _linker(request, caller)
-    body = {
-        "offset_into_first_range": found.skip_bytes,
-        "terms": _terms(found.terms),
-        "xorbs": {
-            to_hex(name): [
-                {
-                    # one range a link: nothing but exactly these bytes is ever granted
-                    "url": link(name, found.blobs[name], fetch),
-                    "ranges": [
-                        {
-                            "chunks": {"start": fetch.start, "end": fetch.end},
-                            "bytes": {"start": fetch.first, "end": fetch.last},
-                        }
-                    ],
-                }
-                for fetch in fetches
-            ]
-            for name, fetches in found.fetches.items()
-        },
-    }
-    return JsonResponse(body)
+    (part,) = found.parts
+    return json_answer(
+        {
+            "offset_into_first_range": part.skip_bytes,
+            "terms": _terms(part),
+            "xorbs": _blocks(_linker(request, caller), found),
+        }
+    )
 
 
 @xet_view("GET", "POST", scope="read")
@@ -82,17 +74,35 @@ def batch(request: HttpRequest, caller: XetCaller) -> HttpResponseBase:
     names = [name for name in asked if isinstance(name, str)]
     if len(asked) > MAX_FILES or len(names) < len(asked):
         raise InvalidError(f"Ask for up to {MAX_FILES} files, each by its hash.")
+    recipes = _recipes(caller, names)
+    found = plan_together(recipes.values())
+    files = ((name, _terms(part)) for name, part in zip(recipes, found.parts, strict=True))
+    return json_answer(
+        {"files": Pairs(files), "fetch_info": _fetch_info(_linker(request, caller), found)}
+    )
+
+
+def _recipes(caller: XetCaller, names: list[str]) -> dict[str, Recipe]:
+    """Return the recipes the caller may have, by name.
+
+    Raises:
+        TooLargeError: they are more than one answer tells.
+    """
     recipes: dict[str, Recipe] = {}
+    terms = 0
     for name in dict.fromkeys(names):
         try:
             recipe, _ = authorize_recipe(caller.viewer, caller.repo, from_hex(name))
         except RecipeNotFoundError:
             continue
+        terms += len(recipe.terms)
+        if recipes and terms > MAX_TERMS:
+            raise TooLargeError(
+                f"These files have more than {MAX_TERMS} terms in all. Ask for fewer at a time.",
+                max_terms=MAX_TERMS,
+            )
         recipes[name] = recipe
-    found = plan_together(recipes.values())
-    info = _fetch_info(_linker(request, caller), found)
-    files = {name: _terms(terms) for name, terms in zip(recipes, found.terms, strict=True)}
-    return JsonResponse({"files": files, "fetch_info": info})
+    return recipes
 
 
 @xet_view("HEAD", scope="read")
@@ -145,15 +155,13 @@ def _asked(request: HttpRequest) -> tuple[int, int | None]:
     return first, last
 
 
-def _terms(terms: list[PlannedTerm]) -> list[dict[str, Any]]:
-    return [
-        {
+def _terms(part: Part) -> Iterator[dict[str, Any]]:
+    for term in part:
+        yield {
             "hash": to_hex(term.xorb),
             "unpacked_length": term.unpacked_bytes,
             "range": {"start": term.start, "end": term.end},
         }
-        for term in terms
-    ]
 
 
 def _linker(request: HttpRequest, caller: XetCaller) -> Linker:
@@ -161,15 +169,31 @@ def _linker(request: HttpRequest, caller: XetCaller) -> Linker:
     return partial(xorb_link, service_url(request), bearer=bearer_of(caller.viewer, caller.repo))
 
 
-def _fetch_info(link: Linker, found: Plan | JointPlan) -> dict[str, list[dict[str, Any]]]:
-    return {
-        to_hex(name): [
-            {
-                "range": {"start": fetch.start, "end": fetch.end},
-                "url": link(name, found.blobs[name], fetch),
-                "url_range": {"start": fetch.first, "end": fetch.last},
+def _blocks(link: Linker, found: Plan) -> Pairs:
+    """Return what to fetch, as version 2 says it.
+
+    One range a link: nothing but exactly these bytes is ever granted.
+    """
+
+    def runs(xorb: PlannedXorb) -> Iterator[dict[str, Any]]:
+        for run in xorb.runs:
+            chunks = {"start": run.start, "end": run.end}
+            span = {"start": run.first, "end": run.last}
+            url = link(xorb.name, xorb.blob, run)
+            yield {"url": url, "ranges": [{"chunks": chunks, "bytes": span}]}
+
+    return Pairs((to_hex(xorb.name), runs(xorb)) for xorb in found.xorbs())
+
+
+def _fetch_info(link: Linker, found: Plan) -> Pairs:
+    """Return what to fetch, as version 1 says it."""
+
+    def runs(xorb: PlannedXorb) -> Iterator[dict[str, Any]]:
+        for run in xorb.runs:
+            yield {
+                "range": {"start": run.start, "end": run.end},
+                "url": link(xorb.name, xorb.blob, run),
+                "url_range": {"start": run.first, "end": run.last},
             }
-            for fetch in fetches
-        ]
-        for name, fetches in found.fetches.items()
-    }
+
+    return Pairs((to_hex(xorb.name), runs(xorb)) for xorb in found.xorbs())

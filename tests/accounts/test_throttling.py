@@ -269,7 +269,7 @@ def test_lost_valkey_keeps_nobody_out(
         raise ValkeyGoneError
 
     limited(visitor_api_requests=1)
-    monkeypatch.setattr(ratelimit, "hit", gone)
+    monkeypatch.setattr(ratelimit, "valkey", gone)
     monkeypatch.setattr(ratelimit, "_warned_at", -1e9)
     with caplog.at_level(logging.WARNING, logger="store.core.ratelimit"):
         answers = [client.get(LIST).status_code for _ in range(3)]

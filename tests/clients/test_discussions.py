@@ -268,3 +268,31 @@ def test_attachments(publisher: HfApi, stranger: HfApi, repo: str, tmp_path: Pat
     with pytest.raises(HfHubHTTPError) as caught:
         stranger.upload_attachment(fake)
     assert caught.value.response.status_code == 415
+
+
+def test_proposals_outlive_a_rewritten_history(
+    publisher: HfApi, stranger: HfApi, repo: str
+) -> None:
+    """Squashed beneath one, and large files deleted from it beneath another."""
+    for path, content in (("a.txt", b"a\n"), ("w.safetensors", b"weights")):
+        publisher.upload_file(repo_id=repo, path_in_repo=path, path_or_fileobj=content)
+    for path in ("one.txt", "two.txt"):
+        add = CommitOperationAdd(path, b"more\n")
+        stranger.create_commit(repo, [add], commit_message=f"Add {path}", create_pr=True)
+
+    publisher.super_squash_history(repo)
+    first = publisher.get_discussion_details(repo, 1)
+    publisher.merge_pull_request(repo, 1)
+    squashed = [commit.title for commit in publisher.list_repo_commits(repo)]
+    files = list(publisher.list_lfs_files(repo))
+    publisher.permanently_delete_lfs_files(repo, files)
+    second = publisher.get_discussion_details(repo, 2)
+    publisher.merge_pull_request(repo, 2)
+
+    for found in (first, second):
+        assert found.conflicting_files == []
+        assert found.diff is not None
+        assert found.diff.count("diff --git") == 1
+    assert len(squashed) == 2
+    assert len(files) == 1
+    assert set(publisher.list_repo_files(repo)) == {".gitattributes", "a.txt", "one.txt", "two.txt"}

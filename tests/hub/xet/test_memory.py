@@ -1,5 +1,6 @@
 """Files of very many tiny chunks: a request holds few of the lists of their chunks at a time."""
 
+import json
 import struct
 import tracemalloc
 from collections.abc import Callable
@@ -10,15 +11,18 @@ import pytest
 
 from accounts.models import Namespace, User
 from catalog.content import proving, tables
+from catalog.content.checking import check_storage
 from catalog.content.proving import prove
 from catalog.content.recipes import Recipe
-from catalog.content.reconstruction import plan, plan_together
+from catalog.content.reconstruction import Plan, PlannedXorb, plan, plan_together
 from catalog.content.tables import forget_all
 from catalog.content.xet.errors import XetProofError
-from catalog.content.xet.hashes import chunk_hash, file_hash, term_hash
+from catalog.content.xet.hashes import chunk_hash, file_hash, term_hash, to_hex
 from catalog.content.xet.shards import Term
 from catalog.content.xet.xorbs import MAX_CHUNKS, ROW_BYTES
-from catalog.models import Xorb
+from catalog.models import ModelRepo, XetFile, Xorb
+from hub import streamed
+from hub.views import xet_read
 from tests.catalog.content.xet.making import shard
 from tests.hub.xet.calling import Made, XetClient, body_of, made, stored
 
@@ -80,27 +84,119 @@ def test_a_wrong_proof_is_refused_all_the_same(names: list[bytes]) -> None:
         prove(naming(names, term_hash([chunk_hash(b"y")])))
 
 
+def told(found: Plan) -> tuple[Plan, list[PlannedXorb]]:
+    return found, list(found.xorbs())
+
+
 def test_a_reconstruction_holds_few_lists(names: list[bytes]) -> None:
     """Even of a file that goes back and forth between all its xorbs."""
     recipe = Recipe([Term(name, 1, at, at + 1) for at in range(3) for name in names])
 
-    found, peak_bytes = peak_of(lambda: plan(recipe))
+    (found, fetched), peak_bytes = peak_of(lambda: told(plan(recipe)))
 
-    assert [(term.xorb, term.start) for term in found.terms] == [
+    assert [(term.xorb, term.start) for term in found.parts[0]] == [
         (name, at) for at in range(3) for name in names
     ]
-    assert list(found.fetches) == names
-    assert {(each[0].first, each[0].last) for each in found.fetches.values()} == {(0, 26)}
+    assert [xorb.name for xorb in fetched] == names
+    assert {(xorb.runs[0].first, xorb.runs[0].last) for xorb in fetched} == {(0, 26)}
     assert peak_bytes < tables._KEPT * 1.25 * TABLE_BYTES + 16 * MIB
 
 
 def test_a_batch_holds_few_lists(names: list[bytes]) -> None:
     recipes = [Recipe([Term(name, MAX_CHUNKS, 0, MAX_CHUNKS)]) for name in names]
 
-    found, peak_bytes = peak_of(lambda: plan_together(recipes))
+    (found, _), peak_bytes = peak_of(lambda: told(plan_together(recipes)))
 
-    assert [[term.xorb for term in terms] for terms in found.terms] == [[name] for name in names]
+    assert [[term.xorb for term in part] for part in found.parts] == [[name] for name in names]
     assert peak_bytes < tables._KEPT * 1.25 * TABLE_BYTES + 16 * MIB
+
+
+def test_a_check_of_the_storage_holds_few_lists(names: list[bytes]) -> None:
+    """The bytes of these xorbs are nowhere, which is said; the recipe is right."""
+    terms = Recipe([Term(name, 1, 0, 1) for name in names]).to_bytes()
+    proven = file_hash([(CHUNK, 1)] * len(names))
+    XetFile.objects.create(hash=proven, size_bytes=len(names), terms=terms)
+
+    walk, peak_bytes = peak_of(check_storage)
+
+    assert {each["kind"] for each in walk.findings} == {"xorb"}
+    assert (walk.counts["xorbs"], walk.counts["recipes"]) == (XORBS, 1)
+    assert peak_bytes < XORBS * TABLE_BYTES / 2
+
+
+TERMS = 20_000
+
+
+@pytest.fixture
+def shredded(mine: XetClient, names: list[bytes], repo: ModelRepo) -> XetFile:
+    """A file of very many terms, each one chunk, every second chunk of its xorbs."""
+    terms = [
+        Term(names[at // 4096 % XORBS], 1, 2 * (at % 4096), 2 * (at % 4096) + 1)
+        for at in range(TERMS)
+    ]
+    mine.publish({"a.bin": made()})
+    file = XetFile.objects.get()
+    file.terms = Recipe(terms).to_bytes()
+    file.size_bytes = TERMS
+    file.save()
+    return file
+
+
+@pytest.mark.parametrize("way", ["v2", "batch"])
+def test_an_answer_of_very_many_terms_is_told_piece_by_piece(
+    mine: XetClient, shredded: XetFile, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(xet_read, "xorb_link", lambda *_args, **_more: "x" * 300)  # signing is slow
+    name = to_hex(bytes(shredded.hash))
+    asked = f"/v1/reconstructions?file_id={name}"
+    path = asked if way == "batch" else f"/{way}/reconstructions/{name}"
+    _ = mine.read
+
+    (answer, size), peak_bytes = peak_of(lambda: weighed(mine.get(path)))
+
+    assert answer.status_code == 200
+    assert size > 250 * TERMS
+    assert peak_bytes < 4 * MIB + 4 * len(shredded.terms)  # the recipe, as it comes and is kept
+    assert peak_bytes < 0.75 * size
+
+
+def weighed(answer: Any) -> tuple[Any, int]:
+    return answer, sum(map(len, answer.streaming_content))
+
+
+def test_long_answers_say_what_short_ones_say(
+    mine: XetClient, visitor: XetClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = made()
+    mine.publish({"a.bin": weights})
+    for path in (f"v1/reconstructions/{weights.file}", f"v2/reconstructions/{weights.file}"):
+        short = visitor.get(f"/{path}", Range="bytes=7-250000")
+        with monkeypatch.context() as patch:
+            patch.setattr(streamed, "_AT_ONCE_BYTES", 0)
+            long = visitor.get(f"/{path}", Range="bytes=7-250000")
+
+        assert (short.streaming, long.streaming) == (False, True)
+        assert unsigned(json.loads(body_of(long))) == unsigned(short.json())
+
+
+def unsigned(value: Any) -> Any:
+    """Leave out what differs from second to second: the links."""
+    if isinstance(value, dict):
+        return {name: unsigned(each) for name, each in value.items() if name != "url"}
+    return [unsigned(each) for each in value] if isinstance(value, list) else value
+
+
+def test_a_batch_has_a_bound(mine: XetClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = made(), made(seed=2)
+    mine.publish({"a.bin": one, "b.bin": two})
+    monkeypatch.setattr(xet_read, "MAX_TERMS", 1)
+
+    alone = mine.get(f"/v1/reconstructions?file_id={one.file}")
+    both = mine.get(f"/v1/reconstructions?file_id={one.file}&file_id={two.file}")
+
+    assert list(alone.json()["files"]) == [one.file]
+    assert (both.status_code, both.json()["code"]) == (413, "too_large")
+    assert "Ask for fewer at a time" in both["X-Error-Message"]
 
 
 def test_an_upload_by_way_of_a_file(

@@ -8,10 +8,11 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from catalog.content import reconstruction
 from catalog.content import tables as tables_module
 from catalog.content.reading import cooked
 from catalog.content.recipes import Recipe, merged
-from catalog.content.reconstruction import Plan, RangeError, plan
+from catalog.content.reconstruction import Plan, PlannedFetch, RangeError, plan
 from catalog.content.tables import KnownXorb, known_xorbs
 from catalog.content.xet.shards import Term
 from catalog.models import XetFile, Xorb
@@ -53,22 +54,27 @@ def content(recipe: Recipe) -> bytes:
     return b"".join(parts)
 
 
+def runs_of(found: Plan) -> dict[bytes, list[PlannedFetch]]:
+    return {xorb.name: xorb.runs for xorb in found.xorbs()}
+
+
 def put_together(found: Plan) -> bytes:
     """Fetch the runs and join the chunks, as clients do."""
     chunks: dict[tuple[bytes, int], bytes] = {}
-    for name, fetches in found.fetches.items():
+    runs = runs_of(found)
+    for name, fetches in runs.items():
         for fetch in fetches:
             run = list(records(PACKED[name][fetch.first : fetch.last + 1]))
             assert len(run) == fetch.end - fetch.start
             chunks |= {(name, fetch.start + at): raw for at, raw in enumerate(run)}
     parts = []
-    for each in found.terms:
-        inside = [f for f in found.fetches[each.xorb] if f.start <= each.start <= each.end <= f.end]
+    for each in found.parts[0]:
+        inside = [f for f in runs[each.xorb] if f.start <= each.start <= each.end <= f.end]
         assert len(inside) == 1
         part = b"".join(chunks[each.xorb, at] for at in range(each.start, each.end))
         assert len(part) == each.unpacked_bytes
         parts.append(part)
-    return b"".join(parts)[found.skip_bytes :]
+    return b"".join(parts)[found.parts[0].skip_bytes :]
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +83,8 @@ def tables(monkeypatch: pytest.MonkeyPatch) -> None:
         names = set(names)
         return {n: KNOWN[n] for n in names if n in KNOWN} | known_xorbs(names - set(KNOWN))
 
-    monkeypatch.setattr(tables_module, "known_xorbs", known)
+    for module in (tables_module, reconstruction):
+        monkeypatch.setattr(module, "known_xorbs", known)
 
 
 @hypothesis_settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -93,17 +100,18 @@ def test_any_part_of_any_file(recipe: Recipe, data: st.DataObject) -> None:
 
     wanted = whole[first : None if last is None else last + 1]
     assert put_together(found)[: len(wanted)] == wanted
-    assert sum(each.unpacked_bytes for each in found.terms) >= found.skip_bytes + len(wanted)
-    tail = sum(each.unpacked_bytes for each in found.terms) - found.skip_bytes - len(wanted)
+    (part,) = found.parts
+    tail = sum(each.unpacked_bytes for each in part) - part.skip_bytes - len(wanted)
+    assert tail >= 0
     assert tail < max(SIZES)  # no chunk that is not needed
-    assert found.skip_bytes < max(SIZES)
-    for fetches in found.fetches.values():
+    assert part.skip_bytes < max(SIZES)
+    for fetches in runs_of(found).values():
         for one, next_one in pairwise(fetches):
             assert one.end < next_one.start
             assert one.last + 1 < next_one.first
     again = plan(recipe, first, last)
-    assert (again.terms, again.fetches) == (found.terms, found.fetches)
-    assert list(again.fetches) == list(found.fetches)
+    assert list(again.parts[0]) == list(found.parts[0])
+    assert list(again.xorbs()) == list(found.xorbs())
 
 
 @hypothesis_settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
