@@ -57,7 +57,8 @@ class ModelOut(serializers.Serializer[Any]):
     facts = FactsOut(source="*")
     price_kinds = serializers.ListField(
         child=serializers.ChoiceField(choices=["free", "paid"]),
-        help_text="free: it can be had for nothing; paid: money is asked for it; or both.",
+        help_text="free: it can be had for nothing; paid: money is asked for it; or both. Empty: it"
+        " is for sale, and cannot be bought now.",
     )
     prices = ListingPriceOut(
         many=True,
