@@ -201,6 +201,19 @@ class PlaygroundForm(forms.Form):
                 values.pop(name, None)
         return read_params(values)
 
+    def most_tokens(self) -> int | None:
+        """Return the most tokens that asking so computes; ``None``: something has no such value."""
+        names = ("max_new_tokens", "num_sequences", "num_beams")
+        try:
+            length, texts, beams = (int(self[name].value() or 1) for name in names)
+        except (TypeError, ValueError):
+            return None
+        preset = _PRESETS.get(self["preset"].value())
+        if preset is not None:
+            beams = int(preset.values.get("num_beams", 1))
+            texts = 1 if preset.name == "exact" else texts
+        return length * max(texts, beams)
+
     def problem(self) -> InvalidParamsError:
         """Return what is wrong with an invalid form, for programs."""
         return problem_of(self)
@@ -293,6 +306,13 @@ class ChatForm(PlaygroundForm):
 
 class CompareForm(PlaygroundForm):
     """The same prompt for two models."""
+
+    a = forms.CharField(label=_("First model"), max_length=200, widget=_model_input())
+    b = forms.CharField(label=_("Second model"), max_length=200, widget=_model_input())
+
+
+class CompareChatForm(ChatForm):
+    """The same message for two models that take messages."""
 
     a = forms.CharField(label=_("First model"), max_length=200, widget=_model_input())
     b = forms.CharField(label=_("Second model"), max_length=200, widget=_model_input())

@@ -66,6 +66,15 @@ _RECORD = {
     "model": {"dtype": "float32", "device": "cpu", "parameters": 2222208},
     "libraries": {"torch": "2.13.0", "transformers": "5.23.0", "lm_eval": "0.4.13"},
     "hardware": {"processor": "AMD EPYC 7B13", "cores": 2, "threads": 1},
+    "environments": [
+        {
+            "hardware": {"processor": "AMD EPYC 7B13", "cores": 2, "threads": 1},
+            "libraries": {"torch": "2.13.0", "transformers": "5.23.0", "lm_eval": "0.4.13"},
+            "device": "cpu",
+            "dtype": "float32",
+            "pieces": [{"task": "novels", "first": 0, "count": 40}],
+        }
+    ],
 }
 _SAMPLE = {
     "task": "novels",

@@ -155,7 +155,7 @@ class EvaluationRecordOut(EvaluationOut):
 
     record = serializers.DictField(
         help_text="Suite digest, seed, batch, dtype, device, digests of the weights, libraries,"
-        " hardware."
+        " hardware; what each piece was done on, if that was not the same for all."
     )
 
 

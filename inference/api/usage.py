@@ -1,4 +1,4 @@
-"""``/api/v1/usage``: what generations used, by day and model, as JSON and as a table."""
+"""``/api/v1/usage``: what models did for somebody, by day, as JSON and as a table."""
 
 from typing import Any
 
@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.rest import viewer
+from inference.models import UsageRecord
 from inference.services import usage
 from inference.services.usage import DaySum, Span
 from store.core.spreadsheets import csv_answer
@@ -32,6 +33,7 @@ _EXAMPLE = OpenApiExample(
             {
                 "day": "2026-11-24",
                 "model": "regency/austen-gpt2-small",
+                "kind": "generation",
                 "requests": 12,
                 "prompt_tokens": 148,
                 "new_tokens": 960,
@@ -54,14 +56,17 @@ class UsageIn(serializers.Serializer[Any]):
 
 
 class DaySumOut(serializers.Serializer[Any]):
-    """What one model was used for on one day."""
+    """What one model was used for on one day, one kind of work."""
 
     day = serializers.DateField()
     model = serializers.CharField()
+    kind = serializers.ChoiceField(
+        choices=UsageRecord.Kind.values, help_text="Texts, explanations, or evaluations."
+    )
     requests = serializers.IntegerField()
     prompt_tokens = serializers.IntegerField()
     new_tokens = serializers.IntegerField()
-    trial_tokens = serializers.IntegerField(help_text="Demo tokens among the new ones.")
+    trial_tokens = serializers.IntegerField(help_text="Demo tokens of a sold model it took.")
     seconds = serializers.FloatField()
     most_memory_bytes = serializers.IntegerField(help_text="Of the model's process; 0: elsewhere.")
 
@@ -89,13 +94,13 @@ class UsageView(APIView):
 
     @extend_schema(
         operation_id="usage_read",
-        summary="What you used, by day and model",
+        summary="What you used, by day, model and kind of work",
         parameters=_ASKED,
         responses=UsageOut,
         examples=[_EXAMPLE],
     )
     def get(self, request: Request) -> Response:
-        """Answer sums of all runs that ended on these days, newest day first."""
+        """Answer sums of all work that ended on these days, newest day first."""
         span, name, found = _asked(request)
         body = {"first": span.first, "last": span.last, "organization": name, "results": found}
         return Response(UsageOut(body).data)

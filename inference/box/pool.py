@@ -1,5 +1,6 @@
 """Keeps boxes resident between requests, within a budget of memory and number."""
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,10 @@ _EMPTY_BOX_BYTES = 400 * MIB
 """Resident memory of Python, torch and transformers alone; measured 380 MB."""
 _WEIGHTS_FACTOR = 2
 """fp16 files are computed in fp32 on processors: a guess until the box is measured."""
+
+
+_FRESH = itertools.count(1)
+"""Names the places of boxes that nobody shares."""
 
 
 class Starter(Protocol):
@@ -141,6 +146,37 @@ class BoxPool:
                     self._measure(slot, box)
         finally:
             self._let_go(key, slot)
+
+    @contextmanager
+    def fresh(self, key: str, model_dir: Path, *, starter: Starter = Box.start) -> Iterator[Box]:
+        """Start a box for the block alone and end it with the block, whatever else is resident.
+
+        For what is measured over a box's whole life, as load time and most memory. It has a place
+        of its own within the budget. The crashes of a key count together, whichever box it was.
+
+        Args:
+            key: As for :meth:`use`.
+            model_dir: As for :meth:`use`.
+            starter: Makes it from nothing: a spare process has done part of the loading already.
+
+        Raises:
+            BoxBusyError, BoxParkedError, ModelRefusedError, BoxError: as :meth:`use`.
+        """
+        self._refuse_parked(key)
+        place = f"{key}#{next(_FRESH)}"
+        slot = self._reserve(place, model_dir, self._clock() + self._wait_s)
+        try:
+            with self._counting_crashes(key, slot):
+                slot.box = starter(model_dir, limits=self._limits)
+            with self._counting_crashes(key, slot, slot.box):
+                yield slot.box
+            self._forget_crashes(key)
+        finally:
+            with self._changed:
+                del self._slots[place]
+                self._changed.notify_all()
+            if slot.box is not None:
+                slot.box.close()
 
     def close_idle(self, *, older_than_s: float = 0.0) -> int:
         """Close boxes nobody has used for ``older_than_s`` seconds; return how many."""

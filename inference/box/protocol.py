@@ -217,6 +217,10 @@ class DoneEvent(Message):
     first_token_s: Seconds
     generate_s: Seconds
     rss_bytes: Count
+    card_allocated_bytes: Count = 0
+    """Most memory of the graphics card that tensors of this process have had so far; 0 without."""
+    card_reserved_bytes: Count = 0
+    """The same with what torch has set aside for more of them."""
 
 
 class ErrorEvent(Message):

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from inference.box.card import card_peak
 from inference.box.chat import rendered
 from inference.box.detokenizing import Detokenizer, StopTexts
 from inference.box.loading import LoadedModel, RefusedError, rss_bytes
@@ -150,6 +151,7 @@ class Running:
 
     def done(self) -> DoneEvent:
         """Say that the whole request is complete."""
+        allocated_bytes, reserved_bytes = card_peak()
         return DoneEvent(
             id=self.id,
             prompt_tokens=len(self.prompt_ids),
@@ -157,6 +159,8 @@ class Running:
             first_token_s=self.first_token_s,
             generate_s=time.monotonic() - self.arrived,
             rss_bytes=rss_bytes(),
+            card_allocated_bytes=allocated_bytes,
+            card_reserved_bytes=reserved_bytes,
         )
 
     def alternatives(self, scores: Scores) -> list[Alternative]:

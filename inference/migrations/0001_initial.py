@@ -197,6 +197,7 @@ class Migration(FirstMigration):
             name='UsageRecord',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('kind', models.CharField(choices=[('generation', 'Generation'), ('explanation', 'Explanation'), ('evaluation', 'Evaluation')], default='generation', max_length=11)),
                 ('run', models.CharField(max_length=24, unique=True)),
                 ('payer', models.CharField(max_length=64)),
                 ('model', models.CharField(max_length=140)),

@@ -1,4 +1,4 @@
-"""What every generation used, for bills: written once, never changed."""
+"""What models did for somebody, for bills: written once, never changed."""
 
 from django.conf import settings
 from django.db import models
@@ -10,13 +10,24 @@ from licensing.models import License
 
 
 class UsageRecord(models.Model):
-    """One ended run. Written in the transaction that ends it; a trigger refuses every change.
+    """One piece of work that has ended. A trigger refuses every change.
 
-    The keys have no constraint: a person or a model may go, the record stays as it was.
+    A generation has one however it ended; an explanation, and an evaluation a person asked for,
+    once it has its answer: only then it costs anything. Written in the transaction that ends the
+    work, so exactly once, however many workers tried. The keys have no constraint: a person or a
+    model may go, the record stays as it was.
     """
 
+    class Kind(models.TextChoices):
+        """What was done."""
+
+        GENERATION = "generation"
+        EXPLANATION = "explanation"
+        EVALUATION = "evaluation"
+
+    kind = models.CharField(max_length=11, choices=Kind.choices, default=Kind.GENERATION)
     run = models.CharField(max_length=24, unique=True)
-    """Public id of the run."""
+    """Public id of the generation, explanation or evaluation."""
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         models.DO_NOTHING,
@@ -40,9 +51,10 @@ class UsageRecord(models.Model):
     prompt_tokens = models.PositiveIntegerField()
     new_tokens = models.PositiveIntegerField()
     trial_tokens = models.PositiveIntegerField()
-    """How many of ``new_tokens`` were demo tokens of a sold model."""
+    """Demo tokens of a sold model that it took; of a generation how many of ``new_tokens`` were."""
     seconds = models.FloatField()
-    """From the first work on it to its end; 0: it never began."""
+    """Of a generation from the first work on it to its end, 0: it never began; of the others the
+    time a model worked on what is kept."""
     memory_bytes = models.BigIntegerField()
     finished_at = models.DateTimeField(default=timezone.now)
 

@@ -7,23 +7,31 @@ written, the rest is a shard of its own.
 import logging
 import time
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Max, Q, QuerySet
+from django.db.models import Max, Q, QuerySet, Sum
 from django.utils import timezone
 
 from inference.box.client import Box
+from inference.box.protocol import LoadedEvent
 from inference.models import EvaluationRun, EvaluationShard, Sample, Score
 from inference.runners import generation, people
-from inference.runners.evaluation_record import peak_bytes, record_of
+from inference.runners.evaluation_machine import (
+    machine_facts,
+    machine_figures,
+    with_environment,
+    work_of,
+)
+from inference.runners.evaluation_record import record_of
 from inference.runners.evaluation_scores import Figure
 from inference.runners.evaluation_tasks import TaskSet, ready_tasks
 from inference.runners.folders import box_key, model_folder
 from inference.runners.scorer import BoxScorer
-from inference.scoring.intervals import Interval
-from inference.services import suites
+from inference.services import suites, usage
+from inference.services.evaluation_trials import TRIAL_TOKENS
 from inference.services.evaluations import SCORES_ONLY
 from inference.services.suite_specs import Spec
 from inference.services.weights import needed_files
@@ -33,6 +41,10 @@ from store.core.models import Job
 from store.core.queues import Priority
 from store.core.work import JobContext, JobStoppedError, JobYieldedError
 
+ENVIRONMENTS = "environments"
+"""Part of the record: what the pieces of a run were done on, each different one once."""
+WORK = "work"
+"""Part of the record: tokens read and written for what is kept, and the most memory of a box."""
 logger = logging.getLogger(__name__)
 
 PAUSE_S = 4.0
@@ -86,14 +98,15 @@ class _Attempt:
         self.spec: Spec = suites.spec_of(run.suite)
         self.is_timed = any(task.probe == "speed" for task in self.spec.tasks)
         self.is_alone = context.attempt > 1 or self.is_timed
+        self.facts: LoadedEvent | None = None
 
     def run(self) -> dict[str, Any]:
         """Lay out the files, make the tasks, do what is left, put it together."""
         run, check = self.row, self.context.check
         scores_only = bool(run.record.get(SCORES_ONLY))
         with model_folder(run.repo, run.commit_oid, check) as folder:
-            with self._use(folder):  # a model that cannot be loaded fails before all else
-                pass
+            if not self.is_timed:  # a model that cannot be loaded fails before all else
+                self._facts(folder)
             with ready_tasks(self.spec, check, scores_only=scores_only) as tasks:
                 self._plan(tasks, folder)
                 left, may_yield = run.shards.filter(done_at=None).order_by("number"), False
@@ -104,9 +117,23 @@ class _Attempt:
                 return self._finish(tasks, folder)
 
     def _use(self, folder: Path) -> AbstractContextManager[Box]:
-        """Take the model's box for a moment, so that others have their turn between two."""
+        """Take the model's box for a moment, so that others have their turn between two.
+
+        What is timed has a new one for itself: one that others used, or that came out of a spare
+        process, tells neither how long loading takes nor how much memory that needs.
+        """
         hand_back_connection()
+        if self.is_timed:
+            return generation.box_pool().fresh(box_key(folder), folder)
         return generation.box_pool().use(box_key(folder), folder, alone=self.is_alone)
+
+    def _facts(self, folder: Path) -> LoadedEvent:
+        """Return what the model's box said when it was loaded."""
+        if self.facts is None:
+            hand_back_connection()
+            with generation.box_pool().use(box_key(folder), folder, alone=self.is_alone) as box:
+                self.facts = box.facts
+        return self.facts
 
     def _plan(self, tasks: TaskSet, folder: Path) -> None:
         """Cut the tasks into shards, once for each run."""
@@ -164,12 +191,18 @@ class _Attempt:
         began = looked = time.monotonic()
         samples: list[Sample] = []
         with self._use(folder) as box:
-            for sample in tasks.answer(shard, BoxScorer(box, self.context.check)):
+            scorer, self.facts = BoxScorer(box, self.context.check), box.facts
+            for sample in tasks.answer(shard, scorer):
                 samples.append(sample)
                 if time.monotonic() - looked > _LOOK_S:
                     if self._is_wanted():
                         break
                     looked = time.monotonic()
+            work = work_of(box, scorer)
+            if self.is_timed:
+                measured = machine_facts(box, scorer)
+                for sample in samples:
+                    sample.facts |= measured
         took_s = time.monotonic() - began
         with self.context.claim.writing():
             mine = EvaluationShard.objects.select_for_update().filter(pk=shard.pk, done_at=None)
@@ -178,6 +211,7 @@ class _Attempt:
             self._still_open()
             Sample.objects.bulk_create(samples)
             self._cut(shard, len(samples))
+            self._note(shard, box.facts, work)
             mine.update(done_at=timezone.now(), seconds=took_s, count=shard.count)
         self._tell(shard, took_s)
 
@@ -194,6 +228,16 @@ class _Attempt:
             count=shard.count - count,
         )
         shard.count = count
+
+    def _note(self, shard: EvaluationShard, facts: LoadedEvent, work: usage.Work) -> None:
+        """Write down what a piece was done on, the next may be another machine's, and its cost."""
+        known = self.row.record.get(ENVIRONMENTS, [])
+        so_far = usage.Work(**self.row.record.get(WORK, {}))
+        self.row.record |= {
+            ENVIRONMENTS: with_environment(known, shard, facts),
+            WORK: asdict(so_far.and_then(work)),
+        }
+        self.row.save(update_fields=["record"])
 
     def _still_open(self) -> None:
         rows = EvaluationRun.objects.filter(pk=self.row.pk, state=EvaluationRun.State.RUNNING)
@@ -216,9 +260,9 @@ class _Attempt:
         figures = tasks.figures(samples)
         primary = tasks.primary(figures)
         files = needed_files(run.repo, run.commit_oid)
-        with self._use(folder) as box:
-            figures += self._machine_figures(box)
-            record = record_of(run, self.spec, files, box, harness=tasks.loaded)
+        if self.is_timed:
+            figures += machine_figures(samples)
+        record = record_of(run, self.spec, files, self._facts(folder), harness=tasks.loaded)
         record |= {"attempts": self.context.attempt, "samples": len(samples)}
         with self.context.claim.writing(), transaction.atomic():
             self._still_open()
@@ -231,20 +275,17 @@ class _Attempt:
             run.error_code = run.error = ""
             # Whose it is may have changed meanwhile.
             run.save(update_fields=["record", "state", "finished_at", "error_code", "error"])
+            self._meter()
         return {"samples": len(samples), "scores": len(figures)}
 
-    def _machine_figures(self, box: Box) -> list[Figure]:
-        """Return load time and most memory, where the suite is about the machine."""
-        if not self.is_timed:
-            return []
-        found = [("load_s", box.facts.load_s, "s")]
-        most = peak_bytes(box.pid)
-        if most is not None:
-            found.append(("peak_memory_bytes", float(most), "bytes"))
-        return [
-            Figure("speed", name, Interval(value, None, None, ""), 1, unit, is_higher_better=False)
-            for name, value, unit in found
-        ]
+    def _meter(self) -> None:
+        """Write the record of usage of a run that has just got its scores."""
+        run = self.row
+        run.refresh_from_db(fields=["asked_by"])  # who asked may have been forgotten meanwhile
+        took_s = run.shards.aggregate(took_s=Sum("seconds"))["took_s"] or 0.0
+        work = usage.Work(**run.record.get(WORK, {}))
+        trial_tokens = run.record.get(TRIAL_TOKENS, 0)
+        usage.record_evaluation(run, work, seconds=took_s, trial_tokens=trial_tokens)
 
 
 def _waiting() -> Q:

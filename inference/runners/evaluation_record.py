@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from inference.box.client import Box
+from inference.box.protocol import LoadedEvent
 from inference.models import EvaluationRun
 from inference.runners.probes.base import CHAT
 from inference.runners.scorer import BATCH
@@ -30,7 +30,12 @@ _MODEL_FACTS = (
 
 
 def record_of(
-    run: EvaluationRun, spec: Spec, files: ModelFiles, box: Box, *, harness: dict[str, Any]
+    run: EvaluationRun,
+    spec: Spec,
+    files: ModelFiles,
+    facts: LoadedEvent,
+    *,
+    harness: dict[str, Any],
 ) -> dict[str, Any]:
     """Return the record of a run that has all its samples.
 
@@ -38,10 +43,9 @@ def record_of(
         run: What was asked for.
         spec: Of its suite.
         files: What the model was loaded from.
-        box: In which it ran last.
+        facts: Of the box in which it ran last.
         harness: What ``Harness.load`` said; empty where it was not needed.
     """
-    facts = box.facts
     found = {
         "suite": {
             "key": run.suite.key,
@@ -118,15 +122,3 @@ def _processor() -> str:
         if name.strip() in {"model name", "Model"} and value.strip():
             return value.strip()
     return platform.processor() or platform.machine()
-
-
-def peak_bytes(pid: int) -> int | None:
-    """Return the most memory a process has had in RAM, in bytes; ``None`` where nobody counts."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    return None

@@ -63,16 +63,19 @@ def model_folder(repo: ModelRepo, commit_oid: str, check: Callable[[], None]) ->
     files = needed_files(repo, commit_oid)
     folder = root / repo.public_id / files.key
     lock = _lock_path(root, repo.public_id, files.key)
-    with _held(lock, check) as descriptor:
-        if not folder.is_dir():
-            try:
-                make_room(root, files.size_bytes)
-                _build(files.parts, folder, check)
-            except OSError as error:
-                raise NoRoomError("The model's files cannot be laid out now.") from error
-        os.utime(folder)
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
-        yield folder
+    while True:
+        with _held(lock, check, fcntl.LOCK_SH):  # beside others who use it
+            if folder.is_dir():
+                os.utime(folder)
+                yield folder
+                return
+        with _held(lock, check, fcntl.LOCK_EX):
+            if not folder.is_dir():  # nobody has built it while we waited
+                try:
+                    make_room(root, files.size_bytes)
+                    _build(files.parts, folder, check)
+                except OSError as error:
+                    raise NoRoomError("The model's files cannot be laid out now.") from error
 
 
 def box_key(folder: Path) -> str:
@@ -121,25 +124,25 @@ def _evict(root: Path, folder: Path) -> bool:
 
 
 @contextmanager
-def _held(lock: Path, check: Callable[[], None]) -> Iterator[int]:
-    """Hold ``lock`` exclusively; it may be weakened to shared inside."""
+def _held(lock: Path, check: Callable[[], None], kind: int) -> Iterator[None]:
+    """Hold ``lock``, shared (``fcntl.LOCK_SH``) or alone (``fcntl.LOCK_EX``)."""
     while True:
         lock.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            _wait_for(descriptor, check)
+            _wait_for(descriptor, check, kind)
             if _is_current(lock, descriptor):  # else it was evicted while we waited
-                yield descriptor
+                yield
                 return
         finally:
             os.close(descriptor)
 
 
-def _wait_for(descriptor: int, check: Callable[[], None]) -> None:
+def _wait_for(descriptor: int, check: Callable[[], None], kind: int) -> None:
     while True:
         check()
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             time.sleep(_PAUSE_S)
         else:

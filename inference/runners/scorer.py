@@ -74,6 +74,10 @@ class BoxScorer:
     def __init__(self, box: Box, check: Callable[[], None]) -> None:
         self._box = box
         self._check = check
+        self.ends: list[DoneEvent] = []
+        """How each text it had written ended, as the box told it."""
+        self.scored_tokens = 0
+        """Tokens of texts it had scored."""
 
     @property
     def takes_messages(self) -> bool:
@@ -110,6 +114,7 @@ class BoxScorer:
                 text += event.text
             elif isinstance(event, DoneEvent):
                 first_s, all_s = event.first_token_s, event.generate_s
+                self.ends.append(event)
         return Continuation(text, tuple(pieces), reason, prompt_tokens, first_s, all_s)
 
     def _scores(self, items: Sequence[PairItem | RollingItem]) -> list[Scored]:
@@ -122,6 +127,7 @@ class BoxScorer:
                 for event in self._box.ask(request)
                 if isinstance(event, ScoreEvent)
             ]
+            self.scored_tokens += sum(each.tokens for each in found[-len(group) :])
         return found
 
 

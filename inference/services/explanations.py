@@ -14,7 +14,7 @@ from catalog.history.refs import DEFAULT_BRANCH, resolve
 from catalog.models import ModelRepo
 from inference.box.explain_messages import MAX_PROMPT_CHANCES
 from inference.models import Explanation, GenerationRun, ScoredText
-from inference.services import queueing, quotas, runs
+from inference.services import queueing, quotas, runs, usage
 from inference.services.explain_params import (
     AskedExplanation,
     AskedWalk,
@@ -26,7 +26,13 @@ from inference.services.params import check_prompt
 from inference.services.weights import needed_files
 from licensing.delivery.policy import check_reached
 from licensing.services import trials
-from store.core.errors import ConflictError, NotFoundError, RateLimitedError, TransientError
+from store.core.errors import (
+    ConflictError,
+    NotFoundError,
+    RateLimitedError,
+    StoreError,
+    TransientError,
+)
 from store.core.jobs import JobName, enqueue
 from store.core.models import Job
 
@@ -200,6 +206,22 @@ def again(viewer: Viewer, explanation: Explanation) -> Explanation:
         return ask_of_text(viewer, repo, text, place=place)
 
 
+def trial_of(viewer: Viewer, run: GenerationRun, asked: AskedExplanation) -> tuple[int, int] | None:
+    """Return the demo tokens a question would take, and how many are left; ``None``: it takes none.
+
+    Args:
+        viewer: Who would ask.
+        run: Through ``runs.read``, so it is theirs.
+        asked: What.
+    """
+    try:
+        if not runs.check_right(viewer, run.repo, run.commit_oid):
+            return None
+    except StoreError:  # asking will say why not
+        return None
+    return _told_of(run, asked), trials.left(run.repo, quotas.asker_of(viewer))
+
+
 def _told_of(run: GenerationRun, asked: AskedExplanation) -> int:
     """Return the demo tokens a question takes: one for each token whose probability it tells.
 
@@ -238,18 +260,19 @@ def begin(explanation_id: int) -> bool:
     return bool(rows.update(state=Explanation.State.RUNNING))
 
 
+@transaction.atomic
 def finish(explanation_id: int, result: dict[str, Any]) -> bool:
-    """Write the answer. ``False``: it had ended, or is gone."""
-    rows = Explanation.objects.filter(pk=explanation_id, state__in=Explanation.OPEN)
-    return bool(
-        rows.update(
-            state=Explanation.State.DONE,
-            result=result,
-            finished_at=timezone.now(),
-            reserved_tokens=0,
-            trial_tokens=0,
-        )
-    )
+    """Write the answer and what it used. ``False``: it had ended, or is gone."""
+    rows = Explanation.objects.select_for_update().filter(pk=explanation_id)
+    found = rows.filter(state__in=Explanation.OPEN).first()
+    if found is None:
+        return False
+    found.state, found.result = Explanation.State.DONE, result
+    found.finished_at = timezone.now()
+    usage.record_explanation(found)
+    found.reserved_tokens = found.trial_tokens = 0
+    found.save()
+    return True
 
 
 def settle(job_id: int) -> None:

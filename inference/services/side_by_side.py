@@ -1,10 +1,11 @@
-"""One prompt, two models, the same settings and seed."""
+"""One prompt or message, two models, the same settings and seed."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from accounts.viewer import Viewer
 from catalog.models import ModelRepo
+from inference.box.conversation import Asked
 from inference.models import GenerationRun
 from inference.services import runs
 from inference.services.params import AskedParams, read_params
@@ -14,7 +15,7 @@ from store.core.errors import StoreError
 def submit_both(
     viewer: Viewer,
     repos: Sequence[ModelRepo],
-    prompt: str,
+    asked: Asked,
     params: AskedParams | Mapping[str, Any],
     *,
     visitor_key: str = "",
@@ -24,7 +25,7 @@ def submit_both(
     Args:
         viewer: Who asks.
         repos: Through ``catalog.access``; in the order they are shown.
-        prompt: See ``runs.submit``.
+        asked: A prompt, or messages where every model has a chat template.
         params: See ``runs.submit``; the seed, drawn once where none is given, counts for all.
         visitor_key: See ``runs.submit``.
 
@@ -35,7 +36,7 @@ def submit_both(
     made: list[GenerationRun] = []
     for repo in repos:
         try:
-            made.append(runs.submit(viewer, repo, "", prompt, sampling, visitor_key=visitor_key))
+            made.append(runs.submit(viewer, repo, "", asked, sampling, visitor_key=visitor_key))
         except StoreError as error:
             for run in made:
                 runs.cancel(viewer, run, visitor_key)

@@ -1,4 +1,4 @@
-"""What generations used: one record for each that has ended, and sums of them."""
+"""What models did for people: a record of each work that has ended, and their sums."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import Namespace, Role
 from accounts.viewer import Viewer
-from inference.models import GenerationRun, UsageRecord
+from inference.models import EvaluationRun, Explanation, GenerationRun, UsageRecord
 from inference.services.payers import NotYourOrganizationError
 from store.core.errors import InvalidError
 from store.core.spreadsheets import plain_cell
@@ -44,11 +44,86 @@ def record(run: GenerationRun, *, trial_tokens: int) -> UsageRecord:
     )
 
 
+def record_explanation(explanation: Explanation) -> UsageRecord:
+    """Write what an answered question used; inside the transaction that answers it.
+
+    Args:
+        explanation: With its answer, and with the demo tokens it took.
+    """
+    result = explanation.result or {}
+    return UsageRecord.objects.create(
+        kind=UsageRecord.Kind.EXPLANATION,
+        run=explanation.public_id,
+        user_id=explanation.user_id,
+        payer=explanation.asker,
+        repo_id=explanation.repo_id,
+        model=explanation.repo.full_name,
+        commit_oid=explanation.commit_oid,
+        state=explanation.state,
+        prompt_tokens=len(result.get("tokens", ())),
+        new_tokens=0,
+        trial_tokens=explanation.trial_tokens,
+        seconds=result.get("explain_s", 0.0),
+        memory_bytes=0,
+        finished_at=explanation.finished_at or timezone.now(),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a model did for an evaluation."""
+
+    prompt_tokens: int = 0
+    new_tokens: int = 0
+    memory_bytes: int = 0
+    """The most its process had."""
+
+    def and_then(self, other: "Work") -> "Work":
+        """Return both together."""
+        return Work(
+            self.prompt_tokens + other.prompt_tokens,
+            self.new_tokens + other.new_tokens,
+            max(self.memory_bytes, other.memory_bytes),
+        )
+
+
+def record_evaluation(
+    run: EvaluationRun, work: Work, *, seconds: float, trial_tokens: int
+) -> UsageRecord | None:
+    """Write what a person's evaluation used; inside the transaction that ends it.
+
+    Args:
+        run: As it ended, with its scores.
+        work: Of all pieces that are kept; what was lost with a worker is not charged.
+        seconds: They took.
+        trial_tokens: Demo tokens of a sold model it took.
+
+    Returns:
+        ``None``: the store asked for it itself.
+    """
+    if run.asked_by_id is None:
+        return None
+    return UsageRecord.objects.create(
+        kind=UsageRecord.Kind.EVALUATION,
+        run=run.public_id,
+        user_id=run.asked_by_id,
+        payer=f"user:{run.asked_by_id}",
+        repo_id=run.repo_id,
+        model=run.repo.full_name,
+        commit_oid=run.commit_oid,
+        state=run.state,
+        trial_tokens=trial_tokens,
+        seconds=seconds,
+        finished_at=run.finished_at or timezone.now(),
+        **asdict(work),
+    )
+
+
 LONGEST = timedelta(days=366)
 """Longest span one answer sums up."""
 USUAL = timedelta(days=30)
 HEAD = [
-    *("day", "model", "requests", "prompt_tokens", "new_tokens", "trial_tokens"),
+    *("day", "model", "kind", "requests", "prompt_tokens", "new_tokens", "trial_tokens"),
     *("seconds", "most_memory_bytes"),
 ]
 
@@ -69,10 +144,12 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class DaySum:
-    """What one model was used for on one day."""
+    """What one model was used for on one day, one kind of work."""
 
     day: date
     model: str
+    kind: str
+    """One of ``UsageRecord.Kind``."""
     requests: int
     prompt_tokens: int
     new_tokens: int
@@ -115,13 +192,13 @@ def records_of(viewer: Viewer, organization: str = "") -> QuerySet[UsageRecord]:
 
 
 def sums(records: QuerySet[UsageRecord], span: Span) -> list[DaySum]:
-    """Return the records of these days by day and model, newest day first."""
+    """Return the records of these days by day, model and kind, newest day first."""
     start = datetime.combine(span.first, time.min, tzinfo=UTC)
     end = datetime.combine(span.last + timedelta(days=1), time.min, tzinfo=UTC)
     rows = (
         records.filter(finished_at__gte=start, finished_at__lt=end)
         .annotate(day=TruncDate("finished_at", tzinfo=UTC))
-        .values("day", "model")
+        .values("day", "model", "kind")
         .annotate(
             requests=Count("id"),
             all_prompt=Sum("prompt_tokens"),
@@ -130,12 +207,13 @@ def sums(records: QuerySet[UsageRecord], span: Span) -> list[DaySum]:
             all_seconds=Sum("seconds"),
             most_memory=Max("memory_bytes"),
         )
-        .order_by("-day", "model")
+        .order_by("-day", "model", "kind")
     )
     return [
         DaySum(
             day=row["day"],
             model=row["model"],
+            kind=row["kind"],
             requests=row["requests"],
             prompt_tokens=row["all_prompt"],
             new_tokens=row["all_new"],

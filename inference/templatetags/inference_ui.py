@@ -32,6 +32,8 @@ class Panel(TypedDict):
     is_open: bool
     trial_left: int | None
     """Demo tokens of a model the reader has not bought; ``None``: it needs none."""
+    trial_cost: int | None
+    """How many of them the form takes as it stands; ``None``: it cannot be sent as it stands."""
     reason: str
     problem: str
 
@@ -50,16 +52,18 @@ def playground(context: RequestContext, repo: ModelRepo, listing: Listing) -> Pa
     task = context.get("task") or None
     has_chat = takes_messages(context.get("card") or None)
     form = given if isinstance(given, PlaygroundForm) else None
+    form = form or (ChatForm() if has_chat else PlaygroundForm())
     return {
         "has_chat": has_chat,
         "tasks": list(task_presets().values()),
         "task": task,
         "note": task.note(listing) if task else "",
         "repo": repo,
-        "form": form or (ChatForm() if has_chat else PlaygroundForm()),
+        "form": form,
         "is_runnable": listing.is_runnable or remote_for(repo.full_name) is not None,
         "is_open": is_open or bool(left),
         "trial_left": left,
+        "trial_cost": form.most_tokens() if left else None,
         "reason": listing.not_runnable_reason,
         "problem": context.get("problem") or "",
     }

@@ -58,7 +58,10 @@ def _explained(
     problem: StoreError | None = None,
 ) -> HttpResponse:
     found = explanations.find(run, asked)
+    trial = explanations.trial_of(viewer_of(request), run, asked)
     context = {
+        "trial_cost": trial[0] if trial else None,
+        "trial_left": trial[1] if trial else None,
         "run": run,
         "asked": asked,
         "query": _query(asked),

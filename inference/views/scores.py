@@ -12,7 +12,15 @@ from catalog.access import can
 from catalog.models import ModelCard, ModelRepo
 from catalog.views.listing import frame, open_repo, page_number
 from inference.models import EvaluationRun
-from inference.services import asking, evaluations, progress, samples, scoreboards
+from inference.services import (
+    asking,
+    datasets,
+    evaluation_trials,
+    evaluations,
+    progress,
+    samples,
+    scoreboards,
+)
 from inference.services.samples import Outcome, SampleQuery
 
 RUNS_PAGE = 25
@@ -44,6 +52,9 @@ def show_evaluations(
     start = (number - 1) * RUNS_PAGE
     shown = list(rows[start : start + RUNS_PAGE + 1])
     runs = shown[:RUNS_PAGE]
+    choices = asking.choices_for(viewer) if viewer.user is not None else []
+    trial_left = evaluation_trials.left_of(viewer, repo) if viewer.user is not None else None
+    own = [suite for suite in choices if not suite.is_public] if trial_left else []
     context = frame(viewer, repo, tab="scores") | {
         "card": ModelCard.objects.filter(repo=repo).defer("html", "body").first(),
         "runs": runs,
@@ -51,7 +62,10 @@ def show_evaluations(
         "is_running": any(not run.has_ended for run in runs),
         "next_href": f"?page={number + 1}" if len(shown) > RUNS_PAGE else "",
         "previous_href": f"?page={number - 1}" if number > 1 else "",
-        "choices": asking.choices_for(viewer) if viewer.user is not None else [],
+        "choices": choices,
+        "trial_left": trial_left,
+        "trial_most": datasets.MAX_NEW_TOKENS,
+        "trial_costs": evaluation_trials.costs_of(own),
     }
     more["typed"] = _NOTHING_TYPED | more.get("typed", {})
     is_part = request.headers.get("HX-Target") == "runs"

@@ -1,4 +1,4 @@
-"""Two models on the same prompt, side by side."""
+"""Two models on the same prompt or message, side by side."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods
 
 from accounts.views.guards import viewer_of
-from inference.forms import CompareForm
+from inference.forms import CompareChatForm, CompareForm
 from inference.models import GenerationRun
 from inference.services import runs, side_by_side
 from inference.services.runs import RunNotFoundError
@@ -23,7 +23,7 @@ PAIR = 2
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def compare(request: HttpRequest) -> HttpResponse:
-    """Show the form, two runs, or take a prompt for two models (``a`` and ``b``)."""
+    """Show the form, two runs, or take a prompt, or a message, for two models (``a`` and ``b``)."""
     if request.method == "POST":
         return _ask(request)
     made = _own_runs(request)
@@ -31,11 +31,13 @@ def compare(request: HttpRequest) -> HttpResponse:
         request.GET.get("a", ""),
         request.GET.get("b", ""),
     ]
+    is_chat = made[0].messages is not None if made else request.GET.get("mode") == "chat"
+    kind = CompareChatForm if is_chat else CompareForm
     initial: dict[str, Any] = {}
     if made:
-        initial = CompareForm.initial_of(made[0].prompt, made[0].params)
+        initial = kind.initial_of(runs.asked_of(made[0]), made[0].params)
     initial |= dict(zip(("a", "b"), names, strict=False))
-    return _page(request, CompareForm(initial=initial), made)
+    return _page(request, kind(initial=initial), made)
 
 
 def _own_runs(request: HttpRequest) -> list[GenerationRun]:
@@ -47,7 +49,8 @@ def _own_runs(request: HttpRequest) -> list[GenerationRun]:
 
 
 def _ask(request: HttpRequest) -> HttpResponse:
-    form = CompareForm(request.POST)
+    kind = CompareChatForm if request.POST.get("mode") == "chat" else CompareForm
+    form = kind(request.POST)
     try:
         if not form.is_valid():
             raise form.problem()
@@ -55,7 +58,7 @@ def _ask(request: HttpRequest) -> HttpResponse:
         made = side_by_side.submit_both(
             viewer_of(request),
             repos,
-            form.cleaned_data["prompt"],
+            form.asked(),
             form.params(),
             visitor_key=visitor_key(request, make=True),
         )
@@ -70,7 +73,7 @@ def _ask(request: HttpRequest) -> HttpResponse:
 
 def _page(
     request: HttpRequest,
-    form: CompareForm,
+    form: CompareForm | CompareChatForm,
     made: list[GenerationRun],
     problem: StoreError | None = None,
 ) -> HttpResponse:
@@ -82,6 +85,7 @@ def _page(
         "is_open": any(not run.has_ended for run in made),
         "agree": _agreement(made),
         "choices": offered(),
+        "named": urlencode({"a": names[0], "b": names[1]}),
     }
     answer = render(
         request, "inference/side_by_side.html", context, status=problem.status if problem else 200

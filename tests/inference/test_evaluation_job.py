@@ -5,16 +5,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from accounts.models import User
 from accounts.viewer import Viewer
-from catalog.models import ModelRepo
+from catalog.models import Listing, ModelRepo
 from inference.box.errors import BoxCrashedError, ModelRefusedError
 from inference.box.pool import BoxPool
-from inference.models import EvaluationRun, EvaluationShard, Sample, Suite
-from inference.runners import evaluation, generation
-from inference.services import evaluations, runs, suites
+from inference.models import EvaluationRun, EvaluationShard, Sample, Suite, UsageRecord
+from inference.runners import evaluation, evaluation_machine, generation
+from inference.services import evaluation_queue, evaluations, runs, suites
 from store.core import presence
 from store.core.jobs import JobName, claim
 from store.core.models import Job
@@ -266,3 +267,51 @@ def test_evaluations_leave_a_slot_to_people(
         evaluations.ask(as_bob, tiny_repo, suite)
 
     assert EvaluationRun.objects.exclude(job=None).count() == running
+
+
+def test_a_run_says_what_each_of_its_pieces_was_done_on(
+    queued: EvaluationRun, real_pool: BoxPool, monkeypatch: pytest.MonkeyPatch, as_bob: Viewer
+) -> None:
+    real = evaluation.TaskSet.answer
+
+    def answer(self: Any, shard: EvaluationShard, scorer: Any) -> Any:
+        if shard.number == 2:
+            raise ModelRefusedError("Not this one.", reason="unsupported")
+        return real(self, shard, scorer)
+
+    monkeypatch.setattr(evaluation.TaskSet, "answer", answer)
+    run_job(queued.job_id)
+    monkeypatch.setattr(evaluation.TaskSet, "answer", real)
+    here = evaluation_machine.libraries()
+    elsewhere = here | {"torch": "9.9"}
+    monkeypatch.setattr(evaluation_machine, "libraries", lambda: elsewhere)
+
+    run_job(evaluations.retry(as_bob, EvaluationRun.objects.get(pk=queued.pk)).job_id)
+
+    queued.refresh_from_db()
+    assert (queued.state, queued.error) == ("done", "")
+    first, second = queued.record["environments"]
+    assert (first["libraries"], second["libraries"]) == (here, elsewhere)
+    assert first["hardware"]["cores"] == second["hardware"]["cores"] >= 1
+    assert first["pieces"] == [{"task": "counting", "first": 0, "count": 2}]
+    assert second["pieces"] == [{"task": "counting", "first": 2, "count": 1}]
+    page = Client().get(f"/alice/tiny/evaluations/{queued.public_id}").content.decode()
+    assert "Parts of this evaluation were done on different machines" in page
+    assert "torch 9.9" in page
+    assert UsageRecord.objects.get().run == queued.public_id
+    told = Client().get(f"/api/v1/evaluations/{queued.public_id}").json()
+    assert told["record"]["environments"] == [first, second]
+
+
+def test_what_the_store_measures_for_itself_is_nobodys_use(
+    tiny_repo: ModelRepo, small: Suite, real_pool: BoxPool, run_jobs: Callable[[], list[Job]]
+) -> None:
+    run = EvaluationRun.objects.create(
+        repo=tiny_repo, commit_oid=Listing.objects.get(repo=tiny_repo).head_oid, suite=small
+    )
+    evaluation_queue.dispatch()
+    run_jobs()
+
+    run.refresh_from_db()
+    assert (run.state, run.error) == ("done", "")
+    assert not UsageRecord.objects.exists()

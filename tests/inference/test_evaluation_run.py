@@ -2,18 +2,27 @@
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from accounts.viewer import Viewer
-from catalog.models import ModelRepo
+from catalog.models import Listing, ModelRepo
+from inference.box.client import Box
+from inference.box.params import SamplingParams
 from inference.box.pool import BoxPool
 from inference.models import EvaluationRun, Suite
+from inference.runners import generation
+from inference.runners.evaluation_machine import peak_bytes
+from inference.runners.folders import box_key, model_folder
 from inference.services import datasets, evaluations, suites
 from store.core.models import Job
+from tests.inference.box import card_child
+from workers.runner import run_job
 
 pytestmark = pytest.mark.timeout(600)
 SHARDED = 2
@@ -204,5 +213,68 @@ def test_speed_is_measured_with_load_time_and_memory(
     assert scores["saturated_tokens_per_s"].value > scores["single_tokens_per_s"].value > 0
     assert scores["peak_memory_bytes"].value > 50 * 1024**2
     assert 0 < scores["load_s"].value < 200
+    (place,) = run.record["environments"]
+    assert place["pieces"] == [{"task": "speed", "first": 0, "count": 8}]
     assert [scores[name].unit for name in ("load_s", "first_token_s")] == ["s", "s"]
     assert scores["single_tokens_per_s"].is_primary
+
+
+def test_speed_is_measured_in_a_new_box_beside_a_warm_one(
+    evaluated: Callable[..., EvaluationRun],
+    real_pool: BoxPool,
+    tiny_repo: ModelRepo,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    used: list[Box] = []
+    real_fresh = real_pool.fresh
+
+    @contextmanager
+    def fresh(key: str, folder: Path) -> Iterator[Box]:
+        with real_fresh(key, folder) as box:
+            used.append(box)
+            yield box
+
+    monkeypatch.setattr(real_pool, "fresh", fresh)
+    commit_oid = Listing.objects.get(repo=tiny_repo).head_oid
+    with model_folder(tiny_repo, commit_oid, lambda: None) as folder:
+        with real_pool.use(box_key(folder), folder) as warm:
+            long_text = SamplingParams(max_new_tokens=600, temperature=1.0, seed=0, num_sequences=4)
+            assert list(warm.generate("Once upon a time", long_text))
+        resident = real_pool.resident
+        warm_load_s = warm.facts.load_s
+
+        run = evaluated(suites.builtin("speed"))
+
+        scores = {score.metric: score.value for score in run.scores.all()}
+        assert [box.pid for box in used] != [warm.pid]
+        assert scores["load_s"] == used[0].facts.load_s != warm_load_s
+        assert scores["load_s"] > 0.5  # torch is imported, too
+        assert scores["peak_memory_bytes"] != peak_bytes(warm.pid)
+        assert [box.is_alive for box in used] == [False]
+        assert warm.is_alive
+        assert set(real_pool.resident) == set(resident)
+
+
+def test_memory_of_a_graphics_card_is_recorded_beside_the_host_s(
+    tiny_repo: ModelRepo, as_bob: Viewer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = partial(Box.start, module="tests.inference.box.card_child")
+    pool = BoxPool(starter=start, wait_s=60)
+    monkeypatch.setattr(pool, "fresh", partial(pool.fresh, starter=start))
+    monkeypatch.setattr(generation, "box_pool", lambda: pool)
+    task = {"name": "speed", "runner": "probe", "probe": "speed", "shard": 3}
+    task["options"] = {"tokens": 4, "single_rounds": 1, "saturated_rounds": 1}
+    suite = suites.keep(
+        "fast", Suite.Kind.BUILTIN, "Fast", {"tasks": [task]}, owner=None, is_public=True
+    )
+    run, _is_new = evaluations.ask(as_bob, tiny_repo, suite)
+
+    run_job(run.job_id)
+
+    run.refresh_from_db()
+    assert (run.state, run.error) == ("done", "")
+    scores = {score.metric: (score.value, score.unit) for score in run.scores.all()}
+    assert scores["peak_card_allocated_bytes"] == (card_child.ALLOCATED_BYTES, "bytes")
+    assert scores["peak_card_reserved_bytes"] == (card_child.RESERVED_BYTES, "bytes")
+    assert scores["peak_memory_bytes"][0] > 50 * 1024**2
+    assert pool.resident == {}

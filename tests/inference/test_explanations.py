@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
@@ -13,7 +14,7 @@ from accounts.models import User
 from accounts.viewer import Viewer
 from catalog.models import ModelRepo
 from catalog.services.repos import change_settings
-from inference.models import Explanation, GenerationRun
+from inference.models import Explanation, GenerationRun, UsageRecord
 from inference.services import explanations, quotas, retention, runs
 from inference.services.explain_params import read_explanation, read_walk
 from inference.services.params import InvalidParamsError
@@ -259,3 +260,44 @@ def test_strangers_and_bad_values_over_rest(
         headers=bearer(bob),
     )
     assert wrong.json()["error"]["code"] == "explanation_not_found"
+
+
+# ── what they used ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_answered_question_is_recorded_once_whoever_answers_it_again(
+    written: GenerationRun, as_bob: Viewer, bob: User, client: Client, bearer: Any
+) -> None:
+    found = explanations.ask(as_bob, written, question("lens", target=3))
+    Explanation.objects.filter(pk=found.pk).update(trial_tokens=7)
+    result = {"tokens": [[1, "Once"], [2, " upon"]], "explain_s": 0.5}
+
+    with (
+        pytest.raises(ZeroDivisionError),
+        transaction.atomic(),
+    ):  # a worker is killed before the end
+        explanations.finish(found.pk, result)
+        1 / 0  # noqa: B018
+    assert not UsageRecord.objects.exists()
+    assert explanations.finish(found.pk, result)
+    assert not explanations.finish(found.pk, result)  # one that was taken for dead comes back
+
+    record = UsageRecord.objects.get()
+    assert (record.kind, record.run, record.state) == ("explanation", found.public_id, "done")
+    assert (record.user_id, record.payer) == (bob.pk, f"user:{bob.pk}")
+    assert (record.prompt_tokens, record.new_tokens, record.trial_tokens) == (2, 0, 7)
+    assert (record.model, record.seconds) == ("alice/tiny", 0.5)
+    (row,) = client.get("/api/v1/usage", headers=bearer(bob)).json()["results"]
+    assert (row["kind"], row["requests"], row["trial_tokens"]) == ("explanation", 1, 7)
+
+
+def test_a_question_that_is_not_answered_costs_nothing_and_is_not_recorded(
+    written: GenerationRun, as_bob: Viewer
+) -> None:
+    found = explanations.ask(as_bob, written, question())
+    Job.objects.filter(pk=found.job_id).update(state="failed", error_code="x", error="X.")
+
+    explanations.settle(found.job_id or 0)
+
+    assert not explanations.finish(found.pk, {"tokens": []})
+    assert not UsageRecord.objects.exists()

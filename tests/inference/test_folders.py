@@ -347,8 +347,8 @@ def test_a_lock_that_was_evicted_while_waiting_is_taken_anew(
     lock = root() / "locks" / f"{tiny_repo.public_id}-{commit}"
     real, seen = folders._wait_for, []
 
-    def evicted_meanwhile(descriptor: int, check: Callable[[], None]) -> None:
-        real(descriptor, check)
+    def evicted_meanwhile(descriptor: int, check: Callable[[], None], kind: int) -> None:
+        real(descriptor, check, kind)
         seen.append(1)
         if len(seen) == 1:
             lock.unlink()
@@ -361,7 +361,29 @@ def test_a_lock_that_was_evicted_while_waiting_is_taken_anew(
     with model_folder(tiny_repo, commit, go_on) as folder:
         assert folder.is_dir()
 
-    assert len(seen) == 3
+    assert len(seen) == 3 + 2  # the third is there to look; then one to build, one to use it
+
+
+def test_many_use_a_folder_at_the_same_time(tiny_repo: ModelRepo) -> None:
+    commit = head_of(tiny_repo)
+
+    def at_most_once() -> Callable[[], None]:
+        steps = iter(range(40))
+
+        def check() -> None:
+            if next(steps) > 30:
+                raise JobStoppedError("It waits for whoever uses the folder.")
+
+        return check
+
+    with (
+        model_folder(tiny_repo, commit, go_on) as first,
+        model_folder(tiny_repo, commit, at_most_once()) as second,
+        model_folder(tiny_repo, commit, at_most_once()) as third,
+    ):
+        assert first == second == third
+        make_room(root(), 10**15)
+        assert (first / "config.json").exists()
 
 
 # ── which files ─────────────────────────────────────────────────────────────────────────────────

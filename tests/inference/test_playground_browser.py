@@ -12,10 +12,12 @@ from pytest_django.live_server_helper import LiveServer
 from catalog.models import ModelRepo
 from inference.models import GenerationRun
 from tests.e2e.browser import PHONE, WIDE, listen, look, violations
+from tests.inference import test_chat
 from tests.inference.conftest import jobs_done
 from tests.inference.fakes import FakeBox
 from workers.runner import run_job
 
+chatty_repo = test_chat.chatty_repo
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
 
 
@@ -223,3 +225,29 @@ def test_beams_are_set_and_explained_under_sampling(
     expect(page.locator("[data-text]").first).to_have_text("Hello, world", timeout=30_000)
     params = GenerationRun.objects.get().params
     assert (params["num_beams"], params["temperature"]) == (3, 0)
+
+
+def test_two_models_are_asked_one_message_by_keyboard(
+    browser: Browser,
+    live_server: LiveServer,
+    chatty_repo: ModelRepo,
+    fake_box: FakeBox,
+    worker: None,
+) -> None:
+    context = browser.new_context(viewport=WIDE)  # type: ignore[arg-type]
+    page = context.new_page()
+    complaints = listen(page)
+    page.goto(f"{live_server.url}/playground/compare?a=alice/chatty&b=alice/chatty")
+    page.get_by_role("link", name="Chat", exact=True).press("Enter")
+    page.get_by_label("Your message").fill("Hi")
+
+    page.get_by_label("Your message").press("Control+Enter")
+
+    texts = page.locator("[data-pane] [data-text]")
+    expect(texts.nth(0)).to_have_text("Hello, world", timeout=30_000)
+    expect(texts.nth(1)).to_have_text("Hello, world", timeout=30_000)
+    first, second = GenerationRun.objects.all()
+    assert first.messages == second.messages == [{"role": "user", "content": "Hi"}]
+    assert look(page, "compare-chat") == []
+    assert complaints == []
+    context.close()

@@ -19,8 +19,11 @@ from store.core.errors import StoreError
 from store.core.jobs import JobName
 from store.core.models import Job
 from tests.factories import make_repo
+from tests.inference import test_chat
 from tests.inference.fakes import FakeBox
 from workers.runner import run_job
+
+chatty_repo = test_chat.chatty_repo
 
 Browser = Callable[[User], Client]
 HTML = {"Accept": "text/html,application/xhtml+xml"}
@@ -159,4 +162,72 @@ def test_a_moved_model_is_found_by_its_old_name(
 def test_errors_are_of_the_store(pair: list[ModelRepo], as_bob: Viewer) -> None:
     with pytest.raises(StoreError):
         side_by_side.submit_both(as_bob, pair, "", {"max_new_tokens": 8})
+    assert not GenerationRun.objects.exists()
+
+
+@pytest.fixture
+def talking(alice: User, chatty_repo: ModelRepo, tmp_path: Path) -> list[ModelRepo]:
+    """Two models that take messages."""
+    other = make_repo(alice, "talker")
+    publish_files(Viewer(user=alice), other, files_of(tmp_path / "chatty"), title="Add the model")
+    return [chatty_repo, other]
+
+
+def message(**values: Any) -> dict[str, Any]:
+    said = {"mode": "chat", "a": "alice/chatty", "b": "alice/talker", "message": "Hi\r\nthere"}
+    return {"preset": "custom", "max_new_tokens": 8, "system": "Be short.", **said, **values}
+
+
+def test_two_models_answer_the_same_message_without_scripts(
+    talking: list[ModelRepo], bob: User, browser_of: Browser, fake_box: FakeBox
+) -> None:
+    browser = browser_of(bob)
+    query = "a=alice%2Fchatty&b=alice%2Ftalker"
+    prompt = browser.get(f"{ADDRESS}?{query}", headers=HTML).content.decode()
+    assert f'href="{ADDRESS}?{query.replace("&", "&amp;")}&amp;mode=chat"' in prompt
+    empty = browser.get(f"{ADDRESS}?{query}&mode=chat", headers=HTML).content.decode()
+    assert 'name="message"' in empty
+    assert 'name="prompt"' not in empty
+
+    answer = browser.post(ADDRESS, message(), headers=HTML)
+
+    made = list(GenerationRun.objects.order_by("pk"))
+    assert (answer.status_code, [run.repo for run in made]) == (302, talking)
+    said = [{"role": "system", "content": "Be short."}, {"role": "user", "content": "Hi\nthere"}]
+    assert [run.messages for run in made] == [said, said]
+    assert made[0].params == made[1].params
+    for run in made:
+        run_job(run.job_id or 0)
+    page = browser.get(answer["Location"], headers=HTML).content.decode()
+    assert page.count("Hello, world") == 2
+    assert "Hi\nthere</textarea>" in page
+    assert "Be short.</textarea>" in page
+    assert 'name="mode" value="chat"' in page
+
+
+@pytest.mark.parametrize("side", ["a", "b"])
+def test_a_model_without_a_chat_template_says_what_to_do_and_nothing_is_asked(
+    talking: list[ModelRepo], tiny_repo: ModelRepo, bob: User, browser_of: Browser, side: str
+) -> None:
+    browser = browser_of(bob)
+    form = message(**{side: "alice/tiny"})
+
+    page = browser.post(ADDRESS, form, headers=HTML)
+    told = browser.post(ADDRESS, form, headers=JSON)
+
+    words = "alice/tiny has no chat template. Send a prompt instead of messages."
+    assert (page.status_code, told.status_code) == (409, 409)
+    assert words in page.content.decode()
+    assert "Hi\nthere</textarea>" in page.content.decode().replace("\r", "")
+    assert (told.json()["code"], told.json()["error"]) == ("no_chat_template", words)
+    assert not GenerationRun.objects.exists()
+    assert not Job.objects.filter(name=JobName.GENERATE, state="queued").exists()
+
+
+def test_a_message_that_cannot_be_read_is_refused_and_nothing_is_asked(
+    talking: list[ModelRepo], bob: User, browser_of: Browser
+) -> None:
+    answer = browser_of(bob).post(ADDRESS, message(history="{"), headers=JSON)
+
+    assert answer.status_code == 400
     assert not GenerationRun.objects.exists()

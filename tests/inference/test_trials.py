@@ -11,13 +11,14 @@ from accounts.viewer import VISITOR, Viewer
 from catalog.access import PurchaseRequiredError
 from catalog.models import Grant, GrantedRepo, ModelRepo
 from inference.models import Explanation, GenerationRun
-from inference.services import endings, explanations, runs, scored_texts
+from inference.services import datasets, endings, explanations, runs, scored_texts
 from inference.services.endings import Outcome
 from inference.services.explain_params import read_explanation
 from licensing.models import Offer, OfferedRepo, Terms, TrialUse
 from licensing.services import offers, trials
 from licensing.services.covering import head_of
 from licensing.services.trials import TrialUsedUpError
+from licensing.terms.rights import Rights
 from store.core.models import Job
 from tests.factories import add_files
 
@@ -31,7 +32,7 @@ def sell(repo: ModelRepo, tokens: int) -> Offer:
         title="Commercial",
         kind=Offer.Kind.FIXED,
         terms=terms,
-        rights={},
+        rights=Rights().to_json(),
         trial_tokens=tokens,
     )
     OfferedRepo.objects.create(offer=offer, repo=repo)
@@ -213,3 +214,70 @@ def test_reading_a_text_takes_a_demo_token_for_each_of_its_tokens(
     Job.objects.update(state="failed", error_code="x", error="X.")
     explanations.settle(job.pk)
     assert trials.left(tiny_repo, asker) == 150
+
+
+# ── what a press of a button takes, said before it ──────────────────────────────────────────────
+
+
+def words(page: Any) -> str:
+    """The page's text on one line."""
+    assert page.status_code == 200, page.content
+    return " ".join(page.content.decode().split())
+
+
+def test_the_playground_says_what_a_press_takes(
+    tiny_repo: ModelRepo, alice: User, bob: User, browser_of: Callable[[User], Client]
+) -> None:
+    sell(tiny_repo, 500)
+    address = "/alice/tiny/playground"
+
+    page = words(browser_of(bob).get(address))
+    hers = words(browser_of(alice).get(address))
+    run = ask(Viewer(user=bob), tiny_repo, 7)
+    GenerationRun.objects.update(params=run.params | {"num_beams": 4, "num_sequences": 2})
+    again = words(browser_of(bob).get(f"{address}?run={run.public_id}"))
+
+    assert "500 demo tokens are left to you" in page
+    assert "Each press of the button sets aside Length" in page
+    assert "With the values this page began with that is 64." in page
+    assert "demo token" not in hers
+    assert "493 demo tokens are left to you" in again
+    assert "With the values this page began with that is 28." in again
+
+
+def test_the_page_of_explanations_says_what_a_question_takes(
+    tiny_repo: ModelRepo, bob: User, browser_of: Callable[[User], Client]
+) -> None:
+    sell(tiny_repo, 500)
+    run = ask(Viewer(user=bob), tiny_repo, 10)
+    end(run, 10)
+    GenerationRun.objects.update(prompt_tokens=200)
+    address = f"/runs/{run.public_id}/explain"
+    browser = browser_of(bob)
+
+    page = words(browser.get(f"{address}?kind=tokens"))
+    lens = words(browser.get(f"{address}?kind=lens"))
+    browser.post(address, {"kind": "tokens"})
+
+    assert "this takes up to 210 of the 490 demo tokens left to you" in page
+    assert "this takes up to 16 of the 490 demo tokens left to you" in lens
+    assert trials.left(tiny_repo, f"user:{bob.pk}") == 490 - 210
+    offers_gone = Offer.objects.update(trial_tokens=0)
+    assert offers_gone == 1
+    assert "demo tokens left to you" not in words(browser.get(f"{address}?kind=lens"))
+
+
+def test_the_page_of_evaluations_says_what_ones_own_questions_take(
+    tiny_repo: ModelRepo, alice: User, bob: User, browser_of: Callable[[User], Client]
+) -> None:
+    sell(tiny_repo, 500)
+    line = b'{"prompt": "Once", "choices": ["a", "b", "c"], "answer": 0}\n'
+    datasets.add_dataset(Viewer(user=bob), "mine", line * 2)
+
+    page = words(browser_of(bob).get("/alice/tiny/evaluations"))
+    hers = words(browser_of(alice).get("/alice/tiny/evaluations"))
+
+    assert "before you buy it: 500 demo tokens are left to you" in page
+    assert "a line the model answers in its own words 64." in page
+    assert "“mine” takes 6." in page
+    assert "demo token" not in hers

@@ -231,7 +231,7 @@ def test_a_table_for_spreadsheets(
     text = b"".join(answer.streaming_content).decode("utf-8-sig")  # type: ignore[attr-defined]
     head, row = list(csv.reader(io.StringIO(text)))
     assert head == usage.HEAD
-    assert row[1:5] == ["alice/tiny", "1", "4", "3"]
+    assert row[1:6] == ["alice/tiny", "generation", "1", "4", "3"]
     assert answer["Content-Type"].startswith("text/csv")
 
 

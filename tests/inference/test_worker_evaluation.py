@@ -11,7 +11,7 @@ import pytest
 from accounts.models import User
 from accounts.viewer import Viewer
 from catalog.services.folders import files_of, publish_files
-from inference.models import EvaluationRun, EvaluationShard, Sample, Suite
+from inference.models import EvaluationRun, EvaluationShard, Sample, Suite, UsageRecord
 from inference.services import evaluation_queue, evaluations, suites
 from inference.services.evaluation_progress import progress_of
 from store.core.jobs import JobName, enqueue
@@ -94,6 +94,13 @@ def test_a_run_survives_kill_9_twice_and_counts_no_sample_twice(
     values = [row.metrics["share_copied"] for row in Sample.objects.filter(task="copying")]
     assert (primary.samples, primary.value) == (SAMPLES, sum(values) / SAMPLES)
     assert run.record["attempts"] == 3
+    used = UsageRecord.objects.get()  # once, though three workers were at it
+    assert (used.kind, used.run, used.user_id) == ("evaluation", run.public_id, run.asked_by_id)
+    assert (used.state, used.model) == ("done", "alice/tiny")
+    assert used.new_tokens == run.record["work"]["new_tokens"] > 0
+    assert used.prompt_tokens == run.record["work"]["prompt_tokens"] > 0
+    took_s = sum(run.shards.values_list("seconds", flat=True))
+    assert used.seconds == pytest.approx(took_s)
 
 
 def test_a_run_that_is_stopped_leaves_the_worker_to_the_next(
@@ -111,6 +118,7 @@ def test_a_run_that_is_stopped_leaves_the_worker_to_the_next(
     second.refresh_from_db()
     assert (first.state, second.state, second.error) == ("cancelled", "done", "")
     assert first.scores.count() == 0
+    assert UsageRecord.objects.get().run == second.public_id  # what has no scores costs nothing
 
 
 def test_a_person_does_not_wait_for_the_end_of_a_piece_even_with_one_slot(

@@ -32,15 +32,17 @@ class Speed:
         self._tokens = int(spec.options.get("tokens", 64))
         self._single = int(spec.options.get("single_rounds", 5))
         self._saturated = int(spec.options.get("saturated_rounds", 3))
+        self._warm: Scorer | None = None
 
     def __len__(self) -> int:
         """How many rounds it has."""
         return self._single + self._saturated
 
     def ask(self, scorer: Scorer, index: int) -> Answered:
-        """See ``Probe``. The first round warms up before it measures."""
-        if index == 0:
+        """See ``Probe``. A box's first round warms it up before it measures."""
+        if scorer is not self._warm:
             scorer.write(PROMPT, self._params(0, 8))
+            self._warm = scorer
         if index < self._single:
             return self._alone(scorer, index)
         return self._together(scorer, index)

@@ -428,3 +428,59 @@ def test_links_count_with_what_they_lead_to(tmp_path: Path) -> None:
     (folder / "sub").mkdir()
 
     assert folder_bytes(folder) == 1000
+
+
+def fresh(pool: BoxPool, world: World, key: str) -> Any:
+    return pool.fresh(key, world.folder(key), starter=world.start)
+
+
+def test_a_fresh_box_is_started_beside_a_resident_one_and_leaves_nothing(
+    make_pool: Any, world: World
+) -> None:
+    def warm(*_args: Any, **_options: Any) -> Any:
+        raise AssertionError("it must not come out of a spare process")
+
+    pool = make_pool()
+    resident = use(pool, world, "a")
+    pool._starter = warm
+
+    with fresh(pool, world, "a") as new:
+        assert new is not resident
+        assert len(pool.resident) == 2
+
+    assert pool.resident == {"a": 500 * MIB}
+    assert [box.closed for box in world.started] == [0, 1]
+    assert use(pool, world, "a") is resident
+
+
+def test_a_fresh_box_that_fails_gives_its_place_back_and_counts_as_a_crash(
+    make_pool: Any, world: World
+) -> None:
+    pool = make_pool(max_boxes=1, park_after=2)
+    world.failure = BoxCrashedError("no")
+    with pytest.raises(BoxCrashedError), fresh(pool, world, "a"):
+        pass
+    world.failure = None
+    with pytest.raises(BoxCrashedError), fresh(pool, world, "a"):
+        raise BoxCrashedError("no")
+
+    assert pool.resident == {}
+    assert [box.closed for box in world.started] == [1]
+    with pytest.raises(BoxParkedError), fresh(pool, world, "a"):
+        pass
+    assert use(pool, world, "b").is_alive
+
+
+def test_a_fresh_box_waits_for_room_like_any_other(make_pool: Any, world: World) -> None:
+    pool = make_pool(max_boxes=1)
+
+    with (
+        pool.use("a", world.folder("a")) as busy,
+        pytest.raises(BoxBusyError),
+        fresh(pool, world, "a"),
+    ):
+        pass
+    assert busy.closed == 0
+    with fresh(pool, world, "b"):  # an idle one makes room
+        assert len(pool.resident) == 1
+    assert pool.resident == {}
