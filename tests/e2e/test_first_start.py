@@ -22,6 +22,12 @@ TITLES = {suite.key: suite.title for suite in builtin_files()}
 SUITES = list(TITLES) if WHICH == "all" else WHICH.split(",")
 ITEMS = json.loads((ROOT / "demo" / "catalogue.json").read_text())["models"]
 MODELS = [f"{item['owner']}/{item['name']}" for item in ITEMS]
+EXPLAINED = {
+    "Why this token": "Tokens that did most for it",
+    "Attention": "Where the chosen token looks",
+    "Layers": "Predictions layer by layer",
+}
+"""Tabs of explanations beside the first, and the table each has when it is answered."""
 PATIENCE_S = 300 * len(SUITES)
 SLOW_MS = 90_000
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(PATIENCE_S + 600)]
@@ -87,7 +93,7 @@ def read_the_scores(page: Page, name: str) -> None:
 
 
 def ask_it(page: Page) -> None:
-    """From a listing's tabs to its playground, an answer, and why it was that one."""
+    """From a listing's tabs to its playground, an answer, and all that explains it."""
     page.get_by_role("link", name="Try it", exact=True).click()
     page.get_by_label("Prompt").fill("It is a truth universally acknowledged,")
     page.get_by_label("Length", exact=True).fill("20")
@@ -96,6 +102,10 @@ def ask_it(page: Page) -> None:
     page.get_by_role("button", name="Explain").click()
     expect(page.get_by_role("heading", name="How likely each token was")).to_be_visible()
     expect(page.locator("button.token").nth(10)).to_be_visible()
+    for tab, table in EXPLAINED.items():
+        page.get_by_role("navigation", name="Explanations").get_by_role("link", name=tab).click()
+        page.get_by_role("button", name="Explain").click()
+        expect(page.get_by_role("table", name=table).locator("tbody tr").first).to_be_visible()
 
 
 def test_every_demo_listing_is_judged_tried_and_explained(store: LiveStore, page: Page) -> None:
