@@ -14,10 +14,13 @@ import sys
 from pathlib import Path
 
 from inference.box import kernel, landlock, seccomp
+from inference.box.limits import GIB
 from inference.box.protocol import Network, Protection, SetupRequest
 
 _TEST_NETWORK = ("192.0.2.1", 9)
 """An address of the block kept for documentation (RFC 5737); nothing is ever sent."""
+_LARGEST_FILE_BYTES = 8 * GIB
+"""Where files may be written at all: a data set of lm-evaluation-harness."""
 _OWN_USER_PROCESSES = 512
 """Threads of all boxes together, where the box has a user of its own."""
 
@@ -30,7 +33,7 @@ def lock_in(setup: SetupRequest) -> Protection:
     """
     notes: list[str] = []
     kernel.die_with_parent(signal.SIGKILL)
-    namespace = _leave_network(notes)
+    namespace: Network = "open" if setup.may_connect else _leave_network(notes)
     kernel.drop_bounding_set()
     user = _change_user(setup.uid, notes)
     kept_rights = _drop_rights(notes)
@@ -40,7 +43,7 @@ def lock_in(setup: SetupRequest) -> Protection:
         sys.exit("the process that started this box is gone")
     kernel.no_new_privileges()
     files = _close_files(setup, notes)
-    filtered = _filter_syscalls(notes)
+    filtered = _filter_syscalls(notes, may_connect=setup.may_connect)
     return Protection(
         network=_proven(namespace, filtered=filtered),
         files="landlock" if files else "open",
@@ -98,7 +101,7 @@ def _limit_resources(setup: SetupRequest, *, own_user: bool) -> None:
     limits = setup.limits
     wanted = {
         resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_FSIZE: 0,
+        resource.RLIMIT_FSIZE: _LARGEST_FILE_BYTES if setup.writable else 0,
         resource.RLIMIT_NOFILE: limits.open_files,
         resource.RLIMIT_CPU: limits.cpu_s,
     }
@@ -115,17 +118,18 @@ def _limit_resources(setup: SetupRequest, *, own_user: bool) -> None:
 def _close_files(setup: SetupRequest, notes: list[str]) -> bool:
     allowed = [(Path(path), landlock.READ) for path in setup.readable]
     allowed += [(Path(path), landlock.READ_WRITE_DEVICE) for path in setup.devices]
+    allowed += [(Path(path), landlock.READ_WRITE_FOLDER) for path in setup.writable]
     try:
-        landlock.restrict(allowed)
+        landlock.restrict(allowed, may_connect=setup.may_connect)
     except OSError as exc:
         _note(notes, "Landlock", exc)
         return False
     return True
 
 
-def _filter_syscalls(notes: list[str]) -> bool:
+def _filter_syscalls(notes: list[str], *, may_connect: bool) -> bool:
     try:
-        kernel.install_filter(seccomp.program(pid=os.getpid()))
+        kernel.install_filter(seccomp.program(pid=os.getpid(), may_connect=may_connect))
     except OSError as exc:
         _note(notes, "system call filter", exc)
         return False

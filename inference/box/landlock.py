@@ -31,6 +31,9 @@ _SCOPES = 0b11
 
 READ = READ_FILE | READ_DIR
 READ_WRITE_DEVICE = READ_FILE | WRITE_FILE | _IOCTL_DEV
+_EXECUTE, _MAKE_CHAR, _MAKE_SOCKET, _MAKE_BLOCK = 1 << 0, 1 << 6, 1 << 9, 1 << 11
+READ_WRITE_FOLDER = ((1 << 15) - 1) & ~(_EXECUTE | _MAKE_CHAR | _MAKE_SOCKET | _MAKE_BLOCK)
+"""Files, folders and links are read, written, made, moved and deleted; nothing is run."""
 
 Syscall = Callable[..., int]
 
@@ -43,18 +46,23 @@ def version(syscall: Syscall = kernel.syscall) -> int:
         return 0
 
 
-def _ruleset(known: int) -> tuple[bytes, int]:
+def _ruleset(known: int, *, may_connect: bool) -> tuple[bytes, int]:
     """Return the packed ``landlock_ruleset_attr`` and the file rights it governs."""
     rights = max(mask for since, mask in _FILE_RIGHTS_BY_VERSION.items() if since <= known)
     attributes = struct.pack("=Q", rights)
     if known >= 4:
-        attributes += struct.pack("=Q", _TCP_RIGHTS)
+        attributes += struct.pack("=Q", 0 if may_connect else _TCP_RIGHTS)
     if known >= 6:
         attributes += struct.pack("=Q", _SCOPES)
     return attributes, rights
 
 
-def restrict(allowed: Iterable[tuple[Path, int]], syscall: Syscall = kernel.syscall) -> None:
+def restrict(
+    allowed: Iterable[tuple[Path, int]],
+    syscall: Syscall = kernel.syscall,
+    *,
+    may_connect: bool = False,
+) -> None:
     """Allow each path (a folder with all below it, or one file) its rights; refuse all else.
 
     Paths that do not exist are left out. Nothing is restricted if an exception is raised.
@@ -65,7 +73,7 @@ def restrict(allowed: Iterable[tuple[Path, int]], syscall: Syscall = kernel.sysc
     known = version(syscall)
     if known < 1:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-    attributes, governed = _ruleset(known)
+    attributes, governed = _ruleset(known, may_connect=may_connect)
     rules = syscall(_CREATE_RULESET, c_char_p(attributes), c_size_t(len(attributes)), c_uint(0))
     try:
         for path, rights in allowed:

@@ -79,7 +79,8 @@ class _Starter:
                 done.set_exception(exc)
 
 
-_STARTER = _Starter()
+STARTER = _Starter()
+"""Of this process; whatever ends with its starting thread is started by it."""
 
 
 class BoxProcess:
@@ -107,7 +108,7 @@ class BoxProcess:
         self._buffer = bytearray()
         self._tail = bytearray()
         self._watch_at = 0.0
-        self._popen = _STARTER.start(
+        self._popen = STARTER.start(
             lambda: subprocess.Popen(
                 [sys.executable, "-s", "-B", "-m", module, *([WARM] if is_warm else [])],
                 stdin=subprocess.PIPE,

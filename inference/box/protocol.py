@@ -50,7 +50,11 @@ class SetupRequest(Message):
     request: Literal["setup"] = "setup"
     limits: BoxLimits
     readable: list[str]
-    """Folders and files that may be read; nothing may be written."""
+    """Folders and files that may be read, not written."""
+    writable: list[str] = []
+    """Folders whose files may be written, made and deleted; a model has none."""
+    may_connect: bool = False
+    """Leave the network open, and what needs sockets; never for a model."""
     devices: list[str] = []
     """Device files that may be read and written (``/dev/null``, a graphics card)."""
     uid: int | None = None

@@ -86,6 +86,7 @@ _REFUSED: dict[str, tuple[int | None, int | None]] = {
     "iopl": (172, None),
     "ioperm": (173, None),
 }
+_SOCKETS = frozenset({"socket", "connect", "bind"})
 _CLONE, _CLONE3, _TGKILL, _PRLIMIT = (56, 220), (435, 435), (234, 131), (302, 261)
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _COLUMN = {"x86_64": 0, "aarch64": 1}
@@ -108,8 +109,10 @@ def _op(code: int, value: int, *, if_true: int = 0, if_false: int = 0) -> bytes:
     return struct.pack("<HBBI", code, if_true, if_false, value)
 
 
-def program(*, pid: int, machine: str | None = None) -> bytes:
+def program(*, pid: int, machine: str | None = None, may_connect: bool = False) -> bytes:
     """Return the packed filter for the process ``pid``, which may only signal itself.
+
+    With ``may_connect`` sockets are left to it.
 
     Raises:
         OSError: no table for this processor (``ENOSYS``).
@@ -129,9 +132,9 @@ def program(*, pid: int, machine: str | None = None) -> bytes:
         _op(_JUMP_EQUAL, _CLONE3[column], if_false=1),
         _op(_RETURN, ABSENT),
     ]
-    for numbers in _REFUSED.values():
+    for name, numbers in _REFUSED.items():
         number = numbers[column]
-        if number is not None:
+        if number is not None and not (may_connect and name in _SOCKETS):
             parts += [_op(_JUMP_EQUAL, number, if_false=1), refuse]
     parts += [  # threads, not processes
         _op(_JUMP_EQUAL, _CLONE[column], if_false=4),

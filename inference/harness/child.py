@@ -20,6 +20,7 @@ import sys
 from collections import defaultdict
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
@@ -132,6 +133,8 @@ class Tasks:
         random.seed(RANDOM_SEED)
         np.random.seed(OTHER_SEED)  # noqa: NPY002 - tasks of the harness draw from it
         torch.manual_seed(OTHER_SEED)
+        if include_path is not None:
+            _refuse_code(Path(include_path))
         needs_known = any("known" in task for task in tasks)
         manager = TaskManager(include_path=include_path, include_defaults=needs_known)
         facts = {}
@@ -237,6 +240,21 @@ class Tasks:
                 function([tuple(each) if isinstance(each, list) else each for each in values])
             )
         return found
+
+
+def _refuse_code(folder: Path) -> None:
+    """Refuse tasks of the site that name Python code instead of being data.
+
+    Raises:
+        ValueError: one does.
+    """
+    for path in sorted(folder.rglob("*.y*ml")):
+        text = path.read_text(encoding="utf-8")
+        if "!function" in text or "%TAG" in text:
+            raise ValueError(
+                f"{path.name} names Python code (!function). Tasks of a site are data only; write"
+                " it as a template."
+            )
 
 
 def _ready(config: dict[str, Any]) -> dict[str, Any]:

@@ -3,26 +3,37 @@
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from inference.box.limits import GIB, BoxLimits
+from inference.box.process import STARTER
+from inference.box.protocol import SetupRequest
+from inference.box.setup import setup_request
 from store.core.errors import TransientError, UnprocessableError
 
 ROOT = Path(__file__).resolve().parents[2]
-_MODULE = "inference.harness.child"
+_MODULE = "inference.harness.locked"
 _LOAD_S = 600.0
 """Importing torch and building the requests of a large task take a minute; data may come by net."""
 _STEP_S = 600.0
 _POLL_S = 0.5
 _LAST_WORDS_BYTES = 2000
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "SSL_CERT_FILE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+
+
+LIMITS = BoxLimits(memory_bytes=6 * GIB, cpu_s=2 * 3600, open_files=1024, device="cpu")
+"""Large tasks keep all their questions in memory; a process lives for one run."""
+_NETWORK_FILES = ("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl")
 
 
 class TaskFailedError(UnprocessableError):
@@ -74,13 +85,16 @@ class HarnessTask:
 
 
 class Harness:
-    """One process of lm-evaluation-harness.
+    """One process of lm-evaluation-harness, locked in as boxes are.
 
-    Its environment holds no secret of the store's, and without ``may_fetch`` it asks nothing of
-    the network. What it caches of somebody's own data goes with it.
+    Its environment holds no secret of the store's; it reads libraries, data sets and nothing else,
+    writes into its own folder and ``cache_dir``, starts no program, and without ``may_fetch``
+    reaches no network. What it caches of somebody's own data goes with it.
 
     Args:
         cache_dir: Where data sets of known tasks are and are kept.
+        readable: Files and folders with data and tasks.
+        limits: What it may use, and whether it may run where it cannot be locked in.
         may_fetch: Whether it may fetch data from the Hugging Face hub.
         check: Called while it is waited for; raises to stop. Each user sets their own.
     """
@@ -89,6 +103,8 @@ class Harness:
         self,
         *,
         cache_dir: Path | None = None,
+        readable: Sequence[Path] = (),
+        limits: BoxLimits | None = None,
         may_fetch: bool = False,
         check: Callable[[], None] = lambda: None,
     ) -> None:
@@ -96,14 +112,20 @@ class Harness:
         self._folder = tempfile.TemporaryDirectory(prefix="store-harness-")
         home = Path(self._folder.name)
         self._log = (home / "log").open("w+b")
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", _MODULE],
-            cwd=ROOT,
-            env=_environment(home, cache_dir, may_fetch=may_fetch),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            start_new_session=True,
+        if cache_dir is not None:
+            cache_dir.mkdir(parents=True, exist_ok=True)
+        writable = [home] if cache_dir is None else [home, cache_dir]
+        setup = _setup(limits or LIMITS, readable, writable, may_connect=may_fetch)
+        self._process = STARTER.start(
+            lambda: subprocess.Popen(
+                [sys.executable, "-m", _MODULE, setup.model_dump_json()],
+                cwd=ROOT,
+                env=_environment(home, cache_dir, may_fetch=may_fetch),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._log,
+                start_new_session=True,
+            )
         )
         self._rest = b""
 
@@ -161,8 +183,8 @@ class Harness:
         return found
 
     def close(self) -> None:
-        """End the process."""
-        self._process.kill()
+        """End the process, and whatever it may have started."""
+        self._kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
@@ -230,12 +252,33 @@ class Harness:
                 self._rest += chunk
         raise self._lost()
 
+    def _kill(self) -> None:
+        with suppress(ProcessLookupError):  # nothing of its session is left
+            os.killpg(self._process.pid, signal.SIGKILL)
+
     def _lost(self) -> HarnessLostError:
-        self._process.kill()
+        self._kill()
         self._log.seek(0, os.SEEK_END)
         self._log.seek(max(0, self._log.tell() - _LAST_WORDS_BYTES))
         words = self._log.read().decode("utf-8", "replace").strip().splitlines()[-1:]
         return HarnessLostError(f"lm-evaluation-harness ended early. {' '.join(words)[:500]}")
+
+
+def _setup(
+    limits: BoxLimits, readable: Sequence[Path], writable: Sequence[Path], *, may_connect: bool
+) -> SetupRequest:
+    """Return the locks of a box without a model, and what a harness needs besides."""
+    found = setup_request(limits, None)
+    more = [str(path.resolve()) for path in readable]
+    if may_connect:
+        more += [path for path in _NETWORK_FILES if Path(path).exists()]
+    changes = {
+        "readable": [*found.readable, *more],
+        "writable": [str(path.resolve()) for path in writable],
+        "may_connect": may_connect,
+        "uid": None,  # its folder is the store's user's
+    }
+    return found.model_copy(update=changes)
 
 
 def _environment(home: Path, cache_dir: Path | None, *, may_fetch: bool) -> dict[str, str]:

@@ -9,9 +9,11 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from inference.harness.client import Harness, HarnessTask
+from inference.box.limits import BoxLimits
+from inference.harness.client import LIMITS, Harness, HarnessTask
 
 KEEP_S = 120.0
 """How long one that nobody uses is kept, in seconds: it holds some 400 MB."""
@@ -31,9 +33,11 @@ class HarnessKeeper:
 
     Args:
         keep_s: How long it is kept unused, in seconds.
+        readable: Where data is that is not shipped with this room's code.
     """
 
-    def __init__(self, keep_s: float = KEEP_S) -> None:
+    def __init__(self, keep_s: float = KEEP_S, *, readable: Sequence[Path] = ()) -> None:
+        self._readable = readable
         self._keep_s = keep_s
         self._lock = threading.Lock()
         self._kept: _Kept | None = None
@@ -41,7 +45,12 @@ class HarnessKeeper:
 
     @contextmanager
     def lent(
-        self, digest: str, tasks: Sequence[HarnessTask], check: Callable[[], None]
+        self,
+        digest: str,
+        tasks: Sequence[HarnessTask],
+        check: Callable[[], None],
+        *,
+        limits: BoxLimits = LIMITS,
     ) -> Iterator[tuple[Harness, dict[str, Any]]]:
         """Give a harness that has loaded ``tasks`` while the block runs.
 
@@ -51,6 +60,7 @@ class HarnessKeeper:
             digest: What names exactly these tasks.
             tasks: To be loaded where that was not done last.
             check: As for ``Harness``.
+            limits: Of a new one.
 
         Yields:
             The harness, and what ``Harness.load`` said.
@@ -58,7 +68,7 @@ class HarnessKeeper:
         Raises:
             TaskFailedError, HarnessLostError: see ``Harness.load``.
         """
-        one = self._taken() or _Kept(Harness())
+        one = self._taken() or _Kept(Harness(readable=self._readable, limits=limits))
         try:
             one.harness.check = check
             if one.facts is None or one.digest != digest:

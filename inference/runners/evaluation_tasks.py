@@ -11,7 +11,7 @@ from typing import Any
 
 from django.conf import settings
 
-from inference.harness.client import Harness, HarnessTask
+from inference.harness.client import LIMITS, Harness, HarnessTask
 from inference.harness.keeping import KEEPER
 from inference.models import EvaluationShard, Sample
 from inference.runners.evaluation_scores import (
@@ -212,19 +212,24 @@ def _loaded_harness(
     """Give a harness that has loaded a suite's tasks; for shipped ones the one that is kept."""
     asked = [task for task in spec.tasks if task.runner == "harness"]
     shipped = [_harness_task(task, task.data.path()) for task in asked if task.data]
+    allowed = {"allow_unprotected": settings.ENV.allow_unprotected_box}
+    limits = LIMITS.model_copy(update=allowed)
     if len(shipped) == len(asked):
-        with KEEPER.lent(digest_of(spec.to_json()), shipped, check) as lent:
+        digest = digest_of(spec.to_json())
+        with KEEPER.lent(digest, shipped, check, limits=limits) as lent:
             yield lent
         return
     is_known = any(task.known for task in asked)
     root: Path = settings.EVAL_DATA_DIR
+    own_tasks = root / "tasks"
     with Harness(
         cache_dir=root / "hub" if is_known else None,
+        readable=[own_tasks] if is_known else [],
+        limits=limits,
         may_fetch=is_known and settings.ENV.eval_fetch,
         check=check,
     ) as harness:
         tasks = [_harness_task(task, _laid_out(task, harness.folder)) for task in asked]
-        own_tasks = root / "tasks"
         include = own_tasks if is_known and own_tasks.is_dir() else None
         yield harness, harness.load(tasks, include_path=include)
 

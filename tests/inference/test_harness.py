@@ -16,6 +16,7 @@ from inference.box.pool import BoxPool
 from inference.harness import client as harness_client
 from inference.harness.client import Harness, HarnessLostError, HarnessTask, TaskFailedError
 from inference.models import EvaluationRun
+from inference.runners.evaluation_tasks import ready_tasks
 from inference.services import datasets, evaluations, suites
 from store.core.models import Job
 
@@ -58,6 +59,69 @@ def test_its_environment_holds_no_secret_and_its_end_leaves_nothing(
     assert (told["HF_HUB_OFFLINE"], told["HF_HOME"]) == ("0", str(tmp_path))
 
 
+def test_a_harness_that_is_taken_over_reaches_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(harness_client, "_MODULE", "tests.inference.harness_probe")
+    limits = harness_client.LIMITS.model_copy(update={"cpu_s": 3})
+
+    with Harness(limits=limits) as harness:
+        tried = harness._receive(60.0)["tried"]
+        with pytest.raises(HarnessLostError):  # its time on the processor is over
+            harness._receive(60.0)
+
+    assert tried.pop("write into its own folder") == "done"
+    assert tried.pop("take all memory") == "MemoryError"
+    assert set(tried.values()) == {"PermissionError"}, tried
+    assert not (harness_client.ROOT / "inference/left.py").exists()
+
+
+def test_only_where_data_may_be_fetched_is_the_network_open(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(harness_client, "_MODULE", "tests.inference.harness_probe")
+
+    with Harness(cache_dir=tmp_path / "hub", may_fetch=True) as harness:
+        tried = harness._receive(60.0)["tried"]
+
+    assert tried["open a socket"] == "done"
+    for what in ("read the users", "read the settings", "fork", "start a program"):
+        assert tried[what] == "PermissionError"
+
+
+def test_a_hostile_data_set_is_read_as_text(as_bob: Viewer, tmp_path: Path) -> None:
+    trap = tmp_path / "sprung"
+    evil = (
+        "{{ cycler.__init__.__globals__.os.system('touch " + str(trap) + "') }}"
+        " !function os.system !!python/object/apply:os.system"
+    )
+    row = json.dumps({"prompt": evil, "answer": f"__import__('os').system('touch {trap}')"})
+    choice = json.dumps({"prompt": evil, "choices": [evil, "b"], "answer": 0})
+
+    for number, line in enumerate((row, choice)):
+        suite = datasets.add_dataset(as_bob, f"evil{number}", line.encode())
+        with ready_tasks(suites.spec_of(suite), lambda: None) as tasks:
+            assert tasks.harness is not None
+            (sample,) = tasks.harness.run("dataset", 0, 1, answer)
+            assert sample["prompt"] == evil
+
+    assert not trap.exists()
+
+
+def test_a_task_of_the_site_that_names_code_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "evil.yaml").write_text(
+        "task: evil\ndataset_path: json\ntest_split: test\noutput_type: loglikelihood\n"
+        'doc_to_text: !function evil.text\ndoc_to_target: " a"\n'
+    )
+    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')\n")
+
+    with Harness(readable=[tmp_path]) as harness:
+        with pytest.raises(TaskFailedError, match=r"evil\.yaml names Python code"):
+            harness.load([HarnessTask("evil", known="evil")], include_path=tmp_path)
+
+    assert not (tmp_path / "sprung").exists()
+
+
 def test_failures_of_a_task_are_told_and_the_process_goes_on(tmp_path: Path) -> None:
     data = tmp_path / "data.jsonl"
     data.write_text("".join(json.dumps({"q": f"{n}", "a": "A"}) + "\n" for n in range(5)))
@@ -69,7 +133,7 @@ def test_failures_of_a_task_are_told_and_the_process_goes_on(tmp_path: Path) -> 
         generation_kwargs={"until": ["\n"], "max_gen_toks": 4},
         metric_list=[{"metric": "exact_match"}],
     )
-    with Harness() as harness:
+    with Harness(readable=[tmp_path]) as harness:
         for bad in (
             HarnessTask("x", known="arc_easy"),  # its data is not here
             HarnessTask("x", known="no_such_task"),

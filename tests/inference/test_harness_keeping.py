@@ -27,8 +27,8 @@ def nothing() -> None:
 
 
 @pytest.fixture
-def keeper() -> Iterator[HarnessKeeper]:
-    found = HarnessKeeper()
+def keeper(tmp_path: Path) -> Iterator[HarnessKeeper]:
+    found = HarnessKeeper(readable=[tmp_path])
     yield found
     found.close()
 
@@ -99,8 +99,8 @@ def test_what_failed_is_not_kept(keeper: HarnessKeeper, task: HarnessTask) -> No
         assert len(third.run("mine", 0, 1, answer)) == 1
 
 
-def test_it_is_ended_when_nobody_uses_it(task: HarnessTask) -> None:
-    keeper = HarnessKeeper(keep_s=0.2)
+def test_it_is_ended_when_nobody_uses_it(task: HarnessTask, tmp_path: Path) -> None:
+    keeper = HarnessKeeper(keep_s=0.2, readable=[tmp_path])
     with keeper.lent("a", [task], nothing) as (harness, _):
         pass
 

@@ -40,7 +40,7 @@ class World:
         monkeypatch.setattr(socket, "socket", self.socket)
 
     def answer(self, name: str) -> Callable[..., None]:
-        def called(*args: Any) -> None:
+        def called(*args: Any, **_options: Any) -> None:
             self.asked.append((name, args))
             if name in self.refused:
                 raise PermissionError(errno.EPERM, "refused")
