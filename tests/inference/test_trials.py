@@ -239,7 +239,7 @@ def test_the_playground_says_what_a_press_takes(
 
     assert "500 demo tokens are left to you" in page
     assert "Each press of the button sets aside Length" in page
-    assert "With the values this page began with that is 64." in page
+    assert "With the values this page began with that is 128." in page
     assert "demo token" not in hers
     assert "493 demo tokens are left to you" in again
     assert "With the values this page began with that is 28." in again
