@@ -3,17 +3,22 @@
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
+from accounts.models import User
+from accounts.viewer import Viewer
 from catalog.models import ModelRepo
+from catalog.services.folders import files_of, publish_files
 from inference.models import GenerationRun
 from tests.e2e.browser import PHONE, WIDE, listen, look, violations
+from tests.factories import make_repo
 from tests.inference import test_chat
-from tests.inference.conftest import jobs_done
+from tests.inference.conftest import forget_news, jobs_done
 from tests.inference.fakes import FakeBox
 from workers.runner import run_job
 
@@ -231,13 +236,18 @@ def test_two_models_are_asked_one_message_by_keyboard(
     browser: Browser,
     live_server: LiveServer,
     chatty_repo: ModelRepo,
+    alice: User,
+    tmp_path: Path,
     fake_box: FakeBox,
     worker: None,
 ) -> None:
+    other = make_repo(alice, "talker")
+    publish_files(Viewer(user=alice), other, files_of(tmp_path / "chatty"), title="Add the model")
+    forget_news()
     context = browser.new_context(viewport=WIDE)  # type: ignore[arg-type]
     page = context.new_page()
     complaints = listen(page)
-    page.goto(f"{live_server.url}/playground/compare?a=alice/chatty&b=alice/chatty")
+    page.goto(f"{live_server.url}/playground/compare?a=alice/chatty&b=alice/talker")
     page.get_by_role("link", name="Chat", exact=True).press("Enter")
     page.get_by_label("Your message").fill("Hi")
 
