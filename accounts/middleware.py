@@ -85,7 +85,9 @@ class ViewerMiddleware:
             count_refused_token(request)
         except RateLimitedError as too_many:
             return refusal(request, too_many, REFUSED)
-        response = _open_to_all(error_page(request, error), _BAD_CREDENTIALS)
+        is_plain = error.code == BadCredentialsError.code  # others say what to do instead
+        why = _BAD_CREDENTIALS if is_plain else error.message
+        response = _open_to_all(error_page(request, error), why)
         response["WWW-Authenticate"] = challenge_for(request)
         return response
 

@@ -253,7 +253,7 @@ def test_activity_goes_on_page_by_page(
         record("x.y", actor=alice, subject=f"event-{number:02}")
     client = browser_of(alice)
 
-    with django_assert_max_num_queries(6):  # type: ignore[attr-defined]
+    with django_assert_max_num_queries(7):  # type: ignore[attr-defined]
         first = client.get("/settings/activity")
     second = client.get(f"/settings/activity{first.context['older']}")
     nonsense = client.get("/settings/activity?before=x")
