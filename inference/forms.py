@@ -189,30 +189,33 @@ class PlaygroundForm(forms.Form):
         if "stop" in values:
             lines = values["stop"].replace("\r\n", "\n").split("\n")
             values["stop"] = [line.replace("\\n", "\n") for line in lines if line]
-        preset = _PRESETS.get(data["preset"])
-        if preset is not None:
-            for name in self.BEAMS:
-                values.pop(name, None)
-            values |= preset.values
-            if preset.name == "exact":  # all texts would be the same
-                values["num_sequences"] = 1
-        elif values.get("num_beams", 1) > 1:  # what stands there for drawing does not count
+        is_custom = data["preset"] not in _PRESETS
+        # what stands there for drawing does not count
+        if is_custom and values.get("num_beams", 1) > 1:
             for name in ("temperature", "top_p", "top_k"):
                 values.pop(name, None)
-        return read_params(values)
+        return read_params(self._preset_before(values, data["preset"]))
+
+    def _preset_before(self, values: Mapping[str, Any], name: str) -> dict[str, Any]:
+        """Return ``values`` with those of a preset in their place, if ``name`` is one."""
+        preset = _PRESETS.get(name)
+        if preset is None:
+            return dict(values)
+        kept = {key: value for key, value in values.items() if key not in self.BEAMS}
+        kept |= preset.values
+        if preset.name == "exact":  # all texts would be the same
+            kept["num_sequences"] = 1
+        return kept
 
     def most_tokens(self) -> int | None:
         """Return the most tokens that asking so computes; ``None``: something has no such value."""
         names = ("max_new_tokens", "num_sequences", "num_beams")
+        values = {name: self[name].value() or 1 for name in names}
         try:
-            length, texts, beams = (int(self[name].value() or 1) for name in names)
-        except (TypeError, ValueError):
+            params = read_params(self._preset_before(values, self["preset"].value()))
+        except InvalidParamsError:
             return None
-        preset = _PRESETS.get(self["preset"].value())
-        if preset is not None:
-            beams = int(preset.values.get("num_beams", 1))
-            texts = 1 if preset.name == "exact" else texts
-        return length * max(texts, beams)
+        return params.most_computed_tokens
 
     def problem(self) -> InvalidParamsError:
         """Return what is wrong with an invalid form, for programs."""
@@ -304,18 +307,19 @@ class ChatForm(PlaygroundForm):
         return [*first, *data["history"], last]
 
 
-class CompareForm(PlaygroundForm):
+class _TwoModels(forms.Form):
+    """The models that are compared."""
+
+    a = forms.CharField(label=_("First model"), max_length=200, widget=_model_input())
+    b = forms.CharField(label=_("Second model"), max_length=200, widget=_model_input())
+
+
+class CompareForm(_TwoModels, PlaygroundForm):
     """The same prompt for two models."""
 
-    a = forms.CharField(label=_("First model"), max_length=200, widget=_model_input())
-    b = forms.CharField(label=_("Second model"), max_length=200, widget=_model_input())
 
-
-class CompareChatForm(ChatForm):
+class CompareChatForm(_TwoModels, ChatForm):
     """The same message for two models that take messages."""
-
-    a = forms.CharField(label=_("First model"), max_length=200, widget=_model_input())
-    b = forms.CharField(label=_("Second model"), max_length=200, widget=_model_input())
 
 
 class ScoreForm(forms.Form):

@@ -120,9 +120,7 @@ def sign_in_once(*, name: str, password: str, address: str = "") -> User:
     person = find_person(name)
     key = limits.person_key(person.pk if person else None, name)
     slot = f"basic:{_proof(person, password)}" if person is not None and person.is_active else ""
-    with needed():
-        is_remembered = bool(slot) and person is not None and cache.get(slot) == person.pk
-    if is_remembered and person is not None:
+    if slot and person is not None and _remembered(slot) == person.pk:
         _refuse_two_factor(person)
         return person
     limits.count_sign_in(key, address)
@@ -135,6 +133,12 @@ def sign_in_once(*, name: str, password: str, address: str = "") -> User:
         cache.set(slot, user.pk, _REMEMBERED_S)
     _refuse_two_factor(user)
     return user
+
+
+def _remembered(slot: str) -> int | None:
+    with needed():
+        found: int | None = cache.get(slot)
+    return found
 
 
 def _refuse_two_factor(user: User) -> None:

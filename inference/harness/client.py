@@ -104,7 +104,7 @@ class Harness:
         *,
         cache_dir: Path | None = None,
         readable: Sequence[Path] = (),
-        limits: BoxLimits | None = None,
+        limits: BoxLimits = LIMITS,
         may_fetch: bool = False,
         check: Callable[[], None] = lambda: None,
     ) -> None:
@@ -115,7 +115,7 @@ class Harness:
         if cache_dir is not None:
             cache_dir.mkdir(parents=True, exist_ok=True)
         writable = [home] if cache_dir is None else [home, cache_dir]
-        setup = _setup(limits or LIMITS, readable, writable, may_connect=may_fetch)
+        setup = _setup(limits, readable, writable, may_connect=may_fetch)
         self._process = STARTER.start(
             lambda: subprocess.Popen(
                 [sys.executable, "-m", _MODULE, setup.model_dump_json()],

@@ -122,16 +122,19 @@ class _Attempt:
         What is timed has a new one for itself: one that others used, or that came out of a spare
         process, tells neither how long loading takes nor how much memory that needs.
         """
-        hand_back_connection()
         if self.is_timed:
+            hand_back_connection()
             return generation.box_pool().fresh(box_key(folder), folder)
+        return self._shared(folder)
+
+    def _shared(self, folder: Path) -> AbstractContextManager[Box]:
+        hand_back_connection()
         return generation.box_pool().use(box_key(folder), folder, alone=self.is_alone)
 
     def _facts(self, folder: Path) -> LoadedEvent:
         """Return what the model's box said when it was loaded."""
         if self.facts is None:
-            hand_back_connection()
-            with generation.box_pool().use(box_key(folder), folder, alone=self.is_alone) as box:
+            with self._shared(folder) as box:
                 self.facts = box.facts
         return self.facts
 

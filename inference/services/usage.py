@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 
 from django.db.models import Count, Max, QuerySet, Sum
 from django.db.models.functions import TruncDate
@@ -25,22 +26,18 @@ def record(run: GenerationRun, *, trial_tokens: int) -> UsageRecord:
         trial_tokens: How many of its new tokens were demo tokens.
     """
     began, ended = run.started_at, run.finished_at or timezone.now()
-    return UsageRecord.objects.create(
-        run=run.public_id,
+    return _write(
+        UsageRecord.Kind.GENERATION,
+        run,
         user_id=run.user_id,
         payer=run.payer or run.asker,
         organization_id=run.organization_id,
         license_id=run.license_id,
-        repo_id=run.repo_id,
-        model=run.repo.full_name,
-        commit_oid=run.commit_oid,
-        state=run.state,
         prompt_tokens=run.prompt_tokens,
         new_tokens=run.new_tokens,
         trial_tokens=trial_tokens,
         seconds=max(0.0, (ended - began).total_seconds()) if began else 0.0,
         memory_bytes=run.memory_bytes,
-        finished_at=ended,
     )
 
 
@@ -51,21 +48,16 @@ def record_explanation(explanation: Explanation) -> UsageRecord:
         explanation: With its answer, and with the demo tokens it took.
     """
     result = explanation.result or {}
-    return UsageRecord.objects.create(
-        kind=UsageRecord.Kind.EXPLANATION,
-        run=explanation.public_id,
+    return _write(
+        UsageRecord.Kind.EXPLANATION,
+        explanation,
         user_id=explanation.user_id,
         payer=explanation.asker,
-        repo_id=explanation.repo_id,
-        model=explanation.repo.full_name,
-        commit_oid=explanation.commit_oid,
-        state=explanation.state,
         prompt_tokens=len(result.get("tokens", ())),
         new_tokens=0,
         trial_tokens=explanation.trial_tokens,
         seconds=result.get("explain_s", 0.0),
         memory_bytes=0,
-        finished_at=explanation.finished_at or timezone.now(),
     )
 
 
@@ -103,19 +95,29 @@ def record_evaluation(
     """
     if run.asked_by_id is None:
         return None
-    return UsageRecord.objects.create(
-        kind=UsageRecord.Kind.EVALUATION,
-        run=run.public_id,
+    return _write(
+        UsageRecord.Kind.EVALUATION,
+        run,
         user_id=run.asked_by_id,
         payer=f"user:{run.asked_by_id}",
-        repo_id=run.repo_id,
-        model=run.repo.full_name,
-        commit_oid=run.commit_oid,
-        state=run.state,
         trial_tokens=trial_tokens,
         seconds=seconds,
-        finished_at=run.finished_at or timezone.now(),
         **asdict(work),
+    )
+
+
+def _write(
+    kind: UsageRecord.Kind, ended: GenerationRun | Explanation | EvaluationRun, **used: Any
+) -> UsageRecord:
+    return UsageRecord.objects.create(
+        kind=kind,
+        run=ended.public_id,
+        repo_id=ended.repo_id,
+        model=ended.repo.full_name,
+        commit_oid=ended.commit_oid,
+        state=ended.state,
+        finished_at=ended.finished_at or timezone.now(),
+        **used,
     )
 
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 from catalog.models import ModelRepo
 from catalog.services.prices import Asked, Kind, due_for_change, note_prices, sold_below
 from licensing.models import Offer, OfferedRepo, Price
-from licensing.services import sellability
+from licensing.services.sellability import buyable_by_model
 
 DUE_AT_ONCE = 200
 """Models whose prices are worked out anew in one transaction."""
@@ -19,15 +19,8 @@ def asked_for(repo_ids: Iterable[int], at: datetime) -> dict[int, Asked]:
     """Return what is asked for models at a moment; as many queries for many as for one."""
     repos = ModelRepo.objects.in_bulk(list(repo_ids))
     rows = OfferedRepo.objects.filter(repo_id__in=repos, offer__is_active=True)
-    pairs = list(rows.values_list("repo_id", "offer_id"))
-    wanted = Offer.objects.filter(pk__in={pk for _repo_id, pk in pairs}).select_related("terms")
-    offers = {row.pk: row for row in wanted.prefetch_related("prices", *sellability.READS)}
-    buyable = {offer.pk for offer in sellability.can_be_bought(offers.values())}
-    found = {}
-    for pk, repo in repos.items():
-        mine = [offers[offer_id] for repo_id, offer_id in pairs if repo_id == pk]
-        found[pk] = _asked(repo, mine, [one for one in mine if one.pk in buyable], at)
-    return found
+    buyable = buyable_by_model(list(rows.values_list("repo_id", "offer_id")))
+    return {pk: _asked(repo, buyable.get(pk), at) for pk, repo in repos.items()}
 
 
 def refresh_prices(repo_ids: Iterable[int]) -> None:
@@ -78,17 +71,16 @@ def _refresh_with_bundles(repo_ids: Sequence[int]) -> int:
     return len(repo_ids)
 
 
-def _asked(repo: ModelRepo, offered: list[Offer], offers: list[Offer], at: datetime) -> Asked:
+def _asked(repo: ModelRepo, offers: list[Offer] | None, at: datetime) -> Asked:
     """Return what is asked for one model.
 
     Args:
         repo: The model.
-        offered: All it is offered by.
-        offers: Those that can be bought.
+        offers: Those that can be bought; ``None``: it is offered by none.
         at: The moment.
     """
     is_open = repo.opens_at is not None and repo.opens_at <= at
-    if not offered or is_open:
+    if offers is None or is_open:
         return Asked()
     lowest: dict[str, int] = {}
     is_free, moments = False, [repo.opens_at]

@@ -4,7 +4,7 @@ Models change after they were offered: what was asked of the seller then is aske
 somebody wants to buy, from facts the catalog keeps of the newest revision.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 from django.utils import timezone
@@ -59,6 +59,26 @@ def can_be_bought(offers: Iterable[Offer]) -> list[Offer]:
     repos = [repo for offer in paid for repo in offer.repos.all()]
     verdicts = sale_verdicts(VISITOR, repos) if repos else {}
     return [offer for offer in shelf if _is_allowed(offer, verdicts)]
+
+
+def buyable_by_model(offered: Collection[tuple[int, int]]) -> dict[int, list[Offer]]:
+    """Return for each model the offers that can be bought now, with their prices.
+
+    As many queries for many as for one; none where nothing is offered.
+
+    Args:
+        offered: Ids of a model and of an active offer of it, in the order that is wanted.
+    """
+    if not offered:
+        return {}
+    rows = Offer.objects.filter(pk__in={offer_id for _repo_id, offer_id in offered})
+    rows = rows.select_related("terms").prefetch_related("prices", *READS)
+    found = {offer.pk: offer for offer in can_be_bought(rows)}
+    sold: dict[int, list[Offer]] = {repo_id: [] for repo_id, _offer_id in offered}
+    for repo_id, offer_id in offered:
+        if offer_id in found:
+            sold[repo_id].append(found[offer_id])
+    return sold
 
 
 def _is_on_shelf(offer: Offer) -> bool:

@@ -12,7 +12,7 @@ from catalog.models import Grant, ModelRepo
 from licensing.models import License, Offer, OfferedRepo, Price
 from licensing.services.offer_words import grants_text, price_text
 from licensing.services.offers import offers_of
-from licensing.services.sellability import READS, can_be_bought
+from licensing.services.sellability import buyable_by_model
 from licensing.terms.rights import Rights
 from store.core.money import Money, show
 
@@ -153,18 +153,10 @@ def price_notes(repo_ids: Iterable[int], *, currency: str = "") -> dict[int, str
     )
     rows = rows.select_related("repo").order_by("offer__position", "offer_id")
     pairs = [(row.repo_id, row.offer_id) for row in rows if row.repo.is_sold]
-    if not pairs:
-        return {}
-    wanted = Offer.objects.filter(pk__in={pk for _repo_id, pk in pairs}).select_related("terms")
-    found = can_be_bought(wanted.prefetch_related("prices", *READS))
-    offers = {offer.pk: offer for offer in found}
-    sold: dict[int, list[Offer]] = {repo_id: [] for repo_id, _pk in pairs}
-    for repo_id, pk in pairs:
-        sold[repo_id] += [offers[pk]] if pk in offers else []
     now = timezone.now()
     return {
         repo_id: _note(mine, currency, now) if mine else _("Not for sale now")
-        for repo_id, mine in sold.items()
+        for repo_id, mine in buyable_by_model(pairs).items()
     }
 
 

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import override
 
 from accounts.services import mailing
-from catalog.models import RepoEvent
+from catalog.models import ModelRepo, RepoEvent
 from catalog.services.events import emit
 from licensing.models import Order, OrderLine, Refund
 from licensing.services import order_letters
@@ -62,7 +62,7 @@ def note_answer(refund: Refund) -> None:
     line = refund.line or order.lines.order_by("position").first()
     if person is None or line is None:
         return
-    repo = line.repos.select_related("namespace").order_by("pk").first()
+    repo = _place_of(line)
     if repo is not None:
         is_declined = refund.state == Refund.State.DECLINED
         emit(
@@ -78,9 +78,13 @@ def note_answer(refund: Refund) -> None:
     order_letters.tell_refund(refund)
 
 
+def _place_of(line: OrderLine) -> ModelRepo | None:
+    """Return the first model of a line, where its events are noted: a bundle is one sale."""
+    return line.repos.select_related("namespace").order_by("pk").first()
+
+
 def _note(line: OrderLine, order: Order, action: RepoEvent.Action) -> None:
-    """Note an event at the first model of a line: a bundle is one sale."""
-    repo = line.repos.select_related("namespace").order_by("pk").first()
+    repo = _place_of(line)
     if repo is None:
         return
     sale = {
