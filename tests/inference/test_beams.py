@@ -65,7 +65,7 @@ def test_a_run_writes_what_transformers_writes_and_pays_for_every_beam(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_stream_counts_meanwhile_and_has_the_text_in_one_piece(
+def test_a_stream_counts_meanwhile_and_has_the_text_at_the_end(
     prompted: Ask, real_pool: Any
 ) -> None:
     run = done(prompted("Once", num_beams=2, max_new_tokens=200))
@@ -73,8 +73,9 @@ def test_a_stream_counts_meanwhile_and_has_the_text_in_one_piece(
     events = [event for event in streams.read(run.public_id) if event.kind == "token"]
     counts = [event.data["new_tokens"] for event in events]
     assert counts == sorted(counts)
-    with_text = [event.data["text"] for event in events if event.data["text"]]
-    assert with_text == run.texts
+    with_text = [event.data for event in events if event.data["text"]]
+    assert ["".join(data["text"] for data in with_text)] == run.texts
+    assert {data["new_tokens"] for data in with_text} == {counts[-1]}
 
 
 @pytest.mark.django_db(transaction=True)
