@@ -17,6 +17,7 @@ from accounts.oauth_models import (
     OAuthRefresh,
     OAuthSession,
 )
+from accounts.publisher_models import TrustedPublisher, UsedIdentity
 from accounts.token_grants import Permission, TokenGrant
 from store.core.ids import new_public_id
 from store.core.money import Money
@@ -185,6 +186,10 @@ class AccessToken(models.Model):
         OAuthSession, models.CASCADE, null=True, blank=True, related_name="tokens"
     )
     """The browser login it came from; it ends with it."""
+    publisher = models.ForeignKey(
+        TrustedPublisher, models.CASCADE, null=True, blank=True, related_name="tokens"
+    )
+    """The CI job that exchanged its identity for it; it ends with the trust in it."""
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
@@ -253,6 +258,8 @@ __all__ = [
     "Role",
     "Scope",
     "TokenGrant",
+    "TrustedPublisher",
+    "UsedIdentity",
     "User",
     "UserManager",
 ]

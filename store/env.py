@@ -33,6 +33,9 @@ def _split(value: Any) -> Any:
 
 
 _CommaSeparated = (NoDecode, BeforeValidator(_split))
+_IssuerLine = Annotated[
+    str, Field(pattern=r"^(?:none|(?:github|gitlab)=https?://[^\s/]+(?:/\S*[^\s/])?)$")
+]
 
 
 class RemoteEngine(BaseModel):
@@ -305,6 +308,14 @@ class Env(BaseSettings):
     number; only a tax office knows whether a number is in use."""
     refund_days: Annotated[int, Ge(0), Le(365)] = 14
     """How long a buyer may ask for a refund, in days."""
+
+    oidc_issuers: Annotated[tuple[_IssuerLine, ...], *_CommaSeparated] = (
+        "github=https://token.actions.githubusercontent.com",
+        "gitlab=https://gitlab.com",
+    )
+    """Whose CI jobs can publish without a stored token (trusted publishers), comma-separated: what
+    its tokens look like, ``github`` or ``gitlab``, and the ``iss`` they carry. Jobs must name
+    ``STORE_PUBLIC_URL`` as the audience. ``none``: nobody's."""
 
     outgoing_http: bool = False
     """Webhooks may have plain http addresses. Only for development and closed networks."""

@@ -30,6 +30,7 @@ from store.engines.places import POSTGRES_ROLE
 from store.engines.postgres import CLUSTER_OWNER
 from tests import live
 from tests.factories import enrol, make_user
+from tests.issuer import Issuer, serving
 from tests.openapi import CheckedClient
 
 if TYPE_CHECKING:
@@ -183,9 +184,27 @@ def static_files_once() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def store() -> Iterator[live.LiveStore]:
-    """A whole running store, whose webhooks may go to this machine; one for the session."""
-    running = live.start(**live.RECEIVERS_HERE)
+def running_issuer() -> Iterator[Issuer]:
+    """A CI service of this machine; one for the session."""
+    with serving() as running:
+        yield running
+
+
+@pytest.fixture
+def issuer(running_issuer: Issuer, settings: Any) -> Issuer:
+    """The CI service this site trusts, as at its start."""
+    running_issuer.reset()
+    trusted = (f"github={running_issuer.url}", "gitlab=https://gitlab.com")
+    settings.ENV = settings.ENV.model_copy(update={"oidc_issuers": trusted})
+    settings.PUBLIC_URL = "http://testserver"
+    return running_issuer
+
+
+@pytest.fixture(scope="session")
+def store(running_issuer: Issuer) -> Iterator[live.LiveStore]:
+    """A whole running store; webhooks may go to this machine, jobs of its CI service come in."""
+    trusted = f"github={running_issuer.url}"
+    running = live.start(STORE_OIDC_ISSUERS=trusted, **live.RECEIVERS_HERE)
     yield running
     live.discard(running)
 

@@ -42,7 +42,7 @@ def sweep() -> None:
 @app.task(name="workers.forget_old")
 def forget_old() -> None:
     """Delete what is kept for a time only: jobs, generations, logins, deliveries that ended."""
-    from accounts.services import oauth
+    from accounts.services import oauth, publishers
     from catalog.services.webhooks import upkeep
     from inference.services import retention
 
@@ -50,6 +50,7 @@ def forget_old() -> None:
     logger.info("%s written batches of counters forgotten", counts.prune())
     logger.info("%s old generations deleted", retention.forget_old())
     logger.info("%s secrets of ended logins deleted", oauth.prune())
+    logger.info("%s tokens and proofs of CI jobs deleted", publishers.prune())
     logger.info("%s old webhook deliveries deleted", upkeep.prune())
 
 

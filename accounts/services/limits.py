@@ -31,6 +31,8 @@ SECOND_FACTOR_DAY = Window("second-factor-day", quota=50, window_s=86400)
 """Three of a million codes are right at a time: a day of guesses finds one in 1 of 7,000 cases."""
 SECOND_FACTOR_ADDRESS = Window("second-factor-address", quota=20, window_s=300)
 DEVICE_LOGINS = Window("device-logins", quota=60, window_s=3600)
+EXCHANGES = Window("ci-exchanges", quota=600, window_s=3600)
+"""Whole fleets of runners share an address."""
 USER_CODES = Window("user-codes", quota=30, window_s=300)
 ACCESS_REQUESTS = Window("access-requests", quota=60, window_s=3600)
 
@@ -172,6 +174,16 @@ def count_device_login(address: str) -> None:
     """
     with _in_words(_("Too many logins were started from your network.")):
         hit(DEVICE_LOGINS, address)
+
+
+def count_exchange(address: str) -> None:
+    """Count an ID token of a CI job, before its signature is looked at.
+
+    Raises:
+        RateLimitedError: too many from this address.
+    """
+    with _in_words(_("Too many identities were sent from your network.")):
+        hit(EXCHANGES, address)
 
 
 def count_user_code(user_id: int) -> None:

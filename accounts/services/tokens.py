@@ -14,7 +14,14 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts.models import AccessToken, Permission, Scope, TokenGrant, User
+from accounts.models import (
+    AccessToken,
+    Permission,
+    Scope,
+    TokenGrant,
+    TrustedPublisher,
+    User,
+)
 from accounts.services.audit import record
 from accounts.viewer import Viewer
 from store.core.errors import BadCredentialsError, InvalidError, NotFoundError
@@ -71,6 +78,7 @@ def create_token(
     reach: NewReach | None = None,
     expires_at: datetime | None = None,
     spend_limit: Money | None = None,
+    publisher: TrustedPublisher | None = None,
     address: str = "",
 ) -> tuple[AccessToken, str]:
     """Make a token.
@@ -82,6 +90,7 @@ def create_token(
         reach: Makes it fine-grained.
         expires_at: When it stops working; ``None``: when it is revoked.
         spend_limit: The most it may order in a calendar month; ``None``: without limit.
+        publisher: The CI job it is for; whoever makes it writes that down.
         address: The caller's IP address, for the audit trail.
 
     Returns:
@@ -103,11 +112,13 @@ def create_token(
         scopes=[] if reach else sorted({Scope(scope).value for scope in scopes}),
         is_fine_grained=reach is not None,
         expires_at=expires_at,
+        publisher=publisher,
         **_limit(spend_limit),
     )
     if reach is not None:
         _set_reach(token, reach)
-    _note_new(token, address)
+    if publisher is None:
+        _note_new(token, address)
     return token, text
 
 
@@ -188,9 +199,13 @@ def rotate_token(user: User, token_id: int, *, address: str = "") -> tuple[Acces
     return token, text
 
 
+def own_tokens(user: User) -> QuerySet[AccessToken]:
+    """Return the tokens a person made and not revoked; not those of browser logins and CI jobs."""
+    return AccessToken.objects.filter(user=user, revoked_at=None, session=None, publisher=None)
+
+
 def _in_use(user: User, token_id: int) -> QuerySet[AccessToken]:
-    """Keep a token if it can be changed; those of browser logins are the programs' affair."""
-    return AccessToken.objects.filter(user=user, pk=token_id, revoked_at=None, session__isnull=True)
+    return own_tokens(user).filter(pk=token_id)
 
 
 def _checked_name(name: str) -> str:

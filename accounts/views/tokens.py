@@ -8,8 +8,8 @@ from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.forms import TokenForm, refuse
-from accounts.models import AccessToken, Scope, User
-from accounts.services.tokens import create_token, revoke_token, rotate_token
+from accounts.models import Scope, User
+from accounts.services.tokens import create_token, own_tokens, revoke_token, rotate_token
 from accounts.views.guards import personal
 from store.core.errors import StoreError
 from store.core.web import client_address
@@ -29,9 +29,7 @@ def tokens_page(request: HttpRequest, user: User) -> HttpResponse:
             refuse(form, error)
     if form.errors:
         status = 400
-    tokens = AccessToken.objects.filter(user=user, revoked_at=None, session=None).order_by(
-        "-created_at"
-    )
+    tokens = own_tokens(user).order_by("-created_at")
     context = {"form": form, "tokens": tokens, "text": text, "section": "tokens"}
     return render(request, "accounts/tokens.html", context, status=status)
 

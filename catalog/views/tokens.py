@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.forms import FineGrainedForm
 from accounts.models import AccessToken, Permission, User
-from accounts.services.tokens import MAX_GRANTS, NewReach, change_reach, create_token
+from accounts.services.tokens import MAX_GRANTS, NewReach, change_reach, create_token, own_tokens
 from accounts.views.guards import personal, viewer_of
 from catalog.services.token_reach import Place, Wanted, own_namespaces, places_of, read_reach
 from store.core.errors import NotFoundError, StoreError
@@ -51,7 +51,7 @@ def new_page(request: HttpRequest, user: User) -> HttpResponse:
 @personal
 def edit_page(request: HttpRequest, user: User, token_id: int) -> HttpResponse:
     """Show what a fine-grained token reaches, and change it."""
-    rows = AccessToken.objects.filter(user=user, pk=token_id, is_fine_grained=True, revoked_at=None)
+    rows = own_tokens(user).filter(pk=token_id, is_fine_grained=True)
     token = rows.select_related("user").first()
     if token is None:
         raise NotFoundError(_("You have no such token."))

@@ -8,11 +8,12 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase, JsonResponse, QueryDict
 
-from accounts.services import code_login, device_login, oauth
+from accounts.services import code_login, device_login, limits, oauth, publishers
 from accounts.services.oauth import Issued, OAuthError
 from accounts.viewer import Viewer
+from catalog.services import ci_publishing
 from hub import shapes
-from hub.answers import hub_view
+from hub.answers import header_text, hub_view
 from store.core.bodies import body_chunks, read_json
 from store.core.errors import UnauthenticatedError
 from store.core.web import client_address, origin
@@ -21,6 +22,7 @@ MAX_BYTES = 64 * 1024
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 _CLAIMS = ("sub", "name", "preferred_username", "profile", "picture", "email", "orgs")
 EXCHANGE_GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
+_TYPES = "urn:ietf:params:oauth:token-type:"
 
 
 @hub_view("POST")
@@ -49,13 +51,14 @@ def device(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
 
 @hub_view("POST")
 def token(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
-    """Hand out a token for a device code, a code of a page, or a refresh token."""
+    """Hand out a token for a device code, a code of a page, a refresh token, or a CI identity."""
     sent = _sent(request)
     grant = _GRANTS.get(sent.get("grant_type", ""))
+    if grant is None:
+        message = f"grant_type is one of {', '.join(_GRANTS)}."
+        return _refused(OAuthError("unsupported_grant_type", message))
     try:
-        if grant is None:
-            raise _unsupported(sent.get("grant_type", ""))
-        return _answer(grant(sent))
+        return _answer(grant(sent, client_address(request)))
     except OAuthError as error:
         return _refused(error)
 
@@ -101,31 +104,39 @@ def _sent(request: HttpRequest) -> dict[str, str]:
     return QueryDict(raw, encoding="utf-8").dict()
 
 
-def _by_device_code(sent: dict[str, str]) -> dict[str, Any]:
+def _by_device_code(sent: dict[str, str], _address: str) -> dict[str, Any]:
     return _issued(device_login.redeem(sent.get("device_code", ""), sent.get("client_id", "")))
 
 
-def _by_refresh_token(sent: dict[str, str]) -> dict[str, Any]:
+def _by_refresh_token(sent: dict[str, str], _address: str) -> dict[str, Any]:
     return _issued(oauth.renew(sent.get("refresh_token", ""), sent.get("client_id", "")))
 
 
-def _by_code(sent: dict[str, str]) -> dict[str, Any]:
+def _by_code(sent: dict[str, str], _address: str) -> dict[str, Any]:
     issued, scope = code_login.redeem(sent)
     return _issued(issued) | {"scope": scope}
 
 
-_GRANTS: dict[str, Callable[[dict[str, str]], dict[str, Any]]] = {
+def _by_ci_identity(sent: dict[str, str], address: str) -> dict[str, Any]:
+    if sent.get("subject_token_type") != f"{_TYPES}id_token":
+        raise OAuthError("invalid_request", f"subject_token_type must be {_TYPES}id_token.")
+    limits.count_exchange(address)
+    resource = sent.get("resource", "")
+    got = ci_publishing.exchange(sent.get("subject_token", ""), resource, address=address)
+    return {
+        "access_token": got.text,
+        "issued_token_type": f"{_TYPES}access_token",
+        "token_type": "bearer",
+        "expires_in": int(publishers.LIFE.total_seconds()),
+    }
+
+
+_GRANTS: dict[str, Callable[[dict[str, str], str], dict[str, Any]]] = {
     DEVICE_GRANT: _by_device_code,
     "refresh_token": _by_refresh_token,
     "authorization_code": _by_code,
+    EXCHANGE_GRANT: _by_ci_identity,
 }
-
-
-def _unsupported(grant: str) -> OAuthError:
-    if grant == EXCHANGE_GRANT:
-        text = "This store exchanges no CI identities. Give the job an access token (HF_TOKEN)."
-        return OAuthError("unsupported_grant_type", text)
-    return OAuthError("unsupported_grant_type", f"grant_type is one of {', '.join(_GRANTS)}.")
 
 
 def _issued(issued: Issued) -> dict[str, Any]:
@@ -145,4 +156,6 @@ def _answer(body: dict[str, Any], status: int = 200) -> JsonResponse:
 
 def _refused(error: OAuthError) -> JsonResponse:
     status = 401 if error.error == "invalid_client" else 400
-    return _answer({"error": error.error, "error_description": error.message}, status)
+    answer = _answer({"error": error.error, "error_description": error.message}, status)
+    answer["X-Error-Message"] = header_text(error.message)  # hub clients show no description
+    return answer

@@ -220,20 +220,6 @@ def test_refused_grants(
     assert AccessToken.objects.count() == 0
 
 
-def test_ci_identities_are_not_exchanged(client: Client, db: None) -> None:
-    body = {
-        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
-        "subject_token_type": "urn:ietf:params:oauth:token-type:id_token",
-        "subject_token": "ey",
-        "resource": "alice/tiny",
-    }
-
-    answer = client.post("/oauth/token", body, content_type="application/json")
-
-    assert (answer.status_code, answer.json()["error"]) == (400, "unsupported_grant_type")
-    assert "HF_TOKEN" in answer.json()["error_description"]
-
-
 def test_bodies_of_other_shapes(client: Client, db: None) -> None:
     broken = client.post("/oauth/token", "{", content_type="application/json")
     numbers = client.post("/oauth/token", {"grant_type": 1}, content_type="application/json")
