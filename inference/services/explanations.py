@@ -30,7 +30,6 @@ from store.core.errors import (
     ConflictError,
     NotFoundError,
     RateLimitedError,
-    StoreError,
     TransientError,
 )
 from store.core.jobs import JobName, enqueue
@@ -214,12 +213,8 @@ def trial_of(viewer: Viewer, run: GenerationRun, asked: AskedExplanation) -> tup
         run: Through ``runs.read``, so it is theirs.
         asked: What.
     """
-    try:
-        if not runs.check_right(viewer, run.repo, run.commit_oid):
-            return None
-    except StoreError:  # asking will say why not
-        return None
-    return _told_of(run, asked), trials.left(run.repo, quotas.asker_of(viewer))
+    left = runs.trial_left(viewer, run.repo, run.commit_oid)
+    return None if left is None else (_told_of(run, asked), left)
 
 
 def _told_of(run: GenerationRun, asked: AskedExplanation) -> int:

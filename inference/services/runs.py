@@ -33,7 +33,7 @@ from inference.services.weights import needed_files
 from licensing.delivery.policy import check_reached
 from licensing.services import trials
 from store.core import fairness, jobs, placing
-from store.core.errors import ConflictError, NotFoundError, TransientError
+from store.core.errors import ConflictError, NotFoundError, StoreError, TransientError
 from store.core.models import Job
 
 _RECENT = 20
@@ -241,6 +241,18 @@ def check_right(viewer: Viewer, repo: ModelRepo, revision: str) -> bool:
     if viewer.reach is not None:
         viewer.require_at(Permission.READ, repo.namespace_id, repo.public_id)
     return is_trial
+
+
+def trial_left(viewer: Viewer, repo: ModelRepo, revision: str = "") -> int | None:
+    """Return the demo tokens left to somebody who would try a model before buying it.
+
+    ``None``: asking takes none, or would be refused and say why.
+    """
+    try:
+        is_trial = check_right(viewer, repo, revision)
+    except StoreError:
+        return None
+    return trials.left(repo, quotas.asker_of(viewer)) if is_trial else None
 
 
 def read(viewer: Viewer, public_id: str, visitor_key: str = "") -> GenerationRun:

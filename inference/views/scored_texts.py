@@ -16,12 +16,14 @@ from inference.models import Explanation, ScoredText
 from inference.services import explanations, runs, scored_texts
 from inference.services.reading_along import along, word_around
 from inference.services.runs import RunNotFoundError
-from inference.views.choosing import named, offered
+from inference.views.choosing import named, offered, trials_of
 from inference.views.playground import can_see, read_own
 from inference.visitors import visitor_key
 from store.core.errors import RateLimitedError, StoreError
 
 _SIDES = ("A", "B")
+_LEAST = explanations.COST_TOKENS["tokens"]
+"""Tokens each reading takes at least."""
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -62,7 +64,8 @@ def _form_page(
         "form": form,
         "problem": problem.message if problem else "",
         "choices": offered(),
-        "cost": explanations.COST_TOKENS["tokens"],
+        "trials": trials_of(request, [form[side].value() or "" for side in ("a", "b")]),
+        "cost": _LEAST,
     }
     status = problem.status if problem else 200
     answer = render(request, "inference/score.html", context, status=status)
@@ -90,6 +93,8 @@ def text_page(request: HttpRequest, text: str) -> HttpResponse:
         "is_open": any(each.is_open for each in found),
         "standing": next((runs.standing(each) for each in found if each.is_open), None),
         "form": ScoreForm(initial=_again(row, names)),
+        "trials": trials_of(request, names),
+        "cost": _LEAST,
     }
     context |= _shown(row, found)
     return _private(render(request, "inference/scored_text.html", context))

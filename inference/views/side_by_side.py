@@ -12,7 +12,7 @@ from inference.forms import CompareChatForm, CompareForm
 from inference.models import GenerationRun
 from inference.services import runs, side_by_side
 from inference.services.runs import RunNotFoundError
-from inference.views.choosing import named, offered
+from inference.views.choosing import named, offered, trials_of
 from inference.views.playground import can_see, padded, read_own, run_json
 from inference.visitors import visitor_key
 from store.core.errors import RateLimitedError, StoreError
@@ -78,6 +78,7 @@ def _page(
     problem: StoreError | None = None,
 ) -> HttpResponse:
     names = [form["a"].value() or "", form["b"].value() or ""]
+    trials = trials_of(request, names)
     context = {
         "form": form,
         "problem": problem.message if problem else "",
@@ -85,6 +86,8 @@ def _page(
         "is_open": any(not run.has_ended for run in made),
         "agree": _agreement(made),
         "choices": offered(),
+        "trials": trials,
+        "trial_cost": form.most_tokens() if trials else None,
         "named": urlencode({"a": names[0], "b": names[1]}),
     }
     answer = render(

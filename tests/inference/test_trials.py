@@ -20,7 +20,7 @@ from licensing.services.covering import head_of
 from licensing.services.trials import TrialUsedUpError
 from licensing.terms.rights import Rights
 from store.core.models import Job
-from tests.factories import add_files
+from tests.factories import add_files, make_repo
 
 Ask = Callable[..., GenerationRun]
 
@@ -265,6 +265,48 @@ def test_the_page_of_explanations_says_what_a_question_takes(
     offers_gone = Offer.objects.update(trial_tokens=0)
     assert offers_gone == 1
     assert "demo tokens left to you" not in words(browser.get(f"{address}?kind=lens"))
+
+
+def test_the_comparison_says_what_a_press_takes_of_each(
+    tiny_repo: ModelRepo, alice: User, bob: User, browser_of: Callable[[User], Client]
+) -> None:
+    sell(tiny_repo, 500)
+    make_repo(alice, "free")
+    pair = "a=alice/tiny&b=alice/free"
+    address = f"/playground/compare?{pair}"
+
+    page = words(browser_of(bob).get(address))
+    chat = words(browser_of(bob).get(f"{address}&mode=chat"))
+    hers = words(browser_of(alice).get(address))
+    empty = words(browser_of(bob).get("/playground/compare"))
+    wrong = words(browser_of(bob).get("/playground/compare?a=alice/nothing&b=x"))
+
+    said = "You may try alice/tiny before you buy it: 500 demo tokens are left to you."
+    assert said in page
+    assert said in chat
+    assert "a press of the button sets 128 of them aside" in page
+    assert page.count("demo token") == 1
+    assert not any("demo token" in each for each in (hers, empty, wrong))
+
+
+def test_the_page_of_scored_texts_says_what_reading_takes(
+    tiny_repo: ModelRepo, alice: User, bob: User, browser_of: Callable[[User], Client]
+) -> None:
+    sell(tiny_repo, 500)
+    browser = browser_of(bob)
+
+    page = words(browser.get("/playground/score?a=alice/tiny"))
+    hers = words(browser_of(alice).get("/playground/score?a=alice/tiny"))
+    sent = browser.post("/playground/score", {"a": "alice/tiny", "b": "", "text": "x" * 400})
+    Explanation.objects.update(state=Explanation.State.FAILED)
+    after = words(browser.get(sent["Location"]))
+
+    assert "500 demo tokens are left to you" in page
+    assert (
+        "one of them for each token of the text and of what stands before it, 16 at least" in page
+    )
+    assert "demo token" not in hers
+    assert "400 demo tokens are left to you" in after
 
 
 def test_the_page_of_evaluations_says_what_ones_own_questions_take(
