@@ -24,7 +24,7 @@ run: $(VENV)/.runtime ## the whole store on this machine: http://127.0.0.1:$(POR
 test: $(VENV)/.dev system $(JS)/node_modules/.installed ## everything CI runs: lint, types, structure, unit, clients, browser
 	@$(BIN)/python -m tests.run
 
-coverage: $(VENV)/.dev system $(JS)/node_modules/.installed ## the tests again, counting which lines they reach (about half an hour)
+coverage: $(VENV)/.dev system $(JS)/node_modules/.installed ## the tests again, counting which lines they reach (about an hour)
 	@$(BIN)/python -m tests.run --counted
 
 clients: $(VENV)/.dev system ## just the Hugging Face clients, five versions of them, against a live store
