@@ -133,7 +133,7 @@ def _operations(
         size_bytes = file.source.stat().st_size
         with file.source.open("rb") as opened:
             sample = opened.read(SAMPLE_BYTES)
-        if size_bytes and is_large(rules, file.path, size_bytes, sample):
+        if is_large(rules, file.path, size_bytes, sample):
             sha256 = _stored(viewer, repo, file.source, size_bytes, is_room_checked=is_room_checked)
             yield AddLfs(file.path, sha256, size_bytes)
         else:

@@ -19,6 +19,8 @@ def is_large(rules: Attributes, path: str, size_bytes: int, sample: bytes) -> bo
         size_bytes: Its length.
         sample: Its first bytes, ``SAMPLE_BYTES`` of them where there are so many.
     """
+    if size_bytes == 0:  # git keeps it as it is, and no chunk of it could travel by Xet
+        return False
     return (
         rules.is_lfs(path)
         or size_bytes >= settings.ENV.max_regular_file_bytes

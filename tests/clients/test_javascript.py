@@ -78,11 +78,13 @@ def test_the_hub_client_once_through(store: LiveStore) -> None:
     assert set(files) == {
         ".gitattributes",
         "README.md",
+        "empty.bin",
         "empty.txt",
         "weights",
         "weights/model.bin",
     }
     assert files["weights/model.bin"]["isLarge"]
+    assert (files["empty.bin"]["isLarge"], files["empty.bin"]["size"]) == (False, 0)
     assert files["weights/model.bin"]["size"] == seen["downloadSize"] == 300_000
     assert files["README.md"]["last"] == "Upload from JavaScript"
     assert files["README.md"]["status"] == "safe"

@@ -518,6 +518,7 @@ def test_preupload(client: Client, alice: User, repo: ModelRepo, write: dict) ->
             {"path": "large.txt", "size": 10_000_000, "sample": ""},
             {"path": "pic.png", "size": 2_000_000, "sample": binary},
             {"path": "icon.png", "size": 2_000, "sample": binary},
+            {"path": "empty.bin", "size": 0, "sample": ""},
         ]
     )
     rules = ask(
@@ -533,6 +534,7 @@ def test_preupload(client: Client, alice: User, repo: ModelRepo, write: dict) ->
         "large.txt": "lfs",
         "pic.png": "lfs",
         "icon.png": "regular",
+        "empty.bin": "regular",
     }
     assert found["same.txt"]["oid"] == hashlib.sha1(b"blob 4\0same").hexdigest()
     assert found["w.bin"]["oid"] == hashlib.sha256(b"weights").hexdigest()

@@ -74,6 +74,7 @@ await commit({
   operations: [
     { operation: "delete", path: "notes/first.txt" },
     { operation: "addOrUpdate", path: "notes/second.txt", content: new Blob(["second"]) },
+    { operation: "addOrUpdate", path: "empty.bin", content: new Blob([]) },
   ],
 });
 await deleteFile({ ...common, path: "notes/second.txt" });
