@@ -72,7 +72,7 @@ def _password(label: Any, *, is_new: bool = False, **more: Any) -> forms.CharFie
     )
 
 
-def _name_input(**attributes: Any) -> forms.TextInput:
+def name_input(**attributes: Any) -> forms.TextInput:
     """Return an input for a name: nothing corrects or capitalizes it."""
     return forms.TextInput({"autocapitalize": "none", "spellcheck": "false", **attributes})
 
@@ -84,7 +84,7 @@ class SignUpForm(forms.Form):
         _("User name"),
         42,
         help_text=_("Your models live under it. It cannot be changed later."),
-        widget=_name_input(autocomplete="username", autofocus=True),
+        widget=name_input(autocomplete="username", autofocus=True),
     )
     email = forms.EmailField(
         label=_("E-mail address"),
@@ -100,7 +100,7 @@ class LoginForm(forms.Form):
     username = _text(
         _("User name or e-mail address"),
         MAX_LOGIN_CHARS,
-        widget=_name_input(autocomplete="username", autofocus=True),
+        widget=name_input(autocomplete="username", autofocus=True),
     )
     password = _password(_("Password"))
 
@@ -112,7 +112,7 @@ class CodeForm(forms.Form):
         _("Code"),
         40,
         help_text=_("Six digits from your authenticator app, or a recovery code."),
-        widget=_name_input(autocomplete="one-time-code", inputmode="numeric", autofocus=True),
+        widget=name_input(autocomplete="one-time-code", inputmode="numeric", autofocus=True),
     )
 
 
@@ -130,7 +130,7 @@ class AuthenticatorForm(forms.Form):
         _("Code"),
         20,
         help_text=_("The six digits the app shows now."),
-        widget=_name_input(autocomplete="one-time-code", inputmode="numeric"),
+        widget=name_input(autocomplete="one-time-code", inputmode="numeric"),
     )
 
 
@@ -153,7 +153,7 @@ class ResetForm(forms.Form):
     name = _text(
         _("User name or e-mail address"),
         MAX_LOGIN_CHARS,
-        widget=_name_input(autocomplete="username", autofocus=True),
+        widget=name_input(autocomplete="username", autofocus=True),
     )
 
 
@@ -230,7 +230,7 @@ class PasswordForm(forms.Form):
 class DeleteAccountForm(forms.Form):
     """The name typed in, and the password."""
 
-    confirmation = _text(_("Your user name"), 42, widget=_name_input(autocomplete="off"))
+    confirmation = _text(_("Your user name"), 42, widget=name_input(autocomplete="off"))
     password = _password(_("Your password"))
 
 
@@ -318,7 +318,7 @@ class DeviceCodeForm(forms.Form):
         _("Code"),
         40,
         help_text=_("Eight letters, as in BCDF-GHJK."),
-        widget=_name_input(autocomplete="off", autofocus=True),
+        widget=name_input(autocomplete="off", autofocus=True),
     )
 
 
@@ -341,7 +341,7 @@ class OrganizationForm(forms.Form):
         _("Name"),
         42,
         help_text=_("Its models live under it. It cannot be changed later."),
-        widget=_name_input(autocomplete="off"),
+        widget=name_input(autocomplete="off"),
     )
     full_name = _text(_("Full name"), 120, required=False, validators=[check_plain])
 
@@ -349,7 +349,7 @@ class OrganizationForm(forms.Form):
 class MemberForm(forms.Form):
     """A person and their role."""
 
-    username = _text(_("User name"), 42, widget=_name_input(autocomplete="off"))
+    username = _text(_("User name"), 42, widget=name_input(autocomplete="off"))
     role = forms.ChoiceField(
         label=_("Role"), choices=Role.choices, initial=Role.READ.value, required=True
     )
@@ -358,4 +358,4 @@ class MemberForm(forms.Form):
 class DeleteOrganizationForm(forms.Form):
     """The name, typed."""
 
-    confirmation = _text(_("Name of the organization"), 42, widget=_name_input(autocomplete="off"))
+    confirmation = _text(_("Name of the organization"), 42, widget=name_input(autocomplete="off"))

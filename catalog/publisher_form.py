@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from accounts.forms import check_plain
+from accounts.forms import check_plain, name_input
 from accounts.services.identities import issuers
 from accounts.services.publishers import Trust
 
@@ -17,9 +17,7 @@ def _line(label: Any, most: int, help_text: Any, *, is_needed: bool = False) -> 
         required=is_needed,
         help_text=help_text,
         validators=[check_plain],
-        widget=forms.TextInput(
-            {"autocapitalize": "none", "autocomplete": "off", "spellcheck": "false"}
-        ),
+        widget=name_input(autocomplete="off"),
     )
 
 

@@ -36,7 +36,6 @@ class Issuer:
     Attributes:
         url: The ``iss`` of its tokens.
         keys: What it publishes.
-        job: Claims of the job that asks, beside the standing ones.
         is_away: It answers 503.
         asked: Paths that were asked for, in order.
         jwks_uri: Where it says its keys are.
@@ -52,7 +51,6 @@ class Issuer:
     def reset(self) -> None:
         """Be as at the start."""
         self.keys = [jwk_of(self.key, "first")]
-        self.job: dict[str, Any] = {}
         self.is_away = False
         self.asked.clear()
         self.jwks_uri = f"{self.url}/keys"
@@ -75,7 +73,6 @@ class Issuer:
             "sha": "c" * 40,
             "run_id": "4711",
             "job_workflow_ref": "octo/models/.github/workflows/publish.yml@refs/heads/main",
-            **self.job,
             **more,
         }
 

@@ -137,13 +137,13 @@ def verified(text: str) -> Identity:
     if len(text) > _MAX_TOKEN_CHARS:
         raise _refused("The ID token is too long.")
     try:
-        header = jwt.get_unverified_header(text)
-        claimed = jwt.decode(text, options={"verify_signature": False}).get("iss")
+        told = jwt.decode_complete(text, options={"verify_signature": False})
     except jwt.PyJWTError as error:
         raise _refused("subject_token is no ID token (a signed JWT).") from error
-    issuer = next((each for each in issuers() if each.url == claimed), None)
+    issuer = next((each for each in issuers() if each.url == told["payload"].get("iss")), None)
     if issuer is None:
         raise _refused("This store does not trust the issuer of this ID token.")
+    header = told["header"]
     if header.get("alg") != "RS256" or not isinstance(header.get("kid"), str):
         raise _refused("The ID token must be signed with RS256 and name its key.")
     return _checked(text, issuer, _key(issuer, header["kid"]))

@@ -39,6 +39,14 @@ class RepoQuerySet(models.QuerySet["ModelRepo"]):
             _ns=namespace.lower(), _name=name.lower()
         )
 
+    def ever_named(self, namespace: str, name: str) -> Self:
+        """Keep the repository that has this id, or had it before and has not lost it to another."""
+        here = ModelRepo.objects.all().named(namespace, name)
+        moved = RepoRedirect.objects.filter(namespace__name__iexact=namespace, name__iexact=name)
+        return self.filter(
+            models.Q(pk__in=here.values("pk")) | models.Q(pk__in=moved.values("repo"))
+        )
+
 
 def _bought_by(viewer: Viewer) -> models.QuerySet[Any, Any]:
     """Return the ids of what grants in force open to ``viewer``, as a subquery."""

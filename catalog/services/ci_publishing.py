@@ -13,7 +13,7 @@ from accounts.services.oauth import OAuthError
 from accounts.services.publishers import Exchanged, Trust
 from accounts.viewer import Viewer
 from catalog.access import can, check_may
-from catalog.models import ModelRepo, RepoRedirect
+from catalog.models import ModelRepo
 
 
 def publishers_of(repo: ModelRepo) -> QuerySet[TrustedPublisher]:
@@ -62,7 +62,8 @@ def exchange(text: str, resource: str, *, address: str = "") -> Exchanged:
         TransientError: the issuer's keys are out of reach.
     """
     identity = verified(text)
-    repo = _repo(resource) if "/" in resource else None
+    namespace, slash, name = resource.partition("/")
+    repo = ModelRepo.objects.all().ever_named(namespace, name).first() if slash else None
     rows = TrustedPublisher.objects.filter(repo_id="", user__username__iexact=resource)
     if repo is not None:
         rows = publishers_of(repo)
@@ -70,15 +71,6 @@ def exchange(text: str, resource: str, *, address: str = "") -> Exchanged:
         if repo is None or can(Viewer(user=publisher.user), repo, to="write"):
             return publishers.exchange(publisher, identity, address=address)
     raise OAuthError("invalid_target", _unknown(resource, identity))
-
-
-def _repo(name: str) -> ModelRepo | None:
-    namespace, _slash, short = name.partition("/")
-    found = ModelRepo.objects.named(namespace, short).first()
-    if found is not None:
-        return found
-    moved = RepoRedirect.objects.filter(namespace__name__iexact=namespace, name__iexact=short)
-    return ModelRepo.objects.filter(pk__in=moved.values("repo")).first()
 
 
 def _unknown(resource: str, identity: Identity) -> str:

@@ -12,7 +12,7 @@ from django.utils.dateparse import parse_datetime
 
 from accounts.models import Namespace
 from accounts.viewer import Viewer
-from catalog.models import Collection, CollectionItem, ModelRepo, RepoRedirect
+from catalog.models import Collection, CollectionItem, ModelRepo
 from catalog.services.collection_items import with_previews
 from catalog.services.collections import CollectionNotFoundError, collection_for
 from store.core.errors import InvalidError
@@ -119,10 +119,7 @@ def _any_of(viewer: Viewer, names: Sequence[str]) -> Q:
 def _repos_called(viewer: Viewer, full_name: str) -> "QuerySet[ModelRepo]":
     """Return the model of this id, present or former, if ``viewer`` may see it."""
     namespace, _slash, name = full_name.partition("/")
-    visible = ModelRepo.objects.visible_to(viewer)
-    here = ModelRepo.objects.all().named(namespace, name)
-    moved = RepoRedirect.objects.filter(namespace__name__iexact=namespace, name__iexact=name)
-    return visible.filter(Q(pk__in=here.values("pk")) | Q(pk__in=moved.values("repo")))
+    return ModelRepo.objects.visible_to(viewer).ever_named(namespace, name)
 
 
 def _ordered(rows: "QuerySet[Collection]", sort: str) -> "QuerySet[Collection]":

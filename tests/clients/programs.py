@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+Hf = Callable[..., subprocess.CompletedProcess[str]]
 PROGRAM = Path(__file__).with_name("xet_program.py")
 
 
@@ -104,3 +105,29 @@ def printed(process: subprocess.Popen[str]) -> str:
     out, err = process.communicate(timeout=240)
     assert process.returncode == 0, f"{out}\n{err}"
     return out
+
+
+def hf_command(folder: Path, **settings: str) -> Hf:
+    """Return what runs ``hf`` in ``folder``, with its home there and nothing set but ``settings``.
+
+    It takes the words of the command, ``ok`` (whether it must succeed) and more settings by name.
+    """
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))
+    }
+    env = kept | {"HF_HOME": str(folder / "hf"), "NO_COLOR": "1"} | settings
+
+    def run(*args: str, ok: bool = True, **more: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [str(Path(sys.executable).parent / "hf"), *args],
+            env=env | more,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert (done.returncode == 0) == ok, f"{args}: {done.stdout}\n{done.stderr}"
+        return done
+
+    return run

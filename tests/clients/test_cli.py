@@ -3,16 +3,12 @@
 import json
 import os
 import secrets
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.clients.programs import Hf, hf_command
 from tests.live import LiveStore
-
-Hf = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
@@ -23,31 +19,12 @@ def me(store: LiveStore) -> tuple[str, str]:
 @pytest.fixture
 def hf(store: LiveStore, me: tuple[str, str], tmp_path: Path) -> Hf:
     """Run ``hf`` with nothing set but the endpoint and the token."""
-    env = {
-        name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))
-    }
-    env |= {
-        "HF_ENDPOINT": store.url,
-        "HF_TOKEN": me[1],
-        "HF_HOME": str(tmp_path / "hf"),
-        "HF_HUB_DISABLE_XET": os.environ.get("HF_HUB_DISABLE_XET", ""),
-        "NO_COLOR": "1",
-    }
-
-    def run(*args: str, ok: bool = True, **more: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [str(Path(sys.executable).parent / "hf"), *args],
-            env=env | more,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert (done.returncode == 0) == ok, f"{args}: {done.stdout}\n{done.stderr}"
-        return done
-
-    return run
+    return hf_command(
+        tmp_path,
+        HF_ENDPOINT=store.url,
+        HF_TOKEN=me[1],
+        HF_HUB_DISABLE_XET=os.environ.get("HF_HUB_DISABLE_XET", ""),
+    )
 
 
 def test_a_day_with_the_command(hf: Hf, me: tuple[str, str], tmp_path: Path) -> None:

@@ -1,13 +1,10 @@
 """What the playground prints under "Use this in code" works as it is printed."""
 
 import html
-import http.cookiejar
 import json
 import re
 import secrets
 import time
-import urllib.parse
-import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +12,7 @@ import pytest
 from huggingface_hub import HfApi
 
 from tests.clients.models import save_tiny_gpt
+from tests.clients.pages import Person
 from tests.clients.test_usage import paste
 from tests.inference import tiny
 from tests.live import LiveStore
@@ -40,17 +38,8 @@ class Printed:
 
     def snippets(self) -> dict[str, str]:
         """Type the settings, press the button; return the printed code by tool."""
-        jar = http.cookiejar.CookieJar()
-        opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
-        address = f"{self.store.url}/{self.repo}/playground"
-        with opener.open(address, timeout=30) as answer:
-            token = re.search(r'csrfmiddlewaretoken" value="(\w+)"', answer.read().decode())
-        assert token
-        form = self.values | {"csrfmiddlewaretoken": token[1]}
-        data = urllib.parse.urlencode(form).encode()
-        request = urllib.request.Request(f"{address}/code", data, {"Referer": address})
-        with opener.open(request, timeout=30) as answer:
-            page = answer.read().decode()
+        path = f"/{self.repo}/playground"
+        page = Person(self.store.url).send(path, self.values, to=f"{path}/code")
         found = re.findall(r"<summary>(.*?)</summary>.*?<code>(.*?)</code>", page, re.DOTALL)
         return {title: html.unescape(code) for title, code in found}
 

@@ -1,6 +1,5 @@
 """CI jobs exchange who they are for a token of one model (contract 3.4; RFC 8693)."""
 
-import json
 from datetime import timedelta
 from typing import Any
 
@@ -20,6 +19,7 @@ from catalog.services import ci_publishing
 from catalog.services.repos import move_repo
 from store.core.errors import ForbiddenError, InvalidError, NotFoundError
 from tests.factories import make_org, make_repo
+from tests.hub import wire
 from tests.issuer import Issuer
 from tests.threads import ROUNDS, at_once
 
@@ -51,17 +51,8 @@ def bearing(answer: Any) -> dict[str, str]:
 
 
 def commit(client: Client, repo: str, headers: dict[str, str]) -> int:
-    lines = [
-        {"key": "header", "value": {"summary": "From CI"}},
-        {"key": "file", "value": {"path": "a.txt", "content": "aGk=", "encoding": "base64"}},
-    ]
-    body = "\n".join(map(json.dumps, lines))
-    answer = client.post(
-        f"/api/models/{repo}/commit/main",
-        body,
-        content_type="application/x-ndjson",
-        headers=headers,
-    )
+    file = {"path": "a.txt", "content": "aGk=", "encoding": "base64"}
+    answer = wire.commit(client, headers, ("file", file), base=f"/api/models/{repo}")
     return int(answer.status_code)
 
 
