@@ -29,10 +29,11 @@ MAX_ROWS = 64
 WHOLE_TOKENS = 512
 """Most tokens of a prompt that are read at once while nobody writes."""
 _FEWEST_TOKENS = 2
-_FIRST_TOKENS = 16
+_FIRST_TOKENS = 2
 """Of the first piece beside those who write, before it is known how long one takes."""
-_PIECE_STEPS = 1.5
-"""How long a piece of a prompt may take beside those who write, in steps of theirs."""
+_PIECE_STEPS = 1.25
+"""How long a piece of a prompt is to take beside those who write, in steps of theirs: no two take
+equally long, and none should take more than two."""
 _WEIGHT = 0.2
 """Of the newest of the times that are averaged."""
 _ALONE_S = 0.05
@@ -207,13 +208,15 @@ class Engine:
     def _learn(self, tokens: int, took_s: float) -> None:
         """Let the next piece take as long as it may beside those who write.
 
-        A short piece takes as long as one a little longer: it is no reason for longer ones.
+        A short piece takes as long as one a little longer: it is no reason for longer ones. One
+        that was quick by luck is followed by one that is longer by half of what seems possible.
         """
         if not (self._cohorts and self._step_s):
             return
         most_s = self._step_s * _PIECE_STEPS
         if tokens * 2 >= self._piece_tokens or took_s > most_s:
-            wanted = self._piece_tokens * min(2.0, max(0.5, most_s / took_s))
+            ratio = min(3.0, max(0.5, most_s / took_s))
+            wanted = self._piece_tokens * (ratio if ratio < 1 else (1 + ratio) / 2)
             self._piece_tokens = max(_FEWEST_TOKENS, min(WHOLE_TOKENS, wanted))
 
     def _enter(self, cohort: Cohort, events: list[Event]) -> None:
