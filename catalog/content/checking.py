@@ -1,8 +1,9 @@
 """``fsck``: reading every stored byte and comparing it with every name it goes by.
 
-Three kinds of things are read: whole objects against their sha256, xorbs against their hash and
-the table of their chunks, recipes against their file hash (from the tables) and, where there is no
-whole object, the content against its sha256. What is hurt is traced to the files of repositories.
+Four kinds of things are read: whole objects against their sha256, xorbs against their hash and the
+table of their chunks, recipes against their file hash (from the tables) and the content they make
+against its sha256, git objects against their ids. What is hurt is traced to the files of
+repositories, and to what comments show.
 
 A walk keeps how far it came, so one that is stopped goes on; rows that go while it reads are no
 finding. Uploads do not wait for it.
@@ -21,12 +22,16 @@ from catalog.content.stores import storage
 from catalog.content.tables import spooled_tables
 from catalog.content.xet.hashes import MerkleTree, from_hex, to_hex
 from catalog.content.xet.xorbs import XorbReader, XorbTable
+from catalog.history.pointers import parse_pointer
 from catalog.models import (
+    Attachment,
     FileScan,
     GitObject,
     LfsObject,
+    ModelRepo,
     RepoLfsObject,
     StorageWalk,
+    XetClaim,
     XetFile,
     Xorb,
 )
@@ -34,10 +39,12 @@ from store.core.errors import StoreError
 from store.storage import Digest
 
 NAME = "fsck"
-STAGES = ("objects", "xorbs", "recipes")
+STAGES = ("objects", "xorbs", "recipes", "git")
 _BATCH = 20
+_GIT_BATCH = 500
+"""Git objects are many and small."""
 _MAX_FINDINGS = 10_000
-_KINDS = ("object", "xorb", "recipe")
+_KINDS = ("object", "xorb", "recipe", "git")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +52,9 @@ class Hurt:
     """Something that is not what its name says."""
 
     kind: str
-    """``object``, ``xorb`` or ``recipe``."""
+    """``object``, ``xorb``, ``recipe`` or ``git``."""
     name: str
+    """Its digest or hash; of a git object the repository's key, a slash and its id."""
     reason: str
 
     def to_json(self) -> dict[str, str]:
@@ -92,6 +100,7 @@ def _batches(stage: str, cursor: str) -> Iterator[tuple[list[str], list[Hurt]]]:
         "objects": _object,
         "xorbs": _xorb,
         "recipes": _recipe,
+        "git": _git_object,
     }[stage]
     while keys := _keys(stage, cursor):
         yield keys, [hurt for key in keys if (hurt := look(key)) is not None]
@@ -99,11 +108,17 @@ def _batches(stage: str, cursor: str) -> Iterator[tuple[list[str], list[Hurt]]]:
 
 
 def _keys(stage: str, cursor: str) -> list[str]:
-    models: dict[str, Any] = {"objects": LfsObject, "xorbs": Xorb, "recipes": XetFile}
+    models: dict[str, Any] = {
+        "objects": LfsObject,
+        "xorbs": Xorb,
+        "recipes": XetFile,
+        "git": GitObject,
+    }
     rows = models[stage].objects
     after = {} if not cursor else {"pk__gt": cursor}
+    most = _GIT_BATCH if stage == "git" else _BATCH
     return [
-        str(pk) for pk in rows.filter(**after).order_by("pk").values_list("pk", flat=True)[:_BATCH]
+        str(pk) for pk in rows.filter(**after).order_by("pk").values_list("pk", flat=True)[:most]
     ]
 
 
@@ -150,7 +165,7 @@ def _xorb(key: str) -> Hurt | None:
 
 
 def _recipe(key: str) -> Hurt | None:
-    """Work out a file's hash from its recipe, and its sha256 where nothing else proves it."""
+    """Work out a file's hash from its recipe, and from its chunks the sha256 it is known by."""
     row = XetFile.objects.filter(pk=key).first()
     if row is None:
         return None
@@ -175,7 +190,8 @@ def _recipe_fault(row: XetFile, recipe: Recipe) -> str:
                 tree.add(chunk.hash, chunk.size_bytes)
     if tree.file_hash() != bytes(row.hash):
         return "its chunks make another file"
-    for sha256 in row.lfs_objects.filter(is_whole=False).values_list("sha256", flat=True):
+    # Also where the storage has a whole object: clients of Xet are given what the recipe makes.
+    for sha256 in row.lfs_objects.values_list("sha256", flat=True):
         digest = hashlib.sha256()
         for piece in cooked(recipe, 0, recipe.size_bytes):
             digest.update(piece)
@@ -184,19 +200,77 @@ def _recipe_fault(row: XetFile, recipe: Recipe) -> str:
     return ""
 
 
+def _git_object(key: str) -> Hurt | None:
+    """Work out a git object's id, and what the row says of it."""
+    row = GitObject.objects.filter(pk=key).first()
+    if row is None:
+        return None
+    data = bytes(row.data)
+    kind = GitObject.Kind(row.kind)
+    head = f"{kind.name.lower()} {len(data)}\0".encode()
+    oid = hashlib.sha1(head + data, usedforsecurity=False).hexdigest()
+    pointer = parse_pointer(data) if kind == GitObject.Kind.BLOB else None
+    named = (pointer.sha256, pointer.size_bytes) if pointer else ("", None)
+    if oid != row.oid:
+        reason = f"its {len(data)} bytes have the id {oid}"
+    elif row.size_bytes != len(data) or (row.lfs_sha256, row.lfs_size_bytes) != named:
+        reason = "its row has another size, or names another large file, than its content"
+    else:
+        return None
+    return Hurt("git", f"{row.repo_id}/{row.oid}", reason)
+
+
 def hurt_files(findings: list[dict[str, str]]) -> Iterator[str]:
-    """Yield ``owner/name: path`` of every file that a finding hurts, once each."""
+    """Yield ``owner/name: path`` of every file that a finding hurts, once each.
+
+    Of history that is hurt the kind and id stand for the path, of what comments show the address.
+    """
     names = {kind: {each["name"] for each in findings if each["kind"] == kind} for kind in _KINDS}
-    objects = set(names["object"])
     xorbs = [from_hex(name) for name in names["xorb"]]
     recipes = [from_hex(name) for name in names["recipe"]]
     files = XetFile.objects.filter(hash__in=recipes) | XetFile.objects.filter(xorbs__hash__in=xorbs)
-    broken = LfsObject.objects.filter(xet_file__in=files.distinct(), is_whole=False)
-    objects |= set(broken.values_list("sha256", flat=True))
-    owners = RepoLfsObject.objects.filter(lfs_object__in=objects).select_related("repo__namespace")
-    for owner in owners.order_by("repo_id", "lfs_object_id"):
-        blobs = GitObject.objects.filter(repo=owner.repo, lfs_sha256=owner.lfs_object_id)
-        scans = FileScan.objects.filter(repo=owner.repo, blob_oid__in=blobs.values("oid"))
-        paths = sorted(set(scans.values_list("path", flat=True)))
-        for path in paths or ["(uploaded, not committed)"]:
-            yield f"{owner.repo.full_name}: {path}"
+    keys = list(files.distinct().values_list("pk", flat=True))
+    objects = set(names["object"])
+    objects |= set(LfsObject.objects.filter(xet_file__in=keys).values_list("sha256", flat=True))
+    owners = RepoLfsObject.objects.filter(lfs_object__in=objects)
+    claims = XetClaim.objects.filter(file__in=keys, is_false=False)
+    hurt = set(owners.values_list("repo_id", "lfs_object_id"))
+    hurt |= set(claims.values_list("repo_id", "sha256"))
+    yield from _hurt_large(sorted(hurt))
+    yield from _hurt_attachments(objects)
+    yield from _hurt_history(sorted(names["git"]))
+
+
+def _hurt_large(hurt: list[tuple[int, str]]) -> Iterator[str]:
+    for repo_id, sha256 in hurt:
+        blobs = GitObject.objects.filter(repo=repo_id, lfs_sha256=sha256)
+        for path in _paths(repo_id, blobs.values("oid")) or ["(uploaded, not committed)"]:
+            yield f"{_name(repo_id)}: {path}"
+
+
+def _hurt_attachments(objects: set[str]) -> Iterator[str]:
+    shown = Attachment.objects.filter(content__in=objects).order_by("pk")
+    for each in shown:
+        places = set(each.comments.values_list("discussion__repo_id", flat=True))
+        for name in sorted(map(_name, places)) or ["(shown nowhere)"]:
+            yield f"{name}: {each.get_absolute_url()}"
+
+
+def _hurt_history(names: list[str]) -> Iterator[str]:
+    for name in names:
+        key, oid = name.split("/")
+        repo_id = int(key)
+        rows = GitObject.objects.filter(repo=repo_id, oid=oid).values_list("kind", flat=True)
+        for kind in rows:
+            whole = [f"({GitObject.Kind(kind).name.lower()} {oid})"]
+            for path in _paths(repo_id, [oid]) or whole:
+                yield f"{_name(repo_id)}: {path}"
+
+
+def _paths(repo_id: int, blobs: Any) -> list[str]:
+    scans = FileScan.objects.filter(repo=repo_id, blob_oid__in=blobs)
+    return sorted(set(scans.values_list("path", flat=True)))
+
+
+def _name(repo_id: int) -> str:
+    return ModelRepo.objects.select_related("namespace").get(pk=repo_id).full_name

@@ -17,7 +17,7 @@ from itertools import islice
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from catalog.content.blobs import discard, lock
@@ -74,15 +74,25 @@ def collect(check: Callable[[], None] = lambda: None) -> Collected:
 
 
 def _release(done: Collected) -> Iterator[None]:
-    """Take files from repositories that never committed them or hold no commit of them now."""
-    committed = GitObject.objects.filter(
-        repo=OuterRef("repo"), lfs_sha256=OuterRef("lfs_object_id")
-    )
+    """Take files from repositories that never committed them or hold no commit of them now.
+
+    So with claims, and with false ones also where they are committed: their content has been
+    judged, and the verdict stays.
+    """
+    mine = GitObject.objects.filter(repo=OuterRef("repo"))
+    committed = mine.filter(lfs_sha256=OuterRef("lfs_object_id"))
     due = RepoLfsObject.objects.filter(
         ~Exists(committed), created_at__lt=_limit(), lfs_object__touched_at__lt=_limit()
     )
     for batch in _batches(due):
         done.released += RepoLfsObject.objects.filter(~Exists(committed), pk__in=batch).delete()[0]
+        yield
+    useless = Q(is_false=True) | ~Exists(mine.filter(lfs_sha256=OuterRef("sha256")))
+    claims = XetClaim.objects.filter(
+        useless, created_at__lt=_limit(), file__touched_at__lt=_limit()
+    )
+    for batch in _batches(claims):
+        done.released += claims.filter(pk__in=batch).delete()[0]
         yield
 
 

@@ -6,6 +6,7 @@ above it. Until then such a file is a claim, good in its own repository alone.
 """
 
 import hashlib
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -36,6 +37,8 @@ from catalog.models import (
 )
 
 _TOLD_EVERY_BYTES = 32 * 1024**2
+_TOLD_EVERY_S = 5.0
+"""Whichever comes first. Clients, and proxies between, give up on a silence of a minute or more."""
 
 
 @dataclass
@@ -69,7 +72,7 @@ class Registration:
         """Work out every digest that is due now.
 
         Yields:
-            How many bytes were read, and how many there are, at least every 32 MiB.
+            How many bytes were read, and how many there are, at least every 32 MiB and 5 s.
 
         Raises:
             XetProofError: a file has another sha256 than the client says.
@@ -92,12 +95,13 @@ class Registration:
 
     def _hash(self, file: ProvenFile, pieces: Iterable[bytes | memoryview]) -> Iterator[int]:
         """Work out the sha256 of a file; yield now and then how many bytes were read."""
-        digest, done, told = hashlib.sha256(), 0, 0
+        digest, done, told, told_s = hashlib.sha256(), 0, 0, time.monotonic()
         for piece in pieces:
             digest.update(piece)
             done += len(piece)
-            if done - told >= _TOLD_EVERY_BYTES:
-                told = done
+            now_s = time.monotonic()
+            if done - told >= _TOLD_EVERY_BYTES or now_s - told_s >= _TOLD_EVERY_S:
+                told, told_s = done, now_s
                 yield done
         self._digests[file.hash] = digest.hexdigest()
 

@@ -23,7 +23,8 @@ from store.storage import Digest, PartListError, UploadNotFoundError, UploadPlan
 MAX_OPEN_UPLOADS = 2000
 """Uploads one person may have open at a time."""
 IDLE = timedelta(days=7)
-"""Uploads nobody touched for so long are swept."""
+"""Uploads nobody touched for so long are swept. One in parts that was stopped goes on with those
+that are here: a day would make people with slow lines, or at a weekend, begin anew."""
 
 
 class WrongSizeError(UnprocessableError):

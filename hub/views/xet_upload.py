@@ -125,7 +125,7 @@ def commit_grant(
 @xet_view("POST", scope="write")
 def shard_v1(request: HttpRequest, caller: XetCaller, name: str = "") -> HttpResponseBase:
     """Register the files of a shard; the answer comes when all is done."""
-    registration = _registration(request, caller)
+    registration = _registration(caller, _shard_body(request))
     for _ in registration.verify():
         pass
     return JsonResponse({"result": int(registration.write())})
@@ -136,21 +136,19 @@ def shard_v2(request: HttpRequest, caller: XetCaller) -> HttpResponseBase:
     """Register the files of a shard and tell how far it is, a line of JSON at a time.
 
     What is wrong with it is told in the last line, for of that alone clients show the text: of
-    another status than 200 a person sees only its number.
+    another status than 200 a person sees only its number. What is too large to be received is
+    refused before the first line (docs/adr/0023).
     """
-    try:
-        progress = _progress(_registration(request, caller))
-    except StoreError as error:
-        progress = iter([_told(error)])
-    lines = (json.dumps(line).encode() + b"\n" for line in progress)
+    body = _shard_body(request)
+    lines = (json.dumps(line).encode() + b"\n" for line in _progress(caller, body))
     answer = StreamingHttpResponse(lines, content_type="application/x-ndjson")
     answer["X-Accel-Buffering"] = "no"
     answer["Cache-Control"] = "no-store"
     return answer
 
 
-def _registration(request: HttpRequest, caller: XetCaller) -> Registration:
-    registration = Registration(caller.repo, caller.user, prove(_shard_body(request)))
+def _registration(caller: XetCaller, body: bytes | mmap) -> Registration:
+    registration = Registration(caller.repo, caller.user, prove(body))
     registration.check_room()
     return registration
 
@@ -170,8 +168,10 @@ def _shard_body(request: HttpRequest) -> bytes | mmap:
         return mmap(spool.fileno(), 0, access=ACCESS_READ)
 
 
-def _progress(registration: Registration) -> Iterator[dict[str, Any]]:
+def _progress(caller: XetCaller, body: bytes | mmap) -> Iterator[dict[str, Any]]:
+    yield {"type": "validating", "verified": 0, "total": 0}  # proving may take a while
     try:
+        registration = _registration(caller, body)
         for done, total in registration.verify():
             yield {"type": "validating", "verified": done, "total": total}
         yield {"type": "committing", "stage": "syncing"}

@@ -205,6 +205,40 @@ def test_what_is_here_is_not_sent_again(
     assert (tmp_path / "d").read_bytes() == shifted
 
 
+def test_what_is_public_of_a_xorb_is_not_sent_again_and_the_rest_is(
+    store: LiveStore, machine, line: WatchedLine, repo: str, tmp_path: Path
+) -> None:
+    size = 2 * 1024**2
+    both = {name: secrets.token_bytes(size) for name in ("hidden.bin", "shown.bin")}
+    sources = {name: put(tmp_path / "both" / name, content) for name, content in both.items()}
+    first, private = machine(), f"{repo}-private"
+    _, token = store.person()
+    first.do(["create", private, True], ["folder", private, str(tmp_path / "both")])
+    xorbs = line.count(XORB)
+    line.clear()
+    first.do(["upload", repo, sources["shown.bin"], "shown.bin"])
+    of_the_same_xorb = line.sent_bytes
+    store.settled(repo, first.token)
+    other = Machine(tmp_path / "theirs", line.url, token)
+    theirs = store.ask("/api/whoami-v2", token)["name"] + "/m"
+    other.do(["create", theirs])
+
+    sent = {}
+    for name, source in sources.items():
+        line.clear()
+        Machine(tmp_path / f"theirs-{name}", line.url, token).do(["upload", theirs, source, name])
+        sent[name] = line.sent_bytes
+
+    assert xorbs == 1
+    assert of_the_same_xorb < 60_000
+    assert sent["shown.bin"] < 60_000
+    assert sent["hidden.bin"] > size
+    store.settled(theirs, token)
+    for name, content in both.items():
+        other.do(["download", theirs, name, str(tmp_path / "back")])
+        assert (tmp_path / "back").read_bytes() == content
+
+
 def test_a_token_is_renewed(machine, line: WatchedLine, repo: str, source: Path) -> None:
     (name,) = machine().do(["renew", repo, str(source)])
 

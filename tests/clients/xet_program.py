@@ -37,8 +37,8 @@ def main(asked: dict[str, Any]) -> list[Any]:
     endpoint, token = asked["endpoint"], asked["token"]
     api = HfApi(endpoint=endpoint, token=token)
 
-    def create(repo: str) -> str:
-        return str(api.create_repo(repo, exist_ok=True).repo_id)
+    def create(repo: str, is_private: bool = False) -> str:
+        return str(api.create_repo(repo, private=is_private, exist_ok=True).repo_id)
 
     def upload(repo: str, source: str, path: str, **more: Any) -> Any:
         done = api.upload_file(path_or_fileobj=source, path_in_repo=path, repo_id=repo, **more)

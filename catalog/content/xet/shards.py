@@ -7,8 +7,9 @@ records are read where they lie, so that a shard costs little more memory than i
 """
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from mmap import mmap
 from typing import NamedTuple
 
@@ -161,31 +162,49 @@ def _xorb(cursor: _Cursor, record: memoryview) -> XorbClaim:
     return XorbClaim(name, count, cursor.take(count))
 
 
+class Shown(NamedTuple):
+    """A xorb of a dedup answer, and what of it the asker may know."""
+
+    table: XorbTable
+    runs: Sequence[tuple[int, int]]
+    """Chunks ``[start, end)``, in order, apart from each other."""
+
+
 def dedup_answer(
-    tables: Iterable[XorbTable], *, key: bytes, created_s: int, expires_s: int
+    xorbs: Iterable[Shown], *, key: bytes, blind_key: bytes, created_s: int, expires_s: int
 ) -> bytes:
     """Return the shard that tells a client which chunks are here already.
 
     The chunks' hashes are hidden under ``key`` (32 bytes, not zero): who has a chunk finds it in
     the answer, and nobody learns a hash from it, which is what proofs of possession rest on.
 
+    ``key`` is in the answer, so who guesses a chunk could look for it. Chunks outside of ``runs``
+    are therefore blind: their place in the xorb stays, because others are named by theirs, but the
+    hash is one that no chunk has, always the same and like any other to see; and all of a gap have
+    the same length, give or take a byte. What can be told is how long a gap is as a whole.
+
     Args:
-        tables: The xorbs to tell of.
+        xorbs: What to tell of.
         key: The site's key for dedup answers.
+        blind_key: What blind hashes are made with; secret.
         created_s: Now, in seconds since 1970.
         expires_s: Until when the client may use the answer.
     """
     parts = [_HEADER.pack(_TAG, _VERSION, FOOTER_BYTES), _BOOKEND]
     raw_bytes = stored_bytes = 0
-    for table in tables:
+    for table, runs in xorbs:
         size = table.raw_ends[-1]
         raw_bytes += size
         stored_bytes += table.stored_bytes
         parts.append(_XORB_OUT.pack(table.hash, 0, len(table.chunks), size, table.stored_bytes))
-        parts += [
-            _CHUNK.pack(hidden_hash(chunk.hash, key), table.raw_start(i), chunk.size_bytes, 0)
-            for i, chunk in enumerate(table.chunks)
-        ]
+        done = 0
+        for start, end in [*runs, (len(table.chunks), len(table.chunks))]:
+            parts += _blind(table, done, start, blind_key)
+            parts += [
+                _CHUNK.pack(hidden_hash(chunk.hash, key), table.raw_start(i), chunk.size_bytes, 0)
+                for i, chunk in enumerate(table.chunks[start:end], start)
+            ]
+            done = end
     parts.append(_BOOKEND)
     end = sum(map(len, parts))
     # All three lookup tables are empty and "begin" at the footer: the client then builds its own
@@ -194,3 +213,13 @@ def dedup_answer(
     sizes = (stored_bytes, raw_bytes, stored_bytes, end)
     parts.append(_FOOTER.pack(*offsets, key, created_s, expires_s, *sizes))
     return b"".join(parts)
+
+
+def _blind(table: XorbTable, start: int, end: int, key: bytes) -> Iterator[bytes]:
+    """Yield records for chunks nobody is to recognize."""
+    count, begins = end - start, table.raw_start(start)
+    size = table.raw_size(start, end)
+    places = [begins + size * step // count for step in range(count + 1)] if count else []
+    for chunk, (place, after) in enumerate(pairwise(places), start):
+        raw = hidden_hash(table.hash + chunk.to_bytes(4, "little"), key)
+        yield _CHUNK.pack(raw, place, after - place, 0)

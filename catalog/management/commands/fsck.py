@@ -13,9 +13,9 @@ class Command(BaseCommand):
     """Ends with an error when anything is hurt."""
 
     help = (
-        "Verify all large files: objects by sha256, xorbs by hash, recipes by both, and name the"
-        " files of repositories that are hurt. Goes on where it was stopped; safe beside a"
-        " running store."
+        "Verify everything that is stored: objects by sha256, xorbs by hash, recipes by both, git"
+        " objects by id, and name the files of repositories that are hurt. Goes on where it was"
+        " stopped; safe beside a running store."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -28,8 +28,8 @@ class Command(BaseCommand):
         )
         counts = walk.counts
         self.stdout.write(
-            f"{counts.get('objects', 0)} objects, {counts.get('xorbs', 0)} xorbs and"
-            f" {counts.get('recipes', 0)} recipes read."
+            f"{counts.get('objects', 0)} objects, {counts.get('xorbs', 0)} xorbs,"
+            f" {counts.get('recipes', 0)} recipes and {counts.get('git', 0)} git objects read."
         )
         for finding in walk.findings:
             self.stdout.write(f"{finding['kind']} {finding['name']}: {finding['reason']}")

@@ -3,17 +3,28 @@
 import hashlib
 import io
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from accounts.models import User
+from accounts.viewer import Viewer
 from catalog.content import checking
 from catalog.content.checking import check_storage, hurt_files
 from catalog.content.ownership import grant
 from catalog.content.stores import storage
-from catalog.models import LfsObject, ModelRepo, RepoLfsObject, StorageWalk, XetFile, Xorb
+from catalog.models import (
+    GitObject,
+    LfsObject,
+    ModelRepo,
+    RepoLfsObject,
+    StorageWalk,
+    XetFile,
+    Xorb,
+)
+from catalog.services.discussions import open_discussion
 from store.storage import Digest
 from store.storage.base import blob_path
 from tests.catalog.content.test_collecting import commit
@@ -39,11 +50,16 @@ def spoil(digest: str, at: int = 20) -> None:
     path.write_bytes(data)
 
 
+def counts() -> dict[str, int]:
+    """Return what a walk over the fixture's repository counts."""
+    return {"objects": 2, "xorbs": 1, "recipes": 1, "git": GitObject.objects.count()}
+
+
 def test_good_bytes_are_no_finding(repo: ModelRepo) -> None:
     walk = check_storage()
 
     assert walk.findings == []
-    assert walk.counts == {"objects": 2, "xorbs": 1, "recipes": 1}
+    assert walk.counts == counts()
     assert walk.finished_at is not None
 
 
@@ -100,6 +116,84 @@ def test_a_wrong_sha256_of_a_recipe_is_found(alice: User, repo: ModelRepo) -> No
     assert reasons == [f"its content has the sha256 {wanted}, not {'ab' * 32}"]
 
 
+def test_a_wrong_sha256_beside_a_whole_object_is_found(alice: User, repo: ModelRepo) -> None:
+    """Plain readers get the object, which is good; clients of Xet get what the recipe makes."""
+    row, file = LfsObject.objects.get(is_whole=True), XetFile.objects.get()
+    LfsObject.objects.filter(pk=row.pk).update(xet_file=file)
+
+    walk = check_storage()
+
+    [finding] = walk.findings
+    wanted = hashlib.sha256(making.noise(300_000)).hexdigest()
+    assert finding["reason"] == f"its content has the sha256 {wanted}, not {row.sha256}"
+    assert "alice/tiny: whole.safetensors" in set(hurt_files(walk.findings))
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"), [("blob", "config.json"), ("tree", "(tree {})"), ("commit", "(commit {})")]
+)
+def test_a_spoilt_git_object_is_found(alice: User, repo: ModelRepo, kind: str, path: str) -> None:
+    add_files(alice, repo, {"config.json": b"{}"})
+    rows = GitObject.objects.filter(kind=GitObject.Kind[kind.upper()], lfs_sha256="")
+    found = rows.get(data=b"{}") if kind == "blob" else rows.earliest("pk")
+    GitObject.objects.filter(pk=found.pk).update(data=bytes(found.data)[:-1] + b"!")
+
+    walk = check_storage()
+
+    [finding] = walk.findings
+    assert (finding["kind"], finding["name"]) == ("git", f"{repo.pk}/{found.oid}")
+    assert "bytes have the id" in finding["reason"]
+    assert list(hurt_files(walk.findings)) == [f"alice/tiny: {path.format(found.oid)}"]
+
+
+def test_a_pointer_whose_row_names_another_file_is_found(repo: ModelRepo) -> None:
+    GitObject.objects.filter(lfs_sha256=LfsObject.objects.get(is_whole=True).pk).update(
+        lfs_sha256="ab" * 32
+    )
+
+    walk = check_storage()
+
+    assert [each["kind"] for each in walk.findings] == ["git"]
+    assert list(hurt_files(walk.findings)) == ["alice/tiny: whole.safetensors"]
+
+
+def test_a_spoilt_xorb_names_what_is_a_claim_yet(alice: User, settings) -> None:
+    settings.ENV = settings.ENV.model_copy(update={"xet_verify_at_once_bytes": 0})
+    repo = make_repo(alice, "claimed")
+    commit(alice, repo, bring(repo, alice, making.noise(300_000)), "big.bin")
+    bring(repo, alice, making.noise(300_000, 2))
+    for xorb in Xorb.objects.all():
+        spoil(xorb.blob)
+
+    walk = check_storage()
+
+    assert not RepoLfsObject.objects.filter(repo=repo).exists()
+    assert set(hurt_files(walk.findings)) == {
+        "alice/claimed: big.bin",
+        "alice/claimed: (uploaded, not committed)",
+    }
+
+
+def test_a_spoilt_attachment_is_named(client, alice: User, bearer) -> None:
+    repo = make_repo(alice)
+    paths = []
+    for tail in (b"1", b"2"):
+        data = b"GIF89a" + b"\0" * 20 + tail + b";"
+        answer = client.post("/uploads", data, content_type="image/gif", headers=bearer(alice))
+        paths.append(urlsplit(answer.content.decode()).path)
+    thread = open_discussion(Viewer(user=alice), repo, title="look", text=f"![]({paths[0]})")
+    for row in LfsObject.objects.all():
+        spoil(row.sha256)
+
+    walk = check_storage()
+
+    assert thread.number == 1
+    assert set(hurt_files(walk.findings)) == {
+        f"alice/tiny: {paths[0]}",
+        f"(shown nowhere): {paths[1]}",
+    }
+
+
 def test_a_walk_goes_on_where_it_was_stopped(
     alice: User, repo: ModelRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,7 +212,28 @@ def test_a_walk_goes_on_where_it_was_stopped(
     anew = check_storage(restart=True)
 
     assert (before.stage, before.counts) == ("objects", {"objects": 1})
-    assert walk.counts == anew.counts == {"objects": 2, "xorbs": 1, "recipes": 1}
+    assert walk.counts == anew.counts == counts()
+
+
+def test_a_walk_that_is_stopped_among_git_objects_goes_on_there(
+    repo: ModelRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checking, "_GIT_BATCH", 2)
+
+    class StopHereError(Exception):
+        pass
+
+    def stop(walk: StorageWalk) -> None:
+        if walk.stage == "git":
+            raise StopHereError
+
+    with pytest.raises(StopHereError):
+        check_storage(tick=stop)
+    before = StorageWalk.objects.get()
+    walk = check_storage()
+
+    assert (before.stage, before.counts["git"]) == ("git", 2)
+    assert walk.counts == counts()
 
 
 def test_the_command_ends_with_an_error(repo: ModelRepo, capsys: pytest.CaptureFixture) -> None:
@@ -129,7 +244,7 @@ def test_the_command_ends_with_an_error(repo: ModelRepo, capsys: pytest.CaptureF
     with pytest.raises(CommandError, match="1 things"):
         call_command("fsck")
 
-    assert "2 objects, 1 xorbs and 1 recipes read." in good
+    assert f"2 objects, 1 xorbs, 1 recipes and {counts()['git']} git objects read." in good
     assert "hurt: alice/tiny: whole.safetensors" in capsys.readouterr().out
 
 

@@ -17,12 +17,13 @@ from catalog.content.collecting import CONDEMNED_FOR, GRACE, collect
 from catalog.content.dedup import find_chunks
 from catalog.content.ownership import grant, owned_size
 from catalog.content.proving import UnknownXorbError
+from catalog.content.quotas import usage_of
 from catalog.content.reading import content_of
 from catalog.content.stores import storage
 from catalog.content.xet.hashes import chunk_hash, to_hex
 from catalog.content.xet.xorbs import XorbReader
 from catalog.content.xorbs import is_here
-from catalog.models import LfsObject, ModelRepo, RepoLfsObject, XetFile, Xorb
+from catalog.models import LfsObject, ModelRepo, RepoLfsObject, XetClaim, XetFile, Xorb
 from catalog.services.publishing import AddLfs, publish
 from store.storage import Digest
 from tests.catalog.content.xet import making
@@ -85,6 +86,45 @@ def test_what_was_never_committed_goes_in_two_passes(alice: User, repo: ModelRep
     assert owned_size(repo, sha256) is None
     assert not storage().exists(blob)
     assert not Xorb.objects.exists()
+
+
+@pytest.mark.parametrize("way", ["false", "abandoned"])
+def test_claims_that_are_false_or_abandoned_go(
+    alice: User, repo: ModelRepo, settings, way: str
+) -> None:
+    settings.ENV = settings.ENV.model_copy(update={"xet_verify_at_once_bytes": 0})
+    sha256 = bring(repo, alice, making.noise(300_000))
+    if way == "false":
+        commit(alice, repo, sha256, "a.bin")
+        XetClaim.objects.update(is_false=True)
+    used = usage_of(alice.namespace).used_bytes
+
+    young = collect()
+    XetClaim.objects.update(created_at=timezone.now() - OLD)
+    touched = collect()  # somebody has sent it again since
+    age()
+    first = collect()
+    age()
+    second = collect()
+
+    assert (young.released, touched.released) == (0, 0)
+    assert (first.released, first.recipes, first.condemned) == (1, 1, 1)
+    assert second.xorbs == 1
+    assert not XetClaim.objects.exists()
+    assert list(storage().blobs()) == []
+    assert usage_of(alice.namespace).used_bytes < used or way == "false"
+
+
+def test_a_committed_claim_stays(alice: User, repo: ModelRepo, settings) -> None:
+    settings.ENV = settings.ENV.model_copy(update={"xet_verify_at_once_bytes": 0})
+    commit(alice, repo, bring(repo, alice, making.noise(300_000)), "a.bin")
+    XetClaim.objects.update(created_at=timezone.now() - OLD)
+    age()
+
+    done = collect()
+
+    assert (done.released, done.recipes, done.condemned) == (0, 0, 0)
+    assert XetClaim.objects.count() == 1
 
 
 def test_a_shard_takes_a_condemned_xorb_back(alice: User, repo: ModelRepo) -> None:

@@ -12,7 +12,7 @@ from accounts.viewer import Viewer
 from catalog.content import dedup
 from catalog.content.xet.hashes import chunk_hash, hidden_hash, to_hex
 from catalog.content.xet.shards import FOOTER_BYTES, read_shard
-from catalog.models import DedupChunk, ModelRepo, Xorb
+from catalog.models import DedupChunk, FileScan, Grant, GrantedRepo, ModelRepo, Xorb
 from catalog.services.repos import change_settings, delete_repo
 from tests.catalog.content.xet.making import file_block, shard, xorb_block
 from tests.factories import make_org, make_repo
@@ -72,6 +72,122 @@ def test_an_organization_is_told(
 
     assert refused.status_code == 404
     assert found(ask(stranger, WEIGHTS.chunks[0])) == {WEIGHTS.name}
+
+
+def test_what_is_sent_and_not_committed_is_told_who_sent_it(
+    mine: XetClient, stranger: XetClient, visitor: XetClient, bobs: XetClient
+) -> None:
+    unknown = ask(stranger, OTHER.chunks[0])
+    mine.upload(WEIGHTS)
+
+    before = [ask(caller, WEIGHTS.chunks[0]) for caller in (stranger, visitor, bobs)]
+    owners = ask(mine, WEIGHTS.chunks[0])
+    assert mine.commit({"a.bin": WEIGHTS}).status_code == 200
+
+    assert [each.content for each in before] == [unknown.content] * 3
+    assert {each.status_code for each in before} == {404}
+    assert found(owners) == {WEIGHTS.name}
+    for caller in (mine, stranger, visitor, bobs):
+        assert found(ask(caller, WEIGHTS.chunks[0])) == {WEIGHTS.name}
+
+
+def test_what_a_stranger_sends_is_told_them_and_the_owners(
+    mine: XetClient, stranger: XetClient, visitor: XetClient, bobs: XetClient
+) -> None:
+    given = stranger.ask_token("write", query="?create_pr=1").json()["accessToken"]
+    stranger.__dict__["write"] = {"Authorization": f"Bearer {given}"}
+    stranger.upload(WEIGHTS)
+
+    for caller in (stranger, bobs, mine):
+        assert found(ask(caller, WEIGHTS.chunks[0])) == {WEIGHTS.name}
+    assert ask(visitor, WEIGHTS.chunks[0]).status_code == 404
+
+
+@pytest.mark.parametrize("verdict", ["pending", "unsafe", "error"])
+def test_what_is_not_served_is_told_its_owners_alone(
+    mine: XetClient, stranger: XetClient, visitor: XetClient, verdict: str
+) -> None:
+    mine.publish({"a.bin": WEIGHTS})
+    FileScan.objects.update(verdict=verdict)
+
+    statuses = [ask(caller, WEIGHTS.chunks[0]).status_code for caller in (mine, stranger, visitor)]
+
+    assert statuses == [200, 404, 404]
+
+
+def test_buyers_are_told_what_every_one_of_their_licenses_reaches(
+    mine: XetClient, stranger: XetClient, repo: ModelRepo, bob: User
+) -> None:
+    mine.publish({"a.bin": WEIGHTS})
+    read = stranger.read
+    ModelRepo.objects.update(is_for_sale=True)
+    statuses = [ask(stranger, WEIGHTS.chunks[0], headers=read).status_code]
+    for updates in (Grant.Updates.REVISION, Grant.Updates.ALL):
+        grant = Grant.objects.create(holder=bob.namespace, updates=updates)
+        GrantedRepo.objects.create(grant=grant, repo=repo, commit_oid="0" * 40)
+        statuses.append(ask(stranger, WEIGHTS.chunks[0], headers=read).status_code)
+
+    assert statuses == [404, 404, 200]
+
+
+SPLIT = 2
+"""Chunks of ``WEIGHTS`` that are a private file; the others are a public one."""
+
+
+def share_a_xorb(mine: XetClient, hidden: XetClient) -> tuple[Made, Made]:
+    """Publish one xorb as two files: its beginning in private, the rest for everybody."""
+    parts = (WEIGHTS.chunks[:SPLIT], WEIGHTS.chunks[SPLIT:])
+    places = ((0, SPLIT), (SPLIT, len(WEIGHTS.chunks)))
+    files = []
+    mine.send_xorb(WEIGHTS)
+    for caller, chunks, place in zip((hidden, mine), parts, places, strict=True):
+        file = Made(b"".join(chunks))
+        block = file_block(chunks, [(WEIGHTS.raw_name, *place)], file.content)
+        blocks = [xorb_block(WEIGHTS.chunks, indexed=range(len(WEIGHTS.chunks)))]
+        assert caller.send_shard(shard([block], blocks)).status_code == 200
+        assert caller.commit({"a.bin": file}).status_code == 200
+        files.append(file)
+    return files[0], files[1]
+
+
+def told(answer) -> list[bool]:
+    """Return which chunks of ``WEIGHTS`` an answer shows."""
+    assert found(answer) == {WEIGHTS.name}
+    key = key_of(answer.content)
+    return [hidden_hash(chunk_hash(chunk), key) in answer.content for chunk in WEIGHTS.chunks]
+
+
+def test_a_xorb_of_a_private_and_a_public_file(
+    mine: XetClient, hidden: XetClient, stranger: XetClient, visitor: XetClient, bobs: XetClient
+) -> None:
+    share_a_xorb(mine, hidden)
+    unknown = ask(bobs, OTHER.chunks[0])
+    count = len(WEIGHTS.chunks)
+    public = [False] * SPLIT + [True] * (count - SPLIT)
+
+    for caller in (stranger, visitor, bobs):
+        for chunk in WEIGHTS.chunks[:SPLIT]:
+            refused = ask(caller, chunk)
+            assert (refused.status_code, refused.content) == (404, unknown.content)
+        for chunk in WEIGHTS.chunks[SPLIT:]:
+            assert told(ask(caller, chunk)) == public
+    for caller in (mine, hidden):
+        for chunk in WEIGHTS.chunks:
+            assert told(ask(caller, chunk)) == [True] * count
+
+
+def test_every_readable_file_of_a_xorb_is_told_of(mine: XetClient, bobs: XetClient) -> None:
+    """Many small files lie in one xorb: a client that sends them again asks once, not for each."""
+    mine.send_xorb(WEIGHTS)
+    files = [Made(chunk) for chunk in WEIGHTS.chunks[:-1]]
+    blocks = [
+        file_block([chunk], [(WEIGHTS.raw_name, place, place + 1)], chunk)
+        for place, chunk in enumerate(WEIGHTS.chunks[:-1])
+    ]
+    mine.send_shard(shard(blocks, [xorb_block(WEIGHTS.chunks)]))
+    mine.commit({f"{place}.bin": file for place, file in enumerate(files)})
+
+    assert told(ask(bobs, WEIGHTS.chunks[0])) == [True] * len(files) + [False]
 
 
 def test_content_that_is_not_in_a_model_any_more(

@@ -105,6 +105,7 @@ def test_a_shard_is_answered_line_by_line(mine: XetClient) -> None:
     assert answer["Content-Type"] == "application/x-ndjson"
     assert answer["X-Accel-Buffering"] == "no"
     assert body_of(answer).splitlines() == [
+        b'{"type": "validating", "verified": 0, "total": 0}',
         f'{{"type": "validating", "verified": {size}, "total": {size}}}'.encode(),
         b'{"type": "committing", "stage": "syncing"}',
         b'{"type": "result", "result": 1}',

@@ -165,8 +165,9 @@ def test_no_room_is_told_in_a_line(mine: XetClient, alice: User) -> None:
     leave_room(alice, 100)
     before = stored()
 
-    (line,) = events(mine.post("/v2/shards", WEIGHTS.shard()))
+    first, line = events(mine.post("/v2/shards", WEIGHTS.shard()))
 
+    assert first == {"type": "validating", "verified": 0, "total": 0}
     assert (line["type"], line["retryable"]) == ("error", False)
     assert "ask the store's staff for more room" in line["message"]
     assert stored() == before
@@ -195,11 +196,44 @@ def test_xorbs_alone(mine: XetClient) -> None:
     assert not Xorb.objects.get().is_used
 
 
+@pytest.mark.parametrize("version", ["v1", "v2"])
 @pytest.mark.parametrize("size_bytes", [64 * 1024**2 + 1, 2**40])
-def test_too_large_a_shard(mine: XetClient, size_bytes: int) -> None:
-    answer = mine.post("/v1/shards", b"x", CONTENT_LENGTH=str(size_bytes))
+def test_too_large_a_shard(mine: XetClient, size_bytes: int, version: str) -> None:
+    before = stored()
 
-    assert answer.status_code == 413
+    answer = mine.post(f"/{version}/shards", b"x", CONTENT_LENGTH=str(size_bytes))
+
+    assert (answer.status_code, answer.streaming) == (413, False)
+    assert answer.json()["code"] == "too_large"
+    assert stored() == before
+
+
+def test_the_first_line_comes_before_the_shard_is_proven(
+    mine: XetClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from catalog.content import registering
+    from hub.views import xet_upload
+
+    mine.send_xorb(WEIGHTS)
+    proven: list[int] = []
+
+    def prove(data):
+        proven.append(len(data))
+        return proving.prove(data)
+
+    monkeypatch.setattr(xet_upload, "prove", prove)
+    monkeypatch.setattr(registering, "_TOLD_EVERY_S", 0.0)
+    lines = (json.loads(line) for line in mine.post("/v2/shards", WEIGHTS.shard()))
+
+    first, seen = next(lines), list(proven)
+    rest = list(lines)
+
+    assert first == {"type": "validating", "verified": 0, "total": 0}
+    assert (seen, len(proven)) == ([], 1)
+    told = [line["verified"] for line in rest if line["type"] == "validating"]
+    assert told == sorted(told)
+    assert len(told) > 1  # by time, long before 32 MiB
+    assert rest[-1] == {"type": "result", "result": 1}
 
 
 def test_a_large_shard_goes_by_a_file(mine: XetClient, settings) -> None:

@@ -17,7 +17,7 @@ from catalog.content.xet.hashes import (
     term_hash,
     to_hex,
 )
-from catalog.content.xet.shards import FOOTER_BYTES, Term, dedup_answer, read_shard
+from catalog.content.xet.shards import FOOTER_BYTES, Shown, Term, dedup_answer, read_shard
 from tests.catalog.content.xet.making import (
     BOOKEND,
     TAG,
@@ -140,7 +140,8 @@ def test_an_answer_tells_only_who_knows() -> None:
     key = b"k" * 32
     table = table_of(xorb(CHUNKS))
 
-    data = dedup_answer([table], key=key, created_s=100, expires_s=200)
+    shown = Shown(table, [(0, len(CHUNKS))])
+    data = dedup_answer([shown], key=key, blind_key=b"b" * 32, created_s=100, expires_s=200)
 
     read = read_shard(data)
     assert read.files == []
@@ -155,3 +156,31 @@ def test_an_answer_tells_only_who_knows() -> None:
     assert footer[72:104] == key
     assert struct.unpack_from("<QQ", footer, 104) == (100, 200)
     assert struct.unpack_from("<Q", footer, 192) == (len(data) - FOOTER_BYTES,)
+
+
+def test_what_is_not_to_be_known_is_blind() -> None:
+    key, count = b"k" * 32, len(CHUNKS)
+    table = table_of(xorb(CHUNKS))
+    whole = [(chunk_hash(chunk), len(chunk)) for chunk in CHUNKS]
+
+    def told(*runs: tuple[int, int]) -> list[tuple[bytes, int, int]]:
+        shown = Shown(table, runs)
+        data = dedup_answer([shown], key=key, blind_key=b"b" * 32, created_s=1, expires_s=2)
+        rows = data[3 * 48 : (3 + count) * 48]
+        return [struct.unpack_from("<32sII", rows, 48 * place) for place in range(count)]
+
+    all_of_it, middle, nothing = told((0, count)), told((1, 3)), told()
+
+    assert [size for _, _, size in all_of_it] == [size for _, size in whole]
+    assert middle[1:3] == all_of_it[1:3]
+    known = {hidden_hash(raw, key) for raw, _ in whole}
+    for place in (0, *range(3, count)):
+        assert middle[place][0] not in known
+    assert nothing[0][0] == middle[0][0]  # who asks again learns nothing from what changed
+    assert len({raw for raw, _, _ in nothing}) == count
+    sizes = [size for _, _, size in nothing]
+    assert max(sizes) - min(sizes) <= 1
+    for rows in (middle, nothing):  # places and sizes agree, and add up
+        ends = [start + size for _, start, size in rows]
+        assert [start for _, start, _ in rows] == [0, *ends[:-1]]
+        assert ends[-1] == sum(size for _, size in whole)
