@@ -114,12 +114,9 @@ def error_answer(request: HttpRequest, viewer: Viewer, error: StoreError) -> Htt
         status = 401
     message = _message_of(request, error)
     body = json_error(request, error) | {"error": message}
-    is_lfs = "/info/lfs/" in request.path_info
-    if is_lfs:
+    if "/info/lfs/" in request.path_info:
         body["message"] = message  # where git-lfs looks
-    answer = JsonResponse(
-        body, status=status, content_type=LFS_TYPE if is_lfs else "application/json"
-    )
+    answer = JsonResponse(body, status=status)  # of no other type JavaScript's client reads it
     _say(answer, message, always=request.method == "HEAD")
     answer["Cache-Control"] = "no-store"
     if code := _code_of(error):

@@ -161,9 +161,9 @@ class Env(BaseSettings):
     """Files smaller than this are offered to clients by plain HTTP alone, in bytes: one request
     is faster there. But clients copy large files between repositories only by their Xet hash."""
     xet_convert: bool = True
-    """Cut large files that came in one piece into chunks, by a job, where that saves room."""
-    xet_convert_saving: Annotated[float, Ge(0), Le(1)] = 0.2
-    """The part of a file's size that must be saved for it to be stored in chunks, 0 to 1."""
+    """Cut large files that came in one piece (git-lfs, the web form, imports) into chunks, by a
+    job, and keep those in place of the whole. Without it such files cannot be copied to another
+    repository by clients, which need a Xet hash, and nothing is shared with similar files."""
     xet_cache_bytes: Annotated[int, Ge(0)] = 20 * GIB
     """Room for whole copies of files in chunks that many people fetch by plain HTTP, in bytes.
     0: none are made."""

@@ -83,7 +83,7 @@ def _progress(context: JobContext) -> Callable[[float], None]:
 
 
 def convert_object(context: JobContext) -> dict[str, Any]:
-    """Store a large file in chunks, if that saves room."""
+    """Store a large file in chunks, in place of the whole."""
     from catalog.content import converting
 
     return converting.convert(context.claim.job.args["sha256"], _progress(context))

@@ -1,9 +1,10 @@
-"""Turning whole objects into recipes, when that saves room.
+"""Turning whole objects into recipes.
 
 Files that came in one piece (LFS, the web form, imports) are cut as Xet clients cut them. Chunks
 that some xorb has already are not stored again, so what two paths brought is kept once; the rest
-goes into new xorbs, packed. If less room is needed then by a good part, the recipe takes the whole
-object's place, and Xet clients may fetch the file in their own way from then on.
+goes into new xorbs, packed, which never takes more room than before but for the chunks' headers.
+The recipe takes the whole object's place. That is done even where it saves nothing: only what has a
+recipe has a Xet hash, and only by that do clients copy a file to another repository.
 """
 
 import io
@@ -11,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
@@ -24,7 +24,7 @@ from catalog.content.xet.chunking import chunks_of
 from catalog.content.xet.hashes import chunk_hash, file_hash, is_indexable
 from catalog.content.xet.packing import pack
 from catalog.content.xet.shards import Term
-from catalog.content.xet.xorbs import MAX_CHUNKS, MAX_RAW_BYTES, XorbChunk, XorbReader, XorbTable
+from catalog.content.xet.xorbs import FULL_BYTES, MAX_CHUNKS, XorbChunk, XorbReader, XorbTable
 from catalog.models import (
     DedupChunk,
     LfsObject,
@@ -49,7 +49,7 @@ class _Pending:
     end: int = 0
 
     def has_room(self, size_bytes: int) -> bool:
-        return len(self.chunks) < MAX_CHUNKS and self.raw_bytes + size_bytes <= MAX_RAW_BYTES
+        return len(self.chunks) < MAX_CHUNKS and self.raw_bytes + size_bytes <= FULL_BYTES
 
     def add(self, name: bytes, raw: bytes) -> int:
         """Append a chunk; return its place."""
@@ -135,7 +135,7 @@ class _Cutter:
 
 
 def convert(sha256: str, report: Callable[[float], None]) -> dict[str, Any]:
-    """Make a recipe of a whole object if that saves enough; the job of that name. Repeatable."""
+    """Make a recipe of a whole object; the job of that name. Repeatable."""
     row = LfsObject.objects.filter(pk=sha256, is_whole=True, xet_file=None).first()
     if row is None or not row.size_bytes:
         return {"converted": 0}
@@ -147,10 +147,6 @@ def convert(sha256: str, report: Callable[[float], None]) -> dict[str, Any]:
         if not isinstance(error, BlobNotFoundError):
             raise
         return {"converted": 0}
-    most = row.size_bytes * (1 - settings.ENV.xet_convert_saving)
-    if cutter.new_bytes > most:
-        _drop(cutter)
-        return {"converted": 0, "would_store_bytes": cutter.new_bytes}
     is_written = _write(row, cutter)
     _drop(cutter)
     # The whole object is left to garbage collection: somebody may be about to open it.

@@ -56,10 +56,6 @@ def claims_of(repo: ModelRepo, digests: set[str]) -> dict[str, XetClaim]:
     return {row.sha256: row for row in rows.select_related("file").order_by("-pk")}
 
 
-LEAST_CONVERTED_BYTES = 1024**2
-"""Smaller objects are not worth a recipe."""
-
-
 class Standing(Enum):
     """What the store knows of a large file a repository names."""
 
@@ -125,7 +121,8 @@ def grant(
     """
     _made, is_new = hold(sha256, size_bytes, xet_file)
     is_whole = xet_file is None
-    if is_new and is_whole and size_bytes >= LEAST_CONVERTED_BYTES and settings.ENV.xet_convert:
+    is_offered = size_bytes >= max(1, settings.ENV.xet_min_bytes)
+    if is_new and is_whole and is_offered and settings.ENV.xet_convert:
         enqueue(JobName.CONVERT_OBJECT, key=sha256, sha256=sha256)
     row, is_new = RepoLfsObject.objects.get_or_create(
         repo=repo,

@@ -23,6 +23,8 @@ from catalog.content.xet.packing import STORED, Bytes
 
 MAX_BYTES = 4 * 1024**3
 """What all of them together may take."""
+MAX_COPY_BYTES = 128 * 1024**2
+"""Content of more is unpacked anew: it packs so well that this costs little."""
 MAX_AGE_S = 1800
 _BUFFER_BYTES = 1024**2
 """Chunks end anywhere; written one by one, they take a fifth longer."""
@@ -36,12 +38,16 @@ class RawCopy:
         self._path = self._final.with_name(f".{secrets.token_hex(8)}")
         self._file: BinaryIO | None = None
         self._is_begun = False
+        self._room = MAX_COPY_BYTES
 
     def write(self, raw: Bytes, scheme: int) -> None:
         """Append the raw bytes of a chunk; how the first is packed decides about the copy."""
         if scheme != STORED and not self._is_begun:
             self._open()
         self._is_begun = True
+        self._room -= len(raw)
+        if self._room < 0:
+            self.drop()
         if self._file is not None:
             try:
                 self._file.write(raw)

@@ -1,5 +1,6 @@
 """Receiving xorbs: verified while they come, durable before their row."""
 
+from contextlib import suppress
 from functools import partial
 
 from django.db import transaction
@@ -72,18 +73,27 @@ def receive_xorb(
         XetFormatError, XetProofError: it is malformed, or something else; nothing is kept.
         StorageQuotaError: no room left.
     """
-    if is_here(name):
-        while body.read(_BLOCK_BYTES):  # or the client sees a broken connection, not the answer
-            pass
-        return False
-    if announced_bytes:
-        expect_room(charged_to, announced_bytes)
-    with raw_copy(name) as copy:
-        reader = XorbReader(body, from_hex(name), copy.write)
-        digest, size_bytes = storage().put_unnamed(reader)
-        is_new = _note(reader, digest, size_bytes, charged_to)
-        copy.keep()
-    return is_new
+    try:
+        if is_here(name):
+            return False
+        if announced_bytes:
+            expect_room(charged_to, announced_bytes)
+        with raw_copy(name) as copy:
+            reader = XorbReader(body, from_hex(name), copy.write)
+            digest, size_bytes = storage().put_unnamed(reader)
+            is_new = _note(reader, digest, size_bytes, charged_to)
+            copy.keep()
+        return is_new
+    finally:
+        _read_on(body)
+
+
+def _read_on(body: Readable) -> None:
+    """Take what is left, or the client sees a broken connection, not the answer."""
+    left = MAX_BODY_BYTES
+    with suppress(OSError):  # the client went away
+        while left > 0 and (block := body.read(_BLOCK_BYTES)):
+            left -= len(block)
 
 
 def take_xorb(name: str, drop: str, *, charged_to: Namespace) -> bool:

@@ -35,8 +35,9 @@ timeout = 120
 """Seconds without a heartbeat until a worker is replaced. Threads may take longer."""
 graceful_timeout = 30
 """Seconds running requests have left when the server stops."""
-keepalive = 15
-"""Seconds an idle connection is kept; more than a browser needs between two clicks of a page."""
+keepalive = 65
+"""Seconds an idle connection is kept: JavaScript's client packs 64 MiB between two requests, and an
+upload fails where the connection was closed meanwhile."""
 
 limit_request_line = 8190
 """Bytes; the most gunicorn allows. Hub clients put whole revisions and paths into one line."""

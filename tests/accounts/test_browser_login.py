@@ -573,6 +573,23 @@ def test_a_code_is_good_only_for_who_asked(
     assert exchange(client, app, code).status_code == 200
 
 
+def test_a_page_need_not_say_its_name_twice(
+    client: Client, browser_of: Browser, alice: User, app: OAuthClient
+) -> None:
+    """JavaScript's hub client sends the code and its verifier alone."""
+    code = allowed(browser_of(alice), app)
+    sent = {
+        "grant_type": "authorization_code",
+        "code": code,
+        "redirect_uri": REDIRECT,
+        "code_verifier": VERIFIER,
+    }
+
+    assert send(client, "/oauth/token", sent | {"client_id": ""}).status_code == 400
+    assert AccessToken.objects.count() == 0
+    assert send(client, "/oauth/token", sent).json()["access_token"].startswith("hf_")
+
+
 def test_a_code_shown_twice_ends_the_session(
     client: Client, browser_of: Browser, alice: User, app: OAuthClient
 ) -> None:

@@ -1,12 +1,17 @@
 """Real clients against a real store."""
 
+import threading
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import boto3
 import pytest
 from huggingface_hub import HfApi
 
 from tests import live
+from tests.clients.javascript import installed
 from tests.s3_server import KEY, SECRET, moto_server
 
 
@@ -47,3 +52,24 @@ def s3_store(s3_address: str) -> Iterator[live.LiveStore]:
     )
     yield running
     live.discard(running)
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves files and says nothing."""
+
+    extensions_map = SimpleHTTPRequestHandler.extensions_map | {".mjs": "text/javascript"}
+
+    def log_message(self, *_args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def other_site() -> Iterator[str]:
+    """The folder of clients on a port of its own: another origin than the store's."""
+    handler = partial(Quiet, directory=str(installed()))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()

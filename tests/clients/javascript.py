@@ -25,14 +25,14 @@ def installed() -> Path:
     return FOLDER
 
 
-def run(script: str, *args: str) -> Any:
+def run(script: str, *args: str, timeout_s: int = 120) -> Any:
     """Run a script of the folder; return the JSON it prints."""
     done = subprocess.run(
         ["node", script, *args],
         cwd=installed(),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=timeout_s,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-4000:]

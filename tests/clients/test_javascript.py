@@ -2,17 +2,12 @@
 
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 from huggingface_hub import HfApi
 
-from tests.clients.javascript import installed, run
+from tests.clients.javascript import run
 from tests.clients.models import save_tiny_gpt
 from tests.clients.test_hub_api import new_repo
 from tests.e2e.browser import chromium, listen
@@ -40,27 +35,6 @@ def model_repo(store: LiveStore, publisher: HfApi, model: Path) -> str:
     publisher.upload_folder(repo_id=repo, folder_path=model)
     store.settled(repo, str(publisher.token))
     return repo
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    """Serves files and says nothing."""
-
-    extensions_map = SimpleHTTPRequestHandler.extensions_map | {".mjs": "text/javascript"}
-
-    def log_message(self, *_args: Any) -> None:
-        pass
-
-
-@pytest.fixture
-def other_site() -> Iterator[str]:
-    """The folder of clients on a port of its own: another origin than the store's."""
-    handler = partial(Quiet, directory=str(installed()))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
 
 
 def test_the_hub_client_once_through(store: LiveStore) -> None:

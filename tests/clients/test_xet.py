@@ -109,6 +109,36 @@ def test_a_file_is_copied_to_another_model_without_being_sent(
     assert back.read_bytes() == source.read_bytes()
 
 
+def test_what_came_in_one_piece_is_copied_too(
+    store: LiveStore, machine, line: WatchedLine, repo: str, tmp_path: Path
+) -> None:
+    """Random bytes, of which chunks save nothing, and a file of a few bytes."""
+    up = machine(HF_HUB_DISABLE_XET="1")
+    files = {"large.bin": secrets.token_bytes(2_000_000), "small.bin": b"\0few"}
+    for name, content in files.items():
+        up.do(["upload", repo, put(tmp_path / name, content), name])
+    assert line.count("PUT /api/lfs/") == 2
+    until = time.monotonic() + live.START_S
+    while not all("xetHash" in each for each in large_files(store, repo, up.token)):
+        assert time.monotonic() < until, "the files got no Xet hash"
+        time.sleep(0.5)
+    name, token = store.person()
+    other = machines(tmp_path / "other", line.url, token)
+    target = f"{name}/copies"
+    line.clear()
+
+    other().do(["create", target], *(["copy", repo, path, target, path] for path in files))
+    store.settled(target, token)
+    for path, content in files.items():
+        other().do(["download", target, path, str(tmp_path / "back")])
+        assert (tmp_path / "back").read_bytes() == content
+    assert not line.count("(PUT|POST) /(xet|api/lfs)/")
+
+
+def large_files(store: LiveStore, repo: str, token: str) -> list[dict[str, object]]:
+    return [each for each in store.ask(f"/api/models/{repo}/tree/main", token) if "lfs" in each]
+
+
 def test_folders_commands_and_models(
     store: LiveStore, machine, repo: str, line: WatchedLine, tmp_path: Path
 ) -> None:

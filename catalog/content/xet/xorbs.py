@@ -26,10 +26,12 @@ from store.storage import ByteSource, Digest
 
 MIB = 1024**2
 MAX_CHUNKS = 8192
-MAX_RAW_BYTES = 64 * MIB
-"""Raw size of all chunks of a xorb."""
+FULL_BYTES = 64 * MIB
+"""Where a xorb is full. Python clients count what is in it, JavaScript's what it is packed to: from
+there a xorb can hold as much raw as its chunks may, 1 GiB.
+"""
 MAX_BODY_BYTES = 66 * MIB
-"""What a request may carry: raw size, headers, and the footer of old clients."""
+"""What a request may carry: a full xorb, headers, and the footer of old clients."""
 
 _FOOTER_MARK = b"XETBLOB"
 _ONE_AT_A_TIME = Lock()
@@ -174,7 +176,6 @@ class XorbReader:
         self._on_raw = on_raw
         self._unpacker = Unpacker()
         self._stored = 0
-        self._raw = 0
         self._chunks: list[XorbChunk] = []
         self._is_over = False
 
@@ -241,11 +242,8 @@ class XorbReader:
 
     def _note(self, record_bytes: int, raw: Bytes) -> None:
         self._stored += record_bytes
-        self._raw += len(raw)
-        if len(self._chunks) == MAX_CHUNKS or self._raw > MAX_RAW_BYTES:
-            raise XetFormatError(
-                f"A xorb holds at most {MAX_CHUNKS} chunks and {MAX_RAW_BYTES} raw bytes."
-            )
+        if len(self._chunks) == MAX_CHUNKS:
+            raise XetFormatError(f"A xorb holds at most {MAX_CHUNKS} chunks.")
         self._chunks.append(XorbChunk(chunk_hash(raw), self._stored, len(raw)))
 
     def _end(self) -> None:

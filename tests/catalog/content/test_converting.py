@@ -1,14 +1,16 @@
-"""Whole objects become recipes where that saves room; hot recipes become whole objects."""
+"""Whole objects become recipes; hot recipes become whole objects."""
 
 import hashlib
 import io
 import random
+from datetime import timedelta
 
 import pytest
 from django.conf import settings
 from django.test import Client
 
 from accounts.models import User
+from catalog.content.collecting import collect
 from catalog.content.converting import convert
 from catalog.content.hot import HOT_AFTER, joined, keep_whole
 from catalog.content.ownership import grant
@@ -70,16 +72,38 @@ def test_it_makes_what_a_client_makes(alice: User, repo: ModelRepo) -> None:
     assert LfsObject.objects.get(pk=converted).xet_file == file
 
 
-def test_nothing_changes_where_nothing_is_saved(alice: User, repo: ModelRepo) -> None:
-    sha256 = put(alice, repo, making.noise(2_000_000))
+@pytest.mark.parametrize("size_bytes", [1, 2_000_000])
+def test_what_saves_nothing_has_a_recipe_too_and_the_whole_goes(
+    alice: User, repo: ModelRepo, size_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = making.noise(size_bytes)
+    sha256 = put(alice, repo, data)
 
     done = convert(sha256, nothing)
+    monkeypatch.setattr("catalog.content.collecting.ORPHAN_AFTER", timedelta(seconds=-5))
+    collect()
 
-    assert done["converted"] == 0
-    assert LfsObject.objects.get(pk=sha256).is_whole
-    assert not Xorb.objects.exists()
-    assert [blob.digest for blob in storage().blobs()] == [sha256]
+    assert done["converted"] == 1
+    assert done["stored_bytes"] <= size_bytes * 1.001 + 8
+    xorb = Xorb.objects.get()
+    assert [blob.digest for blob in storage().blobs()] == [xorb.blob]
+    assert b"".join(content_of(repo, sha256).blocks()) == data
+    assert convert(sha256, nothing) == {"converted": 0}
     assert convert("ab" * 32, nothing) == {"converted": 0}
+
+
+def test_what_is_offered_by_plain_http_alone_stays_whole(
+    alice: User, repo: ModelRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(alice, repo, b"")
+    offered = settings.ENV.model_copy(update={"xet_min_bytes": 1001})
+    monkeypatch.setattr(settings, "ENV", offered)
+
+    put(alice, repo, making.noise(1000))
+    sha256 = put(alice, repo, making.noise(1001))
+
+    jobs = Job.objects.filter(name="catalog.convert_object")
+    assert [job.args["sha256"] for job in jobs] == [sha256]
 
 
 def test_an_object_without_owner_stays_as_it_is(alice: User, repo: ModelRepo) -> None:
