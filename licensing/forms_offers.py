@@ -81,7 +81,9 @@ class PriceForm(forms.Form):
         max_length=20,
         required=False,
         widget=forms.TextInput({"inputmode": "decimal"}),
-        help_text=_("Lower than the price, for a while."),
+        help_text=_(
+            "Lower than the price, for a while. Who subscribes meanwhile keeps it for every period."
+        ),
     )
     launch_from = MomentField(label=_("From (UTC)"), required=False)
     launch_until = MomentField(label=_("Until (UTC)"), required=False)

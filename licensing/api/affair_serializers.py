@@ -41,7 +41,7 @@ class _CouponFields(serializers.Serializer[Any]):
 
 
 class CouponIn(_CouponFields):
-    """A coupon as its seller wants it."""
+    """A coupon as its seller wants it. Of a subscription it lowers every period."""
 
     offers = serializers.ListField(
         child=serializers.CharField(max_length=24),

@@ -30,6 +30,38 @@ _OFFER = {
     "rights": _RIGHTS,
     "models": ["regency/austen-gpt2-small"],
 }
+_OWN_OFFER = {
+    "id": _OFFER["id"],
+    "is_active": True,
+    "position": 1,
+    "version": 1,
+    "terms_sha256": _SHA256,
+    "title": "Commercial",
+    "description": "For one product of yours.",
+    "kind": "fixed",
+    "interval": "",
+    "prices": [
+        {
+            "currency": "EUR",
+            "amount_minor": 1900,
+            "suggested_minor": None,
+            "launch_minor": 1500,
+            "launch_from": None,
+            "launch_until": "2026-12-31T23:00:00Z",
+        }
+    ],
+    "terms": "store-commercial",
+    "own_text": "",
+    "rights": _RIGHTS,
+    "seats": 1,
+    "seat_kind": "machines",
+    "term_days": None,
+    "updates": "all",
+    "trial_tokens": 2000,
+    "is_tax_included": False,
+    "lineage_confirmed": False,
+    "models": ["regency/austen-gpt2-small"],
+}
 _TAX = {
     "kind": "vat",
     "country": "DE",
@@ -120,7 +152,8 @@ def _answer(name: str, value: Any, *codes: str) -> OpenApiExample:
 
 
 OFFERS = _answer("Offers", {"results": [_OFFER], "opens_at": None})
-OFFER = _answer("Offer", _OFFER, "200", "201")
+OWN_OFFERS = _answer("Offers", {"results": [_OWN_OFFER], "next": None})
+OFFER = _answer("Offer", _OWN_OFFER, "200", "201")
 OFFER_BODY = _body(
     "One price",
     {

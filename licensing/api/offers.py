@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
+from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
 from rest_framework.permissions import IsAuthenticated, IsAuthenticatedOrReadOnly
 from rest_framework.request import Request
@@ -10,15 +11,17 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.rest import viewer
-from catalog.access import repo_for
+from catalog.access import check_may, repo_for
+from catalog.api.parameters import page_of, paging
 from catalog.models import ModelRepo
 from licensing.api import examples
 from licensing.api.serializers import (
     OfferIn,
-    OfferOut,
     OffersOut,
     OfferStateIn,
     OpeningIO,
+    OwnOfferOut,
+    OwnOffersOut,
     RevenueAskIn,
     RevenueAskOut,
     TermsOut,
@@ -51,7 +54,7 @@ class ModelOffersView(APIView):
         operation_id="offers_create",
         summary="Offer a model",
         request=OfferIn,
-        responses={201: OfferOut},
+        responses={201: OwnOfferOut},
         examples=[examples.OFFER_BODY, examples.OFFER],
     )
     def post(self, request: Request, ns: str, name: str) -> Response:
@@ -64,20 +67,64 @@ class ModelOffersView(APIView):
         return Response(_shown(made.pk), status=status.HTTP_201_CREATED)
 
 
+class OwnOffersView(APIView):
+    """The offers of a model as their seller sees them."""
+
+    permission_classes = (IsAuthenticated,)
+
+    @extend_schema(
+        operation_id="offers_list_own",
+        summary="List all offers of a model of yours",
+        parameters=[
+            OpenApiParameter("model", str, required=True, description="As `ns/name`."),
+            *paging(),
+        ],
+        responses=OwnOffersOut,
+        examples=[examples.OWN_OFFERS],
+    )
+    def get(self, request: Request) -> Response:
+        """Answer the offers as you wrote them, newest first, also those off the shelf."""
+        repo = _named(request, request.query_params.get("model", ""), field="model")
+        rows = _rows().filter(pk__in=Offer.objects.of_repo(repo).values("pk")).order_by("-pk")
+        found, following = page_of(request, rows)
+        return Response(OwnOffersOut({"results": found, "next": following}).data)
+
+
 class OfferView(APIView):
     """One offer."""
 
-    permission_classes = (IsAuthenticatedOrReadOnly,)
+    permission_classes = (IsAuthenticated,)
+
+    @extend_schema(
+        operation_id="offers_read",
+        summary="Read an offer of yours",
+        responses=OwnOfferOut,
+        examples=[examples.OFFER],
+    )
+    def get(self, request: Request, offer_id: str) -> Response:
+        """Answer an offer as you wrote it, on the shelf or off it.
+
+        Change what you like and `PUT` it back: the rest stays. What buyers see, `offers` of its
+        models answers.
+        """
+        who = viewer(request)
+        offer = offers.offer_for(who, offer_id)
+        for repo in offer.repos.all():
+            check_may(who, repo, to="admin")
+        return Response(_shown(offer.pk))
 
     @extend_schema(
         operation_id="offers_update",
         summary="Change an offer",
         request=OfferIn,
-        responses=OfferOut,
+        responses=OwnOfferOut,
         examples=[examples.OFFER_BODY, examples.OFFER],
     )
     def put(self, request: Request, offer_id: str) -> Response:
-        """Replace an offer; its models stay. Orders that exist keep what they were made with."""
+        """Replace an offer; its models stay. Orders that exist keep what they were made with.
+
+        What is left out gets its default: read the offer first, and send all of it.
+        """
         who = viewer(request)
         offer = offers.offer_for(who, offer_id)
         draft, _names = _draft(request)
@@ -87,7 +134,7 @@ class OfferView(APIView):
         operation_id="offers_set_state",
         summary="Take an offer off the shelf, or put it back",
         request=OfferStateIn,
-        responses=OfferOut,
+        responses=OwnOfferOut,
         examples=[examples.OFFER_STATE, examples.OFFER],
     )
     def patch(self, request: Request, offer_id: str) -> Response:
@@ -195,13 +242,16 @@ def _draft(request: Request) -> tuple[OfferDraft, list[str]]:
     return draft, names
 
 
-def _named(request: Request, full_name: str) -> ModelRepo:
+def _named(request: Request, full_name: str, *, field: str = "models") -> ModelRepo:
     namespace, slash, name = full_name.partition("/")
     if not slash:
-        raise InvalidError("'models' holds ids as namespace/name.")
+        raise InvalidError(f"'{field}' names a model as namespace/name.")
     return repo_for(viewer(request), namespace, name, to="admin")
 
 
 def _shown(offer_pk: int) -> Any:
-    row = Offer.objects.select_related("terms").prefetch_related("prices", "repos__namespace")
-    return OfferOut(row.get(pk=offer_pk)).data
+    return OwnOfferOut(_rows().get(pk=offer_pk)).data
+
+
+def _rows() -> QuerySet[Offer]:
+    return Offer.objects.select_related("terms").prefetch_related("prices", "repos__namespace")

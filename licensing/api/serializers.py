@@ -1,11 +1,13 @@
 """Shapes of the REST API's shop. Amounts are whole minor units of a currency of ISO 4217."""
 
+from dataclasses import asdict
 from typing import Any
 
 from rest_framework import serializers
 
 from catalog.models import Grant
 from licensing.models import License, Offer, Order, OrderLine, Refund, SeatKind
+from licensing.services.offer_drafts import draft_of
 from licensing.services.storefront import offer_facts
 from store.core.money import Money
 
@@ -39,7 +41,7 @@ class PriceOut(serializers.Serializer[Any]):
 
 
 class OfferOut(serializers.Serializer[Any]):
-    """One way to get a license."""
+    """One way to get a license, as buyers see it now."""
 
     id = serializers.CharField()
     title = serializers.CharField()
@@ -81,7 +83,8 @@ class RevenueAskIn(serializers.Serializer[Any]):
     """What the owner of a model asks of sales of models made from it."""
 
     basis_points = serializers.IntegerField(
-        help_text="Of the net amount, 10,000 being all: 0 (nothing) to 5,000."
+        help_text="Of the price without tax and the store's fee, 10,000 being all: 0 (nothing) to"
+        " 5,000."
     )
 
 
@@ -107,7 +110,12 @@ class NewPriceIn(serializers.Serializer[Any]):
     currency = serializers.CharField(max_length=3)
     amount_minor = serializers.IntegerField(help_text=_AMOUNT)
     suggested_minor = serializers.IntegerField(required=False, allow_null=True, default=None)
-    launch_minor = serializers.IntegerField(required=False, allow_null=True, default=None)
+    launch_minor = serializers.IntegerField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="Who subscribes meanwhile keeps it for every period.",
+    )
     launch_from = serializers.DateTimeField(required=False, allow_null=True, default=None)
     launch_until = serializers.DateTimeField(required=False, allow_null=True, default=None)
 
@@ -150,8 +158,40 @@ class OfferIn(serializers.Serializer[Any]):
         child=serializers.CharField(max_length=140),
         required=False,
         default=list,
-        help_text="Further models of a bundle, as `ns/name`.",
+        help_text="Further models of a bundle, as `ns/name`. `PUT` leaves the models as they are.",
     )
+
+
+class _OfferHeadOut(serializers.Serializer[Any]):
+    id = serializers.CharField()
+    is_active = serializers.BooleanField(help_text="On the shelf.")
+    position = serializers.IntegerField(help_text="Among the seller's offers, from the top.")
+    version = serializers.IntegerField(help_text="Rises with each change.")
+    terms_sha256 = serializers.CharField(help_text="Of the text buyers accept.")
+
+
+class OwnOfferOut(_OfferHeadOut, OfferIn):
+    """An offer as its seller wrote it: sent back with `PUT` it stays as it is."""
+
+    def to_representation(self, instance: Offer) -> dict[str, Any]:
+        """Show what a change of the offer takes, and what stands around it."""
+        shown = asdict(draft_of(instance)) | {
+            "id": instance.public_id,
+            "is_active": instance.is_active,
+            "position": instance.position,
+            "version": instance.version,
+            "terms_sha256": instance.terms_id,
+            "models": [repo.full_name for repo in instance.repos.all()],
+        }
+        shown["terms"], shown["rights"] = shown.pop("terms_id"), instance.rights
+        return super().to_representation(shown)
+
+
+class OwnOffersOut(serializers.Serializer[Any]):
+    """One page of a model's offers, newest first."""
+
+    results = OwnOfferOut(many=True)
+    next = serializers.CharField(allow_null=True)
 
 
 class OfferStateIn(serializers.Serializer[Any]):

@@ -8,6 +8,7 @@ urlpatterns = [
     path("models/<seg:ns>/<seg:name>/offers", offers.ModelOffersView.as_view()),
     path("models/<seg:ns>/<seg:name>/opening", offers.OpeningView.as_view()),
     path("models/<seg:ns>/<seg:name>/revenue-ask", offers.RevenueAskView.as_view()),
+    path("offers", offers.OwnOffersView.as_view()),
     path("offers/<str:offer_id>", offers.OfferView.as_view()),
     path("terms/<str:sha256>", offers.TermsView.as_view()),
     path("quotes", orders.QuotesView.as_view()),

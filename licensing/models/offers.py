@@ -209,7 +209,7 @@ class RevenueAsk(models.Model):
 
     repo = models.OneToOneField(ModelRepo, models.CASCADE, related_name="revenue_ask")
     basis_points = models.PositiveIntegerField()
-    """Hundredths of a percent of the net price."""
+    """Hundredths of a percent of the price without tax and the store's fee."""
     changed_at = models.DateTimeField(auto_now=True)
 
     class Meta:

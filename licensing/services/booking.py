@@ -100,19 +100,16 @@ def _sold(line: OrderLine, available: datetime) -> list[Entry]:
 def book_refund(order: Order, ident: str, parts: Mapping[OrderLine, int]) -> None:
     """Undo ``parts`` of the sale: the money is the buyer's again.
 
-    What was divided is taken back in the same proportion, so that several part refunds come to
-    exactly the whole. ``line.refunded_minor`` is as it was before this refund. What is held back
-    by a dispute is taken from there.
+    What each still has of it is taken back in proportion: several part refunds come to exactly the
+    whole, and none gives anybody anything. What is held back by a dispute is taken from there.
     """
     entries: list[Entry] = []
     for line, part in parts.items():
-        owed = _original(line)
-        weights = [-entry.amount_minor for entry in owed]
-        before = spread(line.refunded_minor, weights) if owed else []
-        after = spread(line.refunded_minor + part, weights) if owed else []
-        for entry, was, now in zip(owed, before, after, strict=True):
-            entries.append(_back(entry, now - was))
-        if owed:
+        left = _left_of(line)
+        if left:
+            backs = spread(part, [minor for _entry, minor in left])
+            pairs = zip(left, backs, strict=True)
+            entries += [_back(entry, back) for (entry, _minor), back in pairs if back]
             entries.append(Entry(Account.DEPOSITS, -part, Purpose.PRICE, line=line))
     _book(order, Kind.REFUND, ident, entries + _from_held(order, entries))
 
@@ -128,10 +125,23 @@ def _from_held(order: Order, entries: list[Entry]) -> list[Entry]:
     return _moved(order, {owner: lack for owner, lack in short.items() if lack > 0})
 
 
-def _original(line: OrderLine) -> list[LedgerEntry]:
-    """Return what the sale of a line was divided into."""
-    rows = LedgerEntry.objects.filter(line=line, movement__kind=Kind.SALE, amount_minor__lt=0)
-    return list(rows.select_related("account").order_by("id"))
+def _left_of(line: OrderLine) -> list[tuple[LedgerEntry, int]]:
+    """Return what the sale of a line was divided into, each with what is not taken back yet.
+
+    What went back is told by account and purpose: of two shares of one owner the first is taken
+    first, which is the same to them.
+    """
+    rows = LedgerEntry.objects.filter(line=line).exclude(account__kind=Account.DEPOSITS)
+    rows = rows.select_related("account").order_by("id")
+    back: dict[tuple[int, str], int] = defaultdict(int)
+    for entry in rows.filter(movement__kind=Kind.REFUND):
+        back[entry.account_id, entry.purpose] += entry.amount_minor
+    left = []
+    for entry in rows.filter(movement__kind=Kind.SALE, amount_minor__lt=0):
+        gone = min(back[entry.account_id, entry.purpose], -entry.amount_minor)
+        back[entry.account_id, entry.purpose] -= gone
+        left.append((entry, -entry.amount_minor - gone))
+    return left
 
 
 def _back(entry: LedgerEntry, amount_minor: int) -> Entry:

@@ -13,18 +13,22 @@ from store.core.money import share_of
 class CouponError(ConflictError):
     """The coupon does not lower this price; ``extra.reason`` says why, stable.
 
-    One of ``unknown``, ``not_yet``, ``expired``, ``used_up``, ``used_by_you``, ``not_for_these``,
-    ``other_currency``.
+    One of ``unknown``, ``not_yet``, ``expired``, ``open_order`` (``extra.order`` is it),
+    ``used_up``, ``used_by_you``, ``not_for_these``, ``other_currency``.
     """
 
     code = "coupon_refused"
 
 
-def find(code: str, offers: Sequence[Offer]) -> Coupon:
-    """Return the coupon of this code that fits any of ``offers``.
+def find(
+    code: str, offers: Sequence[Offer], *, buyer_id: int | None, currency: str, at: datetime
+) -> Coupon:
+    """Return the coupon of this code that lowers the price of any of ``offers`` now.
+
+    Of two sellers who have the same code, the one whose coupon is good counts.
 
     Raises:
-        CouponError: there is none, or not for these.
+        CouponError: there is none, or not for these, or none that ``check`` lets pass.
     """
     sellers = {offer.namespace_id for offer in offers}
     rows = Coupon.objects.filter(
@@ -33,10 +37,17 @@ def find(code: str, offers: Sequence[Offer]) -> Coupon:
     found = list(rows.order_by("pk"))
     if not found:
         raise CouponError(_("There is no such coupon."), reason="unknown")
-    for coupon in found:
-        if fitting(coupon, offers):
+    refusal = CouponError(_("This coupon is not for what you chose."), reason="not_for_these")
+    for coupon in reversed(found):  # the first one's refusal is told last
+        if not fitting(coupon, offers):
+            continue
+        try:
+            check(coupon, buyer_id=buyer_id, currency=currency, at=at)
+        except CouponError as error:
+            refusal = error
+        else:
             return coupon
-    raise CouponError(_("This coupon is not for what you chose."), reason="not_for_these")
+    raise refusal
 
 
 def fitting(coupon: Coupon, offers: Sequence[Offer]) -> Collection[int]:
@@ -51,6 +62,9 @@ def fitting(coupon: Coupon, offers: Sequence[Offer]) -> Collection[int]:
 
 def check(coupon: Coupon, *, buyer_id: int | None, currency: str, at: datetime) -> None:
     """Refuse a coupon that is out of its time, of another currency, or used up.
+
+    An open order holds a use until it is paid or cancelled. Where uses are counted, a buyer has one
+    such order at most: else one account that pays nothing could hold all of them.
 
     Exact only while the coupon's row is locked.
 
@@ -68,6 +82,14 @@ def check(coupon: Coupon, *, buyer_id: int | None, currency: str, at: datetime) 
         )
     used = Order.objects.filter(coupon=coupon).exclude(state=Order.State.CANCELLED)
     mine, most_each = used.filter(buyer_id=buyer_id), coupon.most_uses_each
+    if coupon.most_uses is not None or most_each is not None:
+        waiting = mine.filter(state=Order.State.OPEN).order_by("id").first()
+        if waiting is not None:
+            raise CouponError(
+                _("Your last order with this coupon is not paid yet. Pay it or cancel it first."),
+                reason="open_order",
+                order=waiting.public_id,
+            )
     if most_each is not None and mine.count() >= most_each:
         raise CouponError(_("You have used this coupon already."), reason="used_by_you")
     if coupon.most_uses is not None and used.count() >= coupon.most_uses:

@@ -26,7 +26,10 @@ class PricedShare:
 
 
 def divided(lines: Sequence["PricedLine"], at: datetime) -> list["PricedLine"]:
-    """Work out what the store and the upstream owners get of each line's net price."""
+    """Work out what the store gets of each line's net price, and upstream owners of the rest.
+
+    A bundle is divided equally between its models, whatever each costs alone.
+    """
     rates = fees.fee_rates({line.offer.namespace_id for line in lines}, at)
     asks = iter(asks_of_all([(repo, line.offer) for line in lines for repo in line.repos]))
     return [_divided(line, rates[line.offer.namespace_id], asks) for line in lines]

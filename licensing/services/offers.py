@@ -81,7 +81,7 @@ def make_offer(viewer: Viewer, repos: Sequence[ModelRepo], draft: OfferDraft) ->
 
     Args:
         viewer: Who sells: an admin of the owner of every model.
-        repos: At least one; several are a bundle.
+        repos: At least one; several are a bundle, where each counts once.
         draft: What is offered.
 
     Raises:
@@ -90,6 +90,7 @@ def make_offer(viewer: Viewer, repos: Sequence[ModelRepo], draft: OfferDraft) ->
         SaleForbiddenError, LineageUnconfirmedError: a license upstream does not allow it.
         BadOfferError, BadCurrencyError, BadTermsError: a value is wrong. Nothing is offered.
     """
+    repos = list(dict.fromkeys(repos))
     _check_repos(viewer, repos)
     _check_shelf(repos)
     template = checked(draft)

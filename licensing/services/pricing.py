@@ -240,8 +240,8 @@ def price(wish: Wish, *, buyer_id: int, at: datetime | None = None) -> Priced:
         extending.check(wish.extends, holder_id=wish.holder_id, items=items)
     coupon = None
     if wish.coupon:
-        coupon = coupons.find(wish.coupon, [line.offer for line in lines])
-        coupons.check(coupon, buyer_id=buyer_id, currency=currency, at=at)
+        chosen = [line.offer for line in lines]
+        coupon = coupons.find(wish.coupon, chosen, buyer_id=buyer_id, currency=currency, at=at)
         lines = _discounted(lines, coupon)
     lines = taxing.taxed(lines, wish.billing, on=at.date())
     lines = divided(lines, at)

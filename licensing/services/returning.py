@@ -17,6 +17,7 @@ from licensing.models import Order, OrderLine, Payment, Refund
 from licensing.services import booking, granting, paperwork, telling
 from licensing.services.fact_errors import TooEarlyError
 from store.core.jobs import JobName, enqueue
+from store.core.money import spread
 
 State = Order.State
 SPARE_S = 10
@@ -197,14 +198,23 @@ def count_returned(order: Order, refund: Refund) -> None:
 
 
 def spread_over(order: Order, amount_minor: int) -> dict[OrderLine, int]:
-    """Return which lines an amount without a line is taken from: in order, each to its end."""
-    left, parts = amount_minor, {}
-    for line in order.lines.order_by("position"):
-        part = min(left, line.gross_minor - line.refunded_minor)
-        if part:
-            parts[line] = part
-            left -= part
-    return parts
+    """Return which lines an amount without a line is taken from.
+
+    From the one line of which just so much is left, else from all by what is left of each: nobody
+    knows which was meant, so no seller pays for another.
+    """
+    left = {
+        line: line.gross_minor - line.refunded_minor for line in order.lines.order_by("position")
+    }
+    left = {line: rest for line, rest in left.items() if rest}
+    amount_minor = min(amount_minor, sum(left.values()))
+    if not amount_minor:
+        return {}
+    meant = [line for line, rest in left.items() if rest == amount_minor]
+    if len(meant) == 1:
+        return {meant[0]: amount_minor}
+    parts = zip(left, spread(amount_minor, list(left.values())), strict=True)
+    return {line: part for line, part in parts if part}
 
 
 def take_back(order: Order, ident: str, parts: Mapping[OrderLine, int]) -> None:

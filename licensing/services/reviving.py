@@ -7,7 +7,7 @@ of a coupon would pay any number of orders that were opened and cancelled before
 
 from django.utils import timezone
 
-from licensing.models import Order, OrderLine
+from licensing.models import Offer, Order, OrderLine
 from licensing.services import coupons, sellability
 
 
@@ -38,5 +38,7 @@ def _has_price(line: OrderLine, currency: str) -> bool:
     """Whether a line's offer can be bought now, for no more than the line's price."""
     if line.offer is None or not sellability.can_be_bought([line.offer]):
         return False
-    prices = line.offer.prices.all()
-    return all(price.at() <= line.unit_minor for price in prices if price.currency == currency)
+    if line.offer.kind == Offer.Kind.FREE:
+        return True
+    prices = [price.at() for price in line.offer.prices.all() if price.currency == currency]
+    return any(price <= line.unit_minor for price in prices)  # none: not sold in it any more

@@ -10,7 +10,8 @@ from store.core.errors import InvalidError
 from store.core.money import BASIS_POINTS, share_of, spread
 
 MOST_BASIS_POINTS = 5000
-"""Of the net amount that all upstream owners together can get: half stays with the seller."""
+"""Of what a sale brings its seller (without tax and the store's fee), that all upstream owners
+together can get: half stays with the seller."""
 
 
 class BadShareError(InvalidError):
@@ -26,7 +27,7 @@ class UpstreamAsk:
     owner_id: int
     repo_id: int
     basis_points: int
-    """Of the net amount: 0 to 10,000."""
+    """Of the price without tax and the store's fee: 0 to 10,000."""
     distance: int = 1
     """Steps from the model that is sold; 1 is its direct base."""
 
@@ -43,27 +44,28 @@ class Share:
 
 
 def divide(
-    net_minor: int, asks: Iterable[UpstreamAsk], *, most_basis_points: int = MOST_BASIS_POINTS
+    left_minor: int, asks: Iterable[UpstreamAsk], *, most_basis_points: int = MOST_BASIS_POINTS
 ) -> list[Share]:
-    """Return what each ask gets of one sale; the rest of the net amount is the seller's.
+    """Return what each ask gets of one sale; the rest of it is the seller's.
 
     Nearer ancestors are served first. Where the cap is reached, those of one distance divide
     what is left of it by what they ask, so that no order of rows decides.
 
     Args:
-        net_minor: What the seller would get without upstream owners, in minor units, from 0.
+        left_minor: What the seller would get without upstream owners: the price without tax and
+            the store's fee, in minor units, from 0.
         asks: In any order; each model once. Leave out models of the seller.
         most_basis_points: The cap on all of them together, 0 to 10,000.
 
     Returns:
         One share for each ask, nearest first, then by model; a share that the cap leaves
-        nothing of is there with 0. Their sum is ``share_of(net_minor, granted in total)``.
+        nothing of is there with 0. Their sum is ``share_of(left_minor, granted in total)``.
 
     Raises:
         BadShareError: a rate is not in 0 to 10,000, or a model asks twice.
-        ValueError: the net amount is negative.
+        ValueError: the amount is negative.
     """
-    if net_minor < 0:
+    if left_minor < 0:
         raise ValueError("Only a sale is divided. A refund books its own entries back.")
     ordered = sorted(asks, key=lambda ask: (ask.distance, ask.repo_id))
     _check(ordered, most_basis_points)
@@ -75,7 +77,7 @@ def divide(
         granted += points
     if not ordered:
         return []
-    amounts = spread(share_of(net_minor, sum(granted)), granted)
+    amounts = spread(share_of(left_minor, sum(granted)), granted)
     return [
         Share(ask.owner_id, ask.repo_id, points, amount)
         for ask, points, amount in zip(ordered, granted, amounts, strict=True)

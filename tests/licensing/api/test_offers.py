@@ -55,8 +55,8 @@ def test_an_offer_from_shelf_to_attic(client: Client, model: ModelRepo, token: A
     ended = send(client, "patch", f"offers/{made.json()['id']}", {"is_active": False}, token)
 
     assert made.status_code == 201
-    assert listed == [made.json()]
-    assert made.json()["prices"] == [
+    assert [each["id"] for each in listed] == [made.json()["id"]]
+    assert listed[0]["prices"] == [
         {"currency": "EUR", "amount_minor": 1900, "amount": "19.00", "suggested_minor": None}
     ]
     assert changed.json()["prices"][0]["amount_minor"] == 2900
@@ -144,7 +144,7 @@ def test_terms_are_read_by_their_hash(client: Client, model: ModelRepo, token: A
     }
     made = send(client, "post", "models/maria/haiku-gpt/offers", own, token).json()
 
-    terms = client.get(f"/api/v1/terms/{made['terms']['sha256']}").json()
+    terms = client.get(f"/api/v1/terms/{made['terms_sha256']}").json()
 
     assert hashlib.sha256(terms["text"].encode()).hexdigest() == terms["sha256"]
     assert terms["text"].startswith("Be kind.")

@@ -305,6 +305,22 @@ def test_a_coupon_that_was_used_up_meanwhile(browser_of: Browser) -> None:
     assert not Order.objects.exists()
 
 
+def test_a_subscription_tells_what_every_period_costs(browser_of: Browser) -> None:
+    shop = open_shop(kind=Offer.Kind.SUBSCRIPTION, interval="month")
+    Coupon.objects.create(namespace=shop.seller.namespace, code="ALL", basis_points=10_000)
+    browser = browser_of(shop.buyer)
+    put_in_cart(browser, shop.offer)
+
+    assert "Each period costs the same" in visible(get(browser, "/checkout"))
+    assert "The coupon lowers every period." not in visible(get(browser, "/checkout"))
+    post(browser, "/cart", {"coupon": "ALL"})
+    page = visible(get(browser, "/checkout"))
+
+    assert "The coupon lowers every period." in page
+    assert "Each period costs the same" in page
+    assert "Get it free" in page
+
+
 def test_a_country_without_its_region_shows_no_total(browser_of: Browser) -> None:
     shop = open_shop()
     browser = browser_of(shop.buyer)

@@ -174,6 +174,10 @@ def test_a_coupon_ends(shop: Shop, seller: Client, browser_of: Browser, bob: Use
     assert "Ended" in seller.get("/sales/coupons", headers=HTML).text
 
 
+def test_the_form_tells_what_a_coupon_does_to_a_subscription(seller: Client) -> None:
+    assert "costs less in every period" in seller.get("/sales/coupons/new", headers=HTML).text
+
+
 def test_coupons_in_every_state_are_listed(shop: Shop, seller: Client) -> None:
     now, namespace = timezone.now(), shop.repo.namespace
     later = now + timedelta(days=1)

@@ -15,8 +15,9 @@ from hypothesis.extra.django import TestCase
 
 from accounts.models import User
 from accounts.viewer import Viewer
-from licensing.models import FeeRule, Offer, OrderLine
-from licensing.services.offers import BadOfferError, NewPrice
+from licensing.models import FeeRule, LedgerEntry, LedgerMovement, Offer, OrderLine
+from licensing.services.offer_drafts import draft_of
+from licensing.services.offers import BadOfferError, NewPrice, change_offer
 from licensing.services.previewing import preview
 from licensing.services.seller_profiles import ProfileChange, change
 from licensing.services.upstream import set_ask
@@ -114,6 +115,31 @@ def test_an_owner_upstream_is_named() -> None:
     (share,) = case.shares
     assert (share.owner, share.model, share.basis_points) == ("base", "base/root", 1000)
     assert (share.amount, case.receives) == (Money(190, "EUR"), Money(1710, "EUR"))
+
+
+def test_a_share_is_of_what_the_fee_leaves_as_previewed_and_as_booked(
+    browser_of: Browser,
+) -> None:
+    FeeRule.objects.create(basis_points=1000, starts_at=timezone.now())
+    base_owner, shop = make_user("base"), open_shop()
+    base = make_model(base_owner, "root")
+    set_ask(Viewer(user=base_owner), base, 2000)
+    card = b"---\nlicense: mit\nbase_model: base/root\n---\n# hi\n"
+    add_files(shop.seller, shop.repo, {"README.md": card})
+    offer = change_offer(shop.selling, shop.offer, replace(FIXED, prices=(NewPrice("EUR", 1000),)))
+
+    case = preview([shop.repo], draft_of(offer)).by_currency[0][1][0]
+    shop.buy()
+
+    assert (case.fee, case.shares[0].amount) == (Money(100, "EUR"), Money(180, "EUR"))
+    assert case.receives == Money(720, "EUR")
+    owed = LedgerEntry.objects.filter(movement__kind=LedgerMovement.Kind.SALE, amount_minor__lt=0)
+    booked = owed.order_by("amount_minor").values_list("account__namespace__name", "amount_minor")
+    assert list(booked) == [("maria", -720), ("base", -180), (None, -100)]
+    words = "Of the price without tax and the store"
+    for user, repo in ((shop.seller, shop.repo), (base_owner, base)):
+        page = browser_of(user).get(f"/{repo.full_name}/offers", headers={"Accept": "text/html"})
+        assert words in page.content.decode()
 
 
 def test_the_launch_price_and_the_suggestion_count() -> None:
