@@ -5,6 +5,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import Role
 from accounts.viewer import Viewer
+from licensing.invoices.document import DocumentKind
 from licensing.models import Invoice, Order
 from licensing.services.ordering import OrderNotFoundError
 from store.core.errors import ForbiddenError, NotFoundError
@@ -67,18 +68,35 @@ def invoice_seen_by(viewer: Viewer, public_id: str) -> Invoice:
     Raises:
         InvoiceNotFoundError: there is none, or not for them.
     """
-    user = viewer.signed_in()
-    found = Invoice.objects.filter(public_id=public_id).first()
-    if found is None or not _sees(viewer, user.pk, found):
+    theirs = _bought_by(viewer) | _sold_by(viewer)
+    rows = Invoice.objects.filter(Q() if viewer.is_staff else theirs)
+    found = rows.filter(public_id=public_id).first()
+    if found is None:
         raise InvoiceNotFoundError(_("You have no such document."))
     return found
 
 
-def _sees(viewer: Viewer, user_id: int, invoice: Invoice) -> bool:
-    admins = [viewer.role_in(pk) for pk in (invoice.seller_id, invoice.holder_id) if pk]
-    return invoice.buyer_id == user_id or Role.ADMIN in admins or viewer.is_staff
+def papers_of(viewer: Viewer, *, sold: bool = False) -> QuerySet[Invoice]:
+    """Return the invoices and credit notes the viewer got, or issued as a seller, newest first."""
+    rows = Invoice.objects.filter(_sold_by(viewer) if sold else _bought_by(viewer))
+    papers = rows.exclude(kind=DocumentKind.STATEMENT.value)
+    return papers.select_related("seller", "corrects").order_by("-id")
 
 
-def invoices_of(order: Order) -> QuerySet[Invoice]:
-    """Return the documents of an order, in the order they were issued."""
-    return Invoice.objects.filter(order_ref=order.public_id).select_related("seller").order_by("id")
+def _bought_by(viewer: Viewer) -> Q:
+    return Q(buyer=viewer.signed_in()) | Q(holder_id__in=_administered(viewer))
+
+
+def _sold_by(viewer: Viewer) -> Q:
+    viewer.signed_in()
+    return Q(seller_id__in=_administered(viewer))
+
+
+def _administered(viewer: Viewer) -> list[int]:
+    return [pk for pk, role in viewer.roles.items() if role == Role.ADMIN]
+
+
+def invoices_of(*orders: Order) -> QuerySet[Invoice]:
+    """Return the documents of orders, in the order they were issued."""
+    rows = Invoice.objects.filter(order_ref__in=[order.public_id for order in orders])
+    return rows.select_related("seller", "corrects").order_by("id")

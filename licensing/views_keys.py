@@ -15,8 +15,8 @@ from licensing.documents.strict import canonical
 logger = logging.getLogger(__name__)
 
 MAX_AGE_S = 3600
-"""How long anybody may keep the set, in seconds. Earlier keys stay in it, so an old set fails only
-for licenses that a newer key signed."""
+"""How long anybody may keep the set, in seconds. Earlier keys stay in it, and a new one is in it
+for longer than this before it signs (``folder.AHEAD_S``): no set that is kept so long fails."""
 
 
 @require_safe

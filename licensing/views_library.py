@@ -16,6 +16,7 @@ from catalog.views.listing import page_number
 from licensing.access import license_for, may
 from licensing.access_orders import invoices_of, may_change
 from licensing.models import License, Offer
+from licensing.paper_answers import license_file_answer
 from licensing.services import (
     activations,
     holdings,
@@ -166,11 +167,7 @@ def _rotated(request: HttpRequest, row: License) -> str:
 @personal
 def license_file(request: HttpRequest, user: User, ident: str) -> HttpResponse:
     """Send the signed license file."""
-    row = license_for(viewer_of(request), ident, to="prove")
-    answer = HttpResponse(issuing.issue_file(row), content_type="application/jose; charset=utf-8")
-    answer["Content-Disposition"] = f'attachment; filename="{issuing.file_name(row)}"'
-    answer["X-Content-Type-Options"] = "nosniff"
-    return answer
+    return license_file_answer(license_for(viewer_of(request), ident, to="prove"))
 
 
 @require_POST

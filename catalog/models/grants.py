@@ -5,7 +5,7 @@ them through ``catalog.access``. What was paid, and under which terms, is not th
 """
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 
 from django.db import models
@@ -17,6 +17,9 @@ from accounts.models import Namespace
 from catalog.models.repo import ModelRepo
 from store.core.ids import new_public_id
 
+CLOCKS_DIFFER = timedelta(minutes=5)
+"""So far apart clocks may be: what one server sold a moment ago has begun by every other's."""
+
 
 class GrantQuerySet(models.QuerySet["Grant"]):
     """Questions about grants; chainable, read-only."""
@@ -24,7 +27,8 @@ class GrantQuerySet(models.QuerySet["Grant"]):
     def in_force(self, now: datetime | None = None) -> Self:
         """Keep those that open their models at this moment."""
         now = now or timezone.now()
-        return self.going_on(now).filter(state=Grant.State.ACTIVE, starts_at__lte=now)
+        has_begun = Q(starts_at__lte=now + CLOCKS_DIFFER)
+        return self.going_on(now).filter(has_begun, state=Grant.State.ACTIVE)
 
     def going_on(self, now: datetime | None = None) -> Self:
         """Keep those that neither ended nor were taken back, also frozen ones."""
@@ -80,7 +84,8 @@ class Grant(models.Model):
     def is_in_force(self, now: datetime) -> bool:
         """Whether ``GrantQuerySet.in_force`` keeps it; for rows that were read anyhow."""
         is_running = self.ends_at is None or self.ends_at > now
-        return is_running and self.state == Grant.State.ACTIVE and self.starts_at <= now
+        has_begun = self.starts_at <= now + CLOCKS_DIFFER
+        return is_running and has_begun and self.state == Grant.State.ACTIVE
 
 
 class GrantedRepo(models.Model):

@@ -27,6 +27,7 @@ from catalog.models import (
     RepoLfsObject,
     XetClaim,
 )
+from catalog.reach import coverages
 from catalog.services.events import emit
 from catalog.services.listings import rebuild_listing
 from store.core.errors import ConflictError, InvalidError
@@ -46,7 +47,7 @@ class NoBranchError(InvalidError):
 
 
 class LicensedFileError(ConflictError):
-    """Somebody bought a revision with the file: it cannot be deleted."""
+    """Somebody's license reaches a revision with the file: it cannot be deleted."""
 
     code = "licensed_file"
 
@@ -103,7 +104,8 @@ def delete_stored_files(
     Raises:
         ForbiddenError: not the viewer's to change.
         InvalidError: a digest is none, or there are too many.
-        LicensedFileError: somebody bought a revision that has one of them. Nothing is deleted.
+        LicensedFileError: somebody's license reaches a revision that has one of them. Nothing is
+            deleted.
     """
     check_may(viewer, repo, to="write")
     if len(digests) > MAX_DELETED:
@@ -144,14 +146,27 @@ def _rewrite(repo: ModelRepo, blob_oids: Collection[str]) -> list[rewriting.Move
 
 
 def _check_not_sold(repo: ModelRepo, blob_oids: Collection[str]) -> None:
-    """Refuse to delete what holders of a license that goes on have bought."""
-    going = repo.granted.filter(grant__in=Grant.objects.going_on())
-    sold = Commit.objects.filter(repo=repo, oid__in=going.values("commit_oid"))
-    trees = {bytes.fromhex(oid) for oid in sold.values_list("tree_oid", flat=True)}
-    if some_have(repo, trees, {bytes.fromhex(oid) for oid in blob_oids}):
+    """Refuse to delete what a license reaches: what was bought, what was before it, its updates.
+
+    Also of a license that has ended, for another term may follow; not of one that was taken back.
+    What was merely proposed nobody bought.
+    """
+    kept = repo.granted.exclude(grant__state=Grant.State.REVOKED).select_related("grant")
+    alike = {(row.commit_oid, row.major, row.grant.updates): row for row in kept}
+    if not alike or not blob_oids:
+        return
+    proposed = FileScan.objects.filter(repo=repo, blob_oid__in=blob_oids, is_proposed=True)
+    asked = set(blob_oids) - set(proposed.values_list("blob_oid", flat=True))
+    reached = {
+        covered.graph.trees[oid]
+        for covered in coverages(repo, list(alike.values()))
+        for oid in covered.reached
+        if oid in covered.graph
+    }
+    if some_have(repo, reached, {bytes.fromhex(oid) for oid in asked}):
         raise LicensedFileError(
             f"People hold licenses for revisions of {repo.full_name} with such a file: it cannot be"
-            " deleted. Publish a revision without it; buyers keep what they bought.",
+            " deleted. Publish a revision without it; buyers keep what their licenses reach.",
             full_name=repo.full_name,
         )
 

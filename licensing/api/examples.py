@@ -107,6 +107,22 @@ _REFUND = {
     "answer": "",
     "created_at": "2026-11-26T07:00:00Z",
 }
+_INVOICE: dict[str, Any] = {
+    "id": "5d0b9c3e8f7a61420c9d8e7f",
+    "kind": "invoice",
+    "number": "TEST-REGENCY-2026-000001",
+    "issued_on": "2026-11-26",
+    "order": "e7c81f4b2a6d905314fe8b7a",
+    "seller": "regency",
+    "corrects": "",
+    "currency": "EUR",
+    "net_minor": 1900,
+    "tax_minor": 361,
+    "gross_minor": 2261,
+    "total": "22.61",
+    "is_test": True,
+    "url": "https://models.example.org/api/v1/invoices/5d0b9c3e8f7a61420c9d8e7f/pdf",
+}
 _ORDER: dict[str, Any] = {
     "id": "e7c81f4b2a6d905314fe8b7a",
     "state": "fulfilled",
@@ -137,6 +153,7 @@ _ORDER: dict[str, Any] = {
         }
     ],
     "refunds": [],
+    "invoices": [_INVOICE],
     "created_at": "2026-11-26T06:01:02Z",
     "expires_at": "2026-11-27T06:01:02Z",
     "checkout": None,
@@ -204,6 +221,7 @@ ORDER_BODY = _body(
 )
 ORDER = _answer("Order", _ORDER, "200", "201")
 ORDERS = _answer("Orders", {"results": [_ORDER], "next": None})
+INVOICES = _answer("Invoices", {"results": [_INVOICE], "next": None})
 PAY_BODY = _body("Test card", {"payment_method": "test_success"})
 CANCELLED = _answer(
     "Cancelled",
@@ -212,6 +230,7 @@ CANCELLED = _answer(
         "state": "cancelled",
         "paid_minor": 0,
         "lines": [_ORDER["lines"][0] | {"license": ""}],
+        "invoices": [],
     },
 )
 REFUND_BODY = _body("Whole order", {"reason": "It writes no limericks."})

@@ -30,8 +30,8 @@ from licensing.api.license_serializers import (
     UpdatesOut,
 )
 from licensing.api.license_shapes import license_json, licenses_json, moment, subscription_json
-from licensing.documents.jws import write_file
 from licensing.models import LicensedFile
+from licensing.paper_answers import license_file_answer
 from licensing.services import issuing, license_keys, renewals, renewing, subscriptions
 
 FILES_PAGE = 1000
@@ -172,12 +172,7 @@ class FileView(APIView):
         row = license_for(viewer(request), public_id, to="prove")
         text = request.query_params.get("days")
         days = None if text is None else parameters.limit_of(text, most=issuing.MAX_DAYS)
-        answer = HttpResponse(
-            write_file(issuing.issue_file(row, days=days)), content_type="application/octet-stream"
-        )
-        answer["Content-Disposition"] = f'attachment; filename="{issuing.file_name(row)}"'
-        answer["Cache-Control"] = "private, no-store"
-        return answer
+        return license_file_answer(row, days=days)
 
 
 class FilesView(APIView):

@@ -10,7 +10,7 @@ from rest_framework.views import APIView
 from accounts.rest import check_recent, check_staff, viewer
 from accounts.viewer import Viewer
 from catalog.api.parameters import page_of, paging
-from licensing.access_orders import order_changed_by, order_seen_by
+from licensing.access_orders import invoices_of, order_changed_by, order_seen_by, orders_of
 from licensing.api import examples
 from licensing.api.serializers import (
     AcceptIn,
@@ -90,11 +90,11 @@ class OrdersView(APIView):
         examples=[examples.ORDERS],
     )
     def get(self, request: Request) -> Response:
-        """Answer your orders, newest first."""
-        user = viewer(request).signed_in()
-        rows = _rows().filter(buyer=user).order_by("-pk")
+        """Answer your orders and those for your teams, newest first."""
+        rows = _with_parts(orders_of(viewer(request)))
         found, following = page_of(request, rows)
-        return Response(OrdersPageOut({"results": found, "next": following}).data)
+        context = {"papers": list(invoices_of(*found))}
+        return Response(OrdersPageOut({"results": found, "next": following}, context=context).data)
 
     @extend_schema(
         operation_id="orders_create",
@@ -249,8 +249,8 @@ def _asked(request: Request, refund_id: str) -> tuple[Viewer, Refund]:
     return who, refund
 
 
-def _rows() -> QuerySet[Order]:
-    return Order.objects.select_related("holder").prefetch_related("lines__license", "refunds")
+def _with_parts(rows: QuerySet[Order]) -> QuerySet[Order]:
+    return rows.select_related("holder").prefetch_related("lines__license", "refunds")
 
 
 def _paid(who: Viewer, order: Order, method: str) -> Response:
@@ -263,8 +263,9 @@ def _paid(who: Viewer, order: Order, method: str) -> Response:
 
 
 def _shown(order: Order, how: Checkout | None = None) -> Response:
-    row = _rows().get(pk=order.pk)
-    return Response(OrderOut(row, context={"checkout": how}).data)
+    row = _with_parts(Order.objects.all()).get(pk=order.pk)
+    context = {"checkout": how, "papers": list(invoices_of(row))}
+    return Response(OrderOut(row, context=context).data)
 
 
 def _line(order: Order, line_id: str) -> OrderLine | None:

@@ -3,9 +3,11 @@
 from dataclasses import asdict
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from catalog.models import Grant
+from licensing.api.invoice_serializers import InvoiceOut
 from licensing.models import License, Offer, Order, OrderLine, Refund, SeatKind
 from licensing.services.offer_drafts import draft_of
 from licensing.services.storefront import offer_facts
@@ -348,6 +350,7 @@ class OrderOut(serializers.Serializer[Any]):
     total = serializers.SerializerMethodField(help_text="The gross sum in whole units.")
     lines = OrderLineOut(many=True)
     refunds = RefundOut(many=True)
+    invoices = serializers.SerializerMethodField(help_text="Also credit notes, oldest first.")
     created_at = serializers.DateTimeField()
     expires_at = serializers.DateTimeField()
     checkout = serializers.SerializerMethodField(help_text="While it is open.")
@@ -355,6 +358,12 @@ class OrderOut(serializers.Serializer[Any]):
     def get_total(self, order: Order) -> str:
         """Return the sum for people."""
         return f"{Money(order.gross_minor, order.currency).decimal:f}"
+
+    @extend_schema_field(InvoiceOut(many=True))
+    def get_invoices(self, order: Order) -> list[dict[str, Any]]:
+        """Return the documents the view read."""
+        papers = [one for one in self.context["papers"] if one.order_ref == order.public_id]
+        return [dict(InvoiceOut(one).data) for one in papers]
 
     def get_checkout(self, order: Order) -> dict[str, Any] | None:
         """Return how to go on; nothing where the order was only read."""

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from licensing.api import offers, orders
+from licensing.api import invoices, offers, orders
 
 urlpatterns = [
     path("models/<seg:ns>/<seg:name>/offers", offers.ModelOffersView.as_view()),
@@ -18,6 +18,8 @@ urlpatterns = [
     path("orders/<str:order_id>/pay", orders.PayView.as_view()),
     path("orders/<str:order_id>/cancel", orders.CancelOrderView.as_view()),
     path("orders/<str:order_id>/refunds", orders.RefundsView.as_view()),
+    path("invoices", invoices.InvoicesView.as_view()),
+    path("invoices/<str:invoice_id>/pdf", invoices.InvoicePdfView.as_view()),
     path("refunds/<str:refund_id>/accept", orders.AcceptRefundView.as_view()),
     path("refunds/<str:refund_id>/decline", orders.DeclineRefundView.as_view()),
 ]

@@ -24,11 +24,13 @@ MAX_MODELS = 100
 MAX_RIGHTS = 100
 MAX_PATH_BYTES = 1000
 MAX_SEATS = 10**9
+"""Most seats, and how a license without a limit of seats is written."""
 MAX_LIFE_S = 400 * 86_400
 """Longest life of one file, in seconds: a year, and time to fetch the next."""
 FILE_LIFE_S = 31 * 86_400
 """Usual life of one file, in seconds. A license that was taken back is still believed offline for
-so long, and a holder has to fetch a new file so often."""
+so long (a file checked out for a machine: ``issuing.MAX_HOURS``), and a holder has to fetch a new
+file so often."""
 UPDATES = ("all", "major", "revision")
 _KINDS_OF_LICENSEE = ("person", "organization")
 _KINDS_OF_SEAT = ("people", "machines")
@@ -54,7 +56,7 @@ class Seats:
     """How many may use the models at once.
 
     Args:
-        count: From 1.
+        count: From 1; ``MAX_SEATS``: no limit.
         kind: ``people`` or ``machines``.
     """
 

@@ -1,8 +1,9 @@
 """A folder of private keys, on this machine's disk and nowhere else.
 
-``keys.json`` lists every key with its public half, the current one first; ``<kid>.pem`` is a
-private half (PKCS 8). A key that is retired loses its private half and stays in the list, so that
-what it signed still verifies. Changes are made under a lock, in files that are complete before
+``keys.json`` lists every key with its public half, the newest first; ``<kid>.pem`` is a private
+half (PKCS 8). A new key is published before it signs: whoever keeps the key set for a while knows
+it by then. A key that is retired loses its private half and stays in the list, so that what it
+signed still verifies. Changes are made under a lock, in files that are complete before
 they get their names: a crash leaves the old state or the new one.
 """
 
@@ -37,6 +38,8 @@ from licensing.documents.strict import (
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
 MAX_LISTED = 1000
+AHEAD_S = 2 * 3600
+"""So long a new key is published before it signs, in seconds: twice as the key set may be kept."""
 _LIST = "keys.json"
 _VERSION = 1
 
@@ -49,11 +52,13 @@ class KeptKey:
         raw: Its public half, 32 bytes.
         created_at: Seconds since 1970.
         retired_at: When its private half was destroyed, in seconds since 1970.
+        signs_at: When it begins to sign, in seconds since 1970.
     """
 
     raw: bytes
     created_at: int
     retired_at: int | None = None
+    signs_at: int = 0
 
     @property
     def kid(self) -> str:
@@ -74,7 +79,9 @@ class KeyFolder:
             KeyFolderError: the folder cannot be used.
         """
         with _told():
-            return self._listed() or self._make_first()
+            listed = self._listed() or self._make_first()
+        current = _current(listed)
+        return [current, *(key for key in listed if key is not current)]
 
     def private_key(self, kid: str) -> Ed25519PrivateKey:
         """Return a private half.
@@ -92,23 +99,24 @@ class KeyFolder:
         return key
 
     def rotate(self) -> KeptKey:
-        """Make a new key that signs from now on; the earlier ones go on verifying.
+        """Make a new key, which signs in ``AHEAD_S`` seconds; the earlier ones go on verifying.
 
         Raises:
             KeyFolderError: the folder cannot be used.
         """
         with _told(), self._locked():
-            return self._add(self._listed())
+            return self._add(self._listed(), ahead_s=AHEAD_S)
 
     def retire(self, kid: str) -> KeptKey:
         """Destroy a private half for good. What it signed still verifies.
 
+        If it is the current one, the next signs at once.
+
         Raises:
-            KeyFolderError: there is no such key, or it is the current one.
+            KeyFolderError: there is no such key, or it is the current one and there is no next.
         """
         with _told(), self._locked():
-            listed = self._listed()
-            key = self._earlier(listed, kid)
+            key, listed = self._given_up(kid)
             if key.retired_at is None:
                 changed = replace(key, retired_at=int(time.time()))
                 self._write_list([changed if item is key else item for item in listed])
@@ -120,12 +128,13 @@ class KeyFolder:
     def remove(self, kid: str) -> None:
         """Take a key out of the set: whoever gets the set again believes nothing it signed.
 
+        If it is the current one, the next signs at once.
+
         Raises:
-            KeyFolderError: there is no such key, or it is the current one.
+            KeyFolderError: there is no such key, or it is the current one and there is no next.
         """
         with _told(), self._locked():
-            listed = self._listed()
-            key = self._earlier(listed, kid)
+            key, listed = self._given_up(kid)
             self._write_list([item for item in listed if item is not key])
             self._path(kid).unlink(missing_ok=True)
             _sync_folder(self.folder)
@@ -134,21 +143,28 @@ class KeyFolder:
         with self._locked():  # two processes at their first start: the second finds the first's
             return self._listed() or [self._add([])]
 
-    def _add(self, listed: list[KeptKey]) -> KeptKey:
-        private = _new_key()
-        kept = KeptKey(private.public_key().public_bytes_raw(), int(time.time()))
+    def _add(self, listed: list[KeptKey], *, ahead_s: int = 0) -> KeptKey:
+        private, now_s = _new_key(), int(time.time())
+        raw = private.public_key().public_bytes_raw()
+        kept = KeptKey(raw, now_s, signs_at=now_s + ahead_s)
         pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         self._write(self._path(kept.kid), pem)
         self._write_list([kept, *listed])
         return kept
 
-    def _earlier(self, listed: list[KeptKey], kid: str) -> KeptKey:
+    def _given_up(self, kid: str) -> tuple[KeptKey, list[KeptKey]]:
+        """Return a key that is to sign no more, and the list with another one that signs now."""
+        listed = self._listed()
         found = next((key for key in listed if key.kid == kid), None)
         if found is None:
             raise KeyFolderError("There is no key with this id. See: manage.py license_keys list")
-        if found is listed[0]:
+        if found is not _current(listed):
+            return found, listed
+        newer = [key for key in listed[: listed.index(found)] if key.retired_at is None]
+        if not newer:
             raise KeyFolderError("This key signs now. Make a new one first: license_keys rotate")
-        return found
+        promoted = replace(newer[-1], signs_at=int(time.time()))
+        return found, [promoted if key is newer[-1] else key for key in listed]
 
     def _path(self, kid: str) -> Path:
         return self.folder / f"{kid}.pem"
@@ -171,6 +187,7 @@ class KeyFolder:
                 "x": to_base64url(key.raw),
                 "created_at": key.created_at,
                 "retired_at": key.retired_at,
+                "signs_at": key.signs_at,
             }
             for key in keys
         ]
@@ -195,6 +212,12 @@ class KeyFolder:
             yield
         finally:
             os.close(lock)
+
+
+def _current(listed: list[KeptKey]) -> KeptKey:
+    """Return the key that signs: the newest that has begun to."""
+    able, now_s = [key for key in listed if key.retired_at is None], time.time()
+    return next((key for key in able if key.signs_at <= now_s), (able or listed)[-1])
 
 
 def _new_key() -> Ed25519PrivateKey:
@@ -223,11 +246,16 @@ def read_private_key(pem: bytes) -> Ed25519PrivateKey:
 
 
 def _kept(item: Any) -> KeptKey:
-    fields = Fields(item, "key", {"x", "created_at", "retired_at"})
+    fields = Fields(item, "key", {"x", "created_at", "retired_at", "signs_at"})
     raw = from_base64url(fields.text("x"))
     if len(raw) != RAW_KEY_BYTES:
         raise MalformedLicenseError("A key has not 32 bytes.")
-    return KeptKey(raw, fields.integer("created_at"), fields.integer_or_none("retired_at"))
+    return KeptKey(
+        raw,
+        fields.integer("created_at"),
+        fields.integer_or_none("retired_at"),
+        fields.integer("signs_at"),
+    )
 
 
 @contextmanager

@@ -4,10 +4,15 @@ Understood are plain folders (``--local-dir``, git clones), and the cache of ``h
 the snapshot, the model's folder above it, the cache, or the folder the cache lies in. A snapshot's
 files are links to ``blobs`` beside it; links to any other place outside count as a difference,
 for what they lead to can change without this folder changing.
+
+Loaders fetch what they need: one format of the weights, no card. Licensed files that are not in the
+folder are told apart from differences, unless weights are missing that belong to those there.
 """
 
 import hashlib
+import json
 import os
+import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -24,6 +29,8 @@ _WEIGHTS = (
     *(".h5", ".hdf5", ".keras", ".msgpack", ".npy", ".npz", ".pkl", ".pickle", ".joblib"),
     *(".tflite", ".pb", ".ot", ".nemo", ".llamafile", ".mlmodel", ".engine"),
 )
+_SHARD = re.compile(r"(?P<before>.*-)\d{5}(?P<after>-of-\d{5}\b.*)")
+"""Parts of one set of weights: ``model-00001-of-00003.safetensors``."""
 Progress = Callable[[CoveredFile, int], None]
 """Told of a file and how many bytes of it were read."""
 
@@ -39,8 +46,8 @@ class Difference:
     """Something in a folder that is not as licensed.
 
     Args:
-        kind: ``missing``, ``changed``, ``extra``, ``outside`` (a link that leads out) or
-            ``unreadable``.
+        kind: ``missing`` (weights that belong to those that are here, or all of them), ``changed``,
+            ``extra``, ``outside`` (a link that leads out) or ``unreadable``.
         path: Relative to the folder, with slashes.
         detail: What else is known, for people.
     """
@@ -58,6 +65,7 @@ class FolderReport:
         model: The model.
         folder: Where its files should be.
         differences: What is wrong.
+        absent: Paths of licensed files that are not here, missing or merely not fetched.
         same_files: How many files are as licensed.
         same_bytes: Their size.
     """
@@ -65,6 +73,7 @@ class FolderReport:
     model: CoveredModel
     folder: Path
     differences: list[Difference] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
     same_files: int = 0
     same_bytes: int = 0
 
@@ -130,14 +139,57 @@ def compare(model: CoveredModel, folder: Path, *, progress: Progress | None = No
         allowed.append(folder.resolve().parent.parent / "blobs")
     for file in model.files:
         difference = _judge(file, folder, allowed, progress)
-        if difference:
+        if difference and difference.kind == "missing":
+            report.absent.append(file.path)
+        elif difference:
             report.differences.append(difference)
         else:
             report.same_files += 1
             report.same_bytes += file.size_bytes
+    report.differences += [Difference("missing", path) for path in _missing(report)]
     if folder.is_dir():  # a cache may lack the snapshot altogether
-        report.differences += _beside(model, folder, report.differences)
+        report.differences += _beside(model, folder, set(report.absent))
     return report
+
+
+def _missing(report: FolderReport) -> list[str]:
+    """Return which absent files no loader leaves out.
+
+    All weights where none are here (all files, if none are weights), and the rest of a set of which
+    some are here.
+    """
+    absent, paths = set(report.absent), [file.path for file in report.model.files]
+    weights = [path for path in paths if path.lower().endswith(_WEIGHTS)] or paths
+    if absent.issuperset(weights):
+        return weights
+    lost: set[str] = set()
+    for shards in _sets(report, weights):
+        if not absent.issuperset(shards):
+            lost |= shards & absent
+    return sorted(lost)
+
+
+def _sets(report: FolderReport, weights: list[str]) -> Iterator[set[str]]:
+    """Yield the paths that are loaded together: by their numbers, by each index that is here."""
+    numbered: dict[str, set[str]] = {}
+    for path in weights:
+        if found := _SHARD.fullmatch(path):
+            numbered.setdefault("".join(found.groups()), set()).add(path)
+    yield from numbered.values()
+    bad = {item.path for item in report.differences} | set(report.absent)
+    for file in report.model.files:
+        if file.path.endswith(".index.json") and file.path not in bad:  # its digest is right
+            yield _named_in(report.folder / file.path, file.path) & set(weights)
+
+
+def _named_in(index: Path, path: str) -> set[str]:
+    """Return the paths of the weights an index names; none if it is no index of weights."""
+    try:
+        named = set(json.loads(index.read_bytes())["weight_map"].values())
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return set()
+    above = path.rpartition("/")[0]
+    return {f"{above}/{name}" if above else name for name in named if isinstance(name, str)}
 
 
 def _in_cache(model: CoveredModel, folder: Path) -> Path | None:
@@ -175,13 +227,12 @@ def _judge(
     return None if digest == file.sha256 else Difference("changed", file.path, "other content")
 
 
-def _beside(model: CoveredModel, folder: Path, before: list[Difference]) -> list[Difference]:
+def _beside(model: CoveredModel, folder: Path, absent: set[str]) -> list[Difference]:
     """Return weights that are not licensed, and folders that could hide some."""
     found: list[Difference] = []
     licensed = {file.path for file in model.files}
-    lost = {item.path for item in before if item.kind == "missing"}
     wanted = {
-        (file.size_bytes, file.sha256): file.path for file in model.files if file.path in lost
+        (file.size_bytes, file.sha256): file.path for file in model.files if file.path in absent
     }
 
     def unreadable(error: OSError) -> None:
@@ -198,7 +249,7 @@ def _beside(model: CoveredModel, folder: Path, before: list[Difference]) -> list
 
 
 def _other_name(path: Path, wanted: dict[tuple[int, str], str]) -> str:
-    """Say which missing file this is under another name, if it is one."""
+    """Say which absent file this is under another name, if it is one."""
     try:
         size_bytes = path.stat().st_size
         if not path.is_file() or all(size_bytes != size for size, _ in wanted):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from licensing.documents.document import LicenseDocument
+from licensing.documents.document import MAX_SEATS, LicenseDocument
 from licensing.documents.jws import OpenedLicense
 from licensing.offline.folders import FolderReport
 
@@ -63,6 +63,10 @@ def folder_lines(report: FolderReport) -> Iterator[str]:
     for item in report.differences:
         detail = f" ({item.detail})" if item.detail else ""
         yield f"  {_KINDS[item.kind]}: {item.path}{detail}"
+    lost = {item.path for item in report.differences if item.kind == "missing"}
+    for path in report.absent:
+        if path not in lost:
+            yield f"  not here: {path}"
 
 
 def license_json(opened: OpenedLicense) -> dict[str, Any]:
@@ -75,7 +79,7 @@ def license_json(opened: OpenedLicense) -> dict[str, Any]:
         "test": document.is_test,
         "offer": document.offer,
         "licensee": {"name": document.licensee.name, "kind": document.licensee.kind},
-        "seats": {"count": document.seats.count, "kind": document.seats.kind},
+        "seats": {"count": _counted(document), "kind": document.seats.kind},
         "rights": dict(document.rights),
         "terms_sha256": document.terms.sha256,
         "updates": document.updates,
@@ -97,6 +101,7 @@ def folder_json(report: FolderReport) -> dict[str, Any]:
         "folder": str(report.folder),
         "same_files": report.same_files,
         "same_bytes": report.same_bytes,
+        "absent": report.absent,
         "differences": [
             {"kind": item.kind, "path": item.path, "detail": item.detail}
             for item in report.differences
@@ -109,7 +114,8 @@ def _facts(document: LicenseDocument) -> Iterator[tuple[str, str]]:
     yield "License:", f"{document.license_id}, from {document.store}"
     yield "Holder:", f"{people.name} ({people.kind})"
     yield "Offer:", document.offer
-    yield "Seats:", f"{document.seats.count} {document.seats.kind}"
+    count = _counted(document)
+    yield "Seats:", f"{'unlimited' if count is None else count} {document.seats.kind}"
     yield "Rights:", ", ".join(_right(name, rights[name]) for name in rights) or "as in the terms"
     yield "Terms:", f"{document.terms.title} (sha256 {document.terms.sha256})"
     if document.terms.url:
@@ -124,6 +130,11 @@ def _facts(document: LicenseDocument) -> Iterator[tuple[str, str]]:
         yield "Machine:", f"{document.machine.name} {document.machine.fingerprint}"
     yield "Updates:", _UPDATES[document.updates]
     yield "Models:", str(len({model.id for model in document.models}))
+
+
+def _counted(document: LicenseDocument) -> int | None:
+    """Return how many seats there are; ``None``: no limit."""
+    return None if document.seats.count == MAX_SEATS else document.seats.count
 
 
 def _right(name: str, value: str | int | bool) -> str:

@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from catalog.models import Grant, GrantedRepo, RepoRedirect
+from catalog.models.grants import CLOCKS_DIFFER
 from licensing.documents.keys import digest_to_look_up
 from licensing.models import Activation, LicensedFile
 from licensing.services.covering import covers_commit, covers_file
@@ -155,7 +156,7 @@ def standing_of(facts: LicenseFacts, now: datetime | None = None) -> Code:
         return Code.SUSPENDED
     if facts.state == Grant.State.FROZEN:
         return Code.FROZEN
-    if facts.starts_at > now:
+    if facts.starts_at > now + CLOCKS_DIFFER:
         return Code.NOT_STARTED
     if facts.ends_at is not None and facts.ends_at <= now:
         return Code.OVERDUE if facts.is_overdue else Code.EXPIRED

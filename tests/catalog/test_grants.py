@@ -9,6 +9,7 @@ from accounts.models import User
 from accounts.viewer import Viewer
 from catalog.access import grants_in_force
 from catalog.models import Grant, GrantedRepo
+from catalog.models.grants import CLOCKS_DIFFER
 from tests.factories import make_repo
 
 NOW = datetime(2027, 3, 9, 12, tzinfo=UTC)
@@ -17,7 +18,7 @@ EDGES = (-timedelta(microseconds=1), timedelta(0), timedelta(microseconds=1))
 
 @pytest.mark.django_db
 def test_sql_and_rows_agree_at_every_edge(alice: User) -> None:
-    starts = [NOW + edge for edge in EDGES]
+    starts = [at + edge for at in (NOW, NOW + CLOCKS_DIFFER) for edge in EDGES]
     ends = [None, *(NOW + edge for edge in EDGES)]
     possible = [
         each for each in product(Grant.State, starts, ends) if not each[2] or each[1] <= each[2]
@@ -30,7 +31,7 @@ def test_sql_and_rows_agree_at_every_edge(alice: User) -> None:
     in_sql = set(Grant.objects.in_force(NOW).values_list("pk", flat=True))
 
     assert in_sql == {grant.pk for grant in made if grant.is_in_force(NOW)}
-    assert len(in_sql) == 4  # active; from before or from now on; for ever or a moment longer
+    assert len(in_sql) == 5 + 3  # active; begun by some clock; for ever, or a moment longer
 
 
 @pytest.mark.django_db

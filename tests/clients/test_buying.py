@@ -15,6 +15,7 @@ from huggingface_hub.errors import GatedRepoError
 
 from tests.clients.models import save_tiny_gpt
 from tests.live import LiveStore
+from tests.offline_command import verify
 
 BUYER = """
 import json, os, secrets, sys, urllib.request
@@ -87,6 +88,12 @@ def call(store: LiveStore, path: str, token: str, body: Any) -> Any:
         return json.load(answer)
 
 
+def saved(store: LiveStore, path: str, token: str) -> bytes:
+    request = urllib.request.Request(store.url + path, headers={"Authorization": f"Bearer {token}"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return bytes(answer.read())
+
+
 @pytest.fixture
 def model(store: LiveStore, publisher: HfApi, tmp_path: Path) -> str:
     """A tiny GPT that costs 19 euros."""
@@ -114,6 +121,29 @@ def test_from_pretrained_is_refused_buys_and_loads(
     assert f"{store.url}/{model}" in told
     assert "order: fulfilled 19.00" in told
     assert "loaded: " in told
+    check_offline(store, model, token, tmp_path)
+
+
+def check_offline(store: LiveStore, model: str, token: str, home: Path) -> None:
+    """What ``from_pretrained`` left in its cache is what the license covers; spoiled it is not."""
+    file, keys = home / "bought.gpts-license", home / "keys.json"
+    (row,) = json.loads(saved(store, "/api/v1/licenses", token))["results"]
+    file.write_bytes(saved(store, f"/api/v1/licenses/{row['id']}/file", token))
+    keys.write_bytes(saved(store, "/.well-known/jwks.json", token))
+    cache = home / f"hf-{token[-8:]}"
+
+    done = verify(file, keys, cache)
+
+    assert (done.returncode, "are those it covers" in done.stdout) == (0, True), done
+    assert "not here: README.md" in done.stdout
+    (weights,) = (cache / f"hub/models--{model.replace('/', '--')}").rglob("model.safetensors")
+    assert weights.is_symlink()
+    weights.resolve().write_bytes(weights.read_bytes()[:-1] + b"x")
+    done = verify(file, keys, cache)
+    assert (done.returncode, "changed: model.safetensors" in done.stdout) == (3, True), done
+    weights.unlink()
+    done = verify(file, keys, cache)
+    assert (done.returncode, "missing: model.safetensors" in done.stdout) == (3, True), done
 
 
 def test_a_download_stops_when_it_is_refunded(

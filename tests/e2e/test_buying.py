@@ -11,6 +11,7 @@ from tests.e2e.browser import PHONE, WIDE, listen, sign_in, violations
 from tests.e2e.selling import put_on_sale
 from tests.e2e.shopping import ask_for_a_refund, fill_address, pay, pay_with_a_test_card
 from tests.live import PASSWORD, LiveStore
+from tests.offline_command import verify
 
 pytestmark = pytest.mark.e2e
 FIXED = {"kind": "fixed", "terms_id": "store-commercial", "prices": [["EUR", 1900]]}
@@ -36,7 +37,7 @@ def sold(store: LiveStore) -> str:
 
 @pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["wide", "phone"])
 def test_buy_download_and_ask_for_a_refund(
-    store: LiveStore, browser: Browser, sold: str, viewport: dict[str, int]
+    store: LiveStore, browser: Browser, sold: str, viewport: dict[str, int], tmp_path: Path
 ) -> None:
     name, _token = store.person()
     page = browser.new_page(viewport=viewport)  # type: ignore[arg-type]
@@ -44,7 +45,7 @@ def test_buy_download_and_ask_for_a_refund(
 
     order_as(page, store, name, sold)
     pay_with_a_test_card(page)
-    download(page)
+    download(page, store, tmp_path)
     ask_for_a_refund(page)
 
     page.goto(f"{store.url}/library")
@@ -68,17 +69,22 @@ def order_as(page: Page, store: LiveStore, name: str, sold: str) -> None:
     pay(page, "€19.00")
 
 
-def download(page: Page) -> None:
-    """The model from the order's page, the license file from the library."""
+def download(page: Page, store: LiveStore, folder: Path) -> None:
+    """The model from the order's page, the license file from the library; they fit each other."""
     with page.expect_download() as saved:
         page.get_by_role("link", name="Download for-sale").click()
     with zipfile.ZipFile(saved.value.path()) as archive:
-        assert any(entry.endswith("model.safetensors") for entry in archive.namelist())
+        archive.extractall(folder / "model")
+    assert (folder / "model/model.safetensors").is_file()
 
     page.get_by_role("link", name="Open in your library").click()
     with page.expect_download() as saved:
         page.get_by_role("link", name="License file").click()
-    assert Path(saved.value.path()).read_text().count(".") == 2
+    assert saved.value.suggested_filename.endswith(".gpts-license")
+    keys = folder / "keys.json"
+    keys.write_bytes(page.request.get(f"{store.url}/.well-known/jwks.json").body())
+    done = verify(Path(saved.value.path()), keys, folder / "model")
+    assert (done.returncode, "are those it covers" in done.stdout) == (0, True), done
 
 
 def test_buying_works_without_javascript(store: LiveStore, browser: Browser, sold: str) -> None:

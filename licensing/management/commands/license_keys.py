@@ -1,5 +1,6 @@
 """``manage.py license_keys``: the keys that sign licenses."""
 
+import time
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -22,7 +23,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action")
         actions.add_parser("list", help="show every key; the first one signs (the default)")
-        actions.add_parser("rotate", help="make a new key; earlier ones go on verifying")
+        actions.add_parser("rotate", help="publish a new key, which signs two hours later")
         retire = actions.add_parser("retire", help="destroy the private half of an earlier key")
         retire.add_argument("kid")
         retire.add_argument(
@@ -45,11 +46,13 @@ class Command(BaseCommand):
         folder = key_folder()
         if folder is None:
             raise CommandError(
-                "The keys are in STORE_LICENSE_KEY. Write a new one in front of the others there, "
-                "or take one out, and restart the store."
+                "The keys are in STORE_LICENSE_KEY. Write a new one behind the others there and "
+                "restart the store; two hours later, when everybody knows it, move it to the "
+                "front, which signs. Or take one out."
             )
         if action == "rotate":
-            self.stdout.write(f"{folder.rotate().kid} signs from now on.")
+            key = folder.rotate()
+            self.stdout.write(f"{key.kid} is published and signs from {_moment(key.signs_at)}.")
         else:
             self._retire(folder, options["kid"], is_removed=options["remove"])
 
@@ -71,8 +74,14 @@ class Command(BaseCommand):
 def _state(key: KeptKey | PublicKey, *, is_first: bool) -> str:
     if key.retired_at is not None:
         return f"retired {_day(key.retired_at)}"
+    if isinstance(key, KeptKey) and not is_first and key.signs_at > time.time():
+        return f"signs from {_moment(key.signs_at)}"
     made = f", made {_day(key.created_at)}" if isinstance(key, KeptKey) else ""
     return ("signs" if is_first else "verifies") + made
+
+
+def _moment(moment_s: int) -> str:
+    return datetime.fromtimestamp(moment_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _day(moment_s: int) -> str:

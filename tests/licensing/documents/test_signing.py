@@ -7,9 +7,11 @@ import stat
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import time_machine
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
@@ -27,15 +29,21 @@ from licensing.documents.errors import (
     MalformedLicenseError,
     UnknownKeyError,
 )
-from licensing.documents.folder import KeyFolder
+from licensing.documents.folder import AHEAD_S, KeyFolder
 from licensing.documents.jws import open_license
 from licensing.documents.keys import digest_of_key
 from licensing.documents.keyset import thumbprint
 from licensing.documents.signing import GivenKeys, Signer, signer_for
+from licensing.views_keys import MAX_AGE_S
 from store.core.sealing import SealBrokenError
 from tests.licensing.documents.making import a_license
 
 SEED = bytes(range(32))
+
+
+def later(by_s: int) -> time_machine.travel:
+    """So many seconds from now."""
+    return time_machine.travel(datetime.now(UTC) + timedelta(seconds=by_s))
 
 
 def pem(key, encryption=None) -> str:
@@ -129,10 +137,42 @@ def test_earlier_keys_go_on_verifying(folder) -> None:
 
     newer = folder.rotate()
 
-    after = store.sign(a_license())
-    assert open_license(before, store.key_set()).kid == earlier.kid
-    assert open_license(after, store.key_set()).kid == newer.kid
-    assert [key["kid"] for key in store.jwks()["keys"]] == [newer.kid, earlier.kid]
+    with later(AHEAD_S):
+        after = store.sign(a_license())
+        assert open_license(before, store.key_set()).kid == earlier.kid
+        assert open_license(after, store.key_set()).kid == newer.kid
+        assert [key["kid"] for key in store.jwks()["keys"]] == [newer.kid, earlier.kid]
+
+
+def test_a_new_key_is_known_before_it_signs(folder) -> None:
+    """Whoever keeps a key set for as long as it may be kept verifies every fresh license."""
+    store = Signer(folder)
+    first = folder.kept()[0]
+    known = [(0, store.key_set())]
+    newer = folder.rotate()
+
+    assert AHEAD_S > MAX_AGE_S
+    for after_s in range(0, 2 * AHEAD_S, MAX_AGE_S // 2):
+        with later(after_s):
+            signed, known = store.sign(a_license()), [*known, (after_s, store.key_set())]
+            kept = [keys for since_s, keys in known if after_s - since_s <= MAX_AGE_S]
+            told = {open_license(signed, keys).kid for keys in kept}
+            assert told == {first.kid if after_s < AHEAD_S - 1 else newer.kid}
+
+
+def test_a_stolen_key_goes_at_once_where_a_new_one_waits(folder) -> None:
+    store = Signer(folder)
+    oldest = folder.kept()[0]
+    folder.rotate()
+    with later(AHEAD_S):
+        stolen = folder.kept()[0]
+        newest = folder.rotate()
+        assert folder.kept()[0] == stolen
+
+        folder.remove(stolen.kid)
+
+        assert open_license(store.sign(a_license()), store.key_set()).kid == newest.kid
+        assert {key.kid for key in folder.kept()} == {newest.kid, oldest.kid}
 
 
 def test_a_retired_key_is_gone_and_what_it_signed_verifies(folder) -> None:
@@ -146,7 +186,7 @@ def test_a_retired_key_is_gone_and_what_it_signed_verifies(folder) -> None:
     assert folder.retire(earlier.kid) == retired
     assert not list(folder.folder.glob(f"{earlier.kid}*"))
     assert open_license(before, store.key_set()).kid == earlier.kid
-    assert store.jwks()["keys"][1]["retired_at"] == retired.retired_at
+    assert [key.get("retired_at") for key in store.jwks()["keys"]] == [None, retired.retired_at]
     with pytest.raises(KeyFolderError):
         folder.private_key(earlier.kid)
 
@@ -224,7 +264,7 @@ def test_what_is_no_key_is_not_used(folder, text) -> None:
         "[]",
         '{"v":2,"keys":[]}',
         '{"v":1,"keys":[]}',
-        '{"v":1,"keys":[{"x":"AA","created_at":1,"retired_at":null}]}',
+        '{"v":1,"keys":[{"x":"AA","created_at":1,"retired_at":null,"signs_at":1}]}',
     ],
 )
 def test_a_damaged_list_is_an_error_and_makes_no_new_key(folder, text) -> None:
@@ -281,7 +321,18 @@ def test_the_command_lists_rotates_retires_and_removes() -> None:
     assert licensed_keys() == licensed_keys("list")
     assert licensed_keys()[0].startswith(f"{first}  signs, made 20")
 
-    second = licensed_keys("rotate")[0].split()[0]
+    told = licensed_keys("rotate")[0]
+    second = told.split()[0]
+    assert f"{second} is published and signs from 20" in told
+    assert [line.split(" 20")[0] for line in licensed_keys()] == [
+        f"{first}  signs, made",
+        f"{second}  signs from",
+    ]
+    with later(AHEAD_S):
+        retire_the_first(first, second)
+
+
+def retire_the_first(first: str, second: str) -> None:
     assert [line.split(",")[0] for line in licensed_keys()] == [
         f"{second}  signs",
         f"{first}  verifies",
@@ -348,7 +399,8 @@ def test_a_new_key_shows_at_once(client) -> None:
 
     after = client.get("/.well-known/jwks.json", headers={"If-None-Match": before["ETag"]})
     assert after.status_code == 200
-    assert after.json()["keys"][1:] == before.json()["keys"]
+    assert after.json()["keys"][:1] == before.json()["keys"]
+    assert len(after.json()["keys"]) == 2
 
 
 def test_a_license_key_is_shown_again_after_the_secret_was_changed(settings) -> None:

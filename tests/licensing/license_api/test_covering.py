@@ -2,13 +2,16 @@
 
 import hashlib
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
+from django.db import transaction
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import User
-from catalog.history.refs import create_branch, create_tag, delete_tag
-from catalog.models import Grant, RepoLfsObject
+from catalog.history.refs import create_branch, create_tag, delete_branch, delete_tag
+from catalog.models import FileScan, GitObject, Grant, RepoLfsObject
 from catalog.services.rewriting import LicensedFileError, delete_stored_files, squash_history
 from licensing.configured import signer
 from licensing.delivery.policy import authorize, authorize_object, check_whole
@@ -24,6 +27,7 @@ from tests.licensing.selling.shop import open_shop
 
 pytestmark = pytest.mark.django_db
 Browser = Callable[[User], Client]
+Headers = Callable[[User, str], dict[str, str]]
 ALL, MAJOR, REVISION = Grant.Updates.ALL, Grant.Updates.MAJOR, Grant.Updates.REVISION
 BOUGHT = {"before", "v1.0"}
 LINE_1 = BOUGHT | {"fix", "v1.1", "late", "v1.2"}
@@ -191,27 +195,95 @@ def test_an_update_that_is_not_included_is_nowhere_to_be_read(browser_of: Browse
         assert b"only for new buyers" in buyer.get(place).content, place
 
 
-def test_what_was_bought_cannot_be_deleted() -> None:
+def deletable(story: Story) -> set[str]:
+    """Names of the revisions whose weights the seller could delete; the hub's own call is tried."""
+    shop, found = story.shop, set()
+    before = list(RepoLfsObject.objects.order_by("id").values())
+    for name, weights in story.weights.items():
+        with transaction.atomic():
+            try:
+                delete_stored_files(
+                    shop.selling,
+                    shop.repo,
+                    [hashlib.sha256(weights).hexdigest()],
+                    rewrite_history=False,
+                )
+                found.add(name)
+            except LicensedFileError:
+                assert list(RepoLfsObject.objects.order_by("id").values()) == before
+            transaction.set_rollback(True)
+    return found
+
+
+def test_what_a_license_reaches_cannot_be_deleted() -> None:
+    story = Story()
+    every = set(story.commits)
+
+    for updates, kept in ((ALL, every), (MAJOR, LINE_1), (REVISION, BOUGHT)):
+        Grant.objects.update(updates=updates)
+        assert deletable(story) == every - kept
+    ended = {"starts_at": timezone.now() - timedelta(9), "ends_at": timezone.now() - timedelta(1)}
+    Grant.objects.update(**ended)  # another term may be bought
+    assert deletable(story) == every - BOUGHT
+    Grant.objects.update(state=Grant.State.FROZEN)
+    assert deletable(story) == every - BOUGHT
+    Grant.objects.update(state=Grant.State.REVOKED)
+    assert deletable(story) == every
+
+
+def test_what_strangers_merely_proposed_can_be_deleted() -> None:
+    story = Story()
+    shop, weights = story.shop, safetensors(seed=99, size=4)
+    Grant.objects.update(updates=ALL)
+    add_files(shop.seller, shop.repo, {"model.safetensors": weights})
+    story.weights["proposed"] = weights
+    assert "proposed" not in deletable(story)
+    blob = GitObject.objects.get(lfs_sha256=hashlib.sha256(weights).hexdigest())
+    assert FileScan.objects.filter(blob_oid=blob.oid).update(is_proposed=True) == 1
+
+    assert deletable(story) == {"proposed"}
+
+
+def test_no_way_to_withdraw_a_version_takes_it_from_its_buyers(
+    client: Client, browser_of: Browser, bearer: Headers
+) -> None:
+    """Branches and tags that go and squashed history, then the files by the hub's own call."""
+    story = Story()
+    shop, buyer = story.shop, browser_of(story.shop.buyer)
+    name, headers = shop.repo.full_name, bearer(shop.seller, "write")
+    for tag in ("v1.0", "v1.1", "v1.2"):
+        delete_tag(shop.repo, tag)
+    delete_branch(shop.repo, "old")
+    squash_history(shop.selling, shop.repo, revision="main", message="Anew")
+    before = list(RepoLfsObject.objects.order_by("id").values())
+
+    for revision in LINE_1:
+        digest = hashlib.sha256(story.weights[revision]).hexdigest()
+        for rewriting in ("true", "false"):
+            place = f"/api/models/{name}/lfs-files/{digest}?rewriteHistory={rewriting}"
+            answer = client.delete(place, headers=headers)
+            assert (answer.status_code, b"People hold licenses" in answer.content) == (409, True)
+
+    assert list(RepoLfsObject.objects.order_by("id").values()) == before
+    for revision in LINE_1:
+        got = buyer.get(f"/{name}/resolve/{story.commits[revision]}/model.safetensors")
+        assert got.status_code == 200
+        assert got.getvalue() == story.weights[revision]
+
+
+def test_what_is_deleted_takes_nothing_from_a_license() -> None:
     story = Story()
     shop, sold = story.shop, hashlib.sha256(story.weights["v1.0"]).hexdigest()
     newer = hashlib.sha256(story.weights["v2.0"]).hexdigest()
-    before = list(RepoLfsObject.objects.order_by("id").values())
 
-    for is_rewriting in (False, True):
-        with pytest.raises(LicensedFileError):
-            delete_stored_files(
-                shop.selling, shop.repo, [newer, sold], rewrite_history=is_rewriting
-            )
-
-    assert list(RepoLfsObject.objects.order_by("id").values()) == before
-    assert authorize(shop.buying, shop.repo, story.commits["v1.0"], "model.safetensors")
     assert delete_stored_files(shop.selling, shop.repo, [newer], rewrite_history=True) == 1
     assert story.code(revision=story.commits["v1.0"]) == Code.VALID
-    first = hashlib.sha256(story.weights["before"]).hexdigest()
-    assert delete_stored_files(shop.selling, shop.repo, [first], rewrite_history=True) == 1
+    assert authorize(shop.buying, shop.repo, story.commits["v1.0"], "model.safetensors")
     Grant.objects.update(updates=REVISION)
+    fix = hashlib.sha256(story.weights["fix"]).hexdigest()
+    assert delete_stored_files(shop.selling, shop.repo, [fix], rewrite_history=True) == 1
     document = open_license(issue_file(story.held.fresh()), signer().key_set()).document
-    bought, rewritten = document.models  # every commit has another id now, v1.0 the same files
-    assert (bought.revision, bought.files) == (story.commits["v1.0"], rewritten.files)
+    (bought,) = document.models
+    assert bought.revision == story.commits["v1.0"]
     Grant.objects.update(state=Grant.State.REVOKED)
     assert delete_stored_files(shop.selling, shop.repo, [sold], rewrite_history=False) == 1

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -35,6 +34,7 @@ from licensing.services.validating import BadFingerprintError, BadLabelError
 from tests.factories import add_files, make_org, safetensors
 from tests.licensing.license_api.holding import Held, everything, hold
 from tests.licensing.selling.shop import open_shop
+from tests.offline_command import verify
 
 pytestmark = pytest.mark.django_db
 DAY_S = 86_400
@@ -321,18 +321,13 @@ def test_the_offline_command_verifies_file_and_folder(tmp_path: Path) -> None:
     for name, commit_oid in (("bought", bought), ("newer", newer)):
         download(held.shop.repo, commit_oid, tmp_path / name)
 
-    def verify(folder: str, machine: str = "m1") -> subprocess.CompletedProcess[str]:
-        command = [
-            *(sys.executable, "-m", "licensing.offline", "license", "verify"),
-            *(str(tmp_path / "a.gpts-license"), str(tmp_path / folder)),
-            *("--keys", str(tmp_path / "keys.json"), "--machine", machine),
-        ]
-        environment = {"HOME": str(tmp_path), "PATH": "/usr/bin"}
-        return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    def check(folder: str, machine: str = "m1") -> subprocess.CompletedProcess[str]:
+        file, keys = tmp_path / "a.gpts-license", tmp_path / "keys.json"
+        return verify(file, keys, tmp_path / folder, machine=machine)
 
     for folder in ("bought", "newer"):
-        done = verify(folder)
+        done = check(folder)
         assert (done.returncode, "are those it covers" in done.stdout) == (0, True), done.stderr
-    assert verify("newer", machine="m2").returncode == 1
+    assert check("newer", machine="m2").returncode == 1
     (tmp_path / "newer/config.json").write_bytes(b"{}")
-    assert verify("newer").returncode == 3
+    assert check("newer").returncode == 3

@@ -1,16 +1,19 @@
 """Every answer to a validation, and that none of them tells too much or changes anything."""
 
 import hashlib
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
+from accounts.models import User
 from catalog.models import Grant, Ref
 from catalog.services.repos import move_repo
 from licensing.documents.keys import digest_to_look_up
@@ -114,11 +117,27 @@ def test_suspended_disputed_future_and_ended_licenses_say_so() -> None:
     assert code(held) == Code.SUSPENDED
 
     License.objects.update(suspended_at=None)
-    Grant.objects.update(state=Grant.State.ACTIVE, starts_at=now + timedelta(minutes=1))
+    Grant.objects.update(state=Grant.State.ACTIVE, starts_at=now + timedelta(minutes=9))
     assert code(held) == Code.NOT_STARTED
     Grant.objects.update(starts_at=now - timedelta(days=2), ends_at=now)
     assert code(held) == Code.EXPIRED
     assert validate(held.key, now=now - timedelta(seconds=1)).code == Code.VALID
+
+
+def test_a_server_whose_clock_is_behind_opens_what_was_just_sold(
+    browser_of: Callable[[User], Client],
+) -> None:
+    held = hold()
+    place = f"/{held.shop.repo.full_name}/resolve/main/model.safetensors"
+    ahead = timezone.now() + timedelta(seconds=30)
+    Grant.objects.update(starts_at=ahead)
+
+    got = browser_of(held.shop.buyer).get(place)
+    assert (got.status_code, len(got.getvalue()) > 100) == (200, True)
+    assert code(held) == Code.VALID
+    assert browser_of(held.shop.buyer).get(f"/library/{held.row.public_id}/file").status_code == 200
+    Grant.objects.update(starts_at=ahead + timedelta(minutes=9))
+    assert browser_of(held.shop.buyer).get(place).status_code == 403
 
 
 def test_an_unpaid_subscription_is_overdue_once_it_has_run_out() -> None:

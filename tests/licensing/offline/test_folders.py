@@ -1,5 +1,6 @@
 """Folders of model files beside a license."""
 
+import json
 import os
 import shutil
 from dataclasses import replace
@@ -46,11 +47,65 @@ def test_a_missing_and_a_renamed_file(weights) -> None:
     report = compare(MODEL, weights)
 
     assert [(item.kind, item.path, item.detail) for item in report.differences] == [
-        ("missing", "config.json", ""),
         ("missing", "model.safetensors", ""),
         ("extra", "other.gguf", ""),
         ("extra", "weights.SAFETENSORS", "is model.safetensors under another name"),
     ]
+    assert report.absent == ["config.json", "model.safetensors"]
+
+
+def test_what_a_loader_leaves_out_is_no_difference(weights) -> None:
+    more = ("README.md", ".gitattributes", "pytorch_model.bin", "gguf/model-q4.gguf")
+    model = replace(MODEL, files=(*MODEL.files, *(covered(path, b"x") for path in more)))
+    (weights / "config.json").unlink()
+
+    report = compare(model, weights)
+
+    assert (report.differences, report.same_files) == ([], 1)
+    assert report.absent == ["config.json", *more]
+
+
+def test_licensed_weights_are_there_at_all(weights) -> None:
+    model = replace(MODEL, files=(*MODEL.files, covered("pytorch_model.bin", b"x")))
+    (weights / "model.safetensors").unlink()
+
+    assert differences(weights, model) == [
+        ("missing", "model.safetensors"),
+        ("missing", "pytorch_model.bin"),
+    ]
+    cards = replace(MODEL, files=(covered("README.md", b"x"), covered("a.json", b"x")))
+    assert differences(weights, cards) == [
+        ("missing", "README.md"),
+        ("missing", "a.json"),
+    ]
+
+
+def test_a_set_of_weights_is_there_wholly_or_not_at_all(weights) -> None:
+    index = json.dumps({"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}}).encode()
+    contents = {
+        "gguf/q4-00001-of-00002.gguf": b"1",
+        "gguf/q4-00002-of-00002.gguf": b"2",
+        "gguf/q8-00001-of-00001.gguf": b"3",
+        "sub/model.safetensors.index.json": index,
+        "sub/one.safetensors": b"4",
+        "sub/two.safetensors": b"5",
+    }
+    files = (covered(path, content) for path, content in contents.items())
+    model = replace(MODEL, files=(*MODEL.files, *files))
+    for path, content in contents.items():
+        (weights / path).parent.mkdir(exist_ok=True)
+        (weights / path).write_bytes(content)
+    assert differences(weights, model) == []
+
+    (weights / "gguf/q4-00002-of-00002.gguf").unlink()
+    (weights / "sub/two.safetensors").unlink()
+    assert differences(weights, model) == [
+        ("missing", "gguf/q4-00002-of-00002.gguf"),
+        ("missing", "sub/two.safetensors"),
+    ]
+    (weights / "gguf/q4-00001-of-00002.gguf").unlink()
+    (weights / "sub/one.safetensors").unlink()  # the index alone came with other JSON files
+    assert differences(weights, model) == []
 
 
 @pytest.mark.parametrize(
@@ -171,7 +226,7 @@ def test_a_cache_with_another_version_alone_is_judged_by_its_files(cache) -> Non
 
     (repo / "snapshots" / ("d" * 40)).mkdir()
     ((_, place),) = locate((MODEL,), cache)
-    assert differences(place) == [("missing", "config.json"), ("missing", "model.safetensors")]
+    assert differences(place) == [("missing", "model.safetensors")]
 
 
 def test_links_of_a_snapshot_lead_to_its_own_blobs_alone(cache, tmp_path) -> None:

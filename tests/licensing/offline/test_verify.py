@@ -13,7 +13,7 @@ import pytest
 import time_machine
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from licensing.documents.document import Machine, Terms
+from licensing.documents.document import MAX_SEATS, Machine, Seats, Terms
 from licensing.offline.clock import NewestTime
 from licensing.offline.machine import machine_fingerprint
 from licensing.offline.words import moment, plain
@@ -53,6 +53,17 @@ def test_says_in_plain_words_what_is_licensed(run, license_file, jwks, weights) 
         f"{weights}: 2 of 2 licensed files of alice/poet are here and unchanged (0.0 MB).",
         "The license is valid and the files are those it covers.",
     ]
+
+
+def test_seats_without_a_limit(run, license_file, jwks) -> None:
+    path = license_file(seats=Seats(count=MAX_SEATS, kind="machines"))
+
+    with at(NOW_S):
+        code, said, _ = run("license", "verify", path, "--keys", jwks)
+        _, told, _ = run("license", "verify", path, "--keys", jwks, "--json")
+
+    assert (code, "Seats:       unlimited machines\n" in said) == (0, True)
+    assert json.loads(told)["license"]["seats"] == {"count": None, "kind": "machines"}
 
 
 def test_answers_programs_in_json(run, license_file, jwks, weights) -> None:
@@ -423,6 +434,10 @@ def test_the_documented_lines_verify_the_same_files(license_file, jwks, weights,
     assert len([line for line in snippet().splitlines() if line.strip()]) <= 25
     good = check(license_file(**fresh))
     assert (good.returncode, good.stdout) == (0, "licensed to Zoë & Söhne 詩人\n"), good.stderr
+    ahead = {"issued_at": now_s + 240, "valid_from": now_s + 240}  # the store's clock is ahead
+    assert check(license_file(**fresh | ahead)).returncode == 0
+    late = {"issued_at": now_s + 900, "valid_from": now_s + 900}
+    assert check(license_file(**fresh | late)).stderr == "no license for today\n"
     assert check(license_file()).stderr == "no license for today\n"
     assert "InvalidSignature" in check(spoiled(license_file(**fresh))).stderr
     (weights / "model.safetensors").write_bytes(b"Weights")

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from licensing.services import activations, refunds
 from tests.factories import add_files, make_org, make_user
 from tests.licensing.pages.buying import get, post, text_of, visible
 from tests.licensing.selling.shop import Shop, open_shop
+from tests.offline_command import verify
 
 pytestmark = pytest.mark.django_db
 Browser = Callable[[User], Client]
@@ -236,12 +238,19 @@ def test_keys_are_for_holders(client: Client, browser_of: Browser, staff: User, 
     assert "GPTS-" in text_of(post(browser_of(mate), address(found, "/key")))
 
 
-def test_the_license_file(client: Client, browser_of: Browser, shop: Shop, row: License) -> None:
+def test_the_license_file(
+    client: Client, browser_of: Browser, shop: Shop, row: License, tmp_path: Path
+) -> None:
     answer = browser_of(shop.buyer).get(address(row, "/file"))
 
     assert answer.status_code == 200
-    assert answer.content.count(b".") == 2
-    assert row.public_id in answer["Content-Disposition"]
+    assert f'"{row.public_id}.gpts-license"' in answer["Content-Disposition"]
+    assert "no-store" in answer["Cache-Control"]
+    file, keys = tmp_path / "saved.gpts-license", tmp_path / "keys.json"
+    file.write_bytes(answer.content)
+    keys.write_bytes(client.get("/.well-known/jwks.json").content)
+    done = verify(file, keys)
+    assert (done.returncode, "TEST license is valid" in done.stdout) == (0, True), done.stderr
     assert client.get(address(row, "/file"), headers={"accept": "text/html"}).status_code == 302
     get(browser_of(make_user("eve")), address(row, "/file"), 404)
     get(browser_of(shop.seller), address(row, "/file"), 403)
