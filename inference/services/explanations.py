@@ -107,7 +107,7 @@ def ask(viewer: Viewer, run: GenerationRun, asked: AskedExplanation) -> Explanat
         created_at=timezone.now(),
     )
     trial_tokens = _told_of(run, asked) if is_trial else 0
-    return _queue(explanation, trial_tokens=trial_tokens, memory_bytes=files.weights_bytes)
+    return _queue(explanation, trial_tokens=trial_tokens, memory_bytes=files.least_bytes)
 
 
 def ask_walk(
@@ -136,7 +136,7 @@ def ask_walk(
         params=asked.model_dump(mode="json"),
         created_at=timezone.now(),
     )
-    return _queue(explanation, trial_tokens=0, memory_bytes=files.weights_bytes)
+    return _queue(explanation, trial_tokens=0, memory_bytes=files.least_bytes)
 
 
 def ask_of_text(viewer: Viewer, repo: ModelRepo, text: ScoredText, *, place: int) -> Explanation:
@@ -175,7 +175,7 @@ def ask_of_text(viewer: Viewer, repo: ModelRepo, text: ScoredText, *, place: int
         created_at=timezone.now(),
     )
     trial_tokens = _tokens_of(text) if is_trial else 0
-    return _queue(explanation, trial_tokens=trial_tokens, memory_bytes=files.weights_bytes)
+    return _queue(explanation, trial_tokens=trial_tokens, memory_bytes=files.least_bytes)
 
 
 def again(viewer: Viewer, explanation: Explanation) -> Explanation:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.views.guards import viewer_of
-from inference.forms import ScoreForm
+from inference.forms_of_two import ScoreForm
 from inference.models import Explanation, ScoredText
 from inference.services import explanations, runs, scored_texts
 from inference.services.reading_along import along, word_around

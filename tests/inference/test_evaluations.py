@@ -282,7 +282,7 @@ def test_its_worker_has_memory_for_the_model(
     run, _ = evaluations.ask(as_bob, tiny_repo, quick)
 
     assert run.job is not None
-    assert run.job.memory_bytes == weights.weights_bytes(tiny_repo, run.commit_oid) > 1
+    assert run.job.memory_bytes == weights.least_memory(tiny_repo, run.commit_oid) > 1
     assert run.job.queue == "inference-gpu"
 
 
