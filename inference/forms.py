@@ -15,9 +15,9 @@ from inference.services.params import (
     AskedParams,
     InvalidParamsError,
     messages_of,
+    read_biases,
     read_params,
 )
-from inference.services.scored_texts import MAX_TEXT_CHARS
 
 CUSTOM = "custom"
 _PRESETS = {preset.name: preset for preset in PRESETS}
@@ -38,12 +38,6 @@ def _number(name: str, label: Any, help_text: Any, *, step: float) -> forms.Fiel
         initial=field.default,
         widget=forms.NumberInput(attrs={"step": step, "inputmode": "decimal"}),
         **limits,
-    )
-
-
-def _model_input() -> forms.TextInput:
-    return forms.TextInput(
-        attrs={"list": "models-to-compare", "spellcheck": "false", "autocapitalize": "none"}
     )
 
 
@@ -100,6 +94,24 @@ class PlaygroundForm(forms.Form):
         _("Above 1 avoids what is there already."),
         step=0.05,
     )
+    frequency_penalty = _number(
+        "frequency_penalty",
+        _("Frequency penalty"),
+        _("Above 0 avoids words the more often the text has them."),
+        step=0.1,
+    )
+    presence_penalty = _number(
+        "presence_penalty",
+        _("Presence penalty"),
+        _("Above 0 avoids words the text has already: new subjects."),
+        step=0.1,
+    )
+    logit_bias = forms.CharField(
+        label=_("Token bias"),
+        help_text=_("A token's id, a colon, -100 (never) to 100 (always); one a line."),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false", "inputmode": "decimal"}),
+    )
     num_beams = _number(
         "num_beams",
         _("Beams"),
@@ -141,11 +153,33 @@ class PlaygroundForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
     )
     revision = forms.CharField(required=False, max_length=200, widget=forms.HiddenInput)
+    organization = forms.CharField(
+        label=_("Charge to"),
+        help_text=_("Whose tokens of the day this uses."),
+        required=False,
+        max_length=96,
+        widget=forms.Select,
+    )
 
     BEAMS = ("num_beams", "length_penalty", "early_stopping")
-    SAMPLING = ("temperature", "top_p", "top_k", "repetition_penalty", *BEAMS, "seed", "stop")
+    PENALTIES = ("frequency_penalty", "presence_penalty", "logit_bias")
+    DRAWING = ("temperature", "top_p", "top_k", "repetition_penalty", *PENALTIES)
+    SAMPLING = (*DRAWING, *BEAMS, "seed", "stop")
 
     is_chat = False
+
+    def offer_payers(self, organizations: Sequence[str]) -> bool:
+        """Let the reader choose among themselves and organizations; whether there are any."""
+        choices = [("", _("You")), *((name, name) for name in organizations)]
+        self.fields["organization"].widget.choices = choices  # type: ignore[attr-defined]
+        return bool(organizations)
+
+    def clean_logit_bias(self) -> dict[int, float]:
+        """Read the biases, by token id."""
+        try:
+            return read_biases(self.cleaned_data["logit_bias"])
+        except InvalidParamsError as error:
+            raise forms.ValidationError(error.message) from error
 
     def clean_prompt(self) -> str:
         """Undo what browsers do to line ends."""
@@ -163,7 +197,9 @@ class PlaygroundForm(forms.Form):
         if "early_stopping" in initial:
             initial["early_stopping"] = str(initial["early_stopping"]).lower()
         lines = [line.replace("\n", "\\n") for line in params.get("stop", ())]
-        return initial | {"stop": "\n".join(lines), "preset": CUSTOM}
+        biases = [f"{token}: {bias:g}" for token, bias in params.get("logit_bias", {}).items()]
+        written = {"stop": "\n".join(lines), "logit_bias": "\n".join(biases)}
+        return initial | written | {"preset": CUSTOM}
 
     def asked(self) -> Asked:
         """Return what a valid form goes on from."""
@@ -185,7 +221,7 @@ class PlaygroundForm(forms.Form):
         """
         data = self.cleaned_data
         names = ("max_new_tokens", "num_sequences", *self.SAMPLING)
-        values = {name: data[name] for name in names if data[name] not in {None, ""}}
+        values = {name: data[name] for name in names if data[name] not in (None, "")}
         if "stop" in values:
             lines = values["stop"].replace("\r\n", "\n").split("\n")
             values["stop"] = [line.replace("\\n", "\n") for line in lines if line]
@@ -201,7 +237,8 @@ class PlaygroundForm(forms.Form):
         preset = _PRESETS.get(name)
         if preset is None:
             return dict(values)
-        kept = {key: value for key, value in values.items() if key not in self.BEAMS}
+        own = (*self.BEAMS, *self.PENALTIES)
+        kept = {key: value for key, value in values.items() if key not in own}
         kept |= preset.values
         if preset.name == "exact":  # all texts would be the same
             kept["num_sequences"] = 1
@@ -305,63 +342,3 @@ class ChatForm(PlaygroundForm):
         first = [ChatMessage(role="system", content=said["system"])] if said["system"] else []
         last = ChatMessage(role="user", content=said["message"])
         return [*first, *data["history"], last]
-
-
-class _TwoModels(forms.Form):
-    """The models that are compared."""
-
-    a = forms.CharField(label=_("First model"), max_length=200, widget=_model_input())
-    b = forms.CharField(label=_("Second model"), max_length=200, widget=_model_input())
-
-
-class CompareForm(_TwoModels, PlaygroundForm):
-    """The same prompt for two models."""
-
-
-class CompareChatForm(_TwoModels, ChatForm):
-    """The same message for two models that take messages."""
-
-
-class ScoreForm(forms.Form):
-    """A text for one or two models to read."""
-
-    a = forms.CharField(label=_("First model"), max_length=200, widget=_model_input())
-    b = forms.CharField(
-        label=_("Second model"),
-        help_text=_("Empty: the first alone."),
-        max_length=200,
-        required=False,
-        widget=_model_input(),
-    )
-    prompt = forms.CharField(
-        label=_("What stands before it"),
-        help_text=_("Read, but not scored: the prompt, where the text is an answer."),
-        max_length=MAX_PROMPT_CHARS,
-        required=False,
-        strip=False,
-        widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
-    )
-    text = forms.CharField(
-        label=_("Text"),
-        help_text=_("Yours, or what a model wrote."),
-        max_length=MAX_TEXT_CHARS,
-        strip=False,
-        widget=forms.Textarea(attrs={"rows": 6, "spellcheck": "false"}),
-    )
-
-    def clean_prompt(self) -> str:
-        """Undo what browsers do to line ends."""
-        return str(self.cleaned_data["prompt"]).replace("\r\n", "\n")
-
-    def clean_text(self) -> str:
-        """Undo what browsers do to line ends."""
-        return str(self.cleaned_data["text"]).replace("\r\n", "\n")
-
-    def names(self) -> list[str]:
-        """Return the models of a valid form."""
-        given = (self.cleaned_data[side].strip() for side in ("a", "b"))
-        return [name for name in given if name]
-
-    def problem(self) -> InvalidParamsError:
-        """Return what is wrong with an invalid form, for programs."""
-        return problem_of(self)

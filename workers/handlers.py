@@ -318,7 +318,7 @@ def explain(context: JobContext) -> dict[str, Any]:
 
 def explanation_ended(job_id: int) -> None:
     """Write down that an explanation failed, when the handler itself could not."""
-    from inference.services.explanations import settle
+    from inference.services.answering import settle
 
     settle(job_id)
 

@@ -26,12 +26,12 @@ def run(*, queue: str) -> None:
 def sweep() -> None:
     """Ask again for what was lost, end what failed too often."""
     from catalog.services.webhooks import stopping, upkeep
-    from inference.services import demos, endings, evaluation_queue, explanations
+    from inference.services import answering, demos, endings, evaluation_queue
 
     if nudged := sweeping.sweep():
         logger.info("%s jobs were asked for again", nudged)
     endings.settle_all()
-    explanations.settle_all()
+    answering.settle_all()
     evaluation_queue.settle_all()
     demos.ask()
     upkeep.give_up_late()

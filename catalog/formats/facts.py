@@ -40,6 +40,9 @@ _FORMATS = {
 _PACKED_DTYPES = frozenset({"U8", "I8", "I32", "U32", "I64"})
 """Integers in which quantizers pack several weights each."""
 
+FP32_BYTES = 4
+"""Of a weight in the memory of a processor."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
@@ -82,6 +85,20 @@ class ModelFacts:
     """Why not, for a stranger; at most 300 characters."""
     gguf: dict[str, Any] | None = None
     """What hub clients see of a GGUF model; ``None`` when the weights are none."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """What the weights take in memory as fp32, which processors compute in.
+
+        A GGUF file of four bits a weight grows eightfold, fp16 to twice its size.
+        """
+        return FP32_BYTES * sum(self.elements_by_dtype.values()) or self.weights_bytes
+
+    @property
+    def least_memory_bytes(self) -> int:
+        """What they take where they may stay as they are stored; GGUF is unpacked everywhere."""
+        is_gguf = bool(self.weights) and self.weights[0].endswith(".gguf")
+        return self.memory_bytes if is_gguf else min(self.memory_bytes, self.weights_bytes)
 
     @property
     def safetensors_parameters(self) -> dict[str, int]:

@@ -205,7 +205,7 @@ class SamplesView(_View):
         examples=[examples.SAMPLES],
     )
     def get(self, request: Request, run_id: str) -> Response:
-        """Answer every question with prompt, output and score, in order."""
+        """Answer every question with prompt, output and score, in order; once it has ended."""
         found, following = keyset_page(
             _samples(request, run_id),
             request.query_params.get("cursor"),
@@ -225,7 +225,7 @@ class SamplesFileView(_View):
         responses={(200, "application/x-ndjson"): OpenApiTypes.STR},
     )
     def get(self, request: Request, run_id: str) -> StreamingHttpResponse:
-        """Answer all samples, one JSON object a line."""
+        """Answer all samples, one JSON object a line; once the evaluation has ended."""
         rows = _samples(request, run_id)
         answer = StreamingHttpResponse(_lines(rows), content_type="application/x-ndjson")
         answer["Content-Disposition"] = f'attachment; filename="evaluation-{run_id}.jsonl"'

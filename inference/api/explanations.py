@@ -11,7 +11,7 @@ from rest_framework.views import APIView
 from accounts.rest import viewer
 from inference.box.explain_messages import MAX_EXPLAIN_TOKENS, MAX_TOP
 from inference.models import Explanation
-from inference.services import explanations, runs
+from inference.services import answering, explanations, runs
 from inference.services.explain_params import read_explanation
 
 _KINDS = ["tokens", "saliency", "attention", "lens"]
@@ -96,6 +96,18 @@ _DONE = OpenApiExample(
     status_codes=("200", "201"),
 )
 
+_STOPPED = OpenApiExample(
+    "Stopped",
+    value=_DONE.value
+    | {
+        "state": "failed",
+        "result": None,
+        "error_code": answering.CANCELLED,
+        "error": "This was stopped before there was an answer. Ask again.",
+    },
+    response_only=True,
+)
+
 
 class ExplanationsView(APIView):
     """The explanations of a generation."""
@@ -140,9 +152,22 @@ class ExplanationView(APIView):
     )
     def get(self, request: Request, run_id: str, explanation_id: str) -> Response:
         """Answer the explanation as far as it has come."""
-        who = viewer(request)
-        run = runs.read(who, run_id)
-        found = explanations.read(who, explanation_id)
-        if found.run_id != run.pk:
-            raise explanations.ExplanationNotFoundError("There is no such explanation.")
+        found = explanations.read_of(runs.read(viewer(request), run_id), explanation_id)
+        return Response(ExplanationOut(found).data)
+
+
+class CancelExplanationView(APIView):
+    """Stopping an explanation."""
+
+    @extend_schema(
+        operation_id="explanations_cancel",
+        summary="Stop an explanation",
+        request=None,
+        responses=ExplanationOut,
+        examples=[_STOPPED],
+    )
+    def post(self, request: Request, run_id: str, explanation_id: str) -> Response:
+        """End it as `failed` with the code `cancelled`; one that has ended is left as it is."""
+        found = explanations.read_of(runs.read(viewer(request), run_id), explanation_id)
+        answering.cancel(found)
         return Response(ExplanationOut(found).data)

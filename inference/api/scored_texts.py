@@ -228,3 +228,19 @@ class ScoredTextView(APIView):
         """Delete the text and what was said of it."""
         scored_texts.delete(viewer(request), text_id)
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class CancelScoredTextView(APIView):
+    """Stopping what reads a text."""
+
+    @extend_schema(
+        operation_id="scored_texts_cancel",
+        summary="Stop scoring a text",
+        request=None,
+        responses=ScoredTextOut,
+        examples=[_DONE],
+    )
+    def post(self, request: Request, text_id: str) -> Response:
+        """Stop each model that still reads it (`failed`, `cancelled`); what is read stays."""
+        found = scored_texts.cancel(viewer(request), text_id)
+        return Response(ScoredTextOut(_body(*found)).data)

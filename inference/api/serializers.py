@@ -24,6 +24,23 @@ class NewGenerationIn(serializers.Serializer[Any]):
     top_p = serializers.FloatField(required=False)
     top_k = serializers.IntegerField(required=False)
     repetition_penalty = serializers.FloatField(required=False)
+    frequency_penalty = serializers.FloatField(
+        required=False, help_text="Taken from a token for each time the text has it; -2 to 2."
+    )
+    presence_penalty = serializers.FloatField(
+        required=False, help_text="Taken from a token the text has already; -2 to 2."
+    )
+    logit_bias = serializers.DictField(
+        child=serializers.FloatField(),
+        required=False,
+        help_text="By token id, what is added to its score; -100 to 100.",
+    )
+    organization = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        max_length=96,
+        help_text="Whose tokens of the day it uses: one you belong to; empty: your own.",
+    )
     seed = serializers.IntegerField(required=False, allow_null=True)
     num_sequences = serializers.IntegerField(required=False)
     num_beams = serializers.IntegerField(

@@ -29,8 +29,13 @@ urlpatterns = [
         "generations/<str:run_id>/explanations/<str:explanation_id>",
         explanations.ExplanationView.as_view(),
     ),
+    path(
+        "generations/<str:run_id>/explanations/<str:explanation_id>/cancel",
+        explanations.CancelExplanationView.as_view(),
+    ),
     path("scored-texts", scored_texts.ScoredTextsView.as_view()),
     path("scored-texts/<str:text_id>", scored_texts.ScoredTextView.as_view()),
+    path("scored-texts/<str:text_id>/cancel", scored_texts.CancelScoredTextView.as_view()),
     path("suites", evaluation_views.SuitesView.as_view()),
     path("suites/<str:suite_id>", evaluation_views.SuiteView.as_view()),
     path(

@@ -38,9 +38,9 @@ class GenerationsView(APIView):
         form.is_valid(raise_exception=True)
         values = dict(form.validated_data)
         repo, revision = model_named(who, values.pop("model"))
-        prompt = values.pop("prompt")
+        prompt, payer = values.pop("prompt"), values.pop("organization", "")
         given = {key: value for key, value in values.items() if value is not None}
-        run = runs.submit(who, repo, revision, prompt, given)
+        run = runs.submit(who, repo, revision, prompt, given, organization=payer)
         return Response(GenerationOut(run).data, status=status.HTTP_201_CREATED)
 
 

@@ -1,6 +1,7 @@
 """Keeps boxes resident between requests, within a budget of memory and number."""
 
 import itertools
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,9 +23,11 @@ from inference.box.turns import Turns
 
 _EMPTY_BOX_BYTES = 400 * MIB
 """Resident memory of Python, torch and transformers alone; measured 380 MB."""
-_WEIGHTS_FACTOR = 2
-"""fp16 files are computed in fp32 on processors: a guess until the box is measured."""
-
+_FP32_BITS = 32
+_STORED_BITS = 16
+"""Of a weight in a file that does not say; processors compute in fp32."""
+_NAMED_BITS = re.compile(r"(?<![A-Za-z])(?:I?Q|TQ|B?F)(\d{1,2})(?!\d)", re.IGNORECASE)
+"""How the name of a GGUF file says what a weight takes: ``tiny-Q4_K_M.gguf``, ``tiny-f16.gguf``."""
 
 _FRESH = itertools.count(1)
 """Names the places of boxes that nobody shares."""
@@ -249,7 +252,7 @@ class BoxPool:
 
     def _reserve(self, key: str, model_dir: Path, deadline: float) -> _Slot:
         """Return the key's slot, making room for a new one by closing idle boxes."""
-        needed = folder_bytes(model_dir) * _WEIGHTS_FACTOR + _EMPTY_BOX_BYTES
+        needed = unpacked_bytes(model_dir) + _EMPTY_BOX_BYTES
         closing: list[Box] = []
         try:
             with self._changed:
@@ -320,6 +323,18 @@ class BoxPool:
             self._changed.notify_all()
         for box in leaving:
             box.close()
+
+
+def unpacked_bytes(folder: Path) -> int:
+    """Guess what the files of a model take in memory, in bytes: until its box is measured."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return sum(int(path.stat().st_size * _growth(path.name)) for path in files)
+
+
+def _growth(name: str) -> float:
+    named = _NAMED_BITS.search(name) if name.lower().endswith(".gguf") else None
+    bits = int(named[1]) if named else _STORED_BITS
+    return max(1.0, _FP32_BITS / max(bits, 1))
 
 
 def folder_bytes(folder: Path) -> int:

@@ -24,7 +24,7 @@ from inference.box.prompted import fields_of
 from inference.models import Explanation
 from inference.runners import generation
 from inference.runners.folders import box_key, model_folder
-from inference.services import explanations
+from inference.services import answering
 from inference.services.runs import prompted_of
 from store.core.database import hand_back_connection
 from store.core.work import JobContext, JobStoppedError
@@ -45,7 +45,7 @@ def run_explanation(context: JobContext, explanation_id: int) -> dict[str, Any]:
     if explanation is None or not explanation.is_open:
         return {"state": explanation.state if explanation else "deleted"}
     with context.claim.writing():
-        if not explanations.begin(explanation_id):
+        if not answering.begin(explanation_id):
             raise JobStoppedError("It has ended already.")
     request = request_of(explanation, f"{explanation.public_id}-{context.attempt}")
     with model_folder(explanation.repo, explanation.commit_oid, context.check) as folder:
@@ -54,7 +54,7 @@ def run_explanation(context: JobContext, explanation_id: int) -> dict[str, Any]:
         with generation.box_pool().use(box_key(folder), folder, alone=alone) as box:
             result = _asked(context, box, request)
     with context.claim.writing():
-        explanations.finish(explanation_id, result)
+        answering.finish(explanation_id, result)
     return {"kind": explanation.kind}
 
 

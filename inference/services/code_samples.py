@@ -55,9 +55,12 @@ def _transformers(
     lines = [load.rstrip("\n"), *_start(asked)]
     if is_drawn:
         lines.append(f"set_seed({params.seed})  # the store draws in another way: texts differ")
+    has_penalties = bool(params.frequency_penalty or params.presence_penalty)
+    lines += _penalties(params) if has_penalties else []
     lines += [
         "texts = model.generate(",
         "    **start,",
+        *(["    logits_processor=penalties,"] if has_penalties else []),
         *(f"    {name}={value!r}," for name, value in _generate_values(params).items()),
         *(["    tokenizer=tokenizer,"] if params.stop else []),
         ")",
@@ -76,6 +79,29 @@ def _start(asked: Asked) -> list[str]:
         "start = tokenizer.apply_chat_template(",
         '    messages, add_generation_prompt=True, return_tensors="pt", return_dict=True',
         ")",
+    ]
+
+
+def _penalties(params: AskedParams) -> list[str]:
+    """Return the penalties ``generate`` does not know, as the box computes them."""
+    return [
+        "",
+        "import torch",
+        "from transformers import LogitsProcessor, LogitsProcessorList",
+        "",
+        "",
+        "class Penalties(LogitsProcessor):",
+        '    """Weakens what the new text has already."""',
+        "",
+        "    def __call__(self, input_ids, scores):",
+        '        written = input_ids[:, start["input_ids"].shape[1] :]',
+        "        ones = torch.ones_like(written, dtype=scores.dtype)",
+        "        counts = torch.zeros_like(scores).scatter_add(1, written, ones)",
+        f"        often = counts * {params.frequency_penalty!r}",
+        f"        return scores - often - (counts > 0) * {params.presence_penalty!r}",
+        "",
+        "",
+        "penalties = LogitsProcessorList([Penalties()])",
     ]
 
 
@@ -98,6 +124,8 @@ def _generate_values(params: AskedParams) -> dict[str, Any]:
         values |= {"num_return_sequences": params.num_sequences} if params.num_sequences > 1 else {}
     if params.repetition_penalty != 1:
         values["repetition_penalty"] = params.repetition_penalty
+    if params.logit_bias:
+        values["sequence_bias"] = {(token,): bias for token, bias in params.logit_bias.items()}
     if params.stop:
         values["stop_strings"] = list(params.stop)
     return values
@@ -125,6 +153,11 @@ def _openai_values(params: AskedParams) -> tuple[dict[str, Any], dict[str, Any]]
         values["n"] = params.num_sequences
     if params.stop:
         values["stop"] = list(params.stop)
+    for name in ("frequency_penalty", "presence_penalty"):
+        if penalty := getattr(params, name):
+            values[name] = penalty
+    if params.logit_bias:
+        values["logit_bias"] = {str(token): bias for token, bias in params.logit_bias.items()}
     beside: dict[str, Any] = {"top_k": params.top_k}
     if params.num_beams > 1:
         for name in ("temperature", "top_p", "seed"):  # nothing is drawn

@@ -15,7 +15,7 @@ from django.utils import timezone
 from inference.models import EvaluationRun
 from inference.services import evaluation_trials
 from inference.services.carrying import carry_over
-from inference.services.weights import NotRunnableError, weights_bytes
+from inference.services.weights import NotRunnableError, least_memory
 from store.core import placing
 from store.core.database import lock_name
 from store.core.jobs import JobName, Priority, enqueue
@@ -74,7 +74,7 @@ def _begin(run: EvaluationRun) -> bool:
 def _least_memory(run: EvaluationRun) -> int:
     """Return what its worker must have, in bytes; of what cannot run any more, the job says so."""
     try:
-        return weights_bytes(run.repo, run.commit_oid)
+        return least_memory(run.repo, run.commit_oid)
     except NotRunnableError:
         return 0
 

@@ -21,6 +21,7 @@ from catalog.services.comments import check_text
 from inference.models import EvaluationNote, EvaluationRun, Sample, Suite
 from inference.services import evaluation_queue, evaluation_trials, suites
 from inference.services.carrying import carry_over
+from inference.services.evaluation_progress import progress_of
 from inference.services.weights import needed_files
 from store.core import jobs
 from store.core.database import lock_name
@@ -57,6 +58,12 @@ class EvaluationOpenError(ConflictError):
     """The run has not ended, or ended well: there is nothing to do again."""
 
     code = "evaluation_not_failed"
+
+
+class SamplesNotYetError(ConflictError):
+    """The run goes on: its samples are shown once it has ended, to everybody at once."""
+
+    code = "samples_not_yet"
 
 
 class ScoresOnlyError(ForbiddenError):
@@ -197,9 +204,24 @@ def read(viewer: Viewer, public_id: str) -> EvaluationRun:
 def samples(run: EvaluationRun, task: str = "") -> "QuerySet[Sample]":
     """Return the samples of a run the viewer may see, in order; of one task, or of all.
 
+    Nobody reads along: a run whose answers one has seen is one to stop before its score is there.
+
     Raises:
+        SamplesNotYetError: it has not ended.
         ScoresOnlyError: it gives scores only.
     """
+    if not run.has_ended:
+        so_far = progress_of(run)
+        raise SamplesNotYetError(
+            _(
+                "This evaluation goes on: %(done)d of %(total)d samples are done. They can be read"
+                " once all are, and it has its scores; ask for its progress until then."
+            )
+            % {"done": so_far.done, "total": so_far.total},
+            done=so_far.done,
+            total=so_far.total,
+            seconds_left=so_far.seconds_left,
+        )
     if run.record.get(SCORES_ONLY):
         raise ScoresOnlyError(_("Of this evaluation only the scores are given: the model is sold."))
     rows = Sample.objects.filter(run_id=run.measured_id)
@@ -214,6 +236,8 @@ def may_stop(viewer: Viewer, run: EvaluationRun) -> bool:
 
 def cancel(viewer: Viewer, run: EvaluationRun) -> bool:
     """Stop an open run. A publisher cannot stop a run of the store's.
+
+    It stays in the list of its model, with how far it had come: nobody unsees what it measured.
 
     Returns:
         ``False``: it had ended already.

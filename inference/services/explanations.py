@@ -1,8 +1,5 @@
 """Asking why a model wrote what it wrote; the answers belong to whoever the text belongs to."""
 
-from functools import partial
-from typing import Any
-
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -14,7 +11,7 @@ from catalog.history.refs import DEFAULT_BRANCH, resolve
 from catalog.models import ModelRepo
 from inference.box.explain_messages import MAX_PROMPT_CHANCES
 from inference.models import Explanation, GenerationRun, ScoredText
-from inference.services import queueing, quotas, runs, usage
+from inference.services import queueing, quotas, runs
 from inference.services.explain_params import (
     AskedExplanation,
     AskedWalk,
@@ -33,7 +30,6 @@ from store.core.errors import (
     TransientError,
 )
 from store.core.jobs import JobName, enqueue
-from store.core.models import Job
 
 MAX_OPEN = 4
 COST_TOKENS = {"tokens": 16, "saliency": 32, "attention": 16, "lens": 16, "walk": 16}
@@ -41,7 +37,6 @@ COST_TOKENS = {"tokens": 16, "saliency": 32, "attention": 16, "lens": 16, "walk"
 token back it goes through the model twice more."""
 _CHARS_PER_TOKEN = 4
 """Of English, roughly; the web process counts no tokens."""
-_LOST = "The work on this was lost. Ask again."
 
 
 class ExplanationNotFoundError(NotFoundError):
@@ -112,7 +107,7 @@ def ask(viewer: Viewer, run: GenerationRun, asked: AskedExplanation) -> Explanat
         created_at=timezone.now(),
     )
     trial_tokens = _told_of(run, asked) if is_trial else 0
-    return _queue(explanation, trial_tokens=trial_tokens, memory_bytes=files.weights_bytes)
+    return _queue(explanation, trial_tokens=trial_tokens, memory_bytes=files.least_bytes)
 
 
 def ask_walk(
@@ -141,7 +136,7 @@ def ask_walk(
         params=asked.model_dump(mode="json"),
         created_at=timezone.now(),
     )
-    return _queue(explanation, trial_tokens=0, memory_bytes=files.weights_bytes)
+    return _queue(explanation, trial_tokens=0, memory_bytes=files.least_bytes)
 
 
 def ask_of_text(viewer: Viewer, repo: ModelRepo, text: ScoredText, *, place: int) -> Explanation:
@@ -180,7 +175,7 @@ def ask_of_text(viewer: Viewer, repo: ModelRepo, text: ScoredText, *, place: int
         created_at=timezone.now(),
     )
     trial_tokens = _tokens_of(text) if is_trial else 0
-    return _queue(explanation, trial_tokens=trial_tokens, memory_bytes=files.weights_bytes)
+    return _queue(explanation, trial_tokens=trial_tokens, memory_bytes=files.least_bytes)
 
 
 def again(viewer: Viewer, explanation: Explanation) -> Explanation:
@@ -249,67 +244,17 @@ def read(viewer: Viewer, public_id: str, visitor_key: str = "") -> Explanation:
     return found
 
 
-def begin(explanation_id: int) -> bool:
-    """Mark as running. ``False``: it has ended, or is gone."""
-    rows = Explanation.objects.filter(pk=explanation_id, state__in=Explanation.OPEN)
-    return bool(rows.update(state=Explanation.State.RUNNING))
+def read_of(run: GenerationRun, public_id: str) -> Explanation:
+    """Return an explanation of a run that is the viewer's, through ``runs.read``.
 
-
-@transaction.atomic
-def finish(explanation_id: int, result: dict[str, Any]) -> bool:
-    """Write the answer and what it used. ``False``: it had ended, or is gone."""
-    rows = Explanation.objects.select_for_update().filter(pk=explanation_id)
-    found = rows.filter(state__in=Explanation.OPEN).first()
+    Raises:
+        ExplanationNotFoundError: there is none.
+    """
+    rows = Explanation.objects.select_related("repo__namespace", "job")
+    found = rows.filter(run=run, public_id=public_id).first()
     if found is None:
-        return False
-    found.state, found.result = Explanation.State.DONE, result
-    found.finished_at = timezone.now()
-    usage.record_explanation(found)
-    found.reserved_tokens = found.trial_tokens = 0
-    found.save()
-    return True
-
-
-def settle(job_id: int) -> None:
-    """End the explanation of a job that has ended without an answer."""
-    rows = Explanation.objects.filter(job_id=job_id, state__in=Explanation.OPEN)
-    for explanation in rows.select_related("job"):
-        _settle(explanation)
-
-
-def settle_all() -> int:
-    """Do that for every one; the sweeper's part. Returns how many were ended."""
-    rows = Explanation.objects.filter(state__in=Explanation.OPEN).exclude(job__state__in=Job.OPEN)
-    return sum(_settle(each) for each in rows.select_related("job")[:500])
-
-
-@transaction.atomic
-def _settle(explanation: Explanation) -> bool:
-    job = explanation.job
-    if job is not None and job.is_open:
-        return False
-    rows = Explanation.objects.filter(pk=explanation.pk, state__in=Explanation.OPEN)
-    is_ours = rows.update(
-        state=Explanation.State.FAILED,
-        error_code=job.error_code if job and job.error_code else "lost",
-        error=job.error if job and job.error else _LOST,
-        finished_at=timezone.now(),
-        reserved_tokens=0,
-        trial_tokens=0,
-    )
-    if not is_ours:
-        return False
-    trials.give_back(explanation.repo_id, explanation.asker, explanation.trial_tokens)
-    transaction.on_commit(partial(give_back, explanation))
-    return True
-
-
-def give_back(explanation: Explanation) -> None:
-    """Give the tokens of the day back of a question that is not answered, or was never written."""
-    try:
-        quotas.give_back(explanation.asker, explanation.reserved_tokens, day=explanation.created_at)
-    except RedisError:
-        return  # it costs a quota some tokens
+        raise ExplanationNotFoundError(_("There is no such explanation, or it has been deleted."))
+    return found
 
 
 def _queue(explanation: Explanation, *, trial_tokens: int, memory_bytes: int) -> Explanation:

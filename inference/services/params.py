@@ -111,6 +111,25 @@ def read_params(values: Mapping[str, Any]) -> AskedParams:
         raise InvalidParamsError(f"Some values cannot be used. {told}", fields=fields) from error
 
 
+def read_biases(text: str) -> dict[int, float]:
+    """Return the biases people typed, ``id: bias`` on each line, by token id.
+
+    Raises:
+        InvalidParamsError: a line is none.
+    """
+    found: dict[int, float] = {}
+    for line in text.splitlines():
+        token, _colon, bias = line.partition(":")
+        if not line.strip():
+            continue
+        try:
+            found[int(token)] = float(bias)
+        except ValueError as error:
+            told = _("Write a token's id, a colon and a number, as in 198: -100.")
+            raise InvalidParamsError(told, fields={"logit_bias": told}) from error
+    return found
+
+
 def check_prompt(prompt: str) -> str:
     """Return ``prompt`` if it can be stored and sent to a model.
 

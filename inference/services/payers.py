@@ -67,6 +67,14 @@ def payer_of(
     return Payer(asker_of(viewer))
 
 
+def organizations_of(viewer: Viewer) -> list[str]:
+    """Return the organizations a viewer may act for, by name."""
+    if len(viewer.roles) < 2:  # a person is in a namespace of their own
+        return []
+    rows = Namespace.objects.filter(pk__in=viewer.roles, organization__isnull=False)
+    return list(rows.order_by("name").values_list("name", flat=True))
+
+
 def _organization(viewer: Viewer, name: str) -> Organization:
     rows = Namespace.objects.filter(name__iexact=name, organization__isnull=False)
     found = rows.select_related("organization").first()

@@ -191,7 +191,7 @@ def _check_runnable(
             _("%(model)s has no chat template. Send a prompt instead of messages.")
             % {"model": repo.full_name}
         )
-    return files.weights_bytes
+    return files.least_bytes
 
 
 def _check_remote(repo: ModelRepo, asked: Sequence[Prompted], params: AskedParams) -> None:

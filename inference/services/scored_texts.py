@@ -9,7 +9,7 @@ from django.utils.translation import ngettext
 from accounts.viewer import Viewer
 from catalog.models import ModelRepo
 from inference.models import Explanation, ScoredText
-from inference.services import explanations, runs
+from inference.services import answering, explanations, runs
 from inference.services.params import InvalidParamsError, check_prompt
 from store.core.errors import NotFoundError, StoreError
 
@@ -60,7 +60,7 @@ def submit(
                 asked.append(_ask(viewer, repo, row, place))
     except BaseException:
         for explanation in asked:
-            explanations.give_back(explanation)
+            answering.give_back(explanation)
         raise
     return row
 
@@ -114,6 +114,20 @@ def read(
     is_theirs = all(runs.is_theirs(each, viewer, visitor_key) for each in found)
     if row is None or not found or not is_theirs:
         raise ScoredTextNotFoundError(_("There is no such text, or it has been deleted."))
+    return row, found
+
+
+def cancel(
+    viewer: Viewer, public_id: str, visitor_key: str = ""
+) -> tuple[ScoredText, list[Explanation]]:
+    """Stop whichever models still read a text; what one has made of it already stays.
+
+    Raises:
+        ScoredTextNotFoundError: there is none, or it is somebody else's.
+    """
+    row, found = read(viewer, public_id, visitor_key)
+    for explanation in found:
+        answering.cancel(explanation)
     return row, found
 
 

@@ -2,7 +2,7 @@
 
 from catalog.models import ModelRepo
 from inference.engines.config import Remote, remote_for
-from inference.services.weights import NotRunnableError, weights_bytes
+from inference.services.weights import NotRunnableError, least_memory
 from store.core import placing
 
 
@@ -17,6 +17,6 @@ def server_of(repo: ModelRepo, commit_oid: str) -> Remote | None:
 
 def _class_of(repo: ModelRepo, commit_oid: str) -> str:
     try:
-        return placing.class_of(weights_bytes(repo, commit_oid))
+        return placing.class_of(least_memory(repo, commit_oid))
     except NotRunnableError:
         return ""

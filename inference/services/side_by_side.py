@@ -19,6 +19,7 @@ def submit_both(
     params: AskedParams | Mapping[str, Any],
     *,
     visitor_key: str = "",
+    organization: str = "",
 ) -> list[GenerationRun]:
     """Queue the same generation for each model, or for none of them.
 
@@ -28,6 +29,7 @@ def submit_both(
         asked: A prompt, or messages where every model has a chat template.
         params: See ``runs.submit``; the seed, drawn once where none is given, counts for all.
         visitor_key: See ``runs.submit``.
+        organization: See ``runs.submit``.
 
     Raises:
         StoreError: as ``runs.submit``, with the name of the model it is about; nothing is queued.
@@ -36,11 +38,20 @@ def submit_both(
     made: list[GenerationRun] = []
     for repo in repos:
         try:
-            made.append(runs.submit(viewer, repo, "", asked, sampling, visitor_key=visitor_key))
+            run = runs.submit(
+                viewer,
+                repo,
+                "",
+                asked,
+                sampling,
+                visitor_key=visitor_key,
+                organization=organization,
+            )
+            made.append(run)
         except StoreError as error:
-            for run in made:
-                runs.cancel(viewer, run, visitor_key)
-                run.delete()
+            for each in made:
+                runs.cancel(viewer, each, visitor_key)
+                each.delete()
             if len(repos) > 1 and repo.full_name not in error.message:
                 error.message = f"{repo.full_name}: {error.message}"
             raise

@@ -9,14 +9,16 @@ from django.utils.translation import gettext as _
 
 from accounts.viewer import Viewer
 from catalog.access import RepoMovedError, canonical_alias, check_contents, repo_for
-from catalog.formats.facts import ModelFacts, model_facts
+from catalog.formats.facts import FP32_BYTES, ModelFacts, model_facts
 from catalog.formats.runnable import ADAPTER_WEIGHTS
 from catalog.formats.verdicts import FileReport, Verdict, not_judged
 from catalog.history.refs import DEFAULT_BRANCH, resolve
 from catalog.history.trees import Entry, list_entries
-from catalog.models import FileScan, ModelRepo
+from catalog.models import FileScan, Listing, ModelRepo
+from inference.engines.config import remote_for
 from store.core import placing
 from store.core.errors import ConflictError, StoreError
+from store.core.queues import Queue
 from store.core.ui.figures import size_text
 
 _BESIDE = (
@@ -71,12 +73,17 @@ class ModelFiles:
             its commit and its base's.
         parts: The files.
         base: ``(model id, commit)`` of an adapter's base; ``None`` for whole models.
+        memory_bytes: What the weights take in the memory of a processor, which computes in fp32.
+        least_bytes: What they take wherever they are run: on a graphics card they stay as they are
+            stored, only GGUF is unpacked there, too.
         has_chat_template: Whether the revision itself has a template a loader would find, so that
             it takes messages.
     """
 
     key: str
     parts: list[Part]
+    memory_bytes: int
+    least_bytes: int
     base: tuple[str, str] | None = None
     has_chat_template: bool = False
 
@@ -84,12 +91,6 @@ class ModelFiles:
     def size_bytes(self) -> int:
         """Of all files together."""
         return sum(part.entry.size_bytes for part in self.parts)
-
-    @property
-    def weights_bytes(self) -> int:
-        """Of the weights alone: who has less memory cannot run them, whatever is computed in."""
-        weights = [part.entry for part in self.parts if part.entry.name not in _BESIDE]
-        return sum(entry.size_bytes for entry in weights)
 
 
 def needed_files(repo: ModelRepo, commit_oid: str) -> ModelFiles:
@@ -104,17 +105,53 @@ def needed_files(repo: ModelRepo, commit_oid: str) -> ModelFiles:
             adapter's base is not to be had.
     """
     found = _files(repo, commit_oid)
-    _check_size(found)
+    if problem := too_large(found.memory_bytes, found.least_bytes):
+        raise problem
     return found
 
 
-def weights_bytes(repo: ModelRepo, commit_oid: str) -> int:
-    """Return the size of what a revision is loaded from, however large it is.
+def least_memory(repo: ModelRepo, commit_oid: str) -> int:
+    """Return the memory a revision takes wherever it is run, in bytes, however much that is.
 
     Raises:
         NotRunnableError: as ``needed_files``, but never for its size.
     """
-    return _files(repo, commit_oid).weights_bytes
+    return _files(repo, commit_oid).least_bytes
+
+
+def too_large(memory_bytes: int, least_bytes: int) -> NotRunnableError | None:
+    """Return why a model does not fit here or on any worker there is; ``None``: it does.
+
+    Args:
+        memory_bytes: On a processor, as of ``ModelFiles``.
+        least_bytes: Wherever it is run.
+    """
+    most = int(min(settings.ENV.box_memory_bytes, settings.ENV.model_memory_bytes))
+    if memory_bytes <= most:
+        return None
+    workers = placing.present() or []  # this process knows itself; a worker may have more
+    needs = {Queue.INFERENCE: memory_bytes, Queue.INFERENCE_GPU: least_bytes}
+    for worker in workers:
+        if any(need <= worker.memory_bytes for q, need in needs.items() if q in worker.queues):
+            return None
+    most = max(most, placing.most_memory(workers))
+    return NotRunnableError(
+        _("The model takes %(size)s of memory; this store runs models of up to %(most)s.")
+        % {"size": size_text(memory_bytes), "most": size_text(most)},
+        reason="too_large",
+        size_bytes=memory_bytes,
+        max_bytes=most,
+    )
+
+
+def why_too_large(listing: Listing) -> str:
+    """Return why the newest revision of a model fits no engine here, by its listing; no query."""
+    is_gguf = "gguf" in listing.formats and "safetensors" not in listing.formats
+    memory_bytes = FP32_BYTES * (listing.parameters or 0) or listing.weights_bytes
+    least_bytes = memory_bytes if is_gguf else min(memory_bytes, listing.weights_bytes)
+    full_name, needed = listing.full_name, placing.class_of(least_bytes)
+    problem = too_large(memory_bytes, least_bytes)
+    return problem.message if problem and remote_for(full_name, lambda: needed) is None else ""
 
 
 def _files(repo: ModelRepo, commit_oid: str) -> ModelFiles:
@@ -126,7 +163,8 @@ def _files(repo: ModelRepo, commit_oid: str) -> ModelFiles:
         weights = [entries[path] for path in facts.weights]
         places = [*_clean(entries, reports, _BESIDE), *weights]
         parts = [Part(repo, entry, entry.name) for entry in places]
-        found = ModelFiles(commit_oid, parts, has_chat_template=facts.has_chat_template)
+        sizes = facts.memory_bytes, facts.least_memory_bytes
+        found = ModelFiles(commit_oid, parts, *sizes, has_chat_template=facts.has_chat_template)
     return found
 
 
@@ -182,7 +220,9 @@ def _with_base(repo: ModelRepo, commit_oid: str, base_id: str) -> ModelFiles:
         for name in ("adapter_config.json", ADAPTER_WEIGHTS)
     ]
     key = hashlib.sha256(f"{commit_oid} {base.public_id} {base_commit}".encode()).hexdigest()[:40]
-    return ModelFiles(key, parts, (base.full_name, base_commit))
+    own = entries[ADAPTER_WEIGHTS].size_bytes
+    sizes = base_facts.memory_bytes + own, base_facts.least_memory_bytes + own
+    return ModelFiles(key, parts, *sizes, base=(base.full_name, base_commit))
 
 
 def _base_of(repo: ModelRepo, base_id: str) -> ModelRepo:
@@ -242,18 +282,3 @@ def _reports(repo: ModelRepo, entries: Sequence[Entry]) -> dict[str, FileReport]
             not_judged(entry.size_bytes) if report is None else FileReport.from_json(report)
         )
     return found
-
-
-def _check_size(found: ModelFiles) -> None:
-    size_bytes = found.size_bytes
-    most = int(min(settings.ENV.box_memory_bytes, settings.ENV.model_memory_bytes))
-    if size_bytes > most:  # of what this process knows; a worker may have more
-        most = max(most, placing.most_memory(placing.present()))
-    if size_bytes > most:
-        raise NotRunnableError(
-            _("The model's files have %(size)s; this store runs models of up to %(most)s.")
-            % {"size": size_text(size_bytes), "most": size_text(most)},
-            reason="too_large",
-            size_bytes=size_bytes,
-            max_bytes=most,
-        )

@@ -12,7 +12,9 @@ from inference.forms import ChatForm, PlaygroundForm
 from inference.models import DemoGeneration
 from inference.services import demos, quotas
 from inference.services.demo_shelf import DemoGroup, groups_of
+from inference.services.payers import organizations_of
 from inference.services.task_presets import TaskPreset, takes_messages, task_presets
+from inference.services.weights import why_too_large
 from licensing.services import trials
 
 register = template.Library()
@@ -32,6 +34,8 @@ class Panel(TypedDict):
     is_open: bool
     trial_left: int | None
     """Demo tokens of a model the reader has not bought; ``None``: it needs none."""
+    has_payers: bool
+    """Whether an organization may pay in tokens."""
     trial_cost: int | None
     """How many of them the form takes as it stands; ``None``: it cannot be sent as it stands."""
     reason: str
@@ -45,6 +49,7 @@ def playground(context: RequestContext, repo: ModelRepo, listing: Listing) -> Pa
     A page that took a refused question has ``form`` and ``problem`` in its context, every page
     of a listing ``is_open``: a model writes only for people who may have its files.
     """
+    reason = _why_not(repo, listing)
     given: Any = context.get("form")
     is_open, left = bool(context.get("is_open", True)), None
     if not is_open and repo.is_sold:
@@ -60,13 +65,20 @@ def playground(context: RequestContext, repo: ModelRepo, listing: Listing) -> Pa
         "note": task.note(listing) if task else "",
         "repo": repo,
         "form": form,
-        "is_runnable": listing.is_runnable or remote_for(repo.full_name) is not None,
+        "is_runnable": not reason,
         "is_open": is_open or bool(left),
+        "has_payers": form.offer_payers(organizations_of(context["request"].viewer)),
         "trial_left": left,
         "trial_cost": form.most_tokens() if left else None,
-        "reason": listing.not_runnable_reason,
+        "reason": reason,
         "problem": context.get("problem") or "",
     }
+
+
+def _why_not(repo: ModelRepo, listing: Listing) -> str:
+    if remote_for(repo.full_name) is not None:
+        return ""
+    return why_too_large(listing) if listing.is_runnable else listing.not_runnable_reason
 
 
 SHELF = 3

@@ -5,12 +5,12 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.http import urlencode
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.views.guards import viewer_of
 from inference.box.explain_messages import TEMPERATURES
 from inference.models import Explanation, GenerationRun
-from inference.services import explanations, runs, showing
+from inference.services import answering, explanations, runs, showing
 from inference.services.explain_params import AskedExplanation, read_explanation, read_walk
 from inference.services.params import InvalidParamsError
 from inference.services.walks import walk_model
@@ -37,6 +37,16 @@ def explain_page(request: HttpRequest, run: str) -> HttpResponse:
     except StoreError as error:
         return _explained(request, found, AskedExplanation(kind="tokens"), problem=error)
     return _explained(request, found, asked)
+
+
+@require_POST
+def explain_cancel(request: HttpRequest, run: str, explanation: str) -> HttpResponse:
+    """Stop a question about a run."""
+    viewer = viewer_of(request)
+    found = explanations.read_of(runs.read(viewer, run, visitor_key(request)), explanation)
+    answering.cancel(found)
+    asked = read_explanation({"kind": found.kind, **found.params})
+    return redirect(f"/runs/{run}/explain?{urlencode(_query(asked))}")
 
 
 def _zoomed(values: dict[str, Any]) -> dict[str, Any]:
@@ -73,6 +83,7 @@ def _explained(
         "sequences": range(len(run.texts)),
         "is_open": found is not None and found.is_open,
         "standing": runs.standing(found) if found is not None and found.is_open else None,
+        "cancel_url": f"/runs/{run.public_id}/explain/{found.public_id}/cancel" if found else "",
         **_shown(found),
     }
     return _private(render(request, "inference/explain.html", context, status=_status(problem)))
@@ -144,16 +155,15 @@ def how_it_works(request: HttpRequest) -> HttpResponse:
 @require_safe
 def walk_page(request: HttpRequest, walk: str) -> HttpResponse:
     """Show a walk as far as it has come, at the chosen temperature."""
-    found = explanations.read(viewer_of(request), walk, visitor_key(request))
-    if found.kind != Explanation.Kind.WALK:
-        raise explanations.ExplanationNotFoundError("There is no such walk.")
+    found = _own_walk(request, walk)
     context: dict[str, Any] = {
         "repo": found.repo,
         "prompt": found.prompt,
-        "problem": found.error,
+        "problem": "",
         "explanation": found,
         "is_open": found.is_open,
         "standing": runs.standing(found),
+        "cancel_url": f"/how-it-works/{walk}/cancel",
         "params": found.params,
     }
     if found.result is not None:
@@ -166,6 +176,20 @@ def walk_page(request: HttpRequest, walk: str) -> HttpResponse:
             "heads": range(found.result["heads"]),
         }
     return _private(render(request, "inference/walk.html", context))
+
+
+@require_POST
+def walk_cancel(request: HttpRequest, walk: str) -> HttpResponse:
+    """Stop a walk."""
+    answering.cancel(_own_walk(request, walk))
+    return redirect(f"/how-it-works/{walk}")
+
+
+def _own_walk(request: HttpRequest, public_id: str) -> Explanation:
+    found = explanations.read(viewer_of(request), public_id, visitor_key(request))
+    if found.kind != Explanation.Kind.WALK:
+        raise explanations.ExplanationNotFoundError("There is no such walk.")
+    return found
 
 
 def _step(text: str) -> int:

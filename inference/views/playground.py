@@ -54,7 +54,12 @@ def _form(request: HttpRequest, repo: ModelRepo) -> PlaygroundForm:
 def again_form(run: GenerationRun) -> PlaygroundForm:
     """Return the form that asks the same again, seed included."""
     kind = PlaygroundForm if run.messages is None else ChatForm
-    return kind(initial=kind.initial_of(runs.asked_of(run), run.params))
+    return kind(initial=kind.initial_of(runs.asked_of(run), run.params) | payer_again(run))
+
+
+def payer_again(run: GenerationRun) -> dict[str, str]:
+    """Return what a form begins with to let the same organization pay again, if one did."""
+    return {"organization": run.organization.name if run.organization else ""}
 
 
 def _sent_form(request: HttpRequest) -> PlaygroundForm:
@@ -107,6 +112,7 @@ def _ask(request: HttpRequest, repo: ModelRepo) -> HttpResponse:
             form.asked(),
             form.params(),
             visitor_key=visitor_key(request, make=True),
+            organization=form.cleaned_data["organization"],
         )
     except StoreError as error:
         if wants_json(request):
@@ -171,7 +177,7 @@ def _reply_form(run: GenerationRun) -> ChatForm | None:
     asked = runs.asked_of(run)
     if isinstance(asked, str) or not run.has_ended or not run.texts:
         return None
-    return ChatForm(initial=ChatForm.reply_to(asked, run.texts[0], run.params))
+    return ChatForm(initial=ChatForm.reply_to(asked, run.texts[0], run.params) | payer_again(run))
 
 
 @require_safe

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.views.guards import viewer_of
-from inference.forms import ScoreForm
+from inference.forms_of_two import ScoreForm
 from inference.models import Explanation, ScoredText
 from inference.services import explanations, runs, scored_texts
 from inference.services.reading_along import along, word_around
@@ -95,6 +95,7 @@ def text_page(request: HttpRequest, text: str) -> HttpResponse:
         "form": ScoreForm(initial=_again(row, names)),
         "trials": trials_of(request, names),
         "cost": _LEAST,
+        "cancel_url": f"/playground/score/{text}/cancel",
     }
     context |= _shown(row, found)
     return _private(render(request, "inference/scored_text.html", context))
@@ -135,6 +136,13 @@ def _shown(row: ScoredText, found: list[Explanation]) -> dict[str, Any]:
         ],
         "is_partly": any(not each.is_counted for each in shown.passages),
     }
+
+
+@require_POST
+def text_cancel(request: HttpRequest, text: str) -> HttpResponse:
+    """Stop the models that still read a text."""
+    scored_texts.cancel(viewer_of(request), text, visitor_key(request))
+    return redirect(f"/playground/score/{text}")
 
 
 @require_POST

@@ -8,12 +8,13 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods
 
 from accounts.views.guards import viewer_of
-from inference.forms import CompareChatForm, CompareForm
+from inference.forms_of_two import CompareChatForm, CompareForm
 from inference.models import GenerationRun
 from inference.services import runs, side_by_side
+from inference.services.payers import organizations_of
 from inference.services.runs import RunNotFoundError
 from inference.views.choosing import named, offered, trials_of
-from inference.views.playground import can_see, padded, read_own, run_json
+from inference.views.playground import can_see, padded, payer_again, read_own, run_json
 from inference.visitors import visitor_key
 from store.core.errors import RateLimitedError, StoreError
 from store.core.web import wants_json
@@ -36,6 +37,7 @@ def compare(request: HttpRequest) -> HttpResponse:
     initial: dict[str, Any] = {}
     if made:
         initial = kind.initial_of(runs.asked_of(made[0]), made[0].params)
+        initial |= payer_again(made[0])
     initial |= dict(zip(("a", "b"), names, strict=False))
     return _page(request, kind(initial=initial), made)
 
@@ -61,6 +63,7 @@ def _ask(request: HttpRequest) -> HttpResponse:
             form.asked(),
             form.params(),
             visitor_key=visitor_key(request, make=True),
+            organization=form.cleaned_data["organization"],
         )
     except StoreError as error:
         if wants_json(request):
@@ -81,6 +84,7 @@ def _page(
     trials = trials_of(request, names)
     context = {
         "form": form,
+        "has_payers": form.offer_payers(organizations_of(viewer_of(request))),
         "problem": problem.message if problem else "",
         "panes": _panes(request, made, names),
         "is_open": any(not run.has_ended for run in made),

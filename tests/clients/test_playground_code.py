@@ -96,6 +96,25 @@ def test_transformers_draws_several_and_stops(printed: Printed, tmp_path: Path) 
     assert first == second
 
 
+def test_penalties_and_biases_are_the_stores_own(printed: Printed, tmp_path: Path) -> None:
+    plain = tiny.greedy(printed.folder, "It is", 12)
+    printed.values = {
+        "prompt": "It is",
+        "preset": "custom",
+        "max_new_tokens": "12",
+        "temperature": "0",
+        "top_k": "0",
+        "top_p": "1",
+        "frequency_penalty": "1.5",
+        "presence_penalty": "0.5",
+        "logit_bias": "5: -100\n300: 1.5",
+    }
+
+    here, there = (printed.run(tool, tmp_path) for tool in ("transformers", "openai"))
+
+    assert here.rstrip("\n") == there.rstrip("\n") != plain.rstrip("\n")
+
+
 GREEDY = {"prompt": "It is a 'truth'", "preset": "exact", "max_new_tokens": "8"}
 
 

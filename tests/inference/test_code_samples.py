@@ -23,6 +23,22 @@ def samples(repo: ModelRepo, asked: Any = "Once", **values: Any) -> dict[str, st
     return {sample.title: sample.code for sample in found}
 
 
+def test_penalties_and_biases_are_in_every_code(tiny_repo: ModelRepo) -> None:
+    found = samples(
+        tiny_repo, frequency_penalty=0.5, presence_penalty=-1, logit_bias={5: -100, 7: 2}
+    )
+
+    asked = call_of(found["transformers"], "generate")
+    assert asked["sequence_bias"] == {(5,): -100.0, (7,): 2.0}
+    assert "counts * 0.5" in found["transformers"]
+    assert "(counts > 0) * -1.0" in found["transformers"]
+    for told in (call_of(found["openai"], "completions.create"), body_of(found["curl"])):
+        assert (told["frequency_penalty"], told["presence_penalty"]) == (0.5, -1.0)
+        assert told["logit_bias"] == {"5": -100.0, "7": 2.0}
+    plain = samples(tiny_repo)
+    assert not any("penalt" in code or "bias" in code for code in plain.values())
+
+
 def call_of(code: str, name: str) -> dict[str, Any]:
     """The arguments of the call of a function whose name ends so, where they are constants."""
     for node in ast.walk(ast.parse(code)):

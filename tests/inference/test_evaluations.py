@@ -142,9 +142,11 @@ def test_a_sold_model_is_judged_by_a_buyers_data_set_in_scores_only(
 
     run, _ = evaluations.ask(as_bob, tiny_repo, own)
 
+    run.state = EvaluationRun.State.DONE
     with pytest.raises(ScoresOnlyError):
         evaluations.samples(run)
     hers, _ = evaluations.ask(as_alice, tiny_repo, datasets.add_dataset(as_alice, "a", DATA))
+    hers.state = EvaluationRun.State.DONE
     assert evaluations.samples(hers).count() == 0
 
 
@@ -280,7 +282,7 @@ def test_its_worker_has_memory_for_the_model(
     run, _ = evaluations.ask(as_bob, tiny_repo, quick)
 
     assert run.job is not None
-    assert run.job.memory_bytes == weights.weights_bytes(tiny_repo, run.commit_oid) > 1
+    assert run.job.memory_bytes == weights.least_memory(tiny_repo, run.commit_oid) > 1
     assert run.job.queue == "inference-gpu"
 
 
@@ -522,6 +524,7 @@ def test_samples_come_in_order_and_by_task(
     run, _ = evaluations.ask(as_bob, tiny_repo, quick)
     for task, index in (("b", 0), ("a", 0), ("a", 1)):
         Sample.objects.create(run=run, task=task, index=index, prompt="p")
+    run.state = EvaluationRun.State.DONE
 
     assert [(row.task, row.index) for row in evaluations.samples(run)] == [
         ("b", 0),

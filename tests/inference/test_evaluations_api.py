@@ -13,6 +13,7 @@ from catalog.models import ModelRepo
 from inference.models import EvaluationNote, EvaluationRun, Sample, Score, Suite
 from inference.services import datasets, evaluations, suites
 from store.core.models import Job
+from tests.inference.measured import FIRST, add_samples, add_shards
 
 MODEL = "/api/v1/models/alice/tiny/evaluations"
 Headers = dict[str, str]
@@ -108,11 +109,41 @@ def test_samples_are_paged_and_downloaded(client: Client, done: EvaluationRun) -
     assert lines[0]["prompt"] == "Für"
 
 
+def test_nobody_reads_along_and_a_stopped_run_says_how_far_it_was(
+    client: Client, tiny_repo: ModelRepo, alice: User, bearer: Bearer
+) -> None:
+    of_alice = bearer(alice, "write")  # the publisher, who would stop it before a bad score
+    asked = post(client, MODEL, {"suite": "copying"}, of_alice).json()
+    run = EvaluationRun.objects.get(public_id=asked["id"])
+    add_shards(run, done=2, total=5)
+    add_samples(run, [0.0] * 20)
+    EvaluationRun.objects.update(state="running", started_at=FIRST)
+    url = f"/api/v1/evaluations/{run.public_id}"
+
+    for tail in ("/samples", "/samples.jsonl"):
+        answer = client.get(url + tail, headers=of_alice)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "samples_not_yet")
+        assert "20 of 50 samples are done" in answer.json()["error"]["message"]
+    assert "What is 0 + 1?" not in client.get(f"/alice/tiny/evaluations/{asked['id']}").text
+    assert Sample.objects.filter(run=run).count() == 20
+
+    assert post(client, f"{url}/cancel", {}, of_alice).json()["state"] == "cancelled"
+
+    (listed,) = client.get(MODEL).json()["results"]  # a visitor sees that it was, and its answers
+    assert (listed["id"], listed["state"]) == (asked["id"], "cancelled")
+    assert client.get(url).json()["progress"]["done"] == 20
+    assert len(client.get(f"{url}/samples").json()["results"]) == 20
+    for page in ("/alice/tiny/evaluations", f"/alice/tiny/evaluations/{asked['id']}"):
+        assert "Stopped after 20 of 50 samples" in client.get(page).text
+
+
 def test_a_private_run_is_not_there_for_others(
     client: Client, tiny_repo: ModelRepo, as_bob: Viewer, of_bob: Headers, alice: User, bearer: Any
 ) -> None:
     suite = datasets.add_dataset(as_bob, "mine", b'{"prompt": "a", "answer": "b"}')
     run, _ = evaluations.ask(as_bob, tiny_repo, suite)
+    Job.objects.update(state="done")
+    EvaluationRun.objects.update(state="done")
     of_alice = bearer(alice, "admin")
     url = f"/api/v1/evaluations/{run.public_id}"
 

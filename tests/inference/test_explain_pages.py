@@ -9,14 +9,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.test import Client
+from django.test import Client, TestCase
+from django.utils import timezone
 
 from accounts.models import User
 from accounts.viewer import Viewer
 from catalog.models import ModelRepo
 from catalog.services.repos import change_settings
 from inference.models import Explanation, GenerationRun
-from inference.services import heatmap, showing, walks
+from inference.services import answering, heatmap, quotas, showing, walks
 from store.core.jobs import JobName
 from store.core.models import Job
 from tests.factories import make_repo
@@ -103,6 +104,55 @@ def test_a_page_waits_for_its_answer_and_tells_failures(
     failed = browser.get(sent["Location"], headers=HTML).content.decode()
     assert "There is no token 900" in failed
     assert "js/awaited.js" not in failed
+
+
+@pytest.mark.parametrize("is_begun", [False, True])
+def test_a_question_is_stopped_without_scripts(
+    written: GenerationRun, bob: User, alice: User, client: Client, browser_of: Browser,
+    is_begun: bool, settings: Any,
+) -> None:  # fmt: skip
+    settings.ENV = settings.ENV.model_copy(update={"rate_limits": "on"})
+    browser, url = browser_of(bob), f"/runs/{written.public_id}/explain"
+    before = quotas.left_of(f"user:{bob.pk}", now=timezone.now())
+    page = browser.get(browser.post(url, {"kind": "lens"}, headers=HTML)["Location"]).text
+    found = Explanation.objects.get()
+    address = f"{url}/{found.public_id}/cancel"
+    assert f'<form method="post" action="{address}">' in page
+    for other in (browser_of(alice), client):
+        assert other.post(address).status_code == 404
+    found.refresh_from_db()
+    assert found.is_open
+    if is_begun:
+        answering.begin(found.pk)
+
+    with TestCase.captureOnCommitCallbacks(execute=True):
+        answer = browser.post(address)
+
+    shown = browser.get(answer["Location"], headers=HTML).text
+    assert "This was stopped before there was an answer." in shown
+    assert "js/awaited.js" not in shown
+    assert 'name="kind" value="lens"' in shown  # and can be asked again
+    found.refresh_from_db()
+    assert (found.state, found.error_code) == ("failed", "cancelled")
+    assert Job.objects.get(pk=found.job_id).state == "cancelled"
+    assert not answering.finish(found.pk, {"tokens": []})
+    paid = 16 if is_begun else 0  # what a model has begun to read is not free
+    assert quotas.left_of(f"user:{bob.pk}", now=timezone.now()) == (before or 0) - paid
+    assert browser.post(address).status_code == 302  # once more: nothing is left to stop
+
+
+def test_a_visitor_stops_a_walk(tiny_repo: ModelRepo, client: Client) -> None:
+    sent = client.post("/how-it-works", {"prompt": "Once upon a"}, headers=HTML)
+    address = f"{sent['Location']}/cancel"
+    assert f'<form method="post" action="{address}">' in client.get(sent["Location"]).text
+    assert Client().post(address).status_code == 404
+
+    assert client.post(address)["Location"] == sent["Location"]
+
+    shown = client.get(sent["Location"], headers=HTML).text
+    assert "This was stopped before there was an answer." in shown
+    assert "js/awaited.js" not in shown
+    assert Explanation.objects.get().error_code == "cancelled"
 
 
 def test_a_refused_question_is_said_on_the_page(

@@ -15,7 +15,7 @@ from accounts.viewer import Viewer
 from catalog.models import ModelRepo
 from catalog.services.repos import change_settings
 from inference.models import Explanation, GenerationRun, UsageRecord
-from inference.services import explanations, quotas, retention, runs
+from inference.services import answering, explanations, quotas, retention, runs
 from inference.services.explain_params import read_explanation, read_walk
 from inference.services.params import InvalidParamsError
 from store.core.errors import StoreError
@@ -208,8 +208,8 @@ def test_a_lost_job_is_settled(written: GenerationRun, as_bob: Viewer) -> None:
     found = explanations.ask(as_bob, written, question())
     Job.objects.filter(pk=found.job_id).update(state="failed", error_code="gave_up", error="No.")
 
-    assert explanations.settle_all() == 1
-    assert explanations.settle_all() == 0
+    assert answering.settle_all() == 1
+    assert answering.settle_all() == 0
 
     found.refresh_from_db()
     assert (found.state, found.error_code, found.error) == ("failed", "gave_up", "No.")
@@ -237,6 +237,27 @@ def test_a_program_asks_and_reads(
     assert len(read["result"]["saliency"]["shares"]) == 3
     listed = client.get(url, headers=headers).json()
     assert [each["id"] for each in listed] == [read["id"]]
+
+
+def test_a_program_stops_it(
+    client: Client, written: GenerationRun, bob: User, alice: User, bearer: Callable[..., Headers]
+) -> None:
+    url = f"/api/v1/generations/{written.public_id}/explanations"
+    body: dict[str, Any] = {"content_type": "application/json"}
+    asked = client.post(url, {"kind": "lens"}, headers=bearer(bob), **body).json()
+    address = f"{url}/{asked['id']}/cancel"
+
+    assert client.post(address, headers=bearer(alice)).status_code == 404
+    assert Explanation.objects.get().is_open
+    stopped = client.post(address, headers=bearer(bob))
+
+    assert (stopped.status_code, stopped.json()["state"]) == (200, "failed")
+    assert stopped.json()["error_code"] == "cancelled"
+    again = client.post(url, {"kind": "lens"}, headers=bearer(bob), **body).json()
+    assert again["id"] != asked["id"]
+    Explanation.objects.filter(public_id=again["id"]).update(state="done", result={"tokens": []})
+    late = client.post(f"{url}/{again['id']}/cancel", headers=bearer(bob))
+    assert (late.status_code, late.json()["state"]) == (200, "done")
 
 
 def test_strangers_and_bad_values_over_rest(
@@ -276,11 +297,11 @@ def test_an_answered_question_is_recorded_once_whoever_answers_it_again(
         pytest.raises(ZeroDivisionError),
         transaction.atomic(),
     ):  # a worker is killed before the end
-        explanations.finish(found.pk, result)
+        answering.finish(found.pk, result)
         1 / 0  # noqa: B018
     assert not UsageRecord.objects.exists()
-    assert explanations.finish(found.pk, result)
-    assert not explanations.finish(found.pk, result)  # one that was taken for dead comes back
+    assert answering.finish(found.pk, result)
+    assert not answering.finish(found.pk, result)  # one that was taken for dead comes back
 
     record = UsageRecord.objects.get()
     assert (record.kind, record.run, record.state) == ("explanation", found.public_id, "done")
@@ -297,7 +318,7 @@ def test_a_question_that_is_not_answered_costs_nothing_and_is_not_recorded(
     found = explanations.ask(as_bob, written, question())
     Job.objects.filter(pk=found.job_id).update(state="failed", error_code="x", error="X.")
 
-    explanations.settle(found.job_id or 0)
+    answering.settle(found.job_id or 0)
 
-    assert not explanations.finish(found.pk, {"tokens": []})
+    assert not answering.finish(found.pk, {"tokens": []})
     assert not UsageRecord.objects.exists()

@@ -14,7 +14,7 @@ from django.test import Client, RequestFactory
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from accounts.models import User
-from accounts.viewer import Viewer
+from accounts.viewer import VISITOR, Viewer
 from catalog.models import Listing, ModelRepo
 from catalog.services.repos import change_settings
 from inference import sse
@@ -23,7 +23,7 @@ from inference.models import GenerationRun
 from inference.services import follow, streams
 from inference.services.streams import Event
 from store.core.models import Job
-from tests.factories import make_repo
+from tests.factories import make_org, make_repo
 from tests.inference.fakes import FakeBox
 from workers.runner import run_job
 
@@ -93,7 +93,8 @@ def test_the_tag_needs_no_more_than_the_listing(
 ) -> None:
     listing = Listing.objects.get(repo=tiny_repo)
     template = Template("{% load inference_ui %}{% playground repo listing %}")
-    request = RequestFactory().get("/")
+    request: Any = RequestFactory().get("/")
+    request.viewer = VISITOR
 
     with django_assert_num_queries(0):
         text = template.render(Context({"repo": tiny_repo, "listing": listing, "request": request}))
@@ -132,6 +133,76 @@ def test_asking_without_scripts_leads_to_the_page_of_the_run(
     assert "Hello, world" in text
     assert "3 tokens in 0.5 s (6 tokens/s)." in text
     assert 'http-equiv="refresh"' not in text
+
+
+def test_every_control_of_sampling_is_there(
+    tiny_repo: ModelRepo, bob: User, browser_of: Browser
+) -> None:
+    browser = browser_of(bob)
+    page = browser.get("/alice/tiny/playground", headers=HTML).text
+    for name in ("Frequency penalty", "Presence penalty", "Token bias"):
+        assert f"<dt>{name}</dt>" in page  # and is explained
+    form = {"prompt": "Once", "preset": "custom", "max_new_tokens": "8"}
+    bad = browser.post("/alice/tiny/playground", form | {"logit_bias": "word: 3"}, headers=HTML)
+    assert (bad.status_code, "as in 198: -100." in bad.text) == (400, True)
+    far = browser.post("/alice/tiny/playground", form | {"presence_penalty": "3"}, headers=HTML)
+    assert far.status_code == 400
+    assert not GenerationRun.objects.exists()
+    chosen = {"frequency_penalty": "0.5", "presence_penalty": "-1", "logit_bias": "5: -100\r\n7:2"}
+
+    answer = browser.post("/alice/tiny/playground", form | chosen, headers=HTML)
+    browser.post("/alice/tiny/playground", form | chosen | {"preset": "exact"}, headers=HTML)
+
+    run, preset = GenerationRun.objects.order_by("id")
+    names = ("frequency_penalty", "presence_penalty", "logit_bias")
+    assert [run.params[name] for name in names] == [0.5, -1, {"5": -100, "7": 2}]
+    assert [preset.params[name] for name in names] == [0, 0, {}]  # a preset goes before them
+    assert answer["Location"] == f"/runs/{run.public_id}"
+    again = browser.get(f"/alice/tiny/playground?run={run.public_id}", headers=HTML).text
+    assert ">\n5: -100\n7: 2</textarea>" in again
+    assert re.search(r'name="frequency_penalty" value="0.5"', again)
+    code = browser.post("/alice/tiny/playground/code", form | chosen, headers=HTML).text
+    assert "frequency_penalty=0.5" in code
+
+
+def test_a_team_pays_where_one_may_charge_it(
+    tiny_repo: ModelRepo, alice: User, bob: User, client: Client, browser_of: Browser,
+    settings: Any, bearer: Callable[..., dict[str, str]],
+) -> None:  # fmt: skip
+    make_org("others")
+    team = make_org("team", bob="read")
+    changed = {"rate_limits": "on", "user_tokens_per_day": 1, "organization_tokens_per_day": 100}
+    settings.ENV = settings.ENV.model_copy(update=changed)
+    browser, url = browser_of(bob), "/alice/tiny/playground"
+    form = {"prompt": "Once", "preset": "balanced", "max_new_tokens": "8"}
+    for stranger in (browser_of(alice), client):
+        assert "Charge to" not in stranger.get(url, headers=HTML).text
+    page = browser.get(url, headers=HTML).text
+    assert "Charge to" in page
+    assert ('<option value="team">' in page, "others" in page) == (True, False)
+    for body, status in (({}, 429), ({"organization": "others"}, 404)):
+        refused = browser.post(url, form | body, headers=HTML)
+        assert refused.status_code == status
+        assert 'role="alert"' in refused.text
+    assert not GenerationRun.objects.exists()
+
+    browser.post(url, form | {"organization": "team"}, headers=HTML)
+
+    run = GenerationRun.objects.get()
+    assert (run.payer, run.organization) == (f"organization:{team.pk}", team)
+    page = browser.get(f"{url}?run={run.public_id}", headers=HTML).text
+    assert '<option value="team" selected>' in page
+    assert 'name="organization" value="team"' in browser.get(f"/runs/{run.public_id}").text
+    asked = {"model": "alice/tiny", "prompt": "Once", "max_new_tokens": 8}
+    door, token = "/api/v1/generations", bearer(bob)
+    body: dict[str, Any] = {"content_type": "application/json", "headers": token}
+    assert client.post(door, asked | {"organization": "others"}, **body).status_code == 404
+    assert client.post(door, asked | {"organization": "team"}, **body).status_code == 201
+    assert GenerationRun.objects.filter(organization=team).count() == 2
+    both = {"a": "alice/tiny", "b": "alice/tiny", "organization": "team"}
+    assert "Charge to" in browser.get("/playground/compare", headers=HTML).text
+    assert browser.post("/playground/compare", form | both, headers=HTML).status_code == 302
+    assert GenerationRun.objects.filter(organization=team).count() == 4
 
 
 def test_what_a_model_writes_is_shown_as_text(

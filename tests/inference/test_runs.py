@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.utils import timezone
 from redis.exceptions import ConnectionError as RedisConnectionError
 
@@ -31,6 +32,7 @@ from inference.services.weights import NotRunnableError
 from store.core import jobs
 from store.core.errors import TransientError
 from store.core.models import Job
+from tests.catalog.formats.files import gg_model, gg_tensor
 from tests.factories import make_repo
 from tests.inference.conftest import forget_news
 
@@ -142,6 +144,32 @@ def test_a_model_that_is_too_large_says_so(
         submit(as_bob, tiny_repo, "", "Once", {})
 
     assert nothing_queued()
+
+
+def test_a_packed_gguf_is_judged_by_what_it_takes_unpacked(
+    alice: User, as_bob: Viewer, client: Client, settings: Any
+) -> None:
+    elements = 4096 * 256
+    tensors = [gg_tensor("w", [256, 4096], 12, 0)]  # Q4_K: 144 bytes for 256 weights
+    packed = gg_model(tensors=tensors, data=bytes(4096 * 144))
+    repo = make_repo(alice, "packed", files={"packed-Q4_K_M.gguf": packed})
+    forget_news()
+    assert len(packed) < 700_000
+    settings.ENV = settings.ENV.model_copy(update={"box_memory_bytes": 2_000_000})
+
+    with pytest.raises(NotRunnableError, match=r"takes 4\.2\s?MB of memory") as caught:
+        submit(as_bob, repo, "", "Once", {})
+
+    assert caught.value.extra["size_bytes"] == 4 * elements
+    assert nothing_queued()
+    page = client.get("/alice/packed/playground").text
+    assert "takes 4.2\u202fMB of memory; this store runs models of up to 2\u202fMB" in page
+    assert "data-playground" not in page
+    settings.ENV = settings.ENV.model_copy(update={"box_memory_bytes": 5_000_000})
+    assert "data-playground" in client.get("/alice/packed/playground").text
+    run = submit(as_bob, repo, "", "Once", {})
+    assert run.job is not None
+    assert run.job.memory_bytes == 4 * elements
 
 
 def test_a_repository_that_was_taken_down_runs_for_nobody(

@@ -414,6 +414,30 @@ def test_strangers_never_learn_of_a_text(
     assert ScoredText.objects.filter(pk=row.pk).exists()
 
 
+def test_its_owner_stops_both_readings(
+    pair: list[ModelRepo], client: Client, bob: User, bearer: Callable[..., Headers]
+) -> None:
+    sent = client.post(ADDRESS, form(), headers=HTML)
+    address = f"{sent['Location']}/cancel"
+    assert f'<form method="post" action="{address}">' in client.get(sent["Location"]).text
+    assert Client().post(address).status_code == 404
+    assert Explanation.objects.filter(state="queued").count() == 2
+
+    assert client.post(address)["Location"] == sent["Location"]
+
+    page = client.get(sent["Location"], headers=HTML).text
+    assert page.count("This was stopped before there was an answer.") == 2
+    assert "js/awaited.js" not in page
+    assert set(Job.objects.values_list("state", flat=True)) == {"cancelled"}
+    of_bob = bearer(bob)
+    told = {"models": ["alice/tiny"], "text": TEXT}
+    made = client.post(API, told, headers=of_bob, **JSON).json()
+    assert client.post(f"{API}/{made['id']}/cancel").status_code == 404
+    stopped = client.post(f"{API}/{made['id']}/cancel", headers=of_bob).json()
+    assert stopped["is_open"] is False
+    assert [each["error_code"] for each in stopped["readings"]] == ["cancelled"]
+
+
 def test_its_owner_deletes_it(
     pair: list[ModelRepo], as_bob: Viewer, bob: User, browser_of: Browser
 ) -> None:

@@ -11,7 +11,7 @@ from accounts.viewer import VISITOR, Viewer
 from catalog.access import PurchaseRequiredError
 from catalog.models import Grant, GrantedRepo, ModelRepo
 from inference.models import Explanation, GenerationRun
-from inference.services import datasets, endings, explanations, runs, scored_texts
+from inference.services import answering, datasets, endings, explanations, runs, scored_texts
 from inference.services.endings import Outcome
 from inference.services.explain_params import read_explanation
 from licensing.models import Offer, OfferedRepo, Terms, TrialUse
@@ -141,7 +141,7 @@ def test_explaining_uses_demo_tokens_and_a_failure_gives_them_back(
     assert Explanation.objects.count() == 1
     Job.objects.filter(pk=found.job_id).update(state="failed", error_code="x", error="X.")
     assert found.job_id is not None
-    explanations.settle(found.job_id)
+    answering.settle(found.job_id)
     assert trials.left(tiny_repo, f"user:{bob.pk}") == 30
 
 
@@ -212,7 +212,7 @@ def test_reading_a_text_takes_a_demo_token_for_each_of_its_tokens(
     assert (job.asker, Job.objects.count()) == (asker, 1)
     assert job.memory_bytes > 0
     Job.objects.update(state="failed", error_code="x", error="X.")
-    explanations.settle(job.pk)
+    answering.settle(job.pk)
     assert trials.left(tiny_repo, asker) == 150
 
 

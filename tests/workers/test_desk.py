@@ -14,6 +14,7 @@ from accounts.viewer import Viewer
 from catalog.models import ModelRepo
 from inference.models import Explanation, GenerationRun
 from inference.services import (
+    answering,
     datasets,
     evaluation_queue,
     evaluations,
@@ -296,7 +297,7 @@ def test_an_explanation_is_asked_again_as_a_new_one(
 ) -> None:  # fmt: skip
     first = explanations.ask(as_bob, written, read_explanation({"kind": "lens", "target": 2}))
     job = failed(Job.objects.get(pk=first.job_id))
-    explanations.settle(job.pk)
+    answering.settle(job.pk)
     address = f"/runs/{written.public_id}/explain?kind=lens"
 
     page = text_of(browser_of(bob), f"/settings/jobs/{job.pk}")
@@ -322,7 +323,7 @@ def test_a_reading_of_a_text_that_failed_is_replaced_by_a_new_one(
 ) -> None:
     text = scored_texts.submit(as_bob, [tiny_repo], "A text")
     job = failed(Job.objects.get(name=JobName.EXPLAIN))
-    explanations.settle(job.pk)
+    answering.settle(job.pk)
 
     again = client.post(f"/api/v1/jobs/{job.pk}/retry", headers=bearer(bob, Scope.WRITE))
 

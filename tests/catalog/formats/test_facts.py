@@ -134,6 +134,31 @@ def quantized(type_id: int, size: int, file_type: int) -> bytes:
     return gg_file(pairs, [gg_tensor("w", [256], type_id, 0)], bytes(size))
 
 
+@pytest.mark.parametrize(
+    ("name", "data", "memory_bytes", "least_bytes"),
+    [
+        ("m-Q4_K_M.gguf", quantized(12, 144, 15), 1024, 1024),
+        ("m-Q8_0.gguf", quantized(8, 272, 7), 1024, 1024),
+        ("m-F32.gguf", gg_model(), 128, 128),
+    ],
+)
+def test_gguf_takes_what_it_is_unpacked_to(
+    name: str, data: bytes, memory_bytes: int, least_bytes: int
+) -> None:
+    facts = facts_of({name: data})
+
+    assert (facts.memory_bytes, facts.least_memory_bytes) == (memory_bytes, least_bytes)
+
+
+def test_half_precision_takes_twice_its_size_on_a_processor() -> None:
+    half = st_file({"w": ("F16", [1000])})
+
+    facts = facts_of(GOOD, **{"model.safetensors": half})
+
+    assert (facts.memory_bytes, facts.least_memory_bytes) == (4000, len(half))
+    assert facts_of({}).memory_bytes == 0
+
+
 def test_variants_of_the_same_weights_are_counted_once() -> None:
     contents = GOOD | {
         "m-Q4_K_M.gguf": quantized(12, 144, 15),

@@ -20,7 +20,7 @@ from inference.box.errors import (
 )
 from inference.box.limits import GIB, MIB
 from inference.box.params import SamplingParams
-from inference.box.pool import BoxPool, folder_bytes
+from inference.box.pool import BoxPool, folder_bytes, unpacked_bytes
 from tests.inference.box.conftest import LIMITS
 
 
@@ -428,6 +428,25 @@ def test_links_count_with_what_they_lead_to(tmp_path: Path) -> None:
     (folder / "sub").mkdir()
 
     assert folder_bytes(folder) == 1000
+
+
+@pytest.mark.parametrize(
+    ("name", "growth"),
+    [
+        ("tiny-Q4_K_M.gguf", 8),
+        ("tiny-3B-iq2_xxs.gguf", 16),
+        ("Q8-tiny.BF16.gguf", 4),  # the first that is named counts
+        ("tiny-f32.gguf", 1),
+        ("tiny.gguf", 2),
+        ("model.safetensors", 2),
+    ],
+)
+def test_a_folder_is_guessed_by_what_its_files_unpack_to(
+    tmp_path: Path, name: str, growth: int
+) -> None:
+    (tmp_path / name).write_bytes(b"x" * 1000)
+
+    assert unpacked_bytes(tmp_path) == growth * 1000
 
 
 def fresh(pool: BoxPool, world: World, key: str) -> Any:
