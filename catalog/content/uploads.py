@@ -4,6 +4,8 @@ The bytes must come through a repository's own upload before the repository owns
 the store has the same content already: knowing a digest is not owning the bytes.
 """
 
+import hashlib
+from collections.abc import Iterable
 from datetime import timedelta
 
 from django.conf import settings
@@ -12,13 +14,19 @@ from django.utils import timezone
 
 from accounts.models import Permission, User
 from accounts.viewer import Viewer
-from catalog.content.ownership import grant, owned_size
+from catalog.content.ownership import grant, owned_size, usable_size
 from catalog.content.quotas import charged_for, check_room
 from catalog.content.stores import storage
 from catalog.models import ModelRepo, Upload
 from store.core.bodies import Readable
 from store.core.errors import InvalidError, NotFoundError, TooLargeError, UnprocessableError
-from store.storage import Digest, PartListError, UploadNotFoundError, UploadPlan
+from store.storage import (
+    Digest,
+    DigestMismatchError,
+    PartListError,
+    UploadNotFoundError,
+    UploadPlan,
+)
 
 MAX_OPEN_UPLOADS = 2000
 """Uploads one person may have open at a time."""
@@ -43,6 +51,19 @@ def check_size(actual_bytes: int, announced_bytes: int) -> None:
         raise WrongSizeError(f"The object has {actual_bytes} bytes, not {announced_bytes}.")
 
 
+def check_file_size(size_bytes: int) -> None:
+    """Refuse a file that is larger than any may be.
+
+    Raises:
+        TooLargeError: it is.
+    """
+    if size_bytes > settings.ENV.max_file_bytes:
+        raise TooLargeError(
+            f"A file has at most {settings.ENV.max_file_bytes} bytes. Split the weights.",
+            max_bytes=settings.ENV.max_file_bytes,
+        )
+
+
 def reserve(
     viewer: Viewer, repo: ModelRepo, *, sha256: str, size_bytes: int, allow_parts: bool
 ) -> Upload:
@@ -57,11 +78,7 @@ def reserve(
         StorageQuotaError: whoever is charged has no room left.
     """
     user = check_may_upload(viewer, repo)
-    if size_bytes > settings.ENV.max_file_bytes:
-        raise TooLargeError(
-            f"A file has at most {settings.ENV.max_file_bytes} bytes. Split the weights.",
-            max_bytes=settings.ENV.max_file_bytes,
-        )
+    check_file_size(size_bytes)
     there = Upload.objects.filter(repo=repo, user=user, sha256=sha256).first()
     if there is not None and there.size_bytes == size_bytes:
         return there
@@ -144,9 +161,46 @@ def receive_part(upload: Upload, number: int, body: Readable) -> str:
     """
     if not upload.plan_id:
         raise InvalidError("This file comes in one piece.")
-    tag = storage().put_part(plan_of(upload), number, body)
-    upload.save(update_fields=["touched_at"])
+    try:
+        tag = storage().put_part(plan_of(upload), number, body)
+    except UploadNotFoundError:
+        complete(upload)  # unless it ended well: another request put all parts together meanwhile
+        return upload.sha256
+    # The row is gone if that other request has just done so: no reason to fail.
+    Upload.objects.filter(pk=upload.pk).update(touched_at=timezone.now())
     return tag
+
+
+def is_usable(repo: ModelRepo, user: User, sha256: str, size_bytes: int) -> bool:
+    """Whether ``repo`` has these bytes and ``user``, who had an upload of them, may use them.
+
+    Says no more than asking for the same upload again does.
+    """
+    return usable_size(Viewer(user=user), repo, sha256) == size_bytes
+
+
+def check_again(pieces: Iterable[bytes], size_bytes: int, sha256: str = "") -> str:
+    """Read bytes that were stored by an upload before, and keep nothing of them.
+
+    Args:
+        pieces: The bytes.
+        size_bytes: How many there must be.
+        sha256: What they must hash to; empty: a part, whose hash nobody knows any more.
+
+    Returns:
+        Their sha256: what receiving a part answers as its tag.
+
+    Raises:
+        WrongSizeError, DigestMismatchError: they are others.
+    """
+    found, received_bytes = hashlib.sha256(), 0
+    for piece in pieces:
+        found.update(piece)
+        received_bytes += len(piece)
+    check_size(size_bytes, received_bytes)
+    if sha256 and found.hexdigest() != sha256:
+        raise DigestMismatchError("The bytes do not have the promised sha256. Send the file again.")
+    return found.hexdigest()
 
 
 def complete(upload: Upload, parts: list[tuple[int, str]] | None = None) -> None:

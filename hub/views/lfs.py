@@ -6,6 +6,7 @@ no header with them.
 
 import re
 import secrets
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -18,27 +19,30 @@ from accounts.viewer import Viewer
 from catalog.access import can, repo_for
 from catalog.content import uploads
 from catalog.content.ownership import owned_size, usable_size
+from catalog.content.quotas import charged_for, expect_room
 from catalog.history.refs import DEFAULT_BRANCH
 from catalog.models import ModelRepo, Upload
 from hub.answers import LFS_TYPE, hub_view
+from hub.upload_links import BadLinkError, UploadLink, link_to, opened
 from hub.xet_callers import token_headers
 from licensing.delivery.policy import authorize_object, check_gate
 from licensing.delivery.respond import respond
-from store.core.bodies import body_length, body_stream, read_json
-from store.core.errors import ForbiddenError, InvalidError, NotFoundError, StoreError
+from store.core.bodies import body_chunks, body_length, body_stream, read_json
+from store.core.errors import ConflictError, InvalidError, NotFoundError, StoreError
 from store.core.web import origin
 
 MAX_OBJECTS = 1000
+_HASHES = ("sha256", "sha_256")
+"""Names of the one hash there is; the second is the JavaScript client's."""
 
-_SALT = "lfs upload"
 _VERIFY_SALT = "lfs verify"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-class BadLinkError(ForbiddenError):
-    """The upload link is forged, expired or for something else."""
+class HashAlgorithmError(ConflictError):
+    """Objects are named by another hash than git-lfs uses here."""
 
-    code = "bad_upload_link"
+    code = "unknown_hash_algorithm"
 
 
 @hub_view("POST")
@@ -51,8 +55,10 @@ def batch(request: HttpRequest, viewer: Viewer, ns: str, name: str) -> HttpRespo
         raise InvalidError("'operation' is upload or download, 'objects' a list.")
     if len(asked) > MAX_OBJECTS:
         raise InvalidError(f"Ask for at most {MAX_OBJECTS} objects at a time.")
+    if (body.get("hash_algo") or "sha256") not in _HASHES:
+        raise HashAlgorithmError("Objects are named by their sha256 here: say so in 'hash_algo'.")
     if operation == "upload":
-        viewer.identified()
+        uploads.check_may_upload(viewer, repo)
     else:
         check_gate(viewer, repo)
     transfers = body.get("transfers") or ["basic"]
@@ -73,7 +79,7 @@ def _by_xet(
 
     Python clients up to 1.19, the JavaScript client and git-xet ask this way.
     """
-    uploads.check_may_upload(viewer, repo)
+    user = uploads.check_may_upload(viewer, repo)
     ref = body.get("ref")
     name = ref.get("name") if isinstance(ref, dict) else None
     revision = quote(name if isinstance(name, str) and name else DEFAULT_BRANCH, safe="")
@@ -85,13 +91,23 @@ def _by_xet(
         "header": token_headers(request, viewer, repo, "write")
         | {"X-Xet-Session-Id": secrets.token_hex(16)},
     }
+    payer, room_bytes = charged_for(repo, user), 0
     plans = []
     for item in body["objects"]:
         oid, size_bytes = _checked(item)
-        plan: dict[str, Any] = {"oid": oid, "size": size_bytes, "authenticated": True}
-        if usable_size(viewer, repo, oid) is None:
-            plan["actions"] = {"upload": upload}
-        plans.append(plan)
+        plan: dict[str, Any] = {"oid": oid, "size": size_bytes}
+        try:
+            owned = usable_size(viewer, repo, oid)
+            if owned is not None:
+                uploads.check_size(owned, size_bytes)
+            else:
+                uploads.check_file_size(size_bytes)
+                expect_room(payer, room_bytes + size_bytes)
+                room_bytes += size_bytes
+                plan["actions"] = {"upload": upload}
+            plans.append(plan | {"authenticated": True})
+        except StoreError as error:
+            plans.append(plan | {"error": _fault(error)})
     return JsonResponse({"transfer": "xet", "objects": plans}, content_type=LFS_TYPE)
 
 
@@ -118,9 +134,12 @@ def _object(
             viewer, repo, sha256=oid, size_bytes=size_bytes, allow_parts="multipart" in transfers
         )
     except StoreError as error:
-        fault = {"code": error.status, "message": error.message}
-        return {"oid": oid, "size": size_bytes, "error": fault}
+        return {"oid": oid, "size": size_bytes, "error": _fault(error)}
     return answer | {"actions": _upload_actions(request, repo, upload)}
+
+
+def _fault(error: StoreError) -> dict[str, Any]:
+    return {"code": error.status, "message": error.message}
 
 
 def _checked(item: Any) -> tuple[str, int]:
@@ -144,44 +163,23 @@ def _upload_actions(request: HttpRequest, repo: ModelRepo, upload: Upload) -> di
     base = origin(request)
     proof = signing.dumps([upload.user_id, upload.sha256], salt=_VERIFY_SALT)
     verify = {"href": f"{base}/{repo.full_name}.git/info/lfs/objects/verify?proof={proof}"}
-    part_count = uploads.plan_of(upload).part_count
-    if part_count == 1:
-        href = uploads.direct_url(upload) or _link(base, upload, "")
+    plan = uploads.plan_of(upload)
+    if plan.part_count == 1:
+        href = uploads.direct_url(upload) or link_to(base, upload, body_bytes=upload.size_bytes)
         return {"upload": {"href": href}, "verify": verify}
     header = {"chunk_size": str(upload.part_bytes)}
-    for number in range(1, part_count + 1):
+    for number in range(1, plan.part_count + 1):
         direct = uploads.direct_url(upload, number)
-        header[f"{number:05d}"] = direct or _link(base, upload, f"/{number}")
-    done = {"href": _link(base, upload, "/complete"), "header": header}
+        header[f"{number:05d}"] = direct or link_to(
+            base, upload, f"/{number}", body_bytes=plan.size_of(number)
+        )
+    done = {"href": link_to(base, upload, "/complete"), "header": header}
     return {"upload": done, "verify": verify}
 
 
 def _upload_header(plan: dict[str, Any]) -> dict[str, str]:
     header: dict[str, str] = plan.get("actions", {}).get("upload", {}).get("header", {})
     return header
-
-
-def _link(base: str, upload: Upload, tail: str) -> str:
-    proof = signing.dumps(f"{upload.public_id}{tail}", salt=_SALT)
-    return f"{base}/api/lfs/{upload.public_id}{tail}?proof={proof}"
-
-
-def _upload(request: HttpRequest, public_id: str, tail: str = "") -> Upload:
-    """Return the upload a signed link is for.
-
-    Raises:
-        BadLinkError: forged, expired, or the upload is over.
-    """
-    try:
-        signed = signing.loads(
-            request.GET.get("proof", ""), salt=_SALT, max_age=settings.ENV.upload_link_s
-        )
-    except signing.BadSignature as exc:
-        raise BadLinkError("This upload link is not valid any more. Start again.") from exc
-    upload = Upload.objects.filter(public_id=public_id).select_related("repo", "user").first()
-    if signed != f"{public_id}{tail}" or upload is None:
-        raise BadLinkError("This upload link is not valid any more. Start again.")
-    return upload
 
 
 @hub_view("GET", "HEAD")
@@ -193,11 +191,19 @@ def download(
     return respond(request, viewer, authorize_object(viewer, repo, oid))
 
 
+def _sent_again(request: HttpRequest, link: UploadLink) -> Iterator[bytes]:
+    uploads.check_size(link.body_bytes, body_length(request) or link.body_bytes)
+    return body_chunks(request, max_bytes=link.body_bytes)
+
+
 @hub_view("PUT")
 def receive(request: HttpRequest, viewer: Viewer, upload: str) -> HttpResponseBase:
-    """Receive a whole object."""
-    found = _upload(request, upload)
-    uploads.receive(found, body_stream(request), announced_bytes=body_length(request))
+    """Receive a whole object. Sending it again is harmless, and good for nothing more."""
+    link, found = opened(request, upload)
+    if found is not None:
+        uploads.receive(found, body_stream(request), announced_bytes=body_length(request))
+    else:
+        uploads.check_again(_sent_again(request, link), link.body_bytes, link.sha256)
     return HttpResponse(status=200)
 
 
@@ -205,9 +211,12 @@ def receive(request: HttpRequest, viewer: Viewer, upload: str) -> HttpResponseBa
 def receive_part(
     request: HttpRequest, viewer: Viewer, upload: str, number: int
 ) -> HttpResponseBase:
-    """Receive one part."""
-    found = _upload(request, upload, f"/{number}")
-    etag = uploads.receive_part(found, number, body_stream(request))
+    """Receive one part. Sending it again is harmless, even when the whole is there."""
+    link, found = opened(request, upload, f"/{number}")
+    if found is not None:
+        etag = uploads.receive_part(found, number, body_stream(request))
+    else:
+        etag = uploads.check_again(_sent_again(request, link), link.body_bytes)
     answer = HttpResponse(status=200)
     answer["ETag"] = f'"{etag}"'
     return answer
@@ -216,7 +225,7 @@ def receive_part(
 @hub_view("POST")
 def complete(request: HttpRequest, viewer: Viewer, upload: str) -> HttpResponseBase:
     """Put the parts together; the digest of the whole is checked before anything is visible."""
-    found = _upload(request, upload, "/complete")
+    _link, found = opened(request, upload, "/complete")
     body = read_json(request)
     parts = body.get("parts")
     if not isinstance(parts, list):
@@ -228,7 +237,8 @@ def complete(request: HttpRequest, viewer: Viewer, upload: str) -> HttpResponseB
         if not isinstance(number, int) or not isinstance(etag, str):
             raise InvalidError("'parts' is a list of partNumber and etag.")
         tags.append((number, etag.strip('"')))
-    uploads.complete(found, tags)
+    if found is not None:
+        uploads.complete(found, tags)
     return JsonResponse({"success": True})
 
 

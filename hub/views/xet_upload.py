@@ -29,7 +29,7 @@ from catalog.content.tables import known_xorbs
 from catalog.content.xet.hashes import from_hex
 from catalog.content.xet.shards import MAX_SHARD_BYTES
 from hub.answers import hub_view
-from hub.views.lfs import BadLinkError
+from hub.upload_links import BadLinkError
 from hub.xet_callers import XetCaller, not_here, service_url, xet_view
 from store.core.bodies import body_chunks, body_length, body_stream, read_json
 from store.core.errors import InvalidError, StoreError, TransientError
@@ -107,7 +107,9 @@ def granted_upload(
         raise BadLinkError("This link is not valid any more. Ask for a new grant.") from exc
     if _check_length(request) != said["length"]:
         raise InvalidError("The body has another length than the grant is for.")
-    payer = Namespace.objects.get(pk=said["payer"])
+    payer = Namespace.objects.filter(pk=said["payer"]).first()
+    if payer is None:
+        raise BadLinkError("Whoever this link was made for is gone. Ask for a new grant.")
     xorbs.receive_xorb(said["xorb"], body_stream(request), charged_to=payer)
     return HttpResponse(status=200)
 
