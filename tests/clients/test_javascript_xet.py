@@ -198,7 +198,7 @@ def test_signing_in_from_a_page_of_another_site(store: LiveStore, other_site: st
         page.locator("[name=name]").fill("Chat")
         page.locator("[name=redirect_uris]").fill(address)
         page.locator("form:has([name=redirect_uris]) button").click()
-        client_id = page.locator("main code").first.inner_text()
+        client_id = page.locator("p:has-text('Client id') > code").inner_text()
         page.goto(address)
         asked = ["loginUrl", store.url, client_id, "openid profile read-repos"]
         page.goto(page.evaluate(IN_A_PAGE, asked))
