@@ -98,9 +98,7 @@ def test_pull_requests_caches_and_refusals(store: LiveStore, tmp_path: Path) -> 
     assert seen["createdSize"] == 2000
     assert seen["header"] == {
         "sharded": False,
-        "names": ["__metadata__", "a.weight", "b.bias"]
-        if "__metadata__" in seen["header"]["names"]
-        else ["a.weight", "b.bias"],
+        "names": ["a.weight", "b.bias"],
         "counts": {"F32": 15, "F16": 7},
     }
     pages = [f"{store.url}/{repo}/discussions/{number}" for number in (1, 2, 3)]
@@ -116,7 +114,44 @@ def test_pull_requests_caches_and_refusals(store: LiveStore, tmp_path: Path) -> 
     assert "other.bin" not in seen["mainBefore"]
     assert seen["mainAfter"] == seen["mainBefore"]
     assert {"other.bin", "other.txt"} <= set(api.list_repo_files(repo))
-    print(seen)
+    assert seen["readToken"].startswith("403 This token lacks the scope 'write'.")
+    assert seen["straight"].startswith(f"403 You may not change {repo}.")
+    assert seen["straightText"].startswith(f"403 You may not change {repo}.")
+    assert seen["visitor"].startswith("401 Sign in, or send an access token")
+    assert seen["branchAgain"].startswith("409 Reference refs/heads/tries already exists")
+    assert seen["branch"] == [".gitattributes", "branch.txt", "model.safetensors"]
+    assert seen["titles"][:2] == ["Two go", "Add branch.txt"]
+    assert (seen["authors"], seen["dates"]) == ([name], True)
+    assert seen["gone"].startswith("404 A file with this name doesn't exist: none.txt")
+    assert seen["noBranch"].startswith("404 Invalid rev id: tries")
+    assert {"made/first.bin", "model.safetensors"} <= set(seen["snapshot"])
+    assert (seen["weights"], seen["again"], seen["cached"][0]) == (True, True, repo)
+    assert seen["collections"] == [[seen["slug"], "From JavaScript", name]]
+    assert seen["noCollections"] == 0
+    assert seen["me"] == ["user", "access_token", "read", True]
+
+
+def test_a_private_repository_is_hidden_in_every_call(store: LiveStore, tmp_path: Path) -> None:
+    """From who may not see it, and from a token that is none; status and text say which."""
+    name, token = store.person()
+    _, theirs = store.person()
+
+    seen = run("refusals.mjs", store.url, token, name, theirs)
+
+    absent = f"Repository Not Found: there is no model {name}/js-hidden."
+    begins = {
+        "stranger": f"404 {absent}",
+        "visitor": f"401 {absent}",
+        "wrong": "401 Invalid username or password, or a token that has ended.",
+    }
+    assert set(seen["refused"]) == set(begins)
+    for who, calls in seen["refused"].items():
+        assert len(calls) == 8
+        assert {
+            what: text for what, text in calls.items() if not text.startswith(begins[who])
+        } == {}
+    assert seen["batch"].startswith("401 Invalid username or password")  # of git-lfs's own route
+    assert (seen["exists"], seen["files"]) == ([False, True], [".gitattributes", "a.bin"])
 
 
 IN_A_PAGE = """
@@ -163,11 +198,11 @@ def test_signing_in_from_a_page_of_another_site(store: LiveStore, other_site: st
         page.locator("[name=name]").fill("Chat")
         page.locator("[name=redirect_uris]").fill(address)
         page.locator("form:has([name=redirect_uris]) button").click()
-        client_id = page.locator("main code").first.inner_text()
+        client_id = page.locator("p:has-text('Client id') > code").inner_text()
         page.goto(address)
         asked = ["loginUrl", store.url, client_id, "openid profile read-repos"]
         page.goto(page.evaluate(IN_A_PAGE, asked))
-        page.get_by_role("button", name="Let it in").click()
+        page.locator("button[value=allow]").click()
         page.wait_for_url(f"{address}?*")
         got = page.evaluate(IN_A_PAGE, ["finishLogin", store.url])
 

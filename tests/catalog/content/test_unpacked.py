@@ -54,6 +54,16 @@ def test_what_was_unpacked_is_kept_until_it_is_forgotten(folder: Path, first: in
     forget_raw(XORB)
 
 
+def test_what_unpacks_to_very_much_is_not_copied(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unpacked, "MAX_COPY_BYTES", len(RAW) - 1)
+
+    keep()
+
+    assert (found(), files(folder)) == (None, [])
+
+
 def test_what_was_not_packed_is_not_copied(folder: Path) -> None:
     keep((STORED, LZ4))
 

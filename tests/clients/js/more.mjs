@@ -4,7 +4,6 @@
 import { readFile, readdir } from "node:fs/promises";
 import {
   HubApiError,
-  checkRepoAccess,
   createBranch,
   createCollection,
   createRepo,
@@ -13,13 +12,10 @@ import {
   deleteFiles,
   downloadFile,
   downloadFileToCacheDir,
-  fileExists,
   listCollections,
   listCommits,
   listFiles,
-  modelInfo,
   parseSafetensorsMetadata,
-  repoExists,
   scanCacheDir,
   snapshotDownload,
   uploadFile,
@@ -28,7 +24,7 @@ import {
 } from "@huggingface/hub";
 
 const [hubUrl, accessToken, user, theirs, theirsRead, folder] = process.argv.slice(2);
-const [repo, hidden] = [`${user}/js-open`, `${user}/js-hidden`];
+const repo = `${user}/js-open`;
 const mine = { hubUrl, accessToken, repo };
 const stranger = { hubUrl, accessToken: theirs, repo };
 const seen = {};
@@ -149,31 +145,4 @@ seen.noCollections = (await all(listCollections({ hubUrl, search }))).length;
 
 const me = await whoAmI({ hubUrl, accessToken: theirsRead });
 seen.me = [me.type, me.auth.type, me.auth.accessToken.role, me.auth.accessToken.createdAt instanceof Date];
-await createRepo({ hubUrl, accessToken, repo: hidden, visibility: "private" });
-await uploadFile({ hubUrl, accessToken, repo: hidden, file: { path: "a.bin", content: random(5000) } });
-const tries = (access) => ({
-  access: () => checkRepoAccess(access),
-  info: () => modelInfo({ ...access, name: access.repo }),
-  list: () => all(listFiles(access)),
-  commits: () => all(listCommits(access)),
-  fetch: () => downloadFile({ ...access, path: "a.bin" }),
-  send: () => uploadFile({ ...access, file }),
-  propose: () => uploadFile({ ...access, file, isPullRequest: true }),
-});
-seen.refused = {};
-for (const [who, token] of Object.entries({
-  stranger: theirs,
-  visitor: undefined,
-  wrong: "hf_wrong",
-})) {
-  const access = { hubUrl, accessToken: token, repo: hidden };
-  seen.refused[who] = {};
-  for (const [what, doing] of Object.entries(tries(access))) {
-    seen.refused[who][what] = await refusal(doing());
-  }
-}
-seen.exists = [
-  await repoExists({ hubUrl, accessToken: theirs, repo: hidden }),
-  await fileExists({ hubUrl, accessToken, repo: hidden, path: "a.bin" }),
-];
 console.log(JSON.stringify(seen));

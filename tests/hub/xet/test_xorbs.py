@@ -1,5 +1,6 @@
 """Xorbs that strangers send: what is not exactly right leaves nothing."""
 
+import io
 import tracemalloc
 from collections.abc import Callable
 from typing import Any
@@ -12,9 +13,11 @@ from hypothesis import strategies as st
 
 from accounts.models import Namespace, User
 from catalog.content.quotas import usage_of
+from catalog.content.xet.errors import XetFormatError
 from catalog.content.xet.hashes import merkle_root, to_hex
 from catalog.content.xet.packing import pack
 from catalog.content.xet.xorbs import MAX_BODY_BYTES
+from catalog.content.xorbs import receive_xorb
 from catalog.models import Xorb
 from tests.catalog.content.xet.making import entries, noise, record
 from tests.hub.xet.calling import OCTETS, XetClient, leave_room, made, stored
@@ -57,13 +60,22 @@ MALFORMED: dict[str, Callable[[], bytes]] = {
     "a bomb": lambda: record(BOMB[: 2 * BIG], scheme=1, raw=BIG),
     "a grouped bomb": lambda: record(BOMB[: 2 * BIG], scheme=2, raw=BIG),
     "too many chunks": lambda: record(b"a", raw=1) * 8193,
-    "too much in all": lambda: pack(bytes(BIG)) * 513,
     "a chunk less": lambda: WEIGHTS.xorb[: -len(pack(WEIGHTS.chunks[-1]))],
     "a chunk twice": lambda: WEIGHTS.xorb + pack(WEIGHTS.chunks[-1]),
     "other content": lambda: made(seed=9).xorb,
     "a bit in the content": lambda: flipped(WEIGHTS.xorb, 100),
     "a bit in the last byte": lambda: flipped(WEIGHTS.xorb, len(WEIGHTS.xorb) - 1),
 }
+
+
+def test_a_refused_xorb_is_read_to_its_end(mine: XetClient) -> None:
+    """Or clients that still send see a broken connection, not the refusal."""
+    before, body = stored(), io.BytesIO(b"\1" + bytes(3 * 1024**2))
+
+    with pytest.raises(XetFormatError):
+        receive_xorb(WEIGHTS.name, body, charged_to=Namespace.objects.earliest("pk"))
+
+    assert (body.read(), stored()) == (b"", before)
 
 
 @pytest.mark.parametrize("way", MALFORMED)
