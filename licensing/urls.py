@@ -30,6 +30,7 @@ urlpatterns = [
     path("library/<seg:ident>/seats/<seg:seat>", views_library.change_seat),
     path("library/<seg:ident>/refund", views_library.ask_refund),
     path("library/<seg:ident>/renew", views_renewing.renew_page),
+    path("library/<seg:ident>/mend-payment", views_renewing.mend_payment),
     path("library/<seg:ident>/end-subscription", views_renewing.end_subscription),
     path("orders", views_orders.list_page),
     path("orders/<seg:order>", views_orders.order_page),

@@ -9,6 +9,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.views.guards import viewer_of
 from catalog.models import ModelRepo
+from licensing.gateways.registry import default_gateway
 from licensing.models import Offer
 from licensing.services import sellability
 from licensing.services.carts import Cart, look_at, possible_holders, put_in, with_changes
@@ -89,6 +90,7 @@ def cart_page(request: HttpRequest) -> HttpResponse:
     context = {
         "view": view,
         "cart": cart,
+        "is_test": default_gateway().is_test,
         "holders": possible_holders(viewer) if viewer.user else [],
         "like": _anywhere(view.lines[0].offer) if view.lines else None,
     }

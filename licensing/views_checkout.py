@@ -17,9 +17,10 @@ from accounts.models import User
 from accounts.views.guards import personal, viewer_of
 from licensing.forms_amount import AmountForm
 from licensing.forms_billing import BillingForm
-from licensing.gateways.base import Checkout, GatewayError
+from licensing.gateways.base import Checkout, GatewayError, GatewayRefusedError
+from licensing.gateways.registry import default_gateway
 from licensing.models import License, Order, Terms
-from licensing.services import checkout, placing
+from licensing.services import checkout, placing, settling
 from licensing.services.carts import Cart
 from licensing.services.pricing import Priced
 from licensing.sessions import cart_of, keep_cart
@@ -115,9 +116,22 @@ def _order(request: HttpRequest, user: User, desk: Desk, form: BillingForm) -> H
         )
     except StoreError as error:
         return _page(request, desk, form, _said(error, accepted))
-    if is_new and desk.extended is None:
+    if not is_new:
+        return pay(request, user, order)
+    try:
+        answer = _paid(request, user, order)
+    except GatewayRefusedError as error:
+        return _page(request, desk, form, _refused(order, error, accepted))
+    if desk.extended is None:
         keep_cart(request, Cart())
-    return pay(request, user, order)
+    return answer
+
+
+def _refused(order: Order, error: GatewayRefusedError, accepted: frozenset[str]) -> _Said:
+    """Take back an order its gateway will never collect: the cart is still there."""
+    settling.cancel(order.pk)
+    details = [_("Change what you buy, or choose another way to pay.")]
+    return _Said(error.message, details, error.status, accepted)
 
 
 def _full_address(form: BillingForm, *, is_needed: bool) -> Mapping[str, Any]:
@@ -203,7 +217,7 @@ def _context(desk: Desk, priced: Priced, form: BillingForm, said: _Said) -> dict
         "said": said,
         "key": new_public_id(),
         "ways": ways,
-        "is_test": ways[0][0] == "sandbox",
+        "is_test": default_gateway().is_test,
     }
 
 
@@ -240,8 +254,24 @@ def known_of(form: BillingForm) -> dict[str, Any]:
 def pay(request: HttpRequest, user: User, order: Order) -> HttpResponse:
     """Begin to collect an order and lead to where it is paid; the order's page where that is all.
 
+    What a gateway will not collect is said on the order's page.
+    """
+    try:
+        return _paid(request, user, order)
+    except GatewayRefusedError as error:
+        messages.error(request, error.message)
+        messages.info(request, _("Nothing was charged. Cancel this order and buy another way."))
+        return redirect(order)
+
+
+def _paid(request: HttpRequest, user: User, order: Order) -> HttpResponse:
+    """Begin to collect an order, and lead on.
+
     A page of another site is reached by a page in between: the policy of ours lets no form lead
     away.
+
+    Raises:
+        GatewayRefusedError: the gateway will not collect it, however often it is asked.
     """
     try:
         begun = checkout.start(order, payer=user)

@@ -27,7 +27,7 @@ from licensing.access_orders import (
 from licensing.configured import license_key_again
 from licensing.models import License, Offer, Order, OrderLine
 from licensing.paper_answers import pdf_answer
-from licensing.services import checkout, settling, subscriptions
+from licensing.services import calling_off, checkout, on_its_way, subscriptions
 from licensing.services.paperwork import buyer_party
 from licensing.views_checkout import WAYS, pay
 from store.core.errors import StoreError
@@ -81,21 +81,22 @@ def order_page(request: HttpRequest, user: User, order: str) -> HttpResponse:
     """Show where an order stands, what it came to and what it gave."""
     viewer = viewer_of(request)
     found = order_seen_by(viewer, order)
-    is_open = found.state == Order.State.OPEN
+    is_open, is_coming = found.state == Order.State.OPEN, on_its_way.is_on_its_way(found)
     can_change = may_change(viewer, found)
     bought = _bought(request, viewer, found)
     context = {
         "order": found,
         "lines": [item.line for item in bought],
-        "stages": stages_of(found),
+        "stages": stages_of(found, is_coming=is_coming),
         "bought": bought,
         "payments": list(found.payments.order_by("id")),
         "refunds": list(found.refunds.select_related("line").order_by("id")),
         "invoices": list(invoices_of(found)),
         "party": buyer_party(found) if can_change or viewer.is_staff else None,
         "can_change": can_change,
-        "can_cancel": can_change and is_open and not found.paid_minor,
-        "way": WAYS.get(found.gateway, found.gateway),
+        "can_cancel": can_change and is_open and not found.paid_minor and not is_coming,
+        "is_coming": is_coming,
+        "way": WAYS.get(found.gateway.removesuffix("-test"), found.gateway),
         "instructions": _instructions(found) if is_open and can_change else "",
         "is_fresh": _is_fresh(viewer, found),
         "is_waiting": found.state == Order.State.PAID,
@@ -175,8 +176,13 @@ def ways_to_use(address: str, repos: list[ModelRepo]) -> list[Snippet]:
     ]
 
 
-def stages_of(order: Order) -> list[Stage]:
-    """Return the steps of an order in words, each with its state and time."""
+def stages_of(order: Order, *, is_coming: bool = False) -> list[Stage]:
+    """Return the steps of an order in words, each with its state and time.
+
+    Args:
+        order: Whose.
+        is_coming: The buyer has paid, in a way that takes days.
+    """
     state = Order.State(order.state)
     first = Stage(_("Ordered"), "done", order.created_at)
     if state == Order.State.CANCELLED:
@@ -185,6 +191,8 @@ def stages_of(order: Order) -> list[Stage]:
         paid = _("Waiting for payment")
         if order.paid_minor:
             paid = _("Partly paid")
+        if is_coming:
+            paid = _("Payment on its way")
         return [first, Stage(paid, "now", None), Stage(_("Licenses"), "todo", None)]
     paid_stage = Stage(_("Paid"), "done", order.paid_at)
     if state == Order.State.PAID:
@@ -210,7 +218,7 @@ def cancel_order(request: HttpRequest, user: User, order: str) -> HttpResponse:
     """Cancel an order that nothing was paid of."""
     found = order_changed_by(viewer_of(request), order)
     try:
-        settling.cancel(found.pk)
+        calling_off.cancel(found)
     except StoreError as error:
         messages.error(request, error.message)
     else:

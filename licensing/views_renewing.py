@@ -2,15 +2,17 @@
 
 from dataclasses import replace
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.formats import date_format
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.models import User
+from accounts.viewer import Viewer
 from accounts.views.guards import personal, viewer_of
 from licensing.access import license_for
 from licensing.access_orders import may_change
@@ -70,8 +72,7 @@ def end_subscription(request: HttpRequest, user: User, ident: str) -> HttpRespon
     found = subscriptions.standing_behind(viewer, ident)
     row, status = found.license, 200
     is_member = viewer.role_in(row.holder_id) is not None
-    place = f"/library/{row.public_id}" if is_member else row.line.order.get_absolute_url()
-    back = f"{place}#subscription"
+    back = _back(viewer, row)
     if request.method == "POST":
         try:
             ended = renewals.cancel_subscription(viewer, found.subscription)
@@ -86,3 +87,37 @@ def end_subscription(request: HttpRequest, user: User, ident: str) -> HttpRespon
             return redirect(back)
     context = {"standing": found, "license": row, "back": back, "is_member": is_member}
     return render(request, "licensing/subscription_end.html", context, status=status)
+
+
+@require_POST
+@personal
+def mend_payment(request: HttpRequest, user: User, ident: str) -> HttpResponse:
+    """Lead a subscriber to where the gateway lets them change the card, or pay what is open."""
+    viewer = viewer_of(request)
+    found = subscriptions.standing_behind(viewer, ident)
+    back = _back(viewer, found.license)
+    try:
+        url = subscriptions.mending_url(viewer, found, f"{settings.PUBLIC_URL}{back}")
+    except StoreError as error:
+        messages.error(request, error.message)
+        return redirect(back)
+    if not url:
+        words = _(
+            "Its card is that of another person: who paid first can change it. Nothing is open."
+        )
+        messages.error(request, words)
+        return redirect(back)
+    context = {
+        "title": _("To your card"),
+        "words": _("You are being led to the payment service. If nothing happens:"),
+        "action": _("Change the card, or pay what is open"),
+        "url": url,
+    }
+    return render(request, "licensing/leaving.html", context)
+
+
+def _back(viewer: Viewer, row: License) -> str:
+    """Return the subscription's page: the license's, or the order's for who left the team."""
+    is_member = viewer.role_in(row.holder_id) is not None
+    place = f"/library/{row.public_id}" if is_member else row.line.order.get_absolute_url()
+    return f"{place}#subscription"

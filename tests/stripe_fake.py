@@ -43,6 +43,10 @@ class StripeFake:
         """What happens to a saved card: its decline code; empty: it pays."""
         self.is_down = False
         self.search_lags = False
+        self.is_empty = False
+        """The store has nothing there that could be sent."""
+        self.has_portal = True
+        """Somebody has set the billing portal up."""
         self.lose_answers = 0
         """So many next writes are done, but their answers never arrive."""
         self._answers: dict[str, tuple[str, JSON, int, JSON]] = {}
@@ -86,6 +90,28 @@ class StripeFake:
         self.event("checkout.session.completed", session)
         self.event("payment_intent.succeeded", intent)
         return intent
+
+    def debit(self, session: JSON) -> JSON:
+        """A buyer has their bank account debited, which takes days; return the intent."""
+        assert session["status"] == "open"
+        metadata = session["_intent_metadata"]
+        intent = self._intent(
+            session["amount_total"], session["currency"], metadata, status="processing"
+        )
+        session |= {"status": "complete", "url": None, "payment_intent": intent["id"]}
+        self.event("checkout.session.completed", session)
+        return intent
+
+    def clear(self, session: JSON, intent: JSON) -> None:
+        """The debited money has come."""
+        intent |= {"status": "succeeded", "amount_received": intent["amount"]}
+        session["payment_status"] = "paid"
+        self.event("checkout.session.async_payment_succeeded", session)
+
+    def bounce(self, session: JSON, intent: JSON) -> None:
+        """The buyer's bank does not pay the debit."""
+        intent["status"] = "requires_payment_method"
+        self.event("checkout.session.async_payment_failed", session)
 
     def expire(self, session: JSON) -> None:
         """Nobody paid in time."""
@@ -303,6 +329,7 @@ class StripeFake:
             self._with_payments(row)
             for row in self.all("invoice")
             if row["parent"]["subscription_details"]["subscription"] == given["subscription"]
+            and row["status"] == given.get("status", row["status"])
         ]
         return listed("/v1/invoices", rows[::-1])
 
@@ -327,9 +354,22 @@ class StripeFake:
         self.end(row)
         return row
 
+    def make_portal(self, given: JSON) -> JSON:
+        if not self.has_portal:
+            raise StripeAnswerError(
+                400, type="invalid_request_error", message="No configuration provided"
+            )
+        assert given["customer"] in self.objects
+        row = self._keep(stripe.billing_portal.Session, "bps", **given)
+        return row | {"url": f"{self.url}/portal/{row['id']}"}
+
     def make_transfer(self, given: JSON) -> JSON:
         if given["destination"] not in self.objects:
             raise _missing(given["destination"])
+        if self.is_empty:
+            raise StripeAnswerError(
+                400, type="invalid_request_error", code="balance_insufficient", message="Too little"
+            )
         return self._keep(
             stripe.Transfer,
             "tr",
@@ -441,6 +481,7 @@ class StripeFake:
             currency=subscription["currency"],
             billing_reason=reason,
             status="open",
+            hosted_invoice_url=f"{self.url}/invoice/{subscription['id']}",
             parent=parent,
         )
 
@@ -540,6 +581,12 @@ _ROUTES: list[tuple[str, str, Any, _Act]] = [
         _F.update_subscription,
     ),
     (r"/v1/subscriptions/(\w+)", "DELETE", None, _F.cancel_subscription),
+    (
+        "/v1/billing_portal/sessions",
+        "POST",
+        shapes.billing_portal.SessionCreateParams,
+        _F.make_portal,
+    ),
     ("/v1/transfers", "POST", shapes.TransferCreateParams, _F.make_transfer),
     ("/v1/transfers", "GET", shapes.TransferListParams, _F.list_transfers),
     ("/v1/accounts", "POST", shapes.AccountCreateParams, _F.make_account),

@@ -6,8 +6,6 @@ Tasks know nothing of the work itself. A message may be lost or come twice: the 
 import logging
 import os
 
-from django.conf import settings
-
 from store.core import counts, jobs, sweeping
 from store.core.jobs import ERRAND, RUN_TASK, JobName
 from workers.app import app
@@ -98,9 +96,8 @@ def reconcile() -> None:
 
 @app.task(name="workers.run_payouts")
 def run_payouts() -> None:
-    """See ``JobName.RUN_PAYOUTS``; a site that pays out by hand is left alone."""
-    if settings.ENV.payout_day:
-        jobs.enqueue(JobName.RUN_PAYOUTS, key=ERRAND)
+    """See ``JobName.RUN_PAYOUTS``; where staff pay out, it asks again for what waits alone."""
+    jobs.enqueue(JobName.RUN_PAYOUTS, key=ERRAND)
 
 
 @app.task(name="workers.collect_garbage")

@@ -13,7 +13,7 @@ from django.utils.translation import ngettext
 from accounts.viewer import Viewer
 from licensing.admin.deeds import Deed, DeedAdmin, link, money, table
 from licensing.models import LedgerEntry, License, Order, PaymentEvent
-from licensing.services import order_office, refunds
+from licensing.services import order_office, refunds, tax_numbers
 from licensing.services.paperwork import buyer_party
 
 
@@ -36,13 +36,26 @@ def _fetch(viewer: Viewer, order: Order, values: dict[str, Any]) -> str:
     return text % {"n": new}
 
 
+class TaxNumberFilter(admin.SimpleListFilter):
+    """Finds the numbers that wait for somebody to ask at a register."""
+
+    title = _("tax number")
+    parameter_name = "tax_number"
+
+    def lookups(self, _request: HttpRequest, _admin: Any) -> list[tuple[str, Any]]:
+        return [("waits", _("Given, taxed, not confirmed"))]
+
+    def queryset(self, _request: HttpRequest, rows: QuerySet[Order]) -> QuerySet[Order]:
+        return rows.filter(tax_numbers.keep_waiting()) if self.value() == "waits" else rows
+
+
 @admin.register(Order)
 class OrderAdmin(DeedAdmin[Order]):
     """Purchases. Search takes ids of orders, payments, refunds and disputes, names, e-mails."""
 
     list_display = ("public_id", "created_at", "state", "total", "buyer", "holder", "gateway")
     list_select_related = ("buyer", "holder")
-    list_filter = ("state", "gateway")
+    list_filter = ("state", "gateway", TaxNumberFilter)
     date_hierarchy = "created_at"
     ordering = ("-id",)
     show_full_result_count = False

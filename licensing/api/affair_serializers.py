@@ -156,7 +156,9 @@ class PayoutOut(serializers.Serializer[Any]):
     currency = serializers.CharField()
     amount_minor = serializers.IntegerField()
     state = serializers.ChoiceField(choices=Payout.State.choices)
-    failure = serializers.CharField(help_text="Why it failed; then the money is in the balance.")
+    failure = serializers.CharField(
+        help_text="Why it failed; then the money is in the balance. While it is sent: why it waits."
+    )
     until = serializers.DateTimeField(help_text="It has all that was available at this moment.")
     created_at = serializers.DateTimeField()
     closed_at = serializers.DateTimeField(allow_null=True, help_text="null: it is on its way.")

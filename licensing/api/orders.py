@@ -26,7 +26,7 @@ from licensing.api.serializers import (
 )
 from licensing.gateways.base import Checkout
 from licensing.models import Order, OrderLine, Refund
-from licensing.services import billing, checkout, ordering, quotes, refunds, settling
+from licensing.services import billing, calling_off, checkout, ordering, quotes, refunds
 from licensing.services.pricing import Item
 from store.core.errors import NotFoundError
 
@@ -175,7 +175,7 @@ class CancelOrderView(APIView):
         """Cancel it; what was paid in part goes back."""
         who = viewer(request)
         quotes.buying_namespace(who)
-        return _shown(settling.cancel(order_changed_by(who, order_id).pk))
+        return _shown(calling_off.cancel(order_changed_by(who, order_id)))
 
 
 class RefundsView(APIView):

@@ -107,6 +107,17 @@ BALANCES = _answer(
                         "available_at": "2026-12-09T02:19:05.471377Z",
                     }
                 ],
+                "has_more": False,
+                "payout": {
+                    "obstacle": "too_little",
+                    "rule": "Less than €10.00 is not paid out.",
+                    "release": "Released by the first payout after it has become that much.",
+                    "on": None,
+                    "least_minor": 1000,
+                    "day": 1,
+                    "sending": "Sent as soon as the payment service takes it; the store asks every"
+                    " day.",
+                },
             }
         ],
     },

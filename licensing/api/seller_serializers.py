@@ -158,17 +158,38 @@ class HeldOut(serializers.Serializer[Any]):
     available_at = serializers.DateTimeField(allow_null=True, help_text="null: nobody knows yet.")
 
 
+class ProspectOut(serializers.Serializer[Any]):
+    """What becomes of available money."""
+
+    obstacle = serializers.ChoiceField(
+        choices=["", "too_little", "paused", "no_account", "unknown_gateway"],
+        help_text="Why it is not paid out; empty: the next payout takes it.",
+    )
+    rule = serializers.CharField(help_text="That in words.")
+    release = serializers.CharField(help_text="What lets it go, in words.")
+    on = serializers.DateField(
+        allow_null=True, help_text="The day of the next payout; `null`: not known."
+    )
+    least_minor = serializers.IntegerField(help_text="Less than this is not paid out.")
+    day = serializers.IntegerField(
+        help_text="Of each month, on which the store pays out; 0: whenever its staff do."
+    )
+    sending = serializers.CharField(help_text="What becomes of money on its way, in words.")
+
+
 class BalanceOut(serializers.Serializer[Any]):
     """What is owed at one gateway in one currency."""
 
     gateway = serializers.CharField()
     currency = serializers.CharField()
     is_test = serializers.BooleanField(help_text="No real money.")
-    available_minor = serializers.IntegerField(help_text="The next payout takes it.")
+    available_minor = serializers.IntegerField(help_text="Payable now, see `payout`.")
     held_minor = serializers.IntegerField()
     disputed_minor = serializers.IntegerField()
     sending_minor = serializers.IntegerField(help_text="On its way.")
     held = HeldOut(many=True, help_text="Held and disputed amounts, at most 200 of each.")
+    has_more = serializers.BooleanField(help_text="`held` does not list all of them.")
+    payout = ProspectOut()
 
 
 class BalancesOut(serializers.Serializer[Any]):

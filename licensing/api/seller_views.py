@@ -20,6 +20,7 @@ from licensing.api.seller_serializers import (
 )
 from licensing.services import balances, sales
 from licensing.services.funnel import Funnel, funnel_of
+from licensing.services.payout_prospects import prospect_of
 from licensing.services.sellers import seller_for
 from licensing.services.sold_orders import FILTERS, orders_of, sold, sold_order
 from store.core.errors import InvalidError
@@ -169,6 +170,7 @@ class BalanceView(APIView):
         """Answer balances by gateway and currency; each held amount with rule and date."""
         check_recent(request)
         seller = seller_of(request)
+        rows = balances.balances_of(seller)
         held = balances.held_of(seller)
         found = [
             {
@@ -179,8 +181,10 @@ class BalanceView(APIView):
                 "held_minor": row.held_minor,
                 "disputed_minor": row.disputed_minor,
                 "sending_minor": row.sending_minor,
-                "held": held.get(row.place, []),
+                "held": held[row.place].rows,
+                "has_more": held[row.place].has_more,
+                "payout": prospect_of(seller, row),
             }
-            for row in balances.balances_of(seller)
+            for row in rows
         ]
         return Response(BalancesOut({"seller": seller.name, "balances": found}).data)

@@ -20,6 +20,8 @@ class FactKind(StrEnum):
     """What a gateway can tell. Each is true once and for all, whenever it is heard of."""
 
     PAID = "paid"
+    PAYMENT_PENDING = "payment_pending"
+    """The buyer has paid in a way that takes days (a direct debit); the money is not here yet."""
     PAYMENT_FAILED = "payment_failed"
     REFUNDED = "refunded"
     REFUND_FAILED = "refund_failed"
@@ -45,7 +47,8 @@ class Fact:
         amount_minor: Of the payment, the refund or the disputed sum.
         currency: Three capitals.
         at: When it happened, by the gateway's clock.
-        subject_id: The gateway's id of the refund, the dispute or the subscription.
+        subject_id: The gateway's id of the refund, the dispute or the subscription; of a
+            payment that takes days, and of its failure, the checkout's.
         key: Our id of the refund, if we asked for it; of a renewal, the gateway's id of the
             period's invoice.
         note: What a person should read: why a payment failed.
@@ -143,6 +146,10 @@ class GatewayError(TransientError):
     code = "gateway_unreachable"
 
 
+class NoMoneyThereError(GatewayError):
+    """The store's own balance at the gateway is too small to pay out of it; it fills by itself."""
+
+
 class GatewayRefusedError(StoreError):
     """The gateway will not do what it was asked; trying again does not help."""
 
@@ -172,6 +179,16 @@ class Gateway(Protocol):
         Raises:
             PaymentDeclinedError: paying without a browser was refused.
             GatewayRefusedError: it cannot collect this amount, or in this currency.
+            GatewayError: try again.
+        """
+
+    def call_off(self, order_ref: str) -> list[Fact]:
+        """Close what is open to pay an order with, so that nobody can. Safe to repeat.
+
+        Returns:
+            What came before it was closed.
+
+        Raises:
             GatewayError: try again.
         """
 
@@ -205,6 +222,7 @@ class Gateway(Protocol):
 
         Raises:
             GatewayRefusedError: the seller has no account there, or it cannot be paid.
+            NoMoneyThereError: not now, as the store has too little there.
             GatewayError: try again.
         """
 
@@ -217,6 +235,21 @@ class Gateway(Protocol):
         Args:
             order_ref: Public id of the order that began it.
             at_once: Now, because it was refunded; else with the period that is paid.
+
+        Raises:
+            GatewayError: try again.
+        """
+
+    def mending_url(self, order_ref: str, *, payer_id: int, return_url: str) -> str:
+        """Return the page where who pays a subscription changes the card, or pays what is open.
+
+        Args:
+            order_ref: Public id of the order that began it.
+            payer_id: Who is led there: nobody sees the cards of another.
+            return_url: Where the page leads back to.
+
+        Returns:
+            Its address; empty: there is none for them.
 
         Raises:
             GatewayError: try again.

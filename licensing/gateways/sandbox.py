@@ -145,6 +145,10 @@ class Sandbox:
             raise refusal
         return row
 
+    def call_off(self, order_ref: str) -> list[Fact]:
+        """Its page takes no card for an order that is cancelled."""
+        return []
+
     def refund(self, *, payment_id: str, amount_minor: int, currency: str, key: str) -> list[Fact]:
         with transaction.atomic():
             row = SandboxCharge.objects.select_for_update().filter(public_id=payment_id).first()
@@ -223,6 +227,10 @@ class Sandbox:
 
     def end_subscription(self, order_ref: str, *, at_once: bool) -> None:
         """Nothing is collected here without being asked."""
+
+    def mending_url(self, order_ref: str, *, payer_id: int, return_url: str) -> str:
+        """A period that was not paid is an open order here, to be paid on its own page."""
+        return ""
 
 
 def card_of(number: str) -> Card | None:

@@ -46,11 +46,14 @@ def order_ref_in(item: Any) -> str:
 
 
 def of_session(session: stripe.checkout.Session) -> list[Fact]:
-    """Return what a Checkout Session says; one that is not paid says nothing."""
+    """Return what a Checkout Session says; one nobody paid at says nothing."""
     order_ref = order_ref_in(session)
     subscription_id = id_of(session.subscription)
     remember(Kind.SESSION, session.id, order_ref)
     remember(Kind.SUBSCRIPTION, subscription_id, order_ref)
+    if session.payment_status == "unpaid" and session.status == "complete":
+        kind = FactKind.PAYMENT_FAILED if has_bounced(session) else FactKind.PAYMENT_PENDING
+        return [_of_days(kind, session)]
     if session.payment_status != "paid":
         return []
     if session.mode == "subscription":
@@ -64,16 +67,32 @@ def of_session(session: stripe.checkout.Session) -> list[Fact]:
 
 def of_failed_session(session: stripe.checkout.Session) -> list[Fact]:
     """Return that a payment which takes days (a direct debit) did not come."""
-    fact = _fact(
-        FactKind.PAYMENT_FAILED,
-        f"{session.id}:failed",
+    return [_of_days(FactKind.PAYMENT_FAILED, session)]
+
+
+def has_bounced(session: stripe.checkout.Session) -> bool:
+    """Ask Stripe whether a session was completed, and its payment failed days later."""
+    intent_id = id_of(session.payment_intent)
+    if session.payment_status != "unpaid" or not intent_id:
+        return False
+    with calling():
+        intent = client().v1.payment_intents.retrieve(intent_id)
+    return intent.status in {"requires_payment_method", "canceled"}
+
+
+def _of_days(kind: FactKind, session: stripe.checkout.Session) -> Fact:
+    """Return how a payment that takes days stands."""
+    word = "pending" if kind == FactKind.PAYMENT_PENDING else "failed"
+    return _fact(
+        kind,
+        f"{session.id}:{word}",
         order_ref_in(session),
         id_of(session.payment_intent),
         session.amount_total or 0,
         session.currency or "",
         session.created,
+        subject_id=session.id,
     )
-    return [fact]
 
 
 def of_intent(intent: stripe.PaymentIntent) -> list[Fact]:

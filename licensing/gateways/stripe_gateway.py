@@ -5,7 +5,8 @@ Every write has an idempotency key made of our own ids, and what Stripe made is 
 """
 
 from collections.abc import Mapping
-from datetime import timedelta
+from contextlib import suppress
+from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any
 
 import stripe
@@ -20,6 +21,7 @@ from licensing.gateways.base import (
     Checkout,
     Fact,
     GatewayRefusedError,
+    NoMoneyThereError,
     PaymentDeclinedError,
 )
 from licensing.gateways.stripe_amounts import to_stripe
@@ -27,6 +29,7 @@ from licensing.gateways.stripe_client import calling, client, intent_of, is_test
 from licensing.models import StripeCustomer, StripeObject
 
 if TYPE_CHECKING:
+    from stripe.params import TransferCreateParams
     from stripe.params.checkout import SessionCreateParams
 
 Kind = StripeObject.Kind
@@ -35,7 +38,7 @@ SAVED = "saved"
 _NEEDS_BROWSER = "authentication_required"
 _LEAST, _MOST = timedelta(minutes=31), timedelta(hours=24)
 """Stripe lets a checkout live for 30 minutes to 24 hours."""
-_GONE = "resource_missing"
+_GONE, _NO_MONEY = "resource_missing", "balance_insufficient"
 
 
 class Stripe:
@@ -73,7 +76,7 @@ class Stripe:
                     return Checkout(session.url)
                 with calling():
                     client().v1.checkout.sessions.expire(session.id)
-            if session.status == "complete":
+            if session.status == "complete" and not facts.has_bounced(session):
                 return Checkout(facts=facts.of_session(session))
         params = self._session_params(charge)
         key = f"{charge.order_ref}-session-{made.count()}-{charge.payer_id or 0}"
@@ -182,6 +185,22 @@ class Stripe:
             )
         return found[0]
 
+    def call_off(self, order_ref: str) -> list[Fact]:
+        api, told = client().v1.checkout.sessions, list[Fact]()
+        rows = StripeObject.objects.filter(kind=Kind.SESSION, order_ref=order_ref)
+        for external_id in rows.values_list("external_id", flat=True):
+            with calling():
+                session = api.retrieve(external_id)
+            if session.status == "open":
+                try:
+                    with calling():
+                        session = api.expire(external_id)
+                except GatewayRefusedError:  # it was paid at this very moment
+                    with calling():
+                        session = api.retrieve(external_id)
+            told += facts.of_session(session)
+        return told
+
     def refund(self, *, payment_id: str, amount_minor: int, currency: str, key: str) -> list[Fact]:
         api = client().v1.refunds
         with calling():
@@ -213,16 +232,23 @@ class Stripe:
             sent = api.list({"transfer_group": key})
             if sent.data:
                 return sent.data[0].id
-            made = api.create(
-                {
-                    "destination": account,
-                    "amount": to_stripe(amount_minor, currency),
-                    "currency": currency.lower(),
-                    "transfer_group": key,
-                },
-                {"idempotency_key": f"payout-{key}"},
-            )
-        return made.id
+        wanted: TransferCreateParams = {
+            "destination": account,
+            "amount": to_stripe(amount_minor, currency),
+            "currency": currency.lower(),
+            "transfer_group": key,
+        }
+        # A key is answered with what was said under it before, refusals too: each day has its own.
+        today = f"{timezone.now().astimezone(UTC):%Y-%m-%d}"
+        try:
+            with calling():
+                return api.create(wanted, {"idempotency_key": f"payout-{key}-{today}"}).id
+        except GatewayRefusedError as error:
+            if error.extra.get("reason") != _NO_MONEY:
+                raise
+            raise NoMoneyThereError(
+                _("The store has too little of this currency at Stripe now. It waits for more.")
+            ) from error
 
     def saved_method(self, order_ref: str) -> str:
         """Billing collects by itself; nothing is to be charged."""
@@ -240,6 +266,27 @@ class Stripe:
             except GatewayRefusedError as error:
                 if error.extra.get("reason") != _GONE:  # else it has ended already
                     raise
+
+    def mending_url(self, order_ref: str, *, payer_id: int, return_url: str) -> str:
+        """The billing portal, for whose card it is; else the page of the invoice that is open."""
+        api = client().v1
+        for external_id in _Inquiry(order_ref).subscription_ids():
+            with calling():
+                subscription = api.subscriptions.retrieve(external_id)
+            known = StripeCustomer.objects.filter(
+                gateway=self.name, external_id=facts.id_of(subscription.customer), user_id=payer_id
+            ).first()
+            if known is not None and subscription.status != "canceled":
+                with suppress(GatewayRefusedError), calling():  # nobody has set the portal up
+                    return api.billing_portal.sessions.create(
+                        {"customer": known.external_id, "return_url": return_url}
+                    ).url
+            with calling():
+                unpaid = api.invoices.list({"subscription": external_id, "status": "open"})
+            for invoice in unpaid.data:
+                if invoice.hosted_invoice_url:
+                    return invoice.hosted_invoice_url
+        return ""
 
 
 class _Inquiry:
@@ -280,7 +327,7 @@ class _Inquiry:
             with calling():
                 session = client().v1.checkout.sessions.retrieve(external_id)
             _add(found, facts.of_session(session))
-        return [fact.payment_id for fact in found.values()]
+        return [fact.payment_id for fact in found.values() if fact.payment_id]
 
     def _of_subscription(self, external_id: str, found: dict[str, Fact]) -> list[str]:
         """Add what a subscription's invoices say; return the payments."""

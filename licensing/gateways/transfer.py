@@ -46,6 +46,10 @@ class Transfer:
             facts=self.facts_of(charge.order_ref),
         )
 
+    def call_off(self, order_ref: str) -> list[Fact]:
+        """No page is open anywhere; who transfers money after all gets it back, or what it buys."""
+        return []
+
     def refund(self, *, payment_id: str, amount_minor: int, currency: str, key: str) -> list[Fact]:
         """Tell of a refund that was sent; nobody but a person can send one."""
         sent = BankTransfer.objects.select_related("order").filter(refund__public_id=key).first()
@@ -80,6 +84,10 @@ class Transfer:
 
     def end_subscription(self, order_ref: str, *, at_once: bool) -> None:
         """Nothing is collected here without being asked."""
+
+    def mending_url(self, order_ref: str, *, payer_id: int, return_url: str) -> str:
+        """A period that was not paid is an open order here, to be paid on its own page."""
+        return ""
 
 
 def _facts(row: BankTransfer) -> list[Fact]:

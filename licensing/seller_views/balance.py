@@ -9,10 +9,12 @@ from django.views.decorators.http import require_safe
 
 from accounts.models import User
 from accounts.views.guards import recent, two_factor_required, viewer_of
+from licensing.gateways.base import TEST_GATEWAYS
 from licensing.paper_answers import pdf_answer
 from licensing.seller_views.seller_frame import of_seller, seller_context, seller_of
 from licensing.services import balances
 from licensing.services.payout_accounts import destinations_of
+from licensing.services.payout_prospects import prospect_of
 from licensing.services.payouts import pause_of
 from store.core.money import Money, show
 from store.core.paging import BadCursorError, keyset_page
@@ -27,15 +29,19 @@ PAGE = 50
 def balance_page(request: HttpRequest, user: User) -> HttpResponse:
     """Show what is available, held and disputed, each amount with its rule and date."""
     viewer, seller = viewer_of(request), seller_of(request)
-    held = balances.held_of(seller)
+    rows, held = balances.balances_of(seller), balances.held_of(seller)
     histories = balances.histories_of(seller, HISTORY_DAYS)
     found = [
-        (row, held.get(row.place, []), _points(histories.get(row.place, []), row.currency))
-        for row in balances.balances_of(seller)
+        (
+            row,
+            held[row.place],
+            _points(histories.get(row.place, []), row.currency),
+            prospect_of(seller, row),
+        )
+        for row in rows
     ]
     context = seller_context(viewer, seller, "balance") | {
         "balances": found,
-        "most_held": balances.MOST_HELD,
         "pause": pause_of(seller),
     }
     return render(request, "licensing/balance.html", context)
@@ -61,7 +67,9 @@ def payouts_page(request: HttpRequest, user: User) -> HttpResponse:
     statements = balances.statements_of(found)
     more = of_seller(viewer, seller, cursor=following or "")
     context = seller_context(viewer, seller, "payouts") | {
-        "payouts": [(row, statements.get(row.public_id)) for row in found],
+        "payouts": [
+            (row, statements.get(row.public_id), row.gateway in TEST_GATEWAYS) for row in found
+        ],
         "next_href": more if following else "",
         "pause": pause_of(seller),
         "missing": [one for one in destinations_of(seller) if not one.is_ready],

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import Min, Q, QuerySet, Sum, Value
 from django.db.models.functions import TruncDate
@@ -26,7 +26,7 @@ Place = tuple[str, str]
 """A gateway and a currency: what one balance is of."""
 _PLACE = ("account__gateway", "account__currency")
 MOST_HELD = 200
-"""Held amounts a page lists one by one; the rest is in the table to download."""
+"""Held amounts of a kind that are listed one by one; the rest is in the table to download."""
 
 
 class PayoutNotFoundError(NotFoundError):
@@ -48,7 +48,7 @@ class Balance:
     gateway: str
     currency: str
     available_minor: int
-    """The next payout takes it. Negative: refunds took more than there was."""
+    """Payable now, see ``payout_prospects``. Negative: refunds took more than there was."""
     held_minor: int
     disputed_minor: int
     sending_minor: int
@@ -85,6 +85,14 @@ class Held:
     """When; ``None``: nobody knows yet."""
 
 
+class HeldPart(NamedTuple):
+    """The held amounts of one gateway and currency, as far as they are listed."""
+
+    rows: list[Held]
+    has_more: bool
+    """There are more than ``MOST_HELD``; the table of entries has them all."""
+
+
 def balances_of(seller: Namespace, *, now: datetime | None = None) -> list[Balance]:
     """Return what is owed to a seller, real money first. One query."""
     is_due = Q(available_at__lte=now or timezone.now())
@@ -112,27 +120,37 @@ def balances_of(seller: Namespace, *, now: datetime | None = None) -> list[Balan
     return sorted(found, key=lambda row: (row.is_test, row.currency, row.gateway))
 
 
-def held_of(seller: Namespace, *, now: datetime | None = None) -> dict[Place, list[Held]]:
+def held_of(seller: Namespace, *, now: datetime | None = None) -> dict[Place, HeldPart]:
     """Return what cannot be paid out yet, by gateway and currency; first what goes first.
 
-    At most ``MOST_HELD`` amounts of each kind. Three queries.
+    At most ``MOST_HELD`` amounts of each kind in each place.
     """
     waiting = _entries(seller, (Kind.PAYABLE,)).filter(available_at__gt=now or timezone.now())
-    rows = [
-        *_by_order(waiting, "hold", "available_at").order_by("available_at", "movement__order_id")[
-            :MOST_HELD
-        ],
-        *_by_order(_entries(seller, (Kind.DISPUTED,)), "account__kind").order_by(
+    sums = (
+        _by_order(waiting, "hold", "available_at").order_by("available_at", "movement__order_id"),
+        _by_order(_entries(seller, (Kind.DISPUTED,)), "account__kind").order_by(
             "movement__order_id"
-        )[:MOST_HELD],
-    ]
-    ids = [row["movement__order_id"] for row in rows]
+        ),
+    )
+    rows: dict[Place, list[Any]] = {}
+    for balance in balances_of(seller, now=now):
+        here = {"account__gateway": balance.gateway, "account__currency": balance.currency}
+        rows[balance.place] = [list(kind.filter(**here)[: MOST_HELD + 1]) for kind in sums]
+    own = _own_orders(seller, (row for kinds in rows.values() for kind in kinds for row in kind))
+    return {
+        place: HeldPart(
+            [_held(row, own) for kind in kinds for row in kind[:MOST_HELD]],
+            any(len(kind) > MOST_HELD for kind in kinds),
+        )
+        for place, kinds in rows.items()
+    }
+
+
+def _own_orders(seller: Namespace, rows: Iterable[Mapping[str, Any]]) -> set[int]:
+    """Return which of the orders are of what the seller sold, by id."""
+    ids = {row["movement__order_id"] for row in rows}
     mine = OrderLine.objects.filter(seller=seller, order_id__in=ids)
-    own = set(mine.values_list("order_id", flat=True))
-    found: dict[Place, list[Held]] = defaultdict(list)
-    for row in rows:
-        found[_place(row)].append(_held(row, own))
-    return dict(found)
+    return set(mine.values_list("order_id", flat=True))
 
 
 def _by_order(rows: QuerySet[LedgerEntry], *names: str) -> Any:

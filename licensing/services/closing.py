@@ -38,9 +38,13 @@ def close_expired() -> int:
 
 
 def _close(order: Order) -> bool:
-    """Cancel a late order, unless it was paid after all."""
-    facts = gateway_named(order.gateway).facts_of(order.public_id)
-    inbox.receive(order.gateway, facts)
+    """Cancel a late order, unless it was paid after all, or its payment is on its way."""
+    gateway = gateway_named(order.gateway)
+    inbox.receive(order.gateway, gateway.facts_of(order.public_id))
+    order.refresh_from_db()
+    if order.expires_at > timezone.now():
+        return False
+    inbox.receive(order.gateway, gateway.call_off(order.public_id))
     try:
         return settling.cancel(order.pk).state == Order.State.CANCELLED
     except settling.NotCancellableError:

@@ -110,7 +110,11 @@ def _unpaid(order_id: int) -> EmailMessage | None:
         "next_try_on": subscription.next_try_at.date() if subscription.next_try_at else None,
         "has_ended": subscription.state == subscription.State.ENDED,
     }
+    if order.state == Order.State.OPEN:  # the page of the period, where it can be paid
+        context["link"] = f"{settings.PUBLIC_URL}{order.get_absolute_url()}"
     subject = _("Payment failed: %(title)s") % {"title": context["title"]}
+    if order.is_test:
+        subject = f"TEST · {subject}"
     return mailing.compose(subject, "licensing/mail/unpaid.txt", context, order.buyer.email)
 
 

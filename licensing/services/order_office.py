@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 from accounts.viewer import Viewer
 from licensing.gateways.registry import gateway_named
 from licensing.models import Order, PaymentEvent
-from licensing.services import inbox, office, settling
+from licensing.services import calling_off, inbox, office, settling
 from store.core.errors import ConflictError
 
 Outcome = PaymentEvent.Outcome
@@ -25,10 +25,13 @@ def cancel(viewer: Viewer, order: Order, reason: str) -> Order:
 
     Raises:
         ForbiddenError, ReasonNeededError: see there.
-        NotCancellableError: it was paid, or is cancelled already. Nothing changes.
+        NotCancellableError: it was paid, is cancelled already, or a payment is on its way. Nothing
+            changes.
+        GatewayError: its page at the gateway could not be closed; nothing changes.
     """
     office.staff_of(viewer)
     text = office.clean_reason(reason)
+    calling_off.close_payment(order)
     with transaction.atomic():
         locked = Order.objects.select_for_update().get(pk=order.pk)
         if locked.state != Order.State.OPEN:

@@ -3,10 +3,10 @@
 import hashlib
 import json
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q, Sum
+from django.db.models import Exists, OuterRef, Q, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -16,8 +16,8 @@ from accounts.services.audit import record
 from accounts.viewer import Viewer
 from licensing.gateways.base import Gateway
 from licensing.gateways.registry import default_gateway, gateway_named
-from licensing.models import License, LineShare, Order, OrderLine, Quote
-from licensing.services import coupons
+from licensing.models import License, LineShare, Order, OrderLine, Quote, Subscription
+from licensing.services import coupons, granting
 from licensing.services.pricing import Priced, PricedLine
 from licensing.services.quotes import buying_namespace, quote_of, reprice
 from store.core.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
@@ -304,12 +304,33 @@ def _spent_this_month(token: AccessToken) -> int:
     """Return what a token spends in this calendar month (UTC), in its limit's minor units.
 
     That is what was ordered or paid in it, and what is still open: an order of last month may be
-    paid now. Cancelled orders do not count, refunded ones do: a limit is not to be gone around by
-    refunds.
+    paid now. Periods of the subscriptions it began count in their month, those that are still to
+    be collected in this one, too. Cancelled orders do not count, refunded ones do: a limit is not
+    to be gone around by refunds.
     """
     start = timezone.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     counts = Q(created_at__gte=start) | Q(paid_at__gte=start) | Q(state=Order.State.OPEN)
-    rows = Order.objects.filter(counts, token=token, currency=token.spend_currency)
+    own = Q(token=token) | Q(token=None, renews__line__order__token=token)
+    rows = Order.objects.filter(counts, own, currency=token.spend_currency)
     rows = rows.exclude(state=Order.State.CANCELLED)
     total: int = rows.aggregate(total=Coalesce(Sum("gross_minor"), 0))["total"]
+    return total + _to_be_collected(token, before=(start + timedelta(days=32)).replace(day=1))
+
+
+def _to_be_collected(token: AccessToken, *, before: datetime) -> int:
+    """Return what subscriptions a token began will cost until a moment, as agreed at first.
+
+    A period whose order is made already counts by that order.
+    """
+    waiting = Order.objects.filter(
+        renews=OuterRef("pk"), state__in=(Order.State.OPEN, Order.State.PAID)
+    )
+    rows = Subscription.objects.filter(
+        ~Exists(waiting),
+        state__in=granting.GOING,
+        paid_until__lt=before,
+        line__order__token=token,
+        line__order__currency=token.spend_currency,
+    )
+    total: int = rows.aggregate(total=Coalesce(Sum("line__gross_minor"), 0))["total"]
     return total

@@ -7,7 +7,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.viewer import Viewer
-from licensing.gateways.base import GatewayRefusedError
+from licensing.gateways.base import GatewayRefusedError, NoMoneyThereError
 from licensing.gateways.registry import gateway_named
 from licensing.models import LedgerAccount, LedgerMovement, Payout
 from licensing.services import office
@@ -48,7 +48,8 @@ def send(payout_id: int) -> str:
     answer ends it: a missing account proves nothing any more, as the money may have left.
 
     Returns:
-        The state afterwards; ``sending`` for what staff must transfer, and for a paused seller.
+        The state afterwards; ``sending`` for what staff must transfer, for a paused seller, and
+        while the store has too little at the gateway: it is asked again every day.
 
     Raises:
         GatewayError: try again.
@@ -68,6 +69,10 @@ def send(payout_id: int) -> str:
             currency=payout.currency,
             key=payout.public_id,
         )
+    except NoMoneyThereError as error:
+        waiting = Payout.objects.filter(pk=payout_id, state=State.SENDING)
+        waiting.update(failure=error.message[:_MAX_FAILURE_CHARS])
+        return State.SENDING
     except (GatewayRefusedError, NoPayoutAccountError) as error:
         return settle_payout(payout_id, failure=error.message).state
     return settle_payout(payout_id, external_id=sent).state
@@ -192,7 +197,8 @@ def _sent(payout: Payout, external_id: str) -> None:
     amount = payout.amount_minor
     book(payout, Kind.PAYOUT_SENT, {Account.PAYOUTS: amount, Account.GATEWAY: -amount})
     payout.state, payout.external_id, payout.closed_at = State.SENT, external_id, timezone.now()
-    payout.save(update_fields=["state", "external_id", "closed_at"])
+    payout.failure = ""
+    payout.save(update_fields=["state", "external_id", "closed_at", "failure"])
 
 
 def _fail(payout: Payout, why: str) -> None:

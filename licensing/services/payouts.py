@@ -6,12 +6,13 @@ failed     → payouts +, payable -        it is the seller's again, in the next
 """
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -79,12 +80,33 @@ def due(until: datetime | None = None, *, least_minor: int | None = None) -> lis
     accounts = LedgerAccount.objects.filter(pk__in=list(totals)).select_related("namespace")
     paused = set(PayoutPause.objects.values_list("namespace_id", flat=True))
     return [
-        Due(row, totals[row.pk], _obstacle(row, totals[row.pk], least, paused))
+        Due(
+            row,
+            totals[row.pk],
+            _obstacle(
+                row.namespace_id or 0,
+                row.gateway,
+                totals[row.pk],
+                least,
+                is_paused=row.namespace_id in paused,
+            ),
+        )
         for row in accounts.order_by("id")
     ]
 
 
-def run_payouts(until: datetime | None = None, *, least_minor: int | None = None) -> list[Payout]:
+def obstacle_of(seller: Namespace, gateway: str, amount_minor: int) -> str:
+    """Return why a seller's available money at a gateway is not paid out; see ``Due.obstacle``."""
+    is_paused = pause_of(seller) is not None
+    return _obstacle(seller.pk, gateway, amount_minor, _least(None), is_paused=is_paused)
+
+
+def run_payouts(
+    until: datetime | None = None,
+    *,
+    least_minor: int | None = None,
+    but: Collection[LedgerAccount] = (),
+) -> list[Payout]:
     """Pay out what was available at a moment. Safe to repeat, and to run beside itself.
 
     Each seller, gateway and currency is a transaction of its own: what is wrong with one is
@@ -93,6 +115,7 @@ def run_payouts(until: datetime | None = None, *, least_minor: int | None = None
     Args:
         until: That moment; ``None``: now.
         least_minor: Less is carried over; ``None``: ``STORE_PAYOUT_LEAST_MINOR``.
+        but: Payable accounts that are left alone.
 
     Raises:
         FuturePayoutError: the moment has not come yet; nothing is paid.
@@ -100,7 +123,7 @@ def run_payouts(until: datetime | None = None, *, least_minor: int | None = None
     moment, least = _moment(until), _least(least_minor)
     made = []
     for row in due(moment, least_minor=least):
-        if row.obstacle:
+        if row.obstacle or row.account in but:
             continue
         try:
             payout = _pay(row.account, moment, least)
@@ -127,8 +150,12 @@ def run_scheduled() -> list[Payout]:
     """Pay out what was available at the start of the last day of payouts.
 
     Asked every day: whoever could not be paid on the day itself (paused, no account, the store
-    was down) is paid on the next day they can be, and nobody twice.
+    was down) is paid on the next day they can be, and nobody twice. What a gateway had no money for
+    is asked for again; what failed since that day waits for the next one, or else each day would
+    have a failed payout, and a statement, of its own.
     """
+    for payout in Payout.objects.filter(state=State.SENDING).exclude(failure=""):
+        ask_to_send(payout)
     day = settings.ENV.payout_day
     if not day:
         return []
@@ -137,7 +164,19 @@ def run_scheduled() -> list[Payout]:
     if until > today:
         last = today.month - 1 or 12
         until = until.replace(month=last, year=today.year - (last == 12))
-    return run_payouts(until)
+    return run_payouts(until, but=_failed_since(until))
+
+
+def _failed_since(moment: datetime) -> set[LedgerAccount]:
+    """Return the payable accounts of which a payout was made since a moment, and failed."""
+    failed = Payout.objects.filter(
+        state=State.FAILED,
+        created_at__gte=moment,
+        namespace=OuterRef("namespace"),
+        gateway=OuterRef("gateway"),
+        currency=OuterRef("currency"),
+    )
+    return set(LedgerAccount.objects.filter(Exists(failed), kind=Account.PAYABLE))
 
 
 def pause_of(namespace: Namespace) -> PayoutPause | None:
@@ -251,14 +290,16 @@ def _open(moment: datetime) -> QuerySet[LedgerEntry]:
     return rows.filter(then | taken_since)
 
 
-def _obstacle(account: LedgerAccount, amount: int, least: int, paused: set[int]) -> str:
-    if amount < least:
+def _obstacle(
+    owner_id: int, gateway: str, amount_minor: int, least: int, *, is_paused: bool
+) -> str:
+    if amount_minor < least:
         return "too_little"
-    if account.namespace_id in paused:
+    if is_paused:
         return "paused"
     try:
-        gateway_named(account.gateway)
-        payout_account(_owner(account), account.gateway)
+        gateway_named(gateway)
+        payout_account(Namespace.objects.get(pk=owner_id), gateway)
     except UnknownGatewayError:
         return "unknown_gateway"
     except NoPayoutAccountError:

@@ -20,6 +20,7 @@ from licensing.services import (
     booking,
     disputing,
     granting,
+    on_its_way,
     returning,
     reviving,
     sellability,
@@ -56,6 +57,7 @@ def settle(order: Order, fact: Fact) -> bool:
         raise DoesNotFitError("Nothing is no amount.")
     steps: Mapping[FactKind, Callable[[Order, Fact], bool]] = {
         FactKind.PAID: _paid,
+        FactKind.PAYMENT_PENDING: on_its_way.wait,
         FactKind.PAYMENT_FAILED: _payment_failed,
         FactKind.REFUNDED: _refunded,
         FactKind.REFUND_FAILED: _refund_failed,
@@ -188,7 +190,7 @@ def _payment_failed(order: Order, fact: Fact) -> bool:
     if order.renews is not None and order.state == State.OPEN:
         enqueue(JobName.SUBSCRIPTION_UNPAID, key=f"order-{order.pk}", order_id=order.pk)
         return True
-    return False
+    return on_its_way.give_up(order, fact)
 
 
 def _refunded(order: Order, fact: Fact) -> bool:

@@ -33,6 +33,8 @@ class Standing:
         next_charge_at: When it is collected or asked for next; ``None``: never again.
         lasts_until: When access ends if nobody pays any more.
         is_own: The viewer may end it.
+        unpaid: The open order of the period that is due; ``None``: there is none.
+        renews_itself: The gateway collects by itself, and has a page for the card.
     """
 
     subscription: Subscription
@@ -42,6 +44,8 @@ class Standing:
     next_charge_at: datetime | None
     lasts_until: datetime
     is_own: bool
+    unpaid: Order | None
+    renews_itself: bool
 
     @property
     def goes_on(self) -> bool:
@@ -94,7 +98,39 @@ def standing_of(viewer: Viewer, row: License) -> Standing:
         next_charge_at=max(at, timezone.now()) if goes_on else None,
         lasts_until=subscription.paid_until,
         is_own=may_end(viewer, subscription),
+        unpaid=subscription.renewals.filter(state=Order.State.OPEN).order_by("id").last(),
+        renews_itself=_renews_itself(row.line.order) and row.line.gross_minor > 0,
     )
+
+
+def mending_url(viewer: Viewer, standing: Standing, return_url: str) -> str:
+    """Return the gateway's page where a subscriber changes the card, or pays what is open.
+
+    Args:
+        viewer: Who is led there.
+        standing: Of the subscription.
+        return_url: Where the page leads back to.
+
+    Returns:
+        Its address; empty: the gateway has none for them.
+
+    Raises:
+        SubscriptionNotFoundError: not theirs.
+        GatewayError, UnknownGatewayError: it cannot be asked.
+    """
+    user = viewer.signed_in()
+    if not standing.is_own:
+        raise SubscriptionNotFoundError(_("You have no such subscription."))
+    first = standing.subscription.line.order
+    gateway = gateway_named(first.gateway)
+    return gateway.mending_url(first.public_id, payer_id=user.pk, return_url=return_url)
+
+
+def _renews_itself(first: Order) -> bool:
+    try:
+        return gateway_named(first.gateway).renews_itself
+    except UnknownGatewayError:
+        return False
 
 
 def _next_amount(subscription: Subscription) -> int:

@@ -6,6 +6,8 @@ somebody asked there, unless the site trusts every number.
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
+from django.db.models.fields.json import KeyTextTransform
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -29,6 +31,23 @@ def is_confirmed(number: str) -> bool:
         return False
     trusts = settings.ENV.trust_vat_numbers
     return trusts or ConfirmedTaxNumber.objects.filter(number=number).exists()
+
+
+def keep_waiting() -> Q:
+    """Return the condition for orders that were taxed though a business gave a number.
+
+    Nobody has confirmed it, so the next order with it is taxed, too.
+    """
+    known = ConfirmedTaxNumber.objects.filter(
+        number=KeyTextTransform("vat_number", OuterRef("billing"))
+    )
+    return Q(
+        ~Q(billing__vat_number=""),
+        ~Exists(known),
+        billing__vat_number__isnull=False,
+        billing__kind="business",
+        tax_minor__gt=0,
+    )
 
 
 @transaction.atomic

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts.viewer import Viewer
 from catalog.models import Grant, Listing, ModelRepo
+from licensing.gateways.registry import default_gateway
 from licensing.models import Order, Refund, Subscription
 from licensing.services.holdings import Held
 from licensing.services.offer_words import grants_text, interval_text, seats_text
@@ -92,6 +93,7 @@ class BuyBox(TypedDict):
     repo: ModelRepo
     sale: Sale | None
     listing: Listing
+    is_test: bool
     csrf_token: Any
 
 
@@ -106,6 +108,7 @@ def buy_box(context: RequestContext, repo: ModelRepo) -> BuyBox:
         "repo": repo,
         "sale": given if isinstance(given, Sale) else sale_of(_viewer(context), repo),
         "listing": context["listing"],
+        "is_test": default_gateway().is_test,
         "csrf_token": context.get("csrf_token"),
     }
 

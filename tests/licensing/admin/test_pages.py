@@ -25,7 +25,7 @@ from licensing.models import (
 from licensing.services import fees, paying_out, payouts, reconciling, refunds, tax_numbers
 from licensing.services.reconciling import reconcile
 from tests.licensing.payouts.market import a_seller, dispute, earn, staff_viewer
-from tests.licensing.selling.shop import open_shop
+from tests.licensing.selling.shop import BILLING, open_shop
 
 pytestmark = pytest.mark.django_db
 Browser = Callable[[User], Client]
@@ -259,3 +259,26 @@ def test_the_trail_is_filtered_by_action_and_person(browser_of: Browser, staff: 
     assert ("By Carol" in found, "By Dora" in found) == (False, True)
     assert ("By Carol" in every, "By Dora" in every) == (True, True)
     assert AuditEvent.objects.filter(action="payout.pause").count() == 2
+
+
+def test_numbers_that_wait_to_be_confirmed_are_found_among_the_orders(
+    browser_of: Browser, staff: User
+) -> None:
+    shop = open_shop()
+    SellerProfile.objects.create(
+        namespace=shop.repo.namespace,
+        country="DE",
+        is_registered=True,
+        vat_number="DE136695976",
+    )
+    business = BILLING | {"kind": "business", "country": "AT", "vat_number": "ATU13585627"}
+    taxed, other = shop.buy("a", billing=business), shop.buy("b")
+    assert taxed.tax_minor
+    browser, place = browser_of(staff), "order/?tax_number=waits"
+
+    found = text_of(browser, place)
+
+    assert taxed.public_id in found
+    assert other.public_id not in found
+    tax_numbers.confirm(staff_viewer(), "ATU13585627", "AT", "VIES W2")
+    assert taxed.public_id not in text_of(browser, place)

@@ -9,8 +9,17 @@ from django.utils import timezone
 
 from accounts.models import AccessToken, Role, Scope, User
 from accounts.services.tokens import create_token
-from licensing.models import LedgerMovement, License, Offer, Order, Payment, Quote, Refund
-from licensing.services import refunds
+from licensing.models import (
+    LedgerMovement,
+    License,
+    Offer,
+    Order,
+    Payment,
+    Quote,
+    Refund,
+    Subscription,
+)
+from licensing.services import dunning, refunds
 from store.core.money import Money
 from tests.factories import add_files, make_org, make_user
 from tests.licensing.selling.shop import BILLING, Shop, open_shop
@@ -309,6 +318,35 @@ def test_an_order_of_last_month_counts_when_it_is_paid(client: Client, shop: Sho
     assert Order.objects.count() == 1
     Order.objects.update(paid_at=timezone.now() - timedelta(days=32))
     assert post(client, "orders", wish(quote(client, shop, script)), script, "b").status_code == 201
+
+
+def test_periods_of_subscriptions_a_token_began_count_in_their_month(
+    client: Client, time_machine: Any
+) -> None:
+    time_machine.move_to("2027-01-31 12:00:00+00:00", tick=False)
+    shop = open_shop(kind=Offer.Kind.SUBSCRIPTION, interval="month")
+    script = bearer(shop.buyer, Scope.BUY, limit=Money(2000, "EUR"))
+    other = bearer(shop.buyer, Scope.BUY, limit=Money(2000, "EUR"))
+
+    def order(key: str, by: dict[str, str]) -> Any:
+        body = wish(quote(client, shop, by), payment_method="test_success")
+        return post(client, "orders", body, by, key)
+
+    assert order("january", script).json()["state"] == "fulfilled"
+    time_machine.move_to("2027-02-10 12:00:00+00:00", tick=False)
+    before = order("february", script)  # the period is collected at the end of the month
+    time_machine.move_to("2027-02-28 11:30:00+00:00", tick=False)
+    assert dunning.renew_due() == 1  # a period is never refused
+    after = order("february", script)
+
+    for refused in (before, after):
+        error = refused.json()["error"]
+        assert (error["code"], error["extra"]["left_minor"]) == ("spend_limit", 100)
+    assert Order.objects.count() == 2
+    assert order("other", other).status_code == 201
+    Subscription.objects.update(state=Subscription.State.ENDING)
+    time_machine.move_to("2027-03-10 12:00:00+00:00", tick=False)
+    assert order("march", script).status_code == 201
 
 
 def test_a_team_buys_for_its_members(client: Client, shop: Shop) -> None:

@@ -1,15 +1,17 @@
 """Sellers' accounts at Stripe, payouts to them, and starts without what a gateway needs."""
 
 import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.utils import timezone
 from pydantic import SecretStr
 
 from accounts.models import AuditEvent
 from accounts.viewer import Viewer
-from licensing.gateways.base import GatewayError, GatewayRefusedError
+from licensing.gateways.base import GatewayError, GatewayRefusedError, NoMoneyThereError
 from licensing.gateways.registry import UnknownGatewayError, check_settings, gateway_named
 from licensing.models import SellerAccount, SellerProfile
 from licensing.services import seller_accounts
@@ -177,6 +179,24 @@ def test_a_payout_is_one_transfer(fake: StripeFake, seller: Viewer) -> None:
     with pytest.raises(GatewayError):
         gateway.pay_out(amount_minor=1200, **order | {"key": "p3"})
     assert len(fake.all("transfer")) == 1
+
+
+@db
+def test_a_payout_stripe_has_no_money_for_is_sent_another_day(
+    fake: StripeFake, seller: Viewer, time_machine: Any
+) -> None:
+    account, gateway = opened(seller), gateway_named("stripe")
+    order: dict[str, Any] = {"account": account.external_id, "currency": "EUR", "key": "p1"}
+    fake.is_empty = True
+    with pytest.raises(NoMoneyThereError):
+        gateway.pay_out(amount_minor=1200, **order)
+
+    fake.is_empty = False
+    with pytest.raises(NoMoneyThereError):  # Stripe answers a used key as it did before
+        gateway.pay_out(amount_minor=1200, **order)
+    time_machine.move_to(timezone.now() + timedelta(days=1))
+
+    assert gateway.pay_out(amount_minor=1200, **order) == fake.all("transfer")[0]["id"]
 
 
 @db

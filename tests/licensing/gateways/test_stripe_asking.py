@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import stripe
+from django.utils import timezone
 
 from licensing.gateways import stripe_facts
 from licensing.gateways.base import Charge, Fact, FactKind, GatewayRefusedError
@@ -19,7 +20,16 @@ from licensing.models import (
     StripeObject,
     Subscription,
 )
-from licensing.services import checkout, dunning, granting, inbox, seller_accounts, settling
+from licensing.services import (
+    checkout,
+    closing,
+    dunning,
+    granting,
+    inbox,
+    on_its_way,
+    seller_accounts,
+    settling,
+)
 from tests.licensing.gateways.conftest import Deliver
 from tests.licensing.selling.shop import open_shop
 from tests.stripe_fake import StripeFake
@@ -36,19 +46,125 @@ def started(fake: StripeFake, **shop: Any) -> tuple[Order, dict[str, Any]]:
 MONTHLY: dict[str, Any] = {"kind": Offer.Kind.SUBSCRIPTION, "interval": "month"}
 
 
-def test_a_direct_debit_is_paid_days_after_its_session(fake: StripeFake, deliver: Deliver) -> None:
+def test_a_direct_debit_is_paid_days_after_its_session(
+    fake: StripeFake, deliver: Deliver, browser_of: Any, time_machine: Any
+) -> None:
     order, session = started(fake)
-    fake.pay(session)
-    fake.take()
-    early = fake.event("checkout.session.completed", session | {"payment_status": "unpaid"})
-    late = fake.event("checkout.session.async_payment_succeeded", session)
+    intent = fake.debit(session)
+    [early] = fake.take()
+    buyer, page = browser_of(order.buyer), f"/orders/{order.public_id}"
 
-    assert deliver(early).json() == {"facts": 0}
+    assert deliver(early).json() == deliver(early).json() == {"facts": 1}
+    words = buyer.get(page).content.decode()
+    cancelled = buyer.post(f"{page}/cancel", follow=True).content.decode()
+    assert words.count("Payment on its way") == 2
+    assert f"{page}/pay" not in words
+    assert f"{page}/cancel" not in words
+    assert "Your payment is on its way and cannot be stopped here." in cancelled
+    time_machine.move_to(timezone.now() + timedelta(days=13))
+    assert closing.close_expired() == 0
     order.refresh_from_db()
-    assert order.state == Order.State.OPEN
-    assert deliver(late).json() == {"facts": 1}
+    assert (order.state, order.paid_minor) == (Order.State.OPEN, 0)
+
+    fake.clear(session, intent)
+    assert deliver(fake.take()[0]).json() == {"facts": 1}
     order.refresh_from_db()
     assert order.state == Order.State.FULFILLED
+
+
+def test_a_direct_debit_nobody_told_of_is_waited_for_and_not_for_ever(
+    fake: StripeFake, time_machine: Any
+) -> None:
+    order, session = started(fake)
+    fake.debit(session)
+
+    time_machine.move_to(timezone.now() + timedelta(days=2))
+    assert closing.close_expired() == 0  # Stripe is asked
+    time_machine.move_to(timezone.now() + timedelta(days=13))
+    assert closing.close_expired() == 1
+
+    order.refresh_from_db()
+    assert order.state == Order.State.CANCELLED
+
+
+def test_after_a_direct_debit_that_bounced_the_buyer_pays_otherwise(
+    fake: StripeFake, deliver: Deliver, time_machine: Any
+) -> None:
+    order, session = started(fake)
+    intent = fake.debit(session)
+    deliver(fake.take()[0])
+    time_machine.move_to(timezone.now() + timedelta(days=5))
+    fake.bounce(session, intent)
+    [bounced] = fake.take()
+
+    deliver(bounced)
+    order.refresh_from_db()
+    assert order.expires_at <= timezone.now() + timedelta(hours=24)
+    page = checkout.start(order).url
+
+    assert page == fake.all("checkout.session")[-1]["url"] != session["url"]
+    fake.pay(fake.all("checkout.session")[-1])
+    for event in fake.take():
+        deliver(event)
+    order.refresh_from_db()
+    assert order.state == Order.State.FULFILLED
+
+
+def test_news_of_a_debit_that_come_in_the_wrong_order_keep_nobody_waiting(
+    fake: StripeFake, deliver: Deliver
+) -> None:
+    order, session = started(fake)
+    intent = fake.debit(session)
+    fake.bounce(session, intent)
+    before = order.expires_at
+
+    for event in reversed(fake.take()):
+        deliver(event)
+
+    order.refresh_from_db()
+    assert (order.state, order.expires_at) == (Order.State.OPEN, before)
+    assert not on_its_way.is_on_its_way(order)
+
+
+def test_a_cancelled_order_cannot_be_paid_in_the_open_tab(
+    fake: StripeFake, browser_of: Any, deliver: Deliver
+) -> None:
+    order, session = started(fake)
+    buyer, page = browser_of(order.buyer), f"/orders/{order.public_id}"
+    fake.is_down = True
+    away = buyer.post(f"{page}/cancel", follow=True).content.decode()
+    order.refresh_from_db()
+    assert "The payment service does not answer." in away
+    assert (order.state, session["status"]) == (Order.State.OPEN, "open")
+
+    fake.is_down = False
+    done = buyer.post(f"{page}/cancel", follow=True).content.decode()
+
+    order.refresh_from_db()
+    assert "The order is cancelled. Nothing was charged." in done
+    assert (order.state, session["status"]) == (Order.State.CANCELLED, "expired")
+
+
+def test_an_order_that_is_paid_while_it_is_cancelled_is_a_sale(
+    fake: StripeFake, browser_of: Any
+) -> None:
+    order, session = started(fake)
+    fake.pay(session)  # nothing is told
+
+    answer = browser_of(order.buyer).post(f"/orders/{order.public_id}/cancel", follow=True)
+
+    order.refresh_from_db()
+    assert "This order was paid. Ask for a refund instead." in answer.content.decode()
+    assert order.state == Order.State.FULFILLED
+
+
+def test_a_late_order_takes_no_more_money(fake: StripeFake, time_machine: Any) -> None:
+    _order, session = started(fake)
+    time_machine.move_to(timezone.now() + timedelta(hours=25))
+
+    assert closing.close_expired() == 1
+
+    assert session["status"] == "expired"
 
 
 def test_a_direct_debit_that_fails_leaves_the_order_open(

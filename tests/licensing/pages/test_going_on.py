@@ -10,8 +10,16 @@ from django.utils import timezone
 
 from accounts.models import Membership, User
 from catalog.models import Grant
-from licensing.models import License, Offer, Order, Price, SellerProfile, Subscription
-from licensing.services import refunds
+from licensing.models import (
+    License,
+    Offer,
+    Order,
+    Price,
+    SandboxCharge,
+    SellerProfile,
+    Subscription,
+)
+from licensing.services import dunning, refunds
 from licensing.services.offers import set_active
 from licensing.services.pricing import Item
 from tests.factories import make_org, make_user
@@ -444,3 +452,28 @@ def test_a_license_that_is_bought_once_has_no_subscription(browser_of: Browser) 
     row = license_of(shop.buy())
 
     get(browser_of(shop.buyer), place(row, "/end-subscription"), 404)
+
+
+def test_a_period_whose_card_failed_is_paid_from_the_letter_and_the_page(
+    club: Shop, browser_of: Browser, run_jobs: Any, mailoutbox: list[Any]
+) -> None:
+    row, buyer = license_of(club.buy()), browser_of(club.buyer)
+    SandboxCharge.objects.update(card="test_decline")
+    Subscription.objects.update(paid_until=timezone.now())
+
+    dunning.renew_due()
+    run_jobs()
+
+    renewal = Order.objects.get(renews__isnull=False)
+    page = f"/orders/{renewal.public_id}"
+    [letter] = [mail for mail in mailoutbox if "Payment failed" in mail.subject]
+    assert page in letter.body
+    assert letter.subject.startswith("TEST · ")
+    shown = get(buyer, place(row))
+    assert f'href="{page}"' in shown
+    assert "The last payment failed" in visible(shown)
+    bank = post(buyer, f"{page}/pay")["Location"]
+    post(buyer, bank, {"card": "4242424242424242"})
+    found = Subscription.objects.get()
+    assert (found.state, found.periods) == (State.ACTIVE, 2)
+    assert page not in get(buyer, place(row))

@@ -71,14 +71,14 @@ def test_a_dispute_keeps_the_hold_an_amount_had(outcome: str, then: int) -> None
     owner = shop.repo.namespace
     earn(owner, 300)
     order = shop.buy()
-    (held,) = held_of(owner)["sandbox", "EUR"]
+    (held,) = held_of(owner)["sandbox", "EUR"].rows
 
     dispute(order)
     assert balance_now(owner) == (300, 0, 1900, 0)
 
     dispute(order, outcome)
     assert balance_now(owner) == (300, then, 0, 0)
-    after = held_of(owner).get(("sandbox", "EUR"), [])
+    after = held_of(owner)["sandbox", "EUR"].rows
     assert [part.available_at for part in after] == ([held.available_at] if then else [])
 
 

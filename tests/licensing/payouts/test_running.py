@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from licensing.models import (
+    FeeRule,
     LedgerEntry,
     LedgerMovement,
     LineShare,
@@ -67,13 +68,31 @@ def test_what_is_available_is_paid_with_a_statement(run_jobs: Any) -> None:
 
 def test_a_sale_is_stated_with_price_tax_fee_and_shares(run_jobs: Any) -> None:
     shop = open_shop()
-    order = shop.buy()
+    SellerProfile.objects.create(
+        namespace=shop.repo.namespace,
+        country="DE",
+        is_registered=True,
+        vat_number="DE136695976",
+    )
+    FeeRule.objects.create(basis_points=1000, starts_at=timezone.now() - timedelta(days=1))
+    order = shop.order()
+    LineShare.objects.create(
+        line=order.lines.get(),
+        namespace=a_seller("omar"),
+        repo=shop.repo,
+        basis_points=1000,
+        amount_minor=190,
+    )
+    checkout.start(order, method="test_success")
     with time_machine.travel(timezone.now() + timedelta(days=15), tick=True):
-        (payout,) = run_payouts()
+        made = {row.namespace.name: row for row in run_payouts(least_minor=1)}
 
-    (line,) = document_of(payout.statement).lines
-    assert (line.title, line.gross_minor) == ("Commercial", 1900)
-    assert line.detail == f"Order {order.public_id}, price €19.00"
+    (line,) = document_of(made["maria"].statement).lines
+    assert (line.title, line.gross_minor) == ("Commercial", 1900 + 361 - 190 - 190)
+    assert line.detail == (
+        f"Order {order.public_id}, price €19.00, tax €3.61, fee -€1.90,"
+        " shares of upstream owners -€1.90"
+    )
 
 
 def test_too_little_waits_for_more(settings: Any) -> None:
@@ -270,7 +289,7 @@ def test_the_day_of_payouts(
     settings.ENV = settings.ENV.model_copy(update={"payout_day": 5})
     asked: list[datetime] = []
 
-    def run(moment: datetime) -> list[Payout]:
+    def run(moment: datetime, **_but: Any) -> list[Payout]:
         asked.append(moment)
         return []
 
@@ -289,7 +308,8 @@ def test_without_a_day_nothing_is_scheduled(run_jobs: Any, settings: Any) -> Non
 
     tasks.run_payouts()
     assert payouts.run_scheduled() == []
-    assert Job.objects.filter(name=JobName.RUN_PAYOUTS).count() == 0
+    assert [job.result for job in run_jobs() if job.name == JobName.RUN_PAYOUTS] == [{"payouts": 0}]
+    assert not Payout.objects.exists()
 
     settings.ENV = settings.ENV.model_copy(update={"payout_day": 1})
     tasks.run_payouts()

@@ -10,9 +10,9 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent, Namespace, User
 from accounts.viewer import VISITOR, Viewer
-from licensing.gateways.base import GatewayError, GatewayRefusedError
+from licensing.gateways.base import GatewayError, GatewayRefusedError, NoMoneyThereError
 from licensing.gateways.registry import UnknownGatewayError
-from licensing.models import LedgerMovement, Payout, PayoutPause, SellerProfile
+from licensing.models import Invoice, LedgerMovement, Payout, PayoutPause, SellerProfile
 from licensing.services import payout_accounts, payout_checks, payouts
 from licensing.services.office import ReasonNeededError
 from licensing.services.paying_out import (
@@ -135,6 +135,51 @@ def test_a_refusal_gives_the_money_back_and_the_next_run_pays_it(bank: Bank) -> 
     assert rows_of(maria) == [("failed", 5000), ("sent", 5000)]
     assert bank.sent == {second.public_id: 5000}
     assert (owed(maria, "bank"), at_gateway("bank")) == (0, 0)
+
+
+def test_a_store_without_money_there_keeps_one_payout_and_asks_again_each_day(
+    bank: Bank, settings: Any, run_jobs: Any, browser_of: Callable[[User], Client]
+) -> None:
+    settings.ENV = settings.ENV.model_copy(update={"payout_day": 1})
+    payout = a_payout()
+    bank.errors = [NoMoneyThereError("Too little at the bank."), NoMoneyThereError("Still.")]
+
+    run_jobs()
+    first = state_of(payout)[:3]
+    assert payouts.run_scheduled() == []
+    run_jobs()
+    second = state_of(payout)[:3]
+    assert payout.namespace.user is not None
+    enrol(payout.namespace.user)
+    page = browser_of(payout.namespace.user).get("/sales/payouts").content.decode()
+    assert payouts.run_scheduled() == []
+    run_jobs()
+
+    assert first == ("sending", "", "Too little at the bank.")
+    assert second == ("sending", "", "Still.")
+    assert "Still." in page
+    assert state_of(payout)[:3] == ("sent", f"tr_{payout.public_id}", "")
+    assert Payout.objects.count() == Invoice.objects.count() == 1
+
+
+def test_what_failed_waits_for_the_next_day_of_payouts(
+    bank: Bank, settings: Any, run_jobs: Any, time_machine: Any
+) -> None:
+    settings.ENV = settings.ENV.model_copy(update={"payout_day": 5})
+    time_machine.move_to("2027-03-04 12:00:00+00:00")
+    maria = a_seller()
+    earn(maria, 5000, gateway="bank")
+    bank.errors = [GatewayRefusedError("The account is closed.")]
+    runs = []
+
+    for day in ("03-05", "03-06", "04-04", "04-05"):
+        time_machine.move_to(f"2027-{day} 12:00:00+00:00")
+        runs.append(len(payouts.run_scheduled()))
+        run_jobs()
+
+    assert runs == [1, 0, 0, 1]
+    assert rows_of(maria) == [("failed", 5000), ("sent", 5000)]
+    assert Invoice.objects.count() == 2
 
 
 def test_a_gateway_that_is_gone_keeps_the_money_on_its_way(bank: Bank, monkeypatch: Any) -> None:
