@@ -164,6 +164,9 @@ class Env(BaseSettings):
     """Cut large files that came in one piece (git-lfs, the web form, imports) into chunks, by a
     job, and keep those in place of the whole. Without it such files cannot be copied to another
     repository by clients, which need a Xet hash, and nothing is shared with similar files."""
+    xet_convert_saving: Annotated[float, Ge(0), Le(1)] = 0.0
+    """The part of a file's size that must be saved for that, 0 to 1. 0: every file is cut; what is
+    not can be fetched whole from an object store by anybody, but has no Xet hash."""
     xet_cache_bytes: Annotated[int, Ge(0)] = 20 * GIB
     """Room for whole copies of files in chunks that many people fetch by plain HTTP, in bytes.
     0: none are made."""

@@ -3,8 +3,9 @@
 Files that came in one piece (LFS, the web form, imports) are cut as Xet clients cut them. Chunks
 that some xorb has already are not stored again, so what two paths brought is kept once; the rest
 goes into new xorbs, packed, which never takes more room than before but for the chunks' headers.
-The recipe takes the whole object's place. That is done even where it saves nothing: only what has a
-recipe has a Xet hash, and only by that do clients copy a file to another repository.
+The recipe takes the whole object's place. Unless the site asks for a saving, that is done even
+where there is none: only what has a recipe has a Xet hash, and only by that do clients copy a file
+to another repository.
 """
 
 import io
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
@@ -135,7 +137,7 @@ class _Cutter:
 
 
 def convert(sha256: str, report: Callable[[float], None]) -> dict[str, Any]:
-    """Make a recipe of a whole object; the job of that name. Repeatable."""
+    """Make a recipe of a whole object, if that saves enough; the job of that name. Repeatable."""
     row = LfsObject.objects.filter(pk=sha256, is_whole=True, xet_file=None).first()
     if row is None or not row.size_bytes:
         return {"converted": 0}
@@ -147,6 +149,10 @@ def convert(sha256: str, report: Callable[[float], None]) -> dict[str, Any]:
         if not isinstance(error, BlobNotFoundError):
             raise
         return {"converted": 0}
+    saving = settings.ENV.xet_convert_saving
+    if saving and cutter.new_bytes > row.size_bytes * (1 - saving):
+        _drop(cutter)
+        return {"converted": 0, "would_store_bytes": cutter.new_bytes}
     is_written = _write(row, cutter)
     _drop(cutter)
     # The whole object is left to garbage collection: somebody may be about to open it.

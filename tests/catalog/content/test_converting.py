@@ -92,6 +92,21 @@ def test_what_saves_nothing_has_a_recipe_too_and_the_whole_goes(
     assert convert("ab" * 32, nothing) == {"converted": 0}
 
 
+def test_a_site_may_ask_for_a_saving(
+    alice: User, repo: ModelRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sha256, double = (put(alice, repo, data) for data in (making.noise(500_000), b"ab" * 500_000))
+    asking = settings.ENV.model_copy(update={"xet_convert_saving": 0.2})
+    monkeypatch.setattr(settings, "ENV", asking)
+
+    done, saved = convert(sha256, nothing), convert(double, nothing)
+
+    assert (done["converted"], saved["converted"]) == (0, 1)
+    assert LfsObject.objects.get(pk=sha256).is_whole
+    assert LfsObject.objects.get(pk=sha256).xet_file is None
+    assert Xorb.objects.count() == 1  # that of the other
+
+
 def test_what_is_offered_by_plain_http_alone_stays_whole(
     alice: User, repo: ModelRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
