@@ -116,10 +116,9 @@ def submit_all(
 
     Raises:
         InvalidParamsError: prompt or values cannot be used.
-        RevisionNotFoundError: there is no such revision.
+        RevisionNotFoundError, WeightsNotFoundError: there is no such revision, or file to choose.
         RepoDisabledError, GatedRepoError, MissingScopeError: it is not for this viewer.
         TrialUsedUpError: it is sold, and more demo tokens were asked for than are left.
-        WeightsNotFoundError: the revision has no such file to choose.
         NotYourOrganizationError: the viewer may not act for it.
         NotRunnableError, NoChatTemplateError: this revision cannot do it here, with the reason.
         TooManyRunsError, QueueFullError, QuotaExceededError: not now, or not so much.
@@ -132,20 +131,24 @@ def submit_all(
     commit_oid = resolve(repo, revision or DEFAULT_BRANCH).commit_oid
     gguf_file = file_named(repo, commit_oid, weights)
     memory_bytes = _check_runnable(repo, commit_oid, asked, sampling, gguf_file)
-    kept = {
-        "repo": repo,
-        "commit_oid": commit_oid,
-        "gguf_file": gguf_file,
-        "user": viewer.user,
-        "visitor_key": hashed(visitor_key) if viewer.is_visitor else "",
-        "asker": quotas.asker_of(viewer),
+    kept: dict[str, Any] = {"repo": repo, "commit_oid": commit_oid, "gguf_file": gguf_file}
+    kept |= {
+        **_asked_by(viewer, visitor_key),
         "params": sampling.within(_context_of(repo, commit_oid)).model_dump(mode="json"),
-        "created_at": timezone.now(),
         **payer_of(viewer, repo, organization, has_right=not is_trial).as_kept(),
     }
     made = [GenerationRun(**kept, **_as_kept(each)) for each in asked]
     queue(made, is_trial=is_trial, memory_bytes=memory_bytes)
     return made
+
+
+def _asked_by(viewer: Viewer, visitor_key: str) -> dict[str, Any]:
+    return {
+        "user": viewer.user,
+        "visitor_key": hashed(visitor_key) if viewer.is_visitor else "",
+        "asker": quotas.asker_of(viewer),
+        "created_at": timezone.now(),
+    }
 
 
 def _check_trial(params: AskedParams, *, is_trial: bool) -> None:

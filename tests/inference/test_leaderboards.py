@@ -236,7 +236,9 @@ def test_fast_is_good_and_dear_is_not(
         for place, (value, more) in enumerate(zip(values, numbers, strict=True))
     ]
 
-    shown = picture(Board(suite, "acc", "share", True, rows, 3), AXES[axis])
+    board = replace(Board(suite, "acc", "share", True, rows, 3), currency="EUR")
+
+    shown = picture(board, AXES[axis])
 
     # the best is on the front; of the others whoever is faster, or cheaper, than all above it;
     # turned round it would be others

@@ -271,16 +271,22 @@ def test_a_hardware_class_is_one_size_of_models(engines: Callable[..., None]) ->
 
 
 def test_what_only_another_server_runs_is_not_measured_or_explained_and_says_why(
-    engines: Callable[..., None], alice: User, bob: User, as_bob: Viewer, browser_of: Any
-) -> None:
+    engines: Callable[..., None], alice: User, bob: User, as_bob: Viewer, browser_of: Any,
+    client: Client, bearer: Any,
+) -> None:  # fmt: skip
     repo = make_repo(alice, "words", files={"README.md": b"# Words\n"})
     engines(remote("alice/words"))
     run = runs.submit(as_bob, repo, "", "Once", {})
     GenerationRun.objects.update(state="done", texts=[" upon"])
     Job.objects.all().delete()
-    suite = suites.builtin("copying").public_id
+    suites.sync()
 
-    asked = browser_of(bob).post("/alice/words/evaluations/ask", {"suite": suite})
+    asked = client.post(
+        "/api/v1/models/alice/words/evaluations",
+        {"suite": "copying"},
+        content_type="application/json",
+        headers=bearer(bob, "write"),
+    )
     explained = browser_of(bob).post(f"/runs/{run.public_id}/explain", {"kind": "lens"})
 
     for answer in (asked, explained):
