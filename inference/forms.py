@@ -153,11 +153,16 @@ class PlaygroundForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
     )
     revision = forms.CharField(required=False, max_length=200, widget=forms.HiddenInput)
+    weights = forms.CharField(
+        label=_("File"),
+        help_text=_("Which of the files with weights writes; smaller ones are less exact."),
+        required=False,
+        widget=forms.Select,
+    )
     organization = forms.CharField(
         label=_("Charge to"),
         help_text=_("Whose tokens of the day this uses."),
         required=False,
-        max_length=96,
         widget=forms.Select,
     )
 
@@ -171,8 +176,14 @@ class PlaygroundForm(forms.Form):
     def offer_payers(self, organizations: Sequence[str]) -> bool:
         """Let the reader choose among themselves and organizations; whether there are any."""
         choices = [("", _("You")), *((name, name) for name in organizations)]
-        self.fields["organization"].widget.choices = choices  # type: ignore[attr-defined]
+        self.fields["organization"].widget.choices = choices
         return bool(organizations)
+
+    def offer_files(self, files: Mapping[str, str]) -> bool:
+        """Let the reader choose among GGUF files, by path; whether there are any to choose."""
+        choices = [("", _("The usual one")), *((path, path) for path in sorted(files))]
+        self.fields["weights"].widget.choices = choices
+        return bool(files)
 
     def clean_logit_bias(self) -> dict[int, float]:
         """Read the biases, by token id."""

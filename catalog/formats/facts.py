@@ -22,6 +22,7 @@ from catalog.formats.weights import (
     elements_by_dtype,
     is_torch_weights,
     parameters,
+    weight_files,
     weight_sets,
 )
 
@@ -83,6 +84,9 @@ class ModelFacts:
     not_runnable_code: str = ""
     not_runnable_reason: str = ""
     """Why not, for a stranger; at most 300 characters."""
+    gguf_files: dict[str, str] = field(default_factory=dict)
+    """GGUF files to choose among, and what their weights are packed in (``Q4_K_M``); empty where
+    ``weights`` is all there is."""
     gguf: dict[str, Any] | None = None
     """What hub clients see of a GGUF model; ``None`` when the weights are none."""
 
@@ -112,12 +116,17 @@ class ModelFacts:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
 
-def model_facts(files: Mapping[str, FileReport]) -> ModelFacts:
+def model_facts(files: Mapping[str, FileReport], *, gguf_file: str = "") -> ModelFacts:
     """Put together what all files of one revision say.
 
     Args:
         files: Every file by path, with its report.
+        gguf_file: One of ``gguf_files`` whose facts these are to be, as if there were no other
+            weights; empty: the weights a loader takes.
     """
+    if gguf_file:
+        others = weight_files(files) - {gguf_file}
+        files = {path: report for path, report in files.items() if path not in others}
     sets = weight_sets(files)
     found, chosen = runnable.obstacle(files, sets)
     weights = chosen or _adapter_weights(files) or (sets[0] if sets else None)
@@ -152,8 +161,14 @@ def model_facts(files: Mapping[str, FileReport]) -> ModelFacts:
         is_runnable=found is None,
         not_runnable_code=found.code if found else "",
         not_runnable_reason=found.reason[: runnable.MAX_REASON_CHARS] if found else "",
+        gguf_files=_choices(files, weights),
         gguf=_for_hub(gguf, parameters(files, weights) if weights else None),
     )
+
+
+def _choices(files: Mapping[str, FileReport], weights: WeightSet | None) -> dict[str, str]:
+    found = runnable.loadable_ggufs(files)
+    return found if weights is not None and set(found) - set(weights.paths) else {}
 
 
 def _first(files: Mapping[str, FileReport], kind: type[_Facts], path: str) -> _Facts | None:

@@ -81,6 +81,20 @@ def obstacle(files: Files, sets: list[WeightSet]) -> tuple[Obstacle | None, Weig
     return first, loadable[0]
 
 
+def loadable_ggufs(files: Files) -> dict[str, str]:
+    """Return the GGUF files that each run by themselves, with what their weights are packed in."""
+    found: dict[str, str] = {}
+    for path in sorted(files) if "adapter_config.json" not in files else ():
+        facts = files[path].facts
+        if "/" in path or not path.endswith(".gguf") or not isinstance(facts, GgufFacts):
+            continue
+        weights = WeightSet("gguf", (path,))
+        is_refused = _weights_obstacle(files, weights) or _gguf_obstacle(files, weights)
+        if facts.parts == 1 and not (is_refused or _code_obstacle(files)):
+            found[path] = facts.quantization or next(iter(facts.elements_by_type), "")
+    return found
+
+
 def has_tokenizer(files: Files) -> bool:
     """Tell whether there is a tokenizer beside the weights."""
     return any(name in files for name in _TOKENIZERS)

@@ -63,6 +63,11 @@ def weight_sets(files: Mapping[str, FileReport]) -> list[WeightSet]:
     return [WeightSet(s.format, tuple(prefix + p for p in s.paths), s.missing, hint) for s in found]
 
 
+def weight_files(files: Mapping[str, FileReport]) -> set[str]:
+    """Return the paths of all weights, whichever copy they are of, and of their list of shards."""
+    return {path for path, report in files.items() if path == INDEX or _is_weights(path, report)}
+
+
 def _is_weights(path: str, report: FileReport) -> bool:
     name = base_name(path)
     if _ADAPTER.match(name):

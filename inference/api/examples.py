@@ -18,6 +18,7 @@ GENERATION = OpenApiExample(
         "id": "8c46eaab35ae7f3e9dd3932e",
         "model": "regency/austen-gpt2-small",
         "revision": "cb4140ed35905615e3243c1b1e84335458b421ba",
+        "gguf_file": "",
         "state": "done",
         "params": {"max_new_tokens": 20, "temperature": 0.0, "num_sequences": 1},
         "texts": [" which was not to be seen."],

@@ -199,10 +199,10 @@ class ScoredTextsView(APIView):
         return Response(answer.data, status=status.HTTP_201_CREATED)
 
 
-def _default_of(repo: Any, revision: str) -> Any:
-    """Refuse a revision: both models are read at their default branch, as pages do."""
-    if revision:
-        told = "A text is read at a model's default branch. Leave out what follows the @."
+def _default_of(repo: Any, revision: str, weights: str) -> Any:
+    """Refuse a revision or a file: models are read at their default branch, as pages do."""
+    if revision or weights:
+        told = "A text is read at a model's default branch. Leave out what follows the @ or :."
         raise InvalidParamsError(told, fields={"models": told})
     return repo
 

@@ -17,7 +17,11 @@ class _EndOfBeams(serializers.JSONField):
 class NewGenerationIn(serializers.Serializer[Any]):
     """What to generate; ranges are checked again, and clamped, where runs are made."""
 
-    model = serializers.CharField(max_length=140, help_text="`ns/name` or `ns/name@revision`.")
+    model = serializers.CharField(
+        max_length=400,
+        help_text="`ns/name` or `ns/name@revision`; `:Q4_K_M` behind it names one of several GGUF"
+        " files.",
+    )
     prompt = serializers.CharField(max_length=20_000, allow_blank=True, trim_whitespace=False)
     max_new_tokens = serializers.IntegerField(required=False)
     temperature = serializers.FloatField(required=False, help_text="0 always takes the likeliest.")
@@ -65,6 +69,7 @@ class GenerationOut(serializers.Serializer[Any]):
     id = serializers.CharField(source="public_id")
     model = serializers.CharField(source="repo.full_name")
     revision = serializers.CharField(source="commit_oid")
+    gguf_file = serializers.CharField(help_text="The one that was chosen among several.")
     state = serializers.ChoiceField(choices=GenerationRun.State.choices)
     params = serializers.DictField()
     texts = serializers.SerializerMethodField()

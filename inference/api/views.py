@@ -37,10 +37,11 @@ class GenerationsView(APIView):
         form = NewGenerationIn(data=request.data)
         form.is_valid(raise_exception=True)
         values = dict(form.validated_data)
-        repo, revision = model_named(who, values.pop("model"))
+        repo, revision, weights = model_named(who, values.pop("model"))
         prompt, payer = values.pop("prompt"), values.pop("organization", "")
         given = {key: value for key, value in values.items() if value is not None}
-        run = runs.submit(who, repo, revision, prompt, given, organization=payer)
+        chosen = {"organization": payer, "weights": weights}
+        run = runs.submit(who, repo, revision, prompt, given, **chosen)
         return Response(GenerationOut(run).data, status=status.HTTP_201_CREATED)
 
 

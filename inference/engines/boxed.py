@@ -23,7 +23,7 @@ class BoxEngine:
     @contextmanager
     def ready(self, run: Work, *, alone: bool, check: Callable[[], None]) -> Iterator[Box]:
         """See ``Engine.ready``."""
-        with model_folder(run.repo, run.commit_oid, check) as folder:
+        with model_folder(run.repo, run.commit_oid, check, run.gguf_file) as folder:
             hand_back_connection()
             with self._pool.use(box_key(folder), folder, alone=alone) as box:
                 check()

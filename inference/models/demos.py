@@ -22,6 +22,8 @@ class DemoGeneration(models.Model):
 
     repo = models.ForeignKey(ModelRepo, models.CASCADE, related_name="demos")
     commit_oid = models.CharField(max_length=40)
+    gguf_file = ""
+    """It shows what a loader takes, as a ``GenerationRun`` without a choice does."""
     set_version = models.PositiveIntegerField()
     """Of ``inference/data/demo_prompts.json``."""
     number = models.PositiveSmallIntegerField()

@@ -30,6 +30,8 @@ class GenerationRun(models.Model):
     public_id = models.CharField(max_length=24, default=new_public_id, unique=True)
     repo = models.ForeignKey(ModelRepo, models.CASCADE, related_name="generations")
     commit_oid = models.CharField(max_length=40)
+    gguf_file = models.TextField(blank=True)
+    """Path of the GGUF file that was chosen among several; empty: what a loader takes."""
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.CASCADE, null=True, related_name="generations"
     )

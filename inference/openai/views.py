@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts.viewer import Viewer
 from catalog.history.refs import DEFAULT_BRANCH, resolve
-from catalog.models import ModelRepo
+from catalog.models import ModelCard, ModelRepo
 from inference.box.conversation import Prompted
 from inference.engines.config import name_patterns, remote_for
 from inference.models import GenerationRun
@@ -22,6 +22,7 @@ from inference.openai.doors import NoSuchCallError, openai_view
 from inference.openai.errors import failure_of
 from inference.openai.streaming import Wanted, stream_of
 from inference.services import quotas, runs
+from inference.services.choosing_weights import file_named, tags_of
 from inference.services.naming import model_named
 from inference.services.streams import Event
 from inference.sse import stream_answer, with_heartbeat
@@ -42,16 +43,34 @@ def models(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     rows = ModelRepo.objects.visible_to(viewer).filter(disabled_reason="")
     rows = rows.filter(Q(listing__is_runnable=True) | remote)
     rows = rows.select_related("namespace", "listing").order_by("-listing__downloads", "id")
-    data = [_model(repo, repo.full_name) for repo in rows[:MOST_MODELS]]
+    found = list(rows[:MOST_MODELS])
+    tags = _tags(found)
+    data = [
+        _model(repo, repo.full_name + tag) for repo in found for tag in ("", *tags.get(repo.pk, ()))
+    ]
     return JsonResponse({"object": "list", "data": data})
 
 
 @openai_view("GET")
 def model(request: HttpRequest, viewer: Viewer, name: str) -> HttpResponseBase:
     """Describe one model, or one revision of it."""
-    repo, revision = model_named(viewer, name)
+    repo, revision, weights = model_named(viewer, name)
     oid = resolve(repo, revision or DEFAULT_BRANCH).commit_oid
+    file_named(repo, oid, weights)
     return JsonResponse(_model(repo, name) | {"system_fingerprint": oid})
+
+
+def _tags(repos: Sequence[ModelRepo]) -> dict[int, list[str]]:
+    """Return what names the GGUF files of those of ``repos`` that have several. One query."""
+    several = [repo.pk for repo in repos if "gguf" in _formats(repo)]
+    cards = ModelCard.objects.filter(repo__in=several).values_list("repo_id", "facts__gguf_files")
+    tags = {pk: sorted(tags_of(files).values()) for pk, files in cards if files}
+    return {pk: [f":{tag}" for tag in found] for pk, found in tags.items()}
+
+
+def _formats(repo: ModelRepo) -> list[str]:
+    listing = getattr(repo, "listing", None)
+    return list(listing.formats) if listing else []
 
 
 def _model(repo: ModelRepo, name: str) -> dict[str, Any]:
@@ -110,7 +129,7 @@ def _answer(
     wanted: Wanted,
 ) -> HttpResponseBase:
     """Queue the runs; wait for them, or stream them."""
-    repo, revision = model_named(viewer, asked.model)
+    repo, revision, weights = model_named(viewer, asked.model)
     key = secrets.token_hex(16) if viewer.is_visitor else ""
     made = runs.submit_all(
         viewer,
@@ -120,6 +139,7 @@ def _answer(
         asked.params(),
         visitor_key=key,
         organization=request.headers.get("OpenAI-Organization", ""),
+        weights=weights,
     )
     if asked.stream:
         answer = _stream(viewer, made, key, wanted)

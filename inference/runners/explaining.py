@@ -48,7 +48,9 @@ def run_explanation(context: JobContext, explanation_id: int) -> dict[str, Any]:
         if not answering.begin(explanation_id):
             raise JobStoppedError("It has ended already.")
     request = request_of(explanation, f"{explanation.public_id}-{context.attempt}")
-    with model_folder(explanation.repo, explanation.commit_oid, context.check) as folder:
+    repo, oid = explanation.repo, explanation.commit_oid
+    chosen = explanation.run.gguf_file if explanation.run else ""
+    with model_folder(repo, oid, context.check, chosen) as folder:
         alone = context.attempt > 1  # the first may have failed by a neighbor's fault
         hand_back_connection()
         with generation.box_pool().use(box_key(folder), folder, alone=alone) as box:

@@ -46,13 +46,16 @@ class NoRoomError(TransientError):
 
 
 @contextmanager
-def model_folder(repo: ModelRepo, commit_oid: str, check: Callable[[], None]) -> Iterator[Path]:
+def model_folder(
+    repo: ModelRepo, commit_oid: str, check: Callable[[], None], gguf_file: str = ""
+) -> Iterator[Path]:
     """Give the folder with the model of a commit, complete and read-only, while the block runs.
 
     Args:
         repo: The repository.
         commit_oid: Full commit id.
         check: Called between steps; raises to stop.
+        gguf_file: See ``needed_files``.
 
     Raises:
         NotRunnableError: the revision has no model that may be loaded.
@@ -60,7 +63,7 @@ def model_folder(repo: ModelRepo, commit_oid: str, check: Callable[[], None]) ->
         NoRoomError, TransientError: disk or storage fail now.
     """
     root: Path = settings.MODEL_DIR
-    files = needed_files(repo, commit_oid)
+    files = needed_files(repo, commit_oid, gguf_file)
     folder = root / repo.public_id / files.key
     lock = _lock_path(root, repo.public_id, files.key)
     while True:

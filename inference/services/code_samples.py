@@ -11,6 +11,7 @@ from typing import Any
 from catalog.models import ModelRepo
 from catalog.services.usage import TOKEN, Snippet, loading_code
 from inference.box.conversation import Asked, ChatMessage
+from inference.services.choosing_weights import tags_of
 from inference.services.params import AskedParams
 
 Messages = Sequence[ChatMessage]
@@ -30,15 +31,18 @@ def code_samples(
     Args:
         origin: Scheme and host the reader reached the store by.
         repo: The model.
-        facts: ``ModelFacts.to_json()`` of the revision.
+        facts: ``ModelFacts.to_json()`` of the revision; ``gguf_file`` the file that was chosen.
         asked: The prompt, or the messages of a conversation.
         params: How to sample.
         revision: Commit id; empty: the newest.
     """
+    model = repo.full_name + (f"@{revision}" if revision else "")
+    if chosen := facts.get("gguf_file"):
+        model += f":{tags_of(facts['gguf_files'])[chosen]}"
     return [
         Snippet("transformers", _transformers(origin, repo, facts, asked, params, revision)),
-        Snippet("openai", _openai(origin, repo, asked, params, revision)),
-        Snippet("curl", _curl(origin, repo, asked, params, revision)),
+        Snippet("openai", _openai(origin, model, asked, params)),
+        Snippet("curl", _curl(origin, model, asked, params)),
     ]
 
 
@@ -168,7 +172,7 @@ def _openai_values(params: AskedParams) -> tuple[dict[str, Any], dict[str, Any]]
     return values, beside
 
 
-def _openai(origin: str, repo: ModelRepo, asked: Asked, params: AskedParams, revision: str) -> str:
+def _openai(origin: str, model: str, asked: Asked, params: AskedParams) -> str:
     values, beside = _openai_values(params)
     is_prompt = isinstance(asked, str)
     said = _said(asked)
@@ -179,7 +183,7 @@ def _openai(origin: str, repo: ModelRepo, asked: Asked, params: AskedParams, rev
             "",
             f'client = OpenAI(base_url="{origin}/v1", api_key="{TOKEN}")',
             f"answer = client.{'' if is_prompt else 'chat.'}completions.create(",
-            f'    model="{_model(repo, revision)}",',
+            f"    model={json.dumps(model)},",
             f"    {said},",
             *(f"    {name}={value!r}," for name, value in values.items()),
             f"    extra_body={beside!r},",
@@ -190,12 +194,12 @@ def _openai(origin: str, repo: ModelRepo, asked: Asked, params: AskedParams, rev
     )
 
 
-def _curl(origin: str, repo: ModelRepo, asked: Asked, params: AskedParams, revision: str) -> str:
+def _curl(origin: str, model: str, asked: Asked, params: AskedParams) -> str:
     values, beside = _openai_values(params)
     is_prompt = isinstance(asked, str)
     said = asked if isinstance(asked, str) else [item.model_dump() for item in asked]
     name = "prompt" if is_prompt else "messages"
-    body = {"model": _model(repo, revision), name: said, **values, **beside}
+    body = {"model": model, name: said, **values, **beside}
     text = json.dumps(body, ensure_ascii=False, indent=2)
     door = "completions" if is_prompt else "chat/completions"
     return (
@@ -211,10 +215,6 @@ def _said(asked: Asked) -> str:
     if isinstance(asked, str):
         return f"prompt={_text(asked, 1)}"
     return f"messages={_messages(asked, 1)}"
-
-
-def _model(repo: ModelRepo, revision: str) -> str:
-    return f"{repo.full_name}@{revision}" if revision else repo.full_name
 
 
 def _text(text: str, depth: int = 0) -> str:

@@ -94,7 +94,7 @@ def ask(viewer: Viewer, run: GenerationRun, asked: AskedExplanation) -> Explanat
     if found is not None and found.state != Explanation.State.FAILED:
         return found
     is_trial = runs.check_right(viewer, run.repo, run.commit_oid)
-    files = needed_files(run.repo, run.commit_oid)
+    files = needed_files(run.repo, run.commit_oid, run.gguf_file)
     explanation = Explanation(
         run=run,
         repo=run.repo,

@@ -19,6 +19,7 @@ from catalog.models import Listing, ModelRepo
 from inference.box.conversation import Asked, Prompted, TokenPrompt
 from inference.models import Explanation, GenerationRun
 from inference.services import endings, quotas, streams
+from inference.services.choosing_weights import file_named
 from inference.services.params import (
     AskedParams,
     InvalidParamsError,
@@ -74,6 +75,7 @@ def submit(
     *,
     visitor_key: str = "",
     organization: str = "",
+    weights: str = "",
 ) -> GenerationRun:
     """Queue one generation; as ``submit_all``."""
     (run,) = submit_all(
@@ -84,6 +86,7 @@ def submit(
         params,
         visitor_key=visitor_key,
         organization=organization,
+        weights=weights,
     )
     return run
 
@@ -97,6 +100,7 @@ def submit_all(
     *,
     visitor_key: str = "",
     organization: str = "",
+    weights: str = "",
 ) -> list[GenerationRun]:
     """Queue a generation for each of several prompts, or for none of them.
 
@@ -108,10 +112,11 @@ def submit_all(
         params: Sampling values; see ``AskedParams``.
         visitor_key: Secret of the visitor's session; opens the run to them later.
         organization: Name of the organization the viewer acts for; empty: for themselves.
+        weights: Name of one of several GGUF files (``choosing_weights``); empty: the usual ones.
 
     Raises:
         InvalidParamsError: prompt or values cannot be used.
-        RevisionNotFoundError: there is no such revision.
+        RevisionNotFoundError, WeightsNotFoundError: there is no such revision, or file to choose.
         RepoDisabledError, GatedRepoError, MissingScopeError: it is not for this viewer.
         TrialUsedUpError: it is sold, and more demo tokens were asked for than are left.
         NotYourOrganizationError: the viewer may not act for it.
@@ -124,20 +129,26 @@ def submit_all(
     is_trial = check_right(viewer, repo, revision or DEFAULT_BRANCH)
     _check_trial(sampling, is_trial=is_trial)
     commit_oid = resolve(repo, revision or DEFAULT_BRANCH).commit_oid
-    memory_bytes = _check_runnable(repo, commit_oid, asked, sampling)
-    kept = {
-        "repo": repo,
-        "commit_oid": commit_oid,
-        "user": viewer.user,
-        "visitor_key": hashed(visitor_key) if viewer.is_visitor else "",
-        "asker": quotas.asker_of(viewer),
+    gguf_file = file_named(repo, commit_oid, weights)
+    memory_bytes = _check_runnable(repo, commit_oid, asked, sampling, gguf_file)
+    kept: dict[str, Any] = {"repo": repo, "commit_oid": commit_oid, "gguf_file": gguf_file}
+    kept |= {
+        **_asked_by(viewer, visitor_key),
         "params": sampling.within(_context_of(repo, commit_oid)).model_dump(mode="json"),
-        "created_at": timezone.now(),
         **payer_of(viewer, repo, organization, has_right=not is_trial).as_kept(),
     }
     made = [GenerationRun(**kept, **_as_kept(each)) for each in asked]
     queue(made, is_trial=is_trial, memory_bytes=memory_bytes)
     return made
+
+
+def _asked_by(viewer: Viewer, visitor_key: str) -> dict[str, Any]:
+    return {
+        "user": viewer.user,
+        "visitor_key": hashed(visitor_key) if viewer.is_visitor else "",
+        "asker": quotas.asker_of(viewer),
+        "created_at": timezone.now(),
+    }
 
 
 def _check_trial(params: AskedParams, *, is_trial: bool) -> None:
@@ -174,7 +185,11 @@ def _as_kept(asked: Prompted) -> dict[str, Any]:
 
 
 def _check_runnable(
-    repo: ModelRepo, commit_oid: str, asked: Sequence[Prompted], params: AskedParams
+    repo: ModelRepo,
+    commit_oid: str,
+    asked: Sequence[Prompted],
+    params: AskedParams,
+    gguf_file: str,
 ) -> int:
     """Refuse what no engine here can run. What a remote one can is its own affair.
 
@@ -182,9 +197,9 @@ def _check_runnable(
         The least memory a worker must have for it, in bytes.
     """
     if server_of(repo, commit_oid) is not None:
-        _check_remote(repo, asked, params)
+        _check_remote(repo, asked, params, gguf_file)
         return 0
-    files = needed_files(repo, commit_oid)
+    files = needed_files(repo, commit_oid, gguf_file)
     is_chat = any(not isinstance(each, (str, TokenPrompt)) for each in asked)
     if is_chat and not files.has_chat_template:
         raise NoChatTemplateError(
@@ -194,11 +209,14 @@ def _check_runnable(
     return files.least_bytes
 
 
-def _check_remote(repo: ModelRepo, asked: Sequence[Prompted], params: AskedParams) -> None:
+def _check_remote(
+    repo: ModelRepo, asked: Sequence[Prompted], params: AskedParams, gguf_file: str
+) -> None:
     """Refuse what servers elsewhere are not asked for."""
     problems = {
         "num_beams": params.num_beams > 1,
         "prompt_logprobs": params.prompt_logprobs is not None,
+        "model": bool(gguf_file),
         "prompt": any(isinstance(each, TokenPrompt) for each in asked),
     }
     words = {
@@ -207,6 +225,7 @@ def _check_remote(repo: ModelRepo, asked: Sequence[Prompted], params: AskedParam
             "%(model)s runs on a server that tells no probabilities of prompts; leave echo or"
             " logprobs out."
         ),
+        "model": _("%(model)s runs on a server that has one file of it; name none."),
         "prompt": _("%(model)s runs on a server that takes texts; send no token ids."),
     }
     for name, is_asked in problems.items():
@@ -289,7 +308,8 @@ def again(viewer: Viewer, run: GenerationRun) -> GenerationRun:
     repo = repo_for(viewer, *run.repo.full_name.split("/"))
     acting_for = run.organization.name if run.organization else ""
     asked = prompted_of(run)
-    return submit(viewer, repo, run.commit_oid, asked, run.params, organization=acting_for)
+    chosen = {"organization": acting_for, "weights": run.gguf_file}
+    return submit(viewer, repo, run.commit_oid, asked, run.params, **chosen)
 
 
 def cancel(viewer: Viewer, run: GenerationRun, visitor_key: str = "") -> bool:

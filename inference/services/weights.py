@@ -70,7 +70,7 @@ class ModelFiles:
 
     Args:
         key: 40 hex digits that name exactly these files: the commit; of an adapter, a digest over
-            its commit and its base's.
+            its commit and its base's, of a file that was chosen over the commit and its path.
         parts: The files.
         base: ``(model id, commit)`` of an adapter's base; ``None`` for whole models.
         memory_bytes: What the weights take in the memory of a processor, which computes in fp32.
@@ -93,21 +93,40 @@ class ModelFiles:
         return sum(part.entry.size_bytes for part in self.parts)
 
 
-def needed_files(repo: ModelRepo, commit_oid: str) -> ModelFiles:
+def needed_files(repo: ModelRepo, commit_oid: str, gguf_file: str = "") -> ModelFiles:
     """Return the files a worker needs to run a revision: at its top, and each judged clean.
 
     Only safetensors and GGUF are weights here. What a loader would act on (configurations,
     tokenizer) must be clean too; the rest comes along only if it is. An adapter comes with the
     newest revision of its base.
 
+    Args:
+        repo: The model.
+        commit_oid: Full commit id.
+        gguf_file: One of several (``gguf_files``); empty: what a loader takes.
+
     Raises:
         NotRunnableError: something is missing, not clean, asks for code, or is too large; or an
             adapter's base is not to be had.
     """
-    found = _files(repo, commit_oid)
-    if problem := too_large(found.memory_bytes, found.least_bytes):
-        raise problem
+    try:
+        found = _files(repo, commit_oid, gguf_file)
+        if problem := too_large(found.memory_bytes, found.least_bytes):
+            raise problem
+    except NotRunnableError as error:
+        if remote_for(repo.full_name) is None:
+            raise
+        words = _(
+            "Another server writes for %(model)s. To measure or explain it, or to let it read a"
+            " text, the store needs its weights here: %(why)s"
+        ) % {"model": repo.full_name, "why": error.message}
+        raise NotRunnableError(words, **error.extra) from error
     return found
+
+
+def gguf_files(repo: ModelRepo, commit_oid: str) -> dict[str, str]:
+    """Return the GGUF files to choose among, and what their weights are packed in."""
+    return model_facts(_reports(repo, list(_entries(repo, commit_oid).values()))).gguf_files
 
 
 def least_memory(repo: ModelRepo, commit_oid: str) -> int:
@@ -154,8 +173,8 @@ def why_too_large(listing: Listing) -> str:
     return problem.message if problem and remote_for(full_name, lambda: needed) is None else ""
 
 
-def _files(repo: ModelRepo, commit_oid: str) -> ModelFiles:
-    entries, reports, facts = _revision(repo, commit_oid)
+def _files(repo: ModelRepo, commit_oid: str, gguf_file: str = "") -> ModelFiles:
+    entries, reports, facts = _revision(repo, commit_oid, gguf_file)
     if facts.is_adapter:
         found = _with_base(repo, commit_oid, facts.adapter_base)
         found = replace(found, has_chat_template=facts.has_chat_template)
@@ -164,12 +183,19 @@ def _files(repo: ModelRepo, commit_oid: str) -> ModelFiles:
         places = [*_clean(entries, reports, _BESIDE), *weights]
         parts = [Part(repo, entry, entry.name) for entry in places]
         sizes = facts.memory_bytes, facts.least_memory_bytes
-        found = ModelFiles(commit_oid, parts, *sizes, has_chat_template=facts.has_chat_template)
+        found = ModelFiles(
+            _key_of(commit_oid, gguf_file), parts, *sizes, has_chat_template=facts.has_chat_template
+        )
     return found
 
 
+def _key_of(commit_oid: str, gguf_file: str) -> str:
+    chosen = f"{commit_oid} {gguf_file}".encode()
+    return hashlib.sha256(chosen).hexdigest()[:40] if gguf_file else commit_oid
+
+
 def _revision(
-    repo: ModelRepo, commit_oid: str
+    repo: ModelRepo, commit_oid: str, gguf_file: str = ""
 ) -> tuple[dict[str, Entry], dict[str, FileReport], ModelFacts]:
     """Return a revision's files by path, what is known of each, and of the model.
 
@@ -178,7 +204,7 @@ def _revision(
     """
     entries = _entries(repo, commit_oid)
     reports = _reports(repo, list(entries.values()))
-    facts = model_facts(reports)
+    facts = model_facts(reports, gguf_file=gguf_file)
     if not facts.is_runnable:
         raise NotRunnableError(facts.not_runnable_reason, reason=facts.not_runnable_code)
     return entries, reports, facts

@@ -6,7 +6,7 @@ from typing import Any, TypedDict
 from django import template
 from django.template import RequestContext
 
-from catalog.models import Listing, ModelRepo
+from catalog.models import Listing, ModelCard, ModelRepo
 from inference.engines.config import remote_for
 from inference.forms import ChatForm, PlaygroundForm
 from inference.models import DemoGeneration
@@ -36,6 +36,8 @@ class Panel(TypedDict):
     """Demo tokens of a model the reader has not bought; ``None``: it needs none."""
     has_payers: bool
     """Whether an organization may pay in tokens."""
+    has_files: bool
+    """Whether there are several files with weights to choose among."""
     trial_cost: int | None
     """How many of them the form takes as it stands; ``None``: it cannot be sent as it stands."""
     reason: str
@@ -68,11 +70,16 @@ def playground(context: RequestContext, repo: ModelRepo, listing: Listing) -> Pa
         "is_runnable": not reason,
         "is_open": is_open or bool(left),
         "has_payers": form.offer_payers(organizations_of(context["request"].viewer)),
+        "has_files": form.offer_files(_files_of(context.get("card"))),
         "trial_left": left,
         "trial_cost": form.most_tokens() if left else None,
         "reason": reason,
         "problem": context.get("problem") or "",
     }
+
+
+def _files_of(card: ModelCard | None) -> dict[str, str]:
+    return dict(card.facts.get("gguf_files") or {}) if card else {}
 
 
 def _why_not(repo: ModelRepo, listing: Listing) -> str:

@@ -54,12 +54,16 @@ def _form(request: HttpRequest, repo: ModelRepo) -> PlaygroundForm:
 def again_form(run: GenerationRun) -> PlaygroundForm:
     """Return the form that asks the same again, seed included."""
     kind = PlaygroundForm if run.messages is None else ChatForm
-    return kind(initial=kind.initial_of(runs.asked_of(run), run.params) | payer_again(run))
+    return kind(initial=kind.initial_of(runs.asked_of(run), run.params) | _chosen_again(run))
 
 
 def payer_again(run: GenerationRun) -> dict[str, str]:
     """Return what a form begins with to let the same organization pay again, if one did."""
     return {"organization": run.organization.name if run.organization else ""}
+
+
+def _chosen_again(run: GenerationRun) -> dict[str, str]:
+    return payer_again(run) | {"weights": run.gguf_file}
 
 
 def _sent_form(request: HttpRequest) -> PlaygroundForm:
@@ -82,7 +86,8 @@ def code(request: HttpRequest, ns: str, name: str) -> HttpResponse:
     try:
         if not form.is_valid():
             raise form.problem()
-        samples = _samples(request, repo, form.asked(), form.params())
+        asked, weights = form.asked(), form.cleaned_data["weights"]
+        samples = _samples(request, repo, asked, form.params(), weights=weights)
     except InvalidParamsError as error:
         problem = error.message
     context = {"samples": samples, "problem": problem}
@@ -93,10 +98,18 @@ def code(request: HttpRequest, ns: str, name: str) -> HttpResponse:
 
 
 def _samples(
-    request: HttpRequest, repo: ModelRepo, asked: Asked, params: AskedParams, revision: str = ""
+    request: HttpRequest,
+    repo: ModelRepo,
+    asked: Asked,
+    params: AskedParams,
+    revision: str = "",
+    *,
+    weights: str = "",
 ) -> list[Snippet]:
     card = _card(repo)
-    facts = card.facts if card else {}
+    facts: dict[str, Any] = card.facts if card else {}
+    if weights in facts.get("gguf_files", {}):
+        facts = facts | {"gguf_file": weights, "weights": [weights]}
     return code_samples(origin(request), repo, facts, asked, params, revision=revision)
 
 
@@ -113,6 +126,7 @@ def _ask(request: HttpRequest, repo: ModelRepo) -> HttpResponse:
             form.params(),
             visitor_key=visitor_key(request, make=True),
             organization=form.cleaned_data["organization"],
+            weights=form.cleaned_data["weights"],
         )
     except StoreError as error:
         if wants_json(request):
@@ -164,7 +178,12 @@ def run_page(request: HttpRequest, run: str) -> HttpResponse:
             "again": again_form(found),
             "reply": _reply_form(found),
             "samples": _samples(
-                request, found.repo, runs.asked_of(found), params, found.commit_oid
+                request,
+                found.repo,
+                runs.asked_of(found),
+                params,
+                found.commit_oid,
+                weights=found.gguf_file,
             ),
         }
     answer = render(request, "inference/run.html", context)
@@ -177,7 +196,7 @@ def _reply_form(run: GenerationRun) -> ChatForm | None:
     asked = runs.asked_of(run)
     if isinstance(asked, str) or not run.has_ended or not run.texts:
         return None
-    return ChatForm(initial=ChatForm.reply_to(asked, run.texts[0], run.params) | payer_again(run))
+    return ChatForm(initial=ChatForm.reply_to(asked, run.texts[0], run.params) | _chosen_again(run))
 
 
 @require_safe

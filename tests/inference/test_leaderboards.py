@@ -20,6 +20,7 @@ from inference.models import EvaluationRun, Suite
 from inference.services import leaderboards
 from inference.services.board_plot import AXES, MOST_DOTS, picture
 from inference.services.leaderboards import Board, Row, ranked
+from store.core.ui.plotting import front
 from tests.factories import make_repo
 from tests.inference.measured import add_commit, make_run, make_suite
 
@@ -217,6 +218,79 @@ def test_a_crowd_is_thinned_and_the_front_kept(suite: Suite) -> None:
 
     assert shown.shape is not None
     assert (shown.shown, shown.known) == (MOST_DOTS, MOST_DOTS + 51)
+
+
+@pytest.mark.parametrize(
+    ("axis", "numbers"),
+    [
+        ("speed", [{"speed": 10.0}, {"speed": 90.0}, {"speed": 50.0}]),
+        ("price", [{"price_minor": 900}, {"price_minor": 0}, {"price_minor": 950}]),
+    ],
+)
+def test_fast_is_good_and_dear_is_not(
+    suite: Suite, axis: str, numbers: list[dict[str, Any]]
+) -> None:
+    values = [0.9, 0.5, 0.4]
+    rows = [
+        replace(row(f"m{place}", value), repo_id=place + 1, **more)
+        for place, (value, more) in enumerate(zip(values, numbers, strict=True))
+    ]
+
+    board = replace(Board(suite, "acc", "share", True, rows, 3), currency="EUR")
+
+    shown = picture(board, AXES[axis])
+
+    # the best is on the front; of the others whoever is faster, or cheaper, than all above it;
+    # turned round it would be others
+    assert shown.best == {1, 2}
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=12),
+    st.booleans(),
+    st.booleans(),
+)
+def test_the_front_is_whom_nobody_beats(
+    points: list[tuple[int, int]], is_less_x: bool, is_less_y: bool
+) -> None:
+    def good(point: tuple[float, float]) -> tuple[float, float]:
+        x, y = point
+        return (-x if is_less_x else x, -y if is_less_y else y)
+
+    def is_beaten(mine: tuple[float, float]) -> bool:
+        return any(
+            other != mine and all(o >= m for o, m in zip(good(other), good(mine), strict=True))
+            for other in points
+        )
+
+    found = front(points, is_less_x_better=is_less_x, is_less_y_better=is_less_y)
+
+    assert found == {place for place, point in enumerate(points) if not is_beaten(point)}
+
+
+def test_a_board_is_narrowed_by_license_and_family(
+    three: list[ModelRepo], suite: Suite, client: Client
+) -> None:
+    best, good, fair = (Listing.objects.filter(repo=repo) for repo in three)
+    best.update(licenses=["mit"], architecture="LlamaForCausalLM")
+    good.update(licenses=["apache-2.0"], architecture="GPT2LMHeadModel")
+    fair.update(licenses=["mit"], architecture="GPT2LMHeadModel")
+
+    def on(query: str) -> list[str]:
+        page = client.get(f"/leaderboards/{suite.key}?{query}").text
+        table = client.get(f"/leaderboards/{suite.key}.csv?{query}")
+        body = b"".join(table.streaming_content).decode("utf-8-sig")  # type: ignore[attr-defined]
+        models = [line["model"] for line in csv.DictReader(io.StringIO(body))]
+        for repo in three:
+            assert (f'value="{repo.full_name}"' in page) is (repo.full_name in models)
+        return [model.removeprefix("alice/") for model in models]
+
+    assert on("") == ["best", "good", "fair"]
+    assert on("license=mit") == ["best", "fair"]
+    assert on("license=apache-2.0&license=mit") == ["best", "good", "fair"]
+    assert on("architecture=GPT2LMHeadModel") == ["good", "fair"]
+    assert on("architecture=GPT2LMHeadModel&license=mit") == ["fair"]
+    assert on("license=gpl-3.0") == []
 
 
 # ── pages and tables ────────────────────────────────────────────────────────────────────────────

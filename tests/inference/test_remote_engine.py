@@ -27,8 +27,8 @@ from inference.engines.remote_errors import (
     RemoteBrokeProtocolError,
     RemoteRefusedError,
 )
-from inference.models import DemoGeneration, GenerationRun
-from inference.services import demos, runs
+from inference.models import DemoGeneration, EvaluationRun, Explanation, GenerationRun
+from inference.services import demos, runs, suites
 from inference.services.params import InvalidParamsError
 from inference.services.weights import NotRunnableError
 from store.core.jobs import JobName
@@ -268,6 +268,34 @@ def test_a_hardware_class_is_one_size_of_models(engines: Callable[..., None]) ->
     engines(of_class("inference-gpu", models="alice/*"))
     assert remote_for("bob/m", large) is None
     assert remote_for("alice/m", large) is not None
+
+
+def test_what_only_another_server_runs_is_not_measured_or_explained_and_says_why(
+    engines: Callable[..., None], alice: User, bob: User, as_bob: Viewer, browser_of: Any,
+    client: Client, bearer: Any,
+) -> None:  # fmt: skip
+    repo = make_repo(alice, "words", files={"README.md": b"# Words\n"})
+    engines(remote("alice/words"))
+    run = runs.submit(as_bob, repo, "", "Once", {})
+    GenerationRun.objects.update(state="done", texts=[" upon"])
+    Job.objects.all().delete()
+    suites.sync()
+
+    asked = client.post(
+        "/api/v1/models/alice/words/evaluations",
+        {"suite": "copying"},
+        content_type="application/json",
+        headers=bearer(bob, "write"),
+    )
+    explained = browser_of(bob).post(f"/runs/{run.public_id}/explain", {"kind": "lens"})
+
+    for answer in (asked, explained):
+        assert answer.status_code == 409
+        assert "Another server writes for alice/words." in answer.text
+        assert "There are no weights to run" in answer.text
+    assert not EvaluationRun.objects.exists()
+    assert not Explanation.objects.exists()
+    assert not Job.objects.exists()
 
 
 def test_large_models_need_no_worker_of_theirs(

@@ -171,6 +171,8 @@ def test_variants_of_the_same_weights_are_counted_once() -> None:
 
     assert (facts.parameters, facts.formats) == (40, ("gguf", "pytorch", "safetensors"))
     assert facts.gguf is None
+    files = {"m-Q4_K_M.gguf": "Q4_K_M", "m-Q8_0.gguf": "Q8_0"}
+    assert facts.gguf_files == without.gguf_files == files
     # of several quantizations the largest
     assert without.weights == ("m-Q8_0.gguf",)
     assert (without.parameters, without.quantization, without.dtype) == (256, "Q8_0", "Q8_0")
