@@ -123,6 +123,8 @@ def error_answer(request: HttpRequest, viewer: Viewer, error: StoreError) -> Htt
         answer["X-Error-Code"] = code
     if isinstance(error, EntryNotFoundError) and error.extra.get("commit"):
         answer["X-Repo-Commit"] = str(error.extra["commit"])
+    if status == 416 and "size_bytes" in error.extra:
+        answer["Content-Range"] = f"bytes */{error.extra['size_bytes']}"
     if status == 401 or isinstance(error, UnauthenticatedError):
         answer["WWW-Authenticate"] = challenge_for(request)
     if isinstance(error, RateLimitedError):
@@ -186,14 +188,16 @@ def moved_answer(request: HttpRequest, error: RepoMovedError) -> HttpResponse:
     """Send the client to the same path under the repository's present id, method kept."""
     raw: str = request.META.get("RAW_URI") or request.get_full_path()
     match = request.resolver_match
-    names = match.kwargs if match else {}
+    names, route = (match.kwargs, match.route) if match else ({}, "")
     old = f"{names.get('ns')}/{names.get('name')}"
-    if old not in raw:  # written in another way than any client does
+    # where the route has it: "s/s" stands in "/api/models/s/s" a second time, and earlier
+    before = "/" + re.split(r"[<(]", route.removeprefix("^"), maxsplit=1)[0]
+    if not raw.startswith(before + old):  # written in another way than any client does
         answer = hub_error(f"This repository is now {error.repo.full_name}.", status=404)
         answer["X-Error-Code"] = _CODES[RepoNotFoundError]
         return answer
     answer = HttpResponse(status=307)
-    answer["Location"] = raw.replace(old, error.repo.full_name, 1)
+    answer["Location"] = before + error.repo.full_name + raw[len(before + old) :]
     answer["Cache-Control"] = "no-store"
     return answer
 

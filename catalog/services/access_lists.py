@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from django.db.models import Count, QuerySet
 
 from accounts.viewer import Viewer
+from catalog.access import check_may
 from catalog.models import AccessRequest, ModelRepo
 from catalog.services.access_requests import check_publisher
 from store.core.errors import InvalidError
@@ -32,7 +33,8 @@ def list_requests(
     """Return the requests at ``repo`` that have ``status``, with person and history.
 
     Raises:
-        ForbiddenError, NotGatedError: not the viewer's to see; there is no gate.
+        ForbiddenError, NotGatedError: not the viewer's to see; there is no gate. A model that is
+            sold has one, as clients see it, where nobody asks.
         InvalidError: no such status.
         BadCursorError: the cursor is not ours.
     """
@@ -106,10 +108,16 @@ def own_request(viewer: Viewer, repo: ModelRepo) -> AccessRequest | None:
 
 
 def _of(viewer: Viewer, repo: ModelRepo, status: str) -> QuerySet[AccessRequest]:
-    check_publisher(viewer, repo)
+    is_paid_only = repo.is_sold and repo.gate == ModelRepo.Gate.NONE
+    if is_paid_only:
+        check_may(viewer, repo, to="write")
+    else:
+        check_publisher(viewer, repo)
     if status not in AccessRequest.LISTED:
         raise InvalidError(f"'status' is one of {', '.join(AccessRequest.LISTED)}.")
     rows = AccessRequest.objects.filter(repo=repo, status=status)
+    if is_paid_only:  # what was asked while there was a gate means nothing now
+        rows = rows.none()
     return rows.select_related("user", "decided_by").order_by("-pk")
 
 

@@ -86,8 +86,6 @@ def _query(request: HttpRequest) -> SearchQuery:
     sort = _sort(request)
     if sort not in _SORTS:
         raise InvalidError(f"'sort' is one of {', '.join(_SORTS)}.")
-    if (direction := request.GET.get("direction", "-1")) not in {"-1", ""}:
-        raise InvalidError(f"'direction' is -1: lists are descending, not '{direction[:20]}'.")
     return SearchQuery.from_hub(
         name_part=request.GET.get("search", ""),
         author=request.GET.get("author", ""),

@@ -27,6 +27,12 @@ def other_type(request: HttpRequest, viewer: Viewer, kind: str, rest: str = "") 
 
 
 @hub_view(*_ALL)
+def left_out(request: HttpRequest, viewer: Viewer, slug: str) -> HttpResponseBase:
+    """Answer for an address of the hub that is left out here and would else mean another thing."""
+    raise NotFoundError(f"There is no {request.path_info[:200]} here.")
+
+
+@hub_view(*_ALL)
 def nothing_here(request: HttpRequest, viewer: Viewer, rest: str = "") -> HttpResponseBase:
     """Answer for an address of the programs' area that means nothing."""
     raise NotFoundError(f"There is no /api/{rest[:200]} here.")

@@ -25,6 +25,14 @@ from store.core.errors import InvalidError
 from store.core.web import origin
 
 MAX_CREATE_BYTES = 32 * 1024 * 1024
+_LETTERS = ("gatedNotificationsEmail", "gatedNotificationsMode")
+"""Settings of the hub that would send access requests elsewhere than to the writers."""
+
+
+class SettingError(InvalidError):
+    """The hub has this setting and this store has not."""
+
+    code = "setting_not_offered"
 
 
 @hub_view("POST")
@@ -80,10 +88,16 @@ def settings(request: HttpRequest, viewer: Viewer, ns: str, name: str) -> HttpRe
     """Change visibility and gate (contract 7.4)."""
     repo = repo_for(viewer, ns, name, to="admin")
     body = read_json(request)
-    changed = change_settings(viewer, repo, is_private=privacy_of(body), gate=_gate(body))
-    if (is_disabled := body.get("discussionsDisabled")) is not None:
-        if not isinstance(is_disabled, bool):
-            raise InvalidError("discussionsDisabled is true or false.")
+    is_private, gate, is_disabled = privacy_of(body), _gate(body), body.get("discussionsDisabled")
+    if is_disabled is not None and not isinstance(is_disabled, bool):
+        raise InvalidError("discussionsDisabled is true or false.")
+    if asked := [key for key in _LETTERS if key in body]:
+        raise SettingError(
+            f"{asked[0]} is not a setting of a model here: each of its writers is told of access"
+            " requests, and chooses how at /settings/notifications. Leave it out."
+        )
+    changed = change_settings(viewer, repo, is_private=is_private, gate=gate)
+    if is_disabled is not None:
         set_disabled(viewer, repo, is_disabled=is_disabled)
     return JsonResponse(
         {

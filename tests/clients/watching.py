@@ -20,6 +20,9 @@ class WatchedLine:
     """Called with "METHOD /path" before a request is passed on."""
     after: Callable[[str], object] = lambda line: None
     """Called when its first bytes have been passed on."""
+    answered: Callable[[str], object] = lambda line: None
+    """Called before a piece of an answer is passed back, with the latest request. An ``OSError`` it
+    raises loses the answer."""
     listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
     asked: list[str] = field(default_factory=list)
     """Every request, "METHOD /path"."""
@@ -73,6 +76,7 @@ class WatchedLine:
         with suppress(OSError):
             while block := server.recv(65536):
                 self.got_bytes += len(block)
+                self.answered(self.asked[-1] if self.asked else "")
                 client.sendall(block)
         with suppress(OSError):
             client.shutdown(socket.SHUT_RDWR)

@@ -550,3 +550,21 @@ def test_members_of_any_role_pass(client: Client, alice: User, bob: User, bearer
     got = client.get("/acme/tiny/resolve/main/a.txt", headers=bearer(bob))
 
     assert (got.status_code, got.content) == (200, b"a")
+
+
+def test_a_sold_model_without_a_gate_has_no_requests(
+    client: Client, alice: User, bob: User, repo: ModelRepo, bearer
+) -> None:
+    access_requests.grant(Viewer(user=alice), repo, "bob")  # while it was gated
+    ModelRepo.objects.filter(pk=repo.pk).update(gate="none", is_for_sale=True)
+    mine, theirs = bearer(alice, "write"), bearer(bob, "write")
+
+    lists = [client.get(f"{BASE}/{name}", headers=mine) for name in ("pending", "accepted")]
+    refused = client.get(f"{BASE}/accepted", headers=theirs)
+    odd = client.get(f"{BASE}/nonsense", headers=mine)
+    before = state()
+    granted = post(client, "grant", {"user": "bob"}, mine)
+
+    assert [(answer.status_code, answer.json()) for answer in lists] == [(200, []), (200, [])]
+    assert (refused.status_code, odd.status_code, granted.status_code) == (403, 400, 400)
+    assert state() == before

@@ -80,6 +80,7 @@ def ids(client: Client, query: str, headers: dict | None = None) -> list[str]:
         ("num_parameters=min:1", ["Large-GPT", "small-gpt"]),
         ("sort=downloads", ["Large-GPT", "small-gpt", "plain"]),
         ("sort=likes&direction=-1", ["Large-GPT", "plain", "small-gpt"]),
+        ("sort=likes&direction=1", ["Large-GPT", "plain", "small-gpt"]),
         ("sort=trendingScore", ["Large-GPT", "small-gpt", "plain"]),
         ("sort=trending_score", ["Large-GPT", "small-gpt", "plain"]),
         ("sort=createdAt", ["plain", "Large-GPT", "small-gpt"]),
@@ -97,7 +98,6 @@ def test_filters_and_orders(client: Client, shelf: dict, query: str, expected: l
     "query",
     [
         "sort=colour",
-        "direction=1",
         "gated=perhaps",
         "inference=cold",
         "num_parameters=6B",
@@ -249,6 +249,31 @@ def test_unknown_addresses_answer_programs_in_json(client: Client, db: None) -> 
     assert (answer.status_code, answer["Content-Type"]) == (404, "application/json")
     assert "X-Error-Code" not in answer
     assert answer["Access-Control-Allow-Origin"] == "*"
+
+
+def test_what_is_left_out_on_purpose(client: Client, alice: User, bearer) -> None:
+    make_repo(alice)
+    headers = bearer(alice)
+    made = client.post(
+        "/api/collections", {"title": "Mine"}, content_type="application/json", headers=headers
+    )
+    model, collection = "/api/models/alice/tiny", f"/api/collections/{made.json()['slug']}"
+
+    for path in (
+        f"{model}/notebook",
+        f"{model}/jwt",
+        f"{model}/resource-group",
+        f"{model}/discussions/1/comment/a/reaction",
+        f"{model}/discussions/1/mark-as-read",
+        f"{collection}/items/batch",
+        f"{collection}/resource-group",
+    ):
+        for method in ("GET", "POST", "PATCH", "DELETE"):
+            answer = client.generic(method, path, b"{}", "application/json", headers=headers)
+            assert (answer.status_code, answer["Content-Type"]) == (404, "application/json"), path
+            assert path in answer.json()["error"]
+            assert "X-Error-Code" not in answer
+    assert client.get(collection, headers=headers).json()["title"] == "Mine"
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from catalog.models import (
 )
 from licensing.delivery import copying
 from store.core.models import Job
-from tests.factories import add_files, make_org, make_repo, safetensors
+from tests.factories import add_files, make_org, make_repo, make_user, safetensors
 from tests.hub.wire import BASE, JSON, commit, get_raw, heads, post, put, state, upload
 
 WEIGHTS = safetensors(seed=3)
@@ -309,6 +309,44 @@ def test_settings_and_info_agree(client: Client, repo: ModelRepo, write: dict, b
     assert change(write, private=False, gated=False).json()["gated"] is False
     assert change(bearer(bob), private=True).status_code == 403
     assert change({}, private=True).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"gatedNotificationsEmail": "else@example.org"},
+        {"gatedNotificationsMode": "bulk"},
+        {"discussionsDisabled": "yes"},
+        {"gated": "maybe"},
+    ],
+)
+def test_settings_there_are_not(
+    client: Client, repo: ModelRepo, write: dict, odd: dict[str, str]
+) -> None:
+    before = client.get(BASE, headers=write).json()
+    body = {"private": True} | odd
+
+    answer = client.put(f"{BASE}/settings", body, content_type=JSON, headers=write)
+
+    assert answer.status_code == 400
+    assert next(iter(odd)) in answer.json()["error"]
+    assert client.get(BASE, headers=write).json() == before
+
+
+def test_an_old_id_that_stands_in_the_address_twice(client: Client, db: None, bearer) -> None:
+    owner = make_user("dels")  # "/api/models/dels/dels" has "dels/dels" twice
+    make_repo(owner, "dels")
+    assert move(client, bearer(owner, "write"), "dels/dels", "dels/new").status_code == 200
+    refs = ".git/info/refs?service=git-upload-pack"
+
+    for path, new in (
+        ("/api/models/dels/dels", "/api/models/dels/new"),
+        ("/api/models/dels/dels/tree/main/dels/dels", "/api/models/dels/new/tree/main/dels/dels"),
+        ("/dels/dels/resolve/main/a?x=dels/dels", "/dels/new/resolve/main/a?x=dels/dels"),
+        (f"/dels/dels{refs}", f"/dels/new{refs}"),
+        ("/api/resolve-cache/models/dels/dels/main/s", "/api/resolve-cache/models/dels/new/main/s"),
+    ):
+        assert client.get(path).headers.get("Location") == new, path
 
 
 def test_deleting_what_is_not_there_or_not_yours(

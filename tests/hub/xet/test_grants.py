@@ -6,6 +6,7 @@ import time
 
 import pytest
 import time_machine
+from django.core import signing
 
 from accounts.models import User
 from tests.hub.xet.calling import OCTETS, XetClient, body_of, leave_room, made, path_of, stored
@@ -110,6 +111,18 @@ def test_wrong_bytes_by_a_grant(mine: XetClient, way: str) -> None:
     assert stored() == before
     assert put(mine, granted).status_code == 200  # the grant is still good
     assert finish(mine, granted).status_code == 200
+
+
+def test_whoever_was_to_pay_is_gone(mine: XetClient) -> None:
+    said = {"xorb": WEIGHTS.name, "payer": 0, "length": len(WEIGHTS.xorb)}
+    proof = signing.dumps(said, salt="hub.xet.grant")
+    before = stored()
+
+    answer = mine.client.generic("PUT", f"/xet/v1/xorb-uploads/{proof}", WEIGHTS.xorb, OCTETS)
+
+    assert answer.status_code == 403
+    assert "Ask for a new grant" in answer.json()["error"]
+    assert stored() == before
 
 
 def test_a_grant_ends(mine: XetClient) -> None:

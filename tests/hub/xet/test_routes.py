@@ -196,11 +196,12 @@ def test_the_older_shape_of_a_recipe(mine: XetClient) -> None:
 
 
 def batch_urls(mine: XetClient, *files: str) -> list:
-    """Ask for several recipes in both ways."""
+    """Ask for several recipes in every way."""
     query = "&".join(f"file_id={file}" for file in files)
     body = [{"prefix": "default", "hash": file} for file in files]
     return [
         mine.get(f"/v1/reconstructions?{query}"),
+        mine.get(f"/reconstructions?{query}"),
         mine.client.post("/xet/v1/reconstructions", body, content_type=JSON, headers=mine.read),
     ]
 
