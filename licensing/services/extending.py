@@ -123,6 +123,23 @@ def recount(row: License) -> None:
     grant.save(update_fields=["state", "ends_at", "updates"])
 
 
+def end_by_orders(row: License) -> datetime | None:
+    """Return until when a license is by the terms of its orders; ``None``: it never ends.
+
+    Args:
+        row: No subscription, and not taken back; with its grant, line and extensions.
+    """
+    added = [line for order in row.extensions.all() for line in order.lines.all()]
+    added = sorted(
+        (line for line in added if line.extended_at is not None),
+        key=lambda line: (line.extended_at, line.pk),
+    )
+    standing = [line for line in (row.line, *added) if line.taken_back_at is None]
+    if not added and row.line.term_days is None:
+        return None
+    return _end(row.grant.starts_at, standing)
+
+
 def _end(start: datetime, standing: list[OrderLine]) -> datetime:
     end = start
     for line in standing:

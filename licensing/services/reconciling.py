@@ -32,7 +32,15 @@ from licensing.models import (
     ReconcileRun,
     Refund,
 )
-from licensing.services import inbox, ledger, payout_checks, renewals, returning, settling
+from licensing.services import (
+    inbox,
+    ledger,
+    payout_checks,
+    period_checks,
+    renewals,
+    returning,
+    settling,
+)
 from licensing.services.asking_prices import asked_for, refresh_all
 
 logger = logging.getLogger(__name__)
@@ -176,6 +184,7 @@ def differences() -> Iterator[Difference]:
         _sums,
         _states,
         _grants,
+        _periods,
         _movements,
         _deposits,
         _money,
@@ -249,6 +258,12 @@ def _grants() -> Iterator[Difference]:
     held |= Q(license__extensions__in=disputed)
     for line in frozen.exclude(held):
         yield Difference("frozen", line.public_id, "nobody disputes it, but it opens nothing")
+
+
+def _periods() -> Iterator[Difference]:
+    """Renewals and further terms lengthen their license, each once."""
+    for kind, subject, note in period_checks.differences():
+        yield Difference(kind, subject, note)
 
 
 def _movements() -> Iterator[Difference]:

@@ -8,9 +8,9 @@ from catalog.models import Grant
 from licensing.configured import license_key_again
 from licensing.gateways.sandbox import Sandbox
 from licensing.models import Activation, License, Order, SandboxCharge
-from licensing.services import activations, inbox
+from licensing.services import activations, checkout, inbox, ordering, renewing
 from licensing.services.activations import Seat
-from tests.licensing.selling.shop import Shop, open_shop
+from tests.licensing.selling.shop import BILLING, Shop, open_shop
 
 NO_KEY = "GPTS-00000-00000-00000-00000-00000-00"
 """Its check characters are wrong."""
@@ -63,6 +63,19 @@ def hold(*, key: str = "k", **offer: Any) -> Held:
     shop = open_shop(**offer)
     order = shop.buy(key)
     return Held(shop, License.objects.select_related("grant", "holder").get(line__order=order))
+
+
+def renew(held: Held, key: str = "r", *, is_paid: bool = True) -> Order:
+    """Buy another term."""
+    quote, priced = renewing.quote_renewal(
+        held.holding, held.fresh(), currency="EUR", billing=BILLING
+    )
+    order, _new = ordering.open_order(
+        held.holding, quote.public_id, key=key, accepted_terms=priced.terms
+    )
+    if is_paid:
+        checkout.start(order, method="test_success")
+    return order
 
 
 def bank_says(order: Order, word: str) -> None:

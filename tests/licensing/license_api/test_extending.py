@@ -36,24 +36,11 @@ from licensing.services.offers import NewPrice, make_offer
 from licensing.services.pricing import Item
 from licensing.services.validating import Code, validate
 from tests.factories import make_user
-from tests.licensing.license_api.holding import Held, bank_says, everything, hold
+from tests.licensing.license_api.holding import Held, bank_says, everything, hold, renew
 from tests.licensing.selling.shop import BILLING, FIXED, make_model
 
 pytestmark = pytest.mark.django_db
 TERM = timedelta(days=30)
-
-
-def renew(held: Held, key: str = "r", *, is_paid: bool = True) -> Order:
-    """Buy another term."""
-    quote, priced = renewing.quote_renewal(
-        held.holding, held.fresh(), currency="EUR", billing=BILLING
-    )
-    order, _new = ordering.open_order(
-        held.holding, quote.public_id, key=key, accepted_terms=priced.terms
-    )
-    if is_paid:
-        checkout.start(order, method="test_success")
-    return order
 
 
 def back(held: Held, order: Order) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+import time_machine
 from django.core.management import CommandError, call_command
 from django.db.models import F
 from django.utils import timezone
@@ -17,11 +18,13 @@ from licensing.models import (
     LedgerEntry,
     LedgerMovement,
     License,
+    Offer,
     Order,
     OrderLine,
     Payment,
     PaymentEvent,
     Refund,
+    Subscription,
 )
 from licensing.services import (
     checkout,
@@ -33,6 +36,9 @@ from licensing.services import (
     refunds,
     settling,
 )
+from licensing.services.dunning import renew_due
+from licensing.services.offers import NewPrice
+from tests.licensing.license_api.holding import hold, renew
 from tests.licensing.selling.market import facts_of
 from tests.licensing.selling.shop import Shop, open_shop
 
@@ -120,6 +126,61 @@ def test_a_fault_is_told(shop: Shop, break_it: Callable[[], object], kinds: list
     break_it()
 
     assert told() == kinds
+
+
+def on_ends(by: timedelta) -> None:
+    Grant.objects.update(ends_at=F("ends_at") + by)
+
+
+@pytest.mark.parametrize(
+    ("break_it", "kinds"),
+    [
+        (lambda: None, []),
+        (lambda: on_ends(-timedelta(days=30)), ["license_end"]),  # the second term never came
+        (lambda: on_ends(timedelta(days=30)), ["license_end"]),  # it came twice
+        (
+            lambda: OrderLine.objects.filter(order__extends__isnull=False).update(extended_at=None),
+            ["not_extended", "license_end"],
+        ),
+        (lambda: Grant.objects.update(ends_at=None), ["license_end"]),
+    ],
+)
+def test_a_further_term_that_does_not_lengthen_its_license_once_is_told(
+    break_it: Callable[[], object], kinds: list[str]
+) -> None:
+    held = hold(term_days=30)
+    renew(held)
+    assert told() == []
+
+    break_it()
+
+    assert told() == kinds
+
+
+@pytest.mark.parametrize(
+    ("break_it", "kinds"),
+    [
+        (lambda: on_ends(-timedelta(days=30)), ["license_end"]),
+        (lambda: on_ends(timedelta(days=30)), ["license_end"]),
+        (lambda: Subscription.objects.update(periods=1), ["periods", "license_end"]),
+        (lambda: Subscription.objects.update(periods=3), ["periods", "license_end"]),
+        (
+            lambda: Subscription.objects.update(paid_until=F("paid_until") + timedelta(days=1)),
+            ["license_end"],
+        ),
+    ],
+)
+def test_a_renewal_that_does_not_lengthen_its_license_once_is_told(
+    break_it: Callable[[], object], kinds: list[str]
+) -> None:
+    hold(kind=Offer.Kind.SUBSCRIPTION, interval="month", prices=(NewPrice("EUR", 900),))
+    with time_machine.travel(Subscription.objects.get().paid_until):
+        assert renew_due() == 1
+        assert told() == []
+
+        break_it()
+
+        assert told() == kinds
 
 
 def test_a_sale_that_is_not_booked_is_told(shop: Shop) -> None:
