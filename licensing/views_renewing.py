@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from accounts.models import User
-from accounts.views.guards import personal, viewer_of
+from accounts.views.guards import personal, recent_to_change, viewer_of
 from licensing.access import license_for
 from licensing.access_orders import may_change
 from licensing.forms_amount import AmountForm
@@ -60,7 +60,7 @@ def _amount_form(request: HttpRequest, cart: Cart, row: License) -> AmountForm |
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@personal
+@recent_to_change
 def end_subscription(request: HttpRequest, user: User, ident: str) -> HttpResponse:
     """Ask whether a subscription shall end, saying until when it lasts; then end it.
 

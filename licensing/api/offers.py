@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.rest import viewer
+from accounts.rest import check_recent, viewer
 from catalog.access import repo_for
 from catalog.models import ModelRepo
 from licensing.api import examples
@@ -56,6 +56,7 @@ class ModelOffersView(APIView):
     )
     def post(self, request: Request, ns: str, name: str) -> Response:
         """Put a model up for sale, alone or with others of yours."""
+        check_recent(request)
         who = viewer(request)
         repo = repo_for(who, ns, name, to="admin")
         draft, names = _draft(request)
@@ -78,6 +79,7 @@ class OfferView(APIView):
     )
     def put(self, request: Request, offer_id: str) -> Response:
         """Replace an offer; its models stay. Orders that exist keep what they were made with."""
+        check_recent(request)
         who = viewer(request)
         offer = offers.offer_for(who, offer_id)
         draft, _names = _draft(request)
@@ -92,6 +94,7 @@ class OfferView(APIView):
     )
     def patch(self, request: Request, offer_id: str) -> Response:
         """Say whether it can be bought."""
+        check_recent(request)
         who = viewer(request)
         offer = offers.offer_for(who, offer_id)
         form = OfferStateIn(data=request.data)
@@ -114,6 +117,7 @@ class OpeningView(APIView):
     )
     def put(self, request: Request, ns: str, name: str) -> Response:
         """Time early access, or end that with `null`. `offers` of the model tells the moment."""
+        check_recent(request)
         who = viewer(request)
         repo = repo_for(who, ns, name, to="admin")
         form = OpeningIO(data=request.data)
@@ -146,6 +150,7 @@ class RevenueAskView(APIView):
     )
     def put(self, request: Request, ns: str, name: str) -> Response:
         """Ask for a part of each sale of models made from yours; 0: nothing."""
+        check_recent(request)
         who = viewer(request)
         repo = repo_for(who, ns, name, to="admin")
         form = RevenueAskIn(data=request.data)
