@@ -8,6 +8,7 @@ from django.utils.functional import SimpleLazyObject
 
 from accounts.basic import challenge_for, viewer_by_basic
 from accounts.models import User
+from accounts.services import freshness
 from accounts.services.tokens import authenticate
 from accounts.throttling import REFUSED, SIGN_INS, count_refused_token, refusal
 from accounts.viewer import Viewer
@@ -52,8 +53,11 @@ def viewer_of(request: HttpRequest) -> Viewer:
     header = request.headers.get("Authorization", "").strip()
     if header:
         return proven_viewer(request, header)
-    user = request.user
-    return Viewer(user=user if isinstance(user, User) else None, address=client_address(request))
+    user, address = request.user, client_address(request)
+    if not isinstance(user, User):
+        return Viewer(address=address)
+    proved = freshness.passed_second_factor(request.session)
+    return Viewer(user=user, address=address, gave_second_factor=proved)
 
 
 class ViewerMiddleware:

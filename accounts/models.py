@@ -190,6 +190,8 @@ class AccessToken(models.Model):
         TrustedPublisher, models.CASCADE, null=True, blank=True, related_name="tokens"
     )
     """The CI job that exchanged its identity for it; it ends with the trust in it."""
+    by_second_factor = models.BooleanField(default=False)
+    """Made in a session that had given a second factor: what asks for two opens to it."""
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)

@@ -21,7 +21,7 @@ class Reach:
     everywhere: Permissions = NOTHING
     """At every repository the owner sees: taking part in discussions, or nothing."""
     has_gated: bool = False
-    """Reads the contents of public gated models that are open to the owner."""
+    """Reads the contents of gated and bought models that are open to the owner."""
 
     def at(self, namespace_id: int, repo_id: str = "") -> Permissions:
         """Return what the token may do at a name space, or at a repository in it."""

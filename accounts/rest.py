@@ -2,12 +2,13 @@
 
 from typing import Any
 
+from django.utils.translation import gettext as _
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, CSRFCheck
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 
-from accounts.models import AccessToken, User
+from accounts.models import AccessToken, Scope, User
 from accounts.viewer import Viewer
 from accounts.views import guards
 
@@ -21,7 +22,8 @@ def viewer(request: Request) -> Viewer:
 def check_recent(request: Request) -> None:
     """Refuse a browser's session without a recent login, as a ``recent`` page does.
 
-    Tokens are as good as their scopes; visitors are told to sign in elsewhere.
+    Tokens are as good as their scopes: whoever makes one proves who they are. Visitors are told to
+    sign in elsewhere.
 
     Raises:
         RecentLoginNeededError: the last proof of who sits there is too old.
@@ -31,26 +33,32 @@ def check_recent(request: Request) -> None:
 
 
 def check_two_factor(request: Request) -> None:
-    """Refuse a browser's session as a page for two factors does; tokens keep to their scopes.
+    """Refuse a session as a page for two factors does, and a token that was made without them.
 
     Raises:
         RecentLoginNeededError, TwoFactorNeededError: see there.
     """
     check_recent(request)
-    if (user := _in_session(request)) is not None:
-        guards.check_two_factor(request._request, user)  # noqa: SLF001
+    who = viewer(request)
+    if who.user is None or who.passed_two_factor:
+        return
+    if who.token is None:
+        guards.check_two_factor(request._request, who.user)  # noqa: SLF001
+    raise guards.TwoFactorNeededError(
+        _("This needs a token that was made after a second factor. Make one at /settings/tokens.")
+    )
 
 
-def check_staff(request: Request) -> None:
-    """Refuse a session of staff that the administration would not let in, or ask who it is.
+def check_new_token(request: Request, scopes: list[Scope]) -> None:
+    """Refuse a session a token that its pages would not make.
 
     Raises:
         RecentLoginNeededError, TwoFactorNeededError: see there.
     """
     check_recent(request)
     user = _in_session(request)
-    if user is not None and not guards.passed_as_staff(request._request, user):  # noqa: SLF001
-        guards.check_two_factor(request._request, user)  # noqa: SLF001
+    if user is not None and Scope.ADMIN in scopes:
+        guards.check_admin_token(request._request, user)  # noqa: SLF001
 
 
 def _in_session(request: Request) -> User | None:

@@ -6,8 +6,10 @@ form ``huggingface_hub`` reads), so a client can wait exactly long enough instea
 """
 
 import ipaddress
+import logging
 import re
 from collections.abc import Callable
+from functools import cache
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
@@ -16,6 +18,8 @@ from accounts.viewer import Viewer
 from store.core.errors import RateLimitedError
 from store.core.ratelimit import Standing, Window, hit_if_counting
 from store.core.web import client_address, error_page
+
+logger = logging.getLogger(__name__)
 
 Handler = Callable[[HttpRequest], HttpResponseBase]
 
@@ -29,6 +33,8 @@ XET = "xet"
 REFUSED = "refused-tokens"
 SIGN_INS = "sign-ins"
 """Passwords tried through ``Basic``, counted as on the page."""
+SHARED = 10
+"""Visitors behind an unknown proxy may ask so many times as often as one, together."""
 REFUSED_MOST = 300
 """Dead or forged tokens one address may send in a window, whatever it calls."""
 HEADERS_OF = frozenset({API, RESOLVERS, LICENSES, COMPLETIONS})
@@ -61,24 +67,35 @@ def bucket_of(path: str) -> str | None:
     return LICENSES if _LICENSES.match(path) else API
 
 
-def caller_key(request: HttpRequest) -> str | None:
-    """Return whose requests are counted together; ``None``: they cannot be told apart."""
+def caller_key(request: HttpRequest) -> str:
+    """Return whose requests are counted together."""
     is_known = "Authorization" in request.headers or settings.SESSION_COOKIE_NAME in request.COOKIES
     viewer: Viewer | None = request.viewer if is_known else None  # type: ignore[attr-defined]
     return key_of(request, viewer)
 
 
-def key_of(request: HttpRequest, viewer: Viewer | None) -> str | None:
-    """Return what the requests of ``viewer`` are counted by; ``None``: they are not.
+def key_of(request: HttpRequest, viewer: Viewer | None) -> str:
+    """Return what the requests of ``viewer`` are counted by.
 
     A visitor behind a proxy nobody told us of (``STORE_TRUSTED_PROXIES``) has the proxy's address,
-    which is everybody's: one of them must not use up the others' requests.
+    which is everybody's: they share ``SHARED`` times the room. Anybody can send that header, so it
+    must not switch counting off.
     """
     if viewer is not None and viewer.user is not None:
         return f"user:{viewer.user.pk}"
     if "X-Forwarded-For" in request.headers and not settings.ENV.trusted_proxies:
-        return None
+        _warn_of_proxy()
+        return f"shared:{_network(client_address(request))}"
     return f"address:{_network(client_address(request))}"
+
+
+@cache
+def _warn_of_proxy() -> None:
+    """Say it once in the life of a process."""
+    logger.warning(
+        "X-Forwarded-For came and STORE_TRUSTED_PROXIES is 0: behind a proxy, all visitors share"
+        " one limit; set how many proxies of yours stand in front"
+    )
 
 
 def _network(address: str) -> str:
@@ -133,16 +150,16 @@ def refusal(request: HttpRequest, error: RateLimitedError, bucket: str) -> HttpR
     return answer
 
 
-def count_request(bucket: str, key: str | None) -> Standing | None:
-    """Count a request in a bucket; ``None``: it was not counted.
+def count_request(bucket: str, key: str) -> Standing | None:
+    """Count a request in a bucket under what ``key_of`` says; ``None``: it was not counted.
 
     Raises:
         RateLimitedError: the bucket is empty for this key.
     """
-    if key is None:
-        return None
     kind = "user" if key.startswith("user:") else "visitor"
     quota: int = getattr(settings.ENV, f"{kind}_{bucket}_requests")
+    if key.startswith("shared:"):
+        quota *= SHARED
     window = Window(bucket, quota, settings.ENV.rate_window_s)
     return hit_if_counting(window, key) if quota else None
 

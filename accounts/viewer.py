@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from django.conf import settings
+
 from accounts.models import AccessToken, Membership, Namespace, Permission, Role, Scope, User
 from accounts.reach import Reach, reach_of
+from accounts.services.two_factor import has_two_factor
 from store.core.errors import ForbiddenError, UnauthenticatedError
 
 _IMPLIED = {
@@ -36,12 +39,13 @@ class Viewer:
         user: The person, or ``None`` for a visitor.
         token: The token that was sent; ``None`` in a browser session and in commands.
         address: The caller's IP address, for limits and the audit trail.
-        is_browser: The person came with a session cookie.
+        gave_second_factor: The browser's session began, or was confirmed, by a second factor.
     """
 
     user: User | None = None
     token: AccessToken | None = None
     address: str = field(default="", compare=False)
+    gave_second_factor: bool = field(default=False, compare=False)
 
     @property
     def is_visitor(self) -> bool:
@@ -50,8 +54,23 @@ class Viewer:
 
     @property
     def is_staff(self) -> bool:
-        """A member of staff, acting in a browser or with an ``admin`` token."""
-        return self.user is not None and self.user.is_staff and self.may(Scope.ADMIN)
+        """A member of staff who proved it: by two factors, unless the site needs none of them.
+
+        In a browser, or with a token of scope ``admin`` that was made after such a proof.
+        """
+        if self.user is None or not self.user.is_staff or not self.may(Scope.ADMIN):
+            return False
+        return settings.ENV.staff_two_factor == "off" or self.passed_two_factor
+
+    @cached_property
+    def passed_two_factor(self) -> bool:
+        """The person has two-factor authentication, and used it where this request comes from.
+
+        That is the session, or the one their token was made in.
+        """
+        token = self.token
+        is_given = self.gave_second_factor if token is None else token.by_second_factor
+        return is_given and self.user is not None and has_two_factor(self.user)
 
     def may(self, scope: Scope) -> bool:
         """Whether the session or the token covers ``scope`` (rights on objects come on top).

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.models import User
 from accounts.viewer import Viewer
-from accounts.views.guards import personal, viewer_of
+from accounts.views.guards import personal, recent, viewer_of
 from catalog.views.listing import page_number
 from licensing.access import license_for, may
 from licensing.access_orders import invoices_of, may_change
@@ -139,7 +139,7 @@ def _files(request: HttpRequest, row: License) -> dict[str, Any]:
 
 
 @require_POST
-@personal
+@recent
 def key_page(request: HttpRequest, user: User, ident: str) -> HttpResponse:
     """Show the key on a page of its own that nothing keeps; or make a new one first."""
     viewer = viewer_of(request)

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.models import User
 from accounts.viewer import Viewer
-from accounts.views.guards import personal, viewer_of
+from accounts.views.guards import personal, recent_to_change, viewer_of
 from licensing.access import license_for
 from licensing.access_orders import may_change
 from licensing.forms_amount import AmountForm
@@ -62,7 +62,7 @@ def _amount_form(request: HttpRequest, cart: Cart, row: License) -> AmountForm |
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@personal
+@recent_to_change
 def end_subscription(request: HttpRequest, user: User, ident: str) -> HttpResponse:
     """Ask whether a subscription shall end, saying until when it lasts; then end it.
 

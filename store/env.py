@@ -103,7 +103,8 @@ class Env(BaseSettings):
     ``X-Forwarded-Proto`` of the proxy in front is trusted."""
     trusted_proxies: Annotated[int, Ge(0), Le(8)] = 0
     """How many proxies of our own stand in front; the client's address is taken that many places
-    from the right of ``X-Forwarded-For``. 0 ignores the header."""
+    from the right of ``X-Forwarded-For``. 0 ignores the header; visitors whose requests carry it
+    then share one limit, ten times as wide."""
 
     web_workers: Annotated[int, Ge(1), Le(64)] = 2
     """Web server processes of ``make run``."""
@@ -350,8 +351,8 @@ class Env(BaseSettings):
     """How long after a log-in, or after a password or a code was given again, pages about money
     and security open without asking once more, in seconds."""
     staff_two_factor: Literal["on", "off"] = "on"
-    """Staff enter the administration only with two-factor authentication. Off only for closed
-    networks."""
+    """Staff enter the administration, and have the power of staff elsewhere, only with two-factor
+    authentication. Off only for closed networks."""
 
     email_url: str = ""
     """Outgoing mail as ``smtp://user:password@host:587/?tls=true``. Empty: printed to the log."""

@@ -29,7 +29,7 @@ from store.core.valkey import valkey
 from store.engines.places import POSTGRES_ROLE
 from store.engines.postgres import CLUSTER_OWNER
 from tests import live
-from tests.factories import enrol, make_user
+from tests.factories import enrol, make_user, proved_viewer
 from tests.issuer import Issuer, serving
 from tests.openapi import CheckedClient
 
@@ -256,11 +256,13 @@ def client() -> Client:
 
 @pytest.fixture
 def token_for() -> Callable[..., str]:
-    """Make a token: ``token_for(user, "write")`` gives its text."""
+    """Make a token by all its owner has proved: ``token_for(user, "write")`` gives its text."""
 
     def make(user: User, *scopes: str) -> str:
         chosen = [Scope(scope) for scope in scopes or ("write",)]
-        return create_token(user, name="test", scopes=chosen)[1]
+        is_for_staff = user.is_staff and Scope.ADMIN in chosen
+        by = proved_viewer(user) if is_for_staff else Viewer(user=user, gave_second_factor=True)
+        return create_token(user, name="test", scopes=chosen, by=by)[1]
 
     return make
 

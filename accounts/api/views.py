@@ -22,7 +22,7 @@ from accounts.api.serializers import (
     TokensOut,
 )
 from accounts.models import AccessToken, Organization, Role, Scope, User
-from accounts.rest import viewer
+from accounts.rest import check_new_token, viewer
 from accounts.services.people import create_organization, set_member
 from accounts.services.tokens import create_token, revoke_token
 from accounts.viewer import Viewer
@@ -61,16 +61,22 @@ class TokensView(APIView):
         examples=[examples.TOKEN_BODY, examples.NEW_TOKEN],
     )
     def post(self, request: Request) -> Response:
-        """Make a token; its text is in this answer and nowhere else."""
+        """Make a token; its text is in this answer and nowhere else.
+
+        A token that was made by a second factor, or by a token that was, opens what asks for one.
+        """
+        who, owner = viewer(request), _owner(viewer(request))
         form = NewTokenIn(data=request.data)
         form.is_valid(raise_exception=True)
         scopes = [Scope(scope) for scope in form.validated_data["scopes"]]
+        check_new_token(request, scopes)
         token, text = create_token(
-            _owner(viewer(request)),
+            owner,
             name=form.validated_data["name"],
             scopes=scopes,
             expires_at=form.validated_data["expires_at"],
             spend_limit=_limit(form.validated_data),
+            by=who,
         )
         return Response(
             NewTokenOut(token, context={"text": text}).data, status=status.HTTP_201_CREATED

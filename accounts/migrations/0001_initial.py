@@ -165,6 +165,7 @@ class Migration(FirstMigration):
                 ('reaches_gated', models.BooleanField(default=False)),
                 ('spend_limit_minor', models.BigIntegerField(blank=True, null=True)),
                 ('spend_currency', models.CharField(blank=True, max_length=3)),
+                ('by_second_factor', models.BooleanField(default=False)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('expires_at', models.DateTimeField(blank=True, null=True)),
                 ('last_used_at', models.DateTimeField(blank=True, null=True)),

@@ -23,7 +23,7 @@ from accounts.models import (
     User,
 )
 from accounts.services.audit import record
-from accounts.viewer import Viewer
+from accounts.viewer import VISITOR, Viewer
 from store.core.errors import BadCredentialsError, InvalidError, NotFoundError
 from store.core.money import Money, check_amount, check_currency
 
@@ -79,7 +79,7 @@ def create_token(
     expires_at: datetime | None = None,
     spend_limit: Money | None = None,
     publisher: TrustedPublisher | None = None,
-    address: str = "",
+    by: Viewer = VISITOR,
 ) -> tuple[AccessToken, str]:
     """Make a token.
 
@@ -91,7 +91,8 @@ def create_token(
         expires_at: When it stops working; ``None``: when it is revoked.
         spend_limit: The most it may order in a calendar month; ``None``: without limit.
         publisher: The CI job it is for; whoever makes it writes that down.
-        address: The caller's IP address, for the audit trail.
+        by: Who makes it: what asks for two factors opens to it if it opened to them. The command
+            line and CI jobs have proved nothing of the kind.
 
     Returns:
         The row, and the text, which exists nowhere else.
@@ -113,12 +114,13 @@ def create_token(
         is_fine_grained=reach is not None,
         expires_at=expires_at,
         publisher=publisher,
+        by_second_factor=by.passed_two_factor,
         **_limit(spend_limit),
     )
     if reach is not None:
         _set_reach(token, reach)
     if publisher is None:
-        _note_new(token, address)
+        _note_new(token, by.address)
     return token, text
 
 
@@ -174,8 +176,13 @@ def change_reach(
 
 
 @transaction.atomic
-def rotate_token(user: User, token_id: int, *, address: str = "") -> tuple[AccessToken, str]:
+def rotate_token(user: User, token_id: int, *, by: Viewer = VISITOR) -> tuple[AccessToken, str]:
     """Give a token another secret; the old one is dead at once. Rights and expiry stay.
+
+    Args:
+        user: Whose it is.
+        token_id: Which one.
+        by: Who does: as if they made it, since the secret is in their hands.
 
     Returns:
         The row, and the new text, which exists nowhere else.
@@ -188,13 +195,14 @@ def rotate_token(user: User, token_id: int, *, address: str = "") -> tuple[Acces
         raise NotFoundError(_("You have no such token."))
     text = new_secret()
     token.digest, token.tail, token.last_used_at = digest_of(text), text[-4:], None
-    token.save(update_fields=["digest", "tail", "last_used_at"])
+    token.by_second_factor = by.passed_two_factor
+    token.save(update_fields=["digest", "tail", "last_used_at", "by_second_factor"])
     record(
         "token.rotate",
         actor=user,
         subject=token.name,
         namespace=user.namespace,
-        address=address,
+        address=by.address,
     )
     return token, text
 

@@ -83,9 +83,7 @@ def recent(
     ) -> HttpResponse:
         if is_recent(request):
             return view(request, user, *args, **kwargs)
-        if wants_json(request):
-            check_recent(request)
-        return redirect(confirm_path(page_of(request)))
+        return confirm_first(request, page_of(request))
 
     return personal(cast("Callable[Concatenate[HttpRequest, User, P], HttpResponse]", guarded))
 
@@ -99,6 +97,24 @@ def recent_to_change(
     @wraps(view)
     def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         chosen = reading if request.method in {"GET", "HEAD"} else changing
+        return chosen(request, *args, **kwargs)
+
+    return cast("Callable[Concatenate[HttpRequest, P], HttpResponse]", guarded)
+
+
+def recent_to_open(
+    view: Callable[Concatenate[HttpRequest, User, P], HttpResponse],
+) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
+    """Open a page with a long form as a ``recent`` one.
+
+    Who types for longer than the proof lasts is not sent away from what they typed: the view calls
+    ``check_recent`` before it does anything, and shows the refusal in the form.
+    """
+    opening, sending = recent(view), personal(view)
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        chosen = opening if request.method in {"GET", "HEAD"} else sending
         return chosen(request, *args, **kwargs)
 
     return cast("Callable[Concatenate[HttpRequest, P], HttpResponse]", guarded)
@@ -122,6 +138,21 @@ def two_factor_required(
     return recent(cast("Callable[Concatenate[HttpRequest, User, P], HttpResponse]", guarded))
 
 
+def confirm_first(request: HttpRequest, target: str) -> HttpResponse:
+    """Send somebody to confirm that it is them and then on to ``target``; programs are told.
+
+    Raises:
+        RecentLoginNeededError: a program asks.
+    """
+    if wants_json(request):
+        raise _recent_login_needed()
+    return redirect(confirm_path(target))
+
+
+def _recent_login_needed() -> RecentLoginNeededError:
+    return RecentLoginNeededError(_("Confirm that it is you at /login/confirm, then retry."))
+
+
 def check_recent(request: HttpRequest) -> None:
     """Refuse a session whose person gave no password and no second factor lately.
 
@@ -129,7 +160,7 @@ def check_recent(request: HttpRequest) -> None:
         RecentLoginNeededError: the last proof is too old.
     """
     if not is_recent(request):
-        raise RecentLoginNeededError(_("Confirm that it is you at /login/confirm, then retry."))
+        raise _recent_login_needed()
 
 
 def check_two_factor(request: HttpRequest, user: User) -> None:
@@ -160,6 +191,16 @@ def passed_two_factor(request: HttpRequest, user: User) -> bool:
 def passed_as_staff(request: HttpRequest, user: User) -> bool:
     """Whether a member of staff proved enough to act as such: two factors, unless the site says."""
     return settings.ENV.staff_two_factor == "off" or passed_two_factor(request, user)
+
+
+def check_admin_token(request: HttpRequest, user: User) -> None:
+    """Refuse a token of scope ``admin`` to a member of staff who has not passed as such.
+
+    Raises:
+        TwoFactorNeededError: see ``check_two_factor``.
+    """
+    if user.is_staff and not passed_as_staff(request, user):
+        check_two_factor(request, user)
 
 
 def to_second_factor(request: HttpRequest, user: User, target: str) -> HttpResponse:

@@ -1,4 +1,9 @@
-"""Pages of browser login: letting a program in, and the programs that are in."""
+"""Pages of browser login: letting a program in, and the programs that are in.
+
+Whoever lets one read or write for them proves that it is them, as for a token they make themselves.
+"""
+
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -7,11 +12,11 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.forms import ClientForm, DeviceCodeForm, refuse
-from accounts.models import OAuthClient, OAuthSession, User
+from accounts.models import DeviceRequest, OAuthClient, OAuthSession, User
 from accounts.services import code_login, device_login, oauth
 from accounts.services.code_login import RedirectRefusedError, Wish
 from accounts.services.oauth import Access, OAuthError, client_for
-from accounts.views.guards import personal
+from accounts.views.guards import confirm_first, is_recent, personal
 from store.core.errors import InvalidError, StoreError
 from store.core.web import client_address
 
@@ -33,12 +38,19 @@ def verify_page(request: HttpRequest, user: User) -> HttpResponse:
         client = client_for(waiting.client_id)
         if "decision" in request.POST:
             access = _decision(request)
+            if access is not None and not is_recent(request):
+                return confirm_first(request, _page_of(waiting))
             device_login.decide(user, waiting, access)
             return _verify(request, DeviceCodeForm(), is_in=access is not None, is_done=True)
     except StoreError as error:
         form.add_error("code", error.message)
         return _verify(request, form, status=error.status)
     return _verify(request, form, waiting=waiting, client=client)
+
+
+def _page_of(waiting: DeviceRequest) -> str:
+    """Return the page that asks about one program: whoever confirms first decides there anew."""
+    return f"/oauth/verify?{urlencode({'code': waiting.user_code})}"
 
 
 def _decision(request: HttpRequest) -> Access | None:
@@ -71,6 +83,8 @@ def authorize_page(request: HttpRequest, user: User) -> HttpResponse:
         return _back(_told(given, error))
     if request.method == "POST":
         if request.POST.get("decision") == "allow":
+            if wish.access != Access.IDENTITY and not is_recent(request):
+                return confirm_first(request, request.get_full_path())
             return _back(wish.back(code=code_login.allow(user, wish)))
         return _back(wish.back(error="access_denied", error_description="The person said no."))
     answer = render(request, "accounts/oauth_authorize.html", {"wish": wish})

@@ -10,14 +10,20 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.forms import TokenForm, refuse
 from accounts.models import Scope, User
 from accounts.services.tokens import create_token, own_tokens, revoke_token, rotate_token
-from accounts.views.guards import personal
+from accounts.views.guards import (
+    check_admin_token,
+    personal,
+    recent,
+    recent_to_change,
+    viewer_of,
+)
 from store.core.errors import StoreError
 from store.core.web import client_address
 
 
 @sensitive_variables("text")
 @require_http_methods(["GET", "HEAD", "POST"])
-@personal
+@recent_to_change
 def tokens_page(request: HttpRequest, user: User) -> HttpResponse:
     """Show tokens, and make one; its text stands in this answer and nowhere else."""
     form, text, status = TokenForm(request.POST if request.method == "POST" else None), "", 200
@@ -36,13 +42,15 @@ def tokens_page(request: HttpRequest, user: User) -> HttpResponse:
 
 def _create(request: HttpRequest, user: User, form: TokenForm) -> str:
     values = form.cleaned_data
+    if values["scope"] == Scope.ADMIN:
+        check_admin_token(request, user)
     return create_token(
         user,
         name=values["name"],
         scopes=[Scope(values["scope"])],
         expires_at=values["expires_at"],
         spend_limit=values["limit"],
-        address=client_address(request),
+        by=viewer_of(request),
     )[1]
 
 
@@ -57,9 +65,9 @@ def revoke_page(request: HttpRequest, user: User, token_id: int) -> HttpResponse
 
 @sensitive_variables("text")
 @require_POST
-@personal
+@recent
 def rotate_page(request: HttpRequest, user: User, token_id: int) -> HttpResponse:
     """Give a token another secret; it stands in this answer and nowhere else."""
-    token, text = rotate_token(user, token_id, address=client_address(request))
+    token, text = rotate_token(user, token_id, by=viewer_of(request))
     context = {"token": token, "text": text, "section": "tokens"}
     return render(request, "accounts/token_made.html", context, status=201)

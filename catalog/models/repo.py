@@ -19,17 +19,18 @@ class RepoQuerySet(models.QuerySet["ModelRepo"]):
     def visible_to(self, viewer: Viewer) -> Self:
         """Keep what ``viewer`` may know about: public repositories, their own and bought ones.
 
-        A fine-grained token knows of the private ones it lists, and of no other.
+        A fine-grained token knows of the private ones it lists, of no other of its owner's, and of
+        bought ones if it reads gated models.
         """
         known = Q(is_private=False)
         if viewer.is_visitor:
             return self.filter(known)
-        if viewer.reach is None:
+        if viewer.reach is None or viewer.reach.has_gated:
             known |= Q(is_private=True) & Q(pk__in=_bought_by(viewer))
         if viewer.roles:
             known |= Q(namespace_id__in=list(viewer.roles))
         if viewer.listed_repos:
-            mine = Q(namespace_id__in=list(viewer.person_roles))
+            mine = Q(namespace_id__in=list(viewer.person_roles)) | Q(pk__in=_bought_by(viewer))
             known |= mine & Q(public_id__in=viewer.listed_repos)
         return self.filter(known)
 

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods
 from accounts.forms import FineGrainedForm
 from accounts.models import AccessToken, Permission, User
 from accounts.services.tokens import MAX_GRANTS, NewReach, change_reach, create_token, own_tokens
-from accounts.views.guards import personal, viewer_of
+from accounts.views.guards import check_recent, recent_to_open, viewer_of
 from catalog.services.token_reach import Place, Wanted, own_namespaces, places_of, read_reach
 from store.core.errors import NotFoundError, StoreError
 from store.core.web import client_address
@@ -24,20 +24,21 @@ MAX_NAME_CHARS = 140
 
 @sensitive_variables("text")
 @require_http_methods(["GET", "HEAD", "POST"])
-@personal
+@recent_to_open
 def new_page(request: HttpRequest, user: User) -> HttpResponse:
     """Make a fine-grained token; its text stands in this answer and nowhere else."""
     is_sent = request.method == "POST"
     form = FineGrainedForm(request.POST if is_sent else None)
     if form.is_valid():
         try:
+            check_recent(request)
             token, text = create_token(
                 user,
                 name=form.cleaned_data["name"],
                 scopes=[],
                 reach=_reach(request, form),
                 expires_at=form.cleaned_data["expires_at"],
-                address=client_address(request),
+                by=viewer_of(request),
             )
         except StoreError as error:
             form.add_error(None, error.message)
@@ -48,7 +49,7 @@ def new_page(request: HttpRequest, user: User) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@personal
+@recent_to_open
 def edit_page(request: HttpRequest, user: User, token_id: int) -> HttpResponse:
     """Show what a fine-grained token reaches, and change it."""
     rows = own_tokens(user).filter(pk=token_id, is_fine_grained=True)
@@ -65,6 +66,7 @@ def edit_page(request: HttpRequest, user: User, token_id: int) -> HttpResponse:
     del form.fields["life_days"]  # a secret that is out does not get a longer life
     if form.is_valid():
         try:
+            check_recent(request)
             change_reach(
                 user,
                 token_id,

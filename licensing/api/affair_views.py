@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.models import Namespace
-from accounts.rest import check_recent, check_two_factor, viewer
+from accounts.rest import check_two_factor, viewer
 from catalog.api.parameters import page_of, paging
 from licensing.api import affair_examples as examples
 from licensing.api.affair_serializers import (
@@ -104,7 +104,6 @@ class SellerProfileView(APIView):
     )
     def get(self, request: Request) -> Response:
         """Answer the profile, and the place where you collect tax and no rate is known."""
-        check_recent(request)
         return _profile(seller_of(request))
 
     @extend_schema(
@@ -120,7 +119,6 @@ class SellerProfileView(APIView):
 
         Where money goes is changed in a browser alone, by somebody who has given two factors.
         """
-        check_recent(request)
         who, seller = viewer(request), seller_of(request)
         user = check_runs(who, seller)
         wanted = read(SellerProfileIn(data=request.data))
@@ -155,8 +153,7 @@ class PayoutsView(APIView):
     )
     def get(self, request: Request) -> Response:
         """Answer what was sent to you, what is on its way, and what failed."""
-        check_two_factor(request)
-        shown, following = page_of(request, balances.payouts_of(seller_of(request)))
+        shown, following = page_of(request, balances.payouts_of(_paid_seller(request)))
         return Response(PayoutsPageOut({"results": _payouts(shown), "next": following}).data)
 
 
@@ -172,8 +169,7 @@ class PayoutView(APIView):
     )
     def get(self, request: Request, payout_id: str) -> Response:
         """Answer it with the address of its statement."""
-        check_two_factor(request)
-        (found,) = _payouts([balances.payout_of(seller_of(request), payout_id)])
+        (found,) = _payouts([balances.payout_of(_paid_seller(request), payout_id)])
         return Response(PayoutOut(found).data)
 
 
@@ -188,8 +184,7 @@ class StatementView(APIView):
     )
     def get(self, request: Request, payout_id: str) -> HttpResponse:
         """Send the document as PDF, in the language you ask for."""
-        check_two_factor(request)
-        payout = balances.payout_of(seller_of(request), payout_id)
+        payout = balances.payout_of(_paid_seller(request), payout_id)
         answer = pdf_answer(balances.statement_of(payout))
         answer["Cache-Control"] = "private, no-store"
         return answer
@@ -207,14 +202,24 @@ class PayoutAccountView(APIView):
     )
     def get(self, request: Request) -> Response:
         """Answer for each gateway of the site whether it can pay you. A page changes it."""
-        check_two_factor(request)
-        seller = seller_of(request)
+        seller = _paid_seller(request)
         body = {
             "seller": seller.name,
             "page": page_of_seller(seller),
             "results": destinations_of(seller),
         }
         return Response(DestinationsOut(body).data)
+
+
+def _paid_seller(request: Request) -> Namespace:
+    """Return whose payouts are meant, to somebody who passed two factors.
+
+    Raises:
+        TwoFactorNeededError: see ``check_two_factor``; and all of ``seller_of``.
+    """
+    seller = seller_of(request)
+    check_two_factor(request)
+    return seller
 
 
 def _payouts(rows: Sequence[Payout]) -> list[dict[str, Any]]:

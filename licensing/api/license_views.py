@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.models import Scope
-from accounts.rest import viewer
+from accounts.rest import check_recent, viewer
 from accounts.viewer import Viewer
 from catalog.api import parameters
 from licensing.access import license_for, licenses_of
@@ -95,6 +95,7 @@ class KeyView(APIView):
     )
     def post(self, request: Request, public_id: str) -> Response:
         """Answer the key to those who hold the license; it is noted in the audit trail."""
+        check_recent(request)
         who = viewer(request)
         row = license_for(who, public_id, to="use")
         return _key(license_keys.reveal_key(who, row), row.key_rotation)
@@ -112,6 +113,7 @@ class RotateView(APIView):
     )
     def post(self, request: Request, public_id: str) -> Response:
         """Answer the new key. The old one is dead at once; seats stay."""
+        check_recent(request)
         who, wanted = viewer(request), read(RotateIn(data=request.data))
         row = license_for(who, public_id, to="manage")
         key = license_keys.rotate_key(who, row, rotation=wanted["key_rotation"])
@@ -131,6 +133,7 @@ class SuspendView(APIView):
     )
     def post(self, request: Request, public_id: str) -> Response:
         """Answer the license, which opens nothing until it is reinstated."""
+        check_recent(request)
         who, wanted = viewer(request), read(SuspendIn(data=request.data))
         row = license_for(who, public_id, to="police")
         license_keys.suspend(who, row, wanted["reason"])
@@ -149,6 +152,7 @@ class ReinstateView(APIView):
     )
     def post(self, request: Request, public_id: str) -> Response:
         """Answer the license. What a dispute froze stays frozen."""
+        check_recent(request)
         who = viewer(request)
         license_keys.reinstate(who, license_for(who, public_id, to="police"))
         return _read_again(request, public_id)
@@ -253,6 +257,7 @@ class EndSubscriptionView(APIView):
     )
     def post(self, request: Request, public_id: str) -> Response:
         """Answer until when it lasts: to the end of what is paid. Ending again changes nothing."""
+        check_recent(request)
         who = viewer(request)
         who.require(Scope.WRITE)
         found = subscriptions.standing_behind(who, public_id)

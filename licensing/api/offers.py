@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.rest import viewer
+from accounts.rest import check_recent, viewer
 from catalog.access import check_may, repo_for
 from catalog.api.parameters import page_of, paging
 from catalog.models import ModelRepo
@@ -59,6 +59,7 @@ class ModelOffersView(APIView):
     )
     def post(self, request: Request, ns: str, name: str) -> Response:
         """Put a model up for sale, alone or with others of yours."""
+        check_recent(request)
         who = viewer(request)
         repo = repo_for(who, ns, name, to="admin")
         draft, names = _draft(request)
@@ -125,6 +126,7 @@ class OfferView(APIView):
 
         What is left out gets its default: read the offer first, and send all of it.
         """
+        check_recent(request)
         who = viewer(request)
         offer = offers.offer_for(who, offer_id)
         draft, _names = _draft(request)
@@ -139,6 +141,7 @@ class OfferView(APIView):
     )
     def patch(self, request: Request, offer_id: str) -> Response:
         """Say whether it can be bought."""
+        check_recent(request)
         who = viewer(request)
         offer = offers.offer_for(who, offer_id)
         form = OfferStateIn(data=request.data)
@@ -161,6 +164,7 @@ class OpeningView(APIView):
     )
     def put(self, request: Request, ns: str, name: str) -> Response:
         """Time early access, or end that with `null`. `offers` of the model tells the moment."""
+        check_recent(request)
         who = viewer(request)
         repo = repo_for(who, ns, name, to="admin")
         form = OpeningIO(data=request.data)
@@ -193,6 +197,7 @@ class RevenueAskView(APIView):
     )
     def put(self, request: Request, ns: str, name: str) -> Response:
         """Ask for a part of each sale of models made from yours; 0: nothing."""
+        check_recent(request)
         who = viewer(request)
         repo = repo_for(who, ns, name, to="admin")
         form = RevenueAskIn(data=request.data)

@@ -34,10 +34,14 @@ SELLER = OpenApiParameter(
 def seller_of(request: Request) -> Namespace:
     """Return the seller the query names; without a name, the caller's own name space.
 
+    What a seller sold is money and other people's data: a session proves itself as on the pages.
+
     Raises:
+        RecentLoginNeededError: see ``check_recent``.
         UnauthenticatedError, MissingScopeError: see there; the scope ``read`` is needed.
         SellerNotFoundError: not theirs to see.
     """
+    check_recent(request)
     return seller_for(viewer(request), request.query_params.get("seller", ""))
 
 
@@ -168,7 +172,6 @@ class BalanceView(APIView):
     )
     def get(self, request: Request) -> Response:
         """Answer balances by gateway and currency; each held amount with rule and date."""
-        check_recent(request)
         seller = seller_of(request)
         rows = balances.balances_of(seller)
         held = balances.held_of(seller)

@@ -10,7 +10,13 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.models import User
-from accounts.views.guards import personal, recent, two_factor_required, viewer_of
+from accounts.views.guards import (
+    check_recent,
+    recent,
+    recent_to_open,
+    two_factor_required,
+    viewer_of,
+)
 from licensing.forms_seller import CouponForm, SellerForm, profile_values
 from licensing.models import Offer
 from licensing.seller_views.seller_frame import of_seller, seller_context, seller_of
@@ -32,7 +38,7 @@ class TableNotFoundError(NotFoundError):
 
 
 @require_safe
-@personal
+@recent
 def coupons_page(request: HttpRequest, user: User) -> HttpResponse:
     """Show a seller's coupons and how often each was used."""
     viewer, seller = viewer_of(request), seller_of(request)
@@ -42,7 +48,7 @@ def coupons_page(request: HttpRequest, user: User) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@personal
+@recent_to_open
 def new_coupon_page(request: HttpRequest, user: User) -> HttpResponse:
     """Make a coupon."""
     viewer, seller = viewer_of(request), seller_of(request)
@@ -52,6 +58,7 @@ def new_coupon_page(request: HttpRequest, user: User) -> HttpResponse:
     form, status = CouponForm(sent, offers=offers), 200
     if form.is_valid():
         try:
+            check_recent(request)
             made = make_coupon(viewer, seller, form.draft())
         except StoreError as error:
             form.refuse(error)
@@ -65,7 +72,7 @@ def new_coupon_page(request: HttpRequest, user: User) -> HttpResponse:
 
 
 @require_POST
-@personal
+@recent
 def end_coupon_page(request: HttpRequest, user: User, coupon: str) -> HttpResponse:
     """End a coupon."""
     viewer, seller = viewer_of(request), seller_of(request)

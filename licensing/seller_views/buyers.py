@@ -8,7 +8,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.models import Namespace, User
 from accounts.viewer import Viewer
-from accounts.views.guards import personal, viewer_of
+from accounts.views.guards import recent, viewer_of
 from licensing.access import license_for, no_such_license
 from licensing.seller_views.seller_frame import of_seller, seller_context, seller_of
 from licensing.services import license_keys
@@ -21,7 +21,7 @@ MAX_REASON_CHARS = 300
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@personal
+@recent
 def buyers_page(request: HttpRequest, user: User) -> HttpResponse:
     """Show the licenses a seller sold; suspend one, or let it count again."""
     viewer, seller = viewer_of(request), seller_of(request)

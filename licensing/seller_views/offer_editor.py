@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.models import User
 from accounts.viewer import Viewer
-from accounts.views.guards import personal, viewer_of
+from accounts.views.guards import check_recent, recent_to_open, viewer_of
 from catalog.access import repo_for
 from catalog.models import ModelRepo
 from catalog.views.listing import frame
@@ -74,7 +74,7 @@ class _Editor:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@personal
+@recent_to_open
 def new_page(request: HttpRequest, user: User, ns: str, name: str) -> HttpResponse:
     """Make an offer for a model."""
     viewer = viewer_of(request)
@@ -83,7 +83,7 @@ def new_page(request: HttpRequest, user: User, ns: str, name: str) -> HttpRespon
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@personal
+@recent_to_open
 def edit_page(request: HttpRequest, user: User, ns: str, name: str, offer: str) -> HttpResponse:
     """Change an offer of a model. What was sold keeps what it was sold with."""
     viewer = viewer_of(request)
@@ -163,6 +163,7 @@ def _save(request: HttpRequest, editor: _Editor) -> HttpResponse:
         rows = filled(prices)
         draft = form.draft([price for _row, price in rows])
         try:
+            check_recent(request)
             offer = _write(editor, form, draft)
         except StoreError as error:
             status = error.status

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.models import User
 from accounts.viewer import Viewer
-from accounts.views.guards import personal, viewer_of
+from accounts.views.guards import recent_to_change, viewer_of
 from catalog.access import repo_for
 from catalog.models import ModelRepo
 from catalog.views.listing import frame
@@ -27,7 +27,7 @@ _STEPS: dict[str, Literal[-1, 1]] = {"up": -1, "down": 1}
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@personal
+@recent_to_change
 def offers_page(request: HttpRequest, user: User, ns: str, name: str) -> HttpResponse:
     """Show what a model is sold for; order offers, take them off the shelf, set its dates."""
     viewer = viewer_of(request)

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.models import Namespace, User
 from accounts.viewer import Viewer
-from accounts.views.guards import personal, recent_to_change, viewer_of
+from accounts.views.guards import recent, viewer_of
 from licensing.models import Refund
 from licensing.paper_answers import pdf_answer
 from licensing.seller_views.seller_frame import of_seller, seller_context, seller_of
@@ -32,7 +32,7 @@ class AnswerNeededError(InvalidError):
 
 
 @require_safe
-@personal
+@recent
 def orders_page(request: HttpRequest, user: User) -> HttpResponse:
     """Show what a seller sold, newest first; find an order by buyer, title or id."""
     viewer, seller = viewer_of(request), seller_of(request)
@@ -64,7 +64,7 @@ def orders_page(request: HttpRequest, user: User) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@recent_to_change
+@recent
 def order_page(request: HttpRequest, user: User, order: str) -> HttpResponse:
     """Show one order; answer a request for a refund, or give a line back unasked."""
     viewer, seller = viewer_of(request), seller_of(request)
@@ -141,7 +141,7 @@ def _sent(refund: Refund) -> str:
 
 
 @require_safe
-@personal
+@recent
 def paper_file(request: HttpRequest, user: User, order: str, number: str) -> HttpResponse:
     """Send an invoice or credit note of an order as PDF."""
     seller = seller_of(request)

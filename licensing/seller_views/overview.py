@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from accounts.models import User
-from accounts.views.guards import personal, viewer_of
+from accounts.views.guards import recent, viewer_of
 from licensing.seller_views.seller_frame import of_seller, seller_context, seller_of
 from licensing.services import sales
 from licensing.services.funnel import Funnel, funnel_of
@@ -46,7 +46,7 @@ class Compared:
 
 
 @require_safe
-@personal
+@recent
 def overview_page(request: HttpRequest, user: User) -> HttpResponse:
     """Show what a seller sold in a period, and in the one before."""
     viewer, seller = viewer_of(request), seller_of(request)

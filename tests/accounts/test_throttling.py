@@ -204,13 +204,23 @@ def test_ipv6_counts_by_network(client: Client, limited: Callable[..., None]) ->
 
 
 @pytest.mark.django_db
-def test_unknown_proxy_is_not_one_person(client: Client, limited: Callable[..., None]) -> None:
-    """Behind a proxy nobody configured, all visitors look the same: they are not counted."""
+def test_visitors_of_an_unknown_proxy_share_more_room(
+    client: Client, limited: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever the header says it switches nothing off; the log says what to set, once."""
     limited(visitor_api_requests=1)
+    throttling._warn_of_proxy.cache_clear()
     answers = [
-        client.get(LIST, headers={"X-Forwarded-For": "198.51.100.7"}).status_code for _ in range(3)
+        client.get(LIST, headers={"X-Forwarded-For": f"198.51.100.{number}"})
+        for number in range(12)
     ]
-    assert answers == [200, 200, 200]
+    assert [answer.status_code for answer in answers] == [200] * 10 + [429] * 2
+    assert answers[0]["RateLimit-Policy"].endswith(";q=10;w=3600")
+    assert client.get(LIST).status_code == 200  # who came without a proxy has an own count
+    said = [
+        record.message for record in caplog.records if "STORE_TRUSTED_PROXIES" in record.message
+    ]
+    assert len(said) == 1
 
 
 @pytest.mark.django_db

@@ -44,7 +44,7 @@ from store.core.errors import (
 )
 from store.core.models import Job
 from store.core.paging import BadCursorError
-from tests.factories import make_org, make_repo, make_user
+from tests.factories import make_org, make_repo, make_user, proved_viewer
 from tests.threads import at_once
 
 FORM = b"""---
@@ -200,7 +200,7 @@ def test_who_passes_the_gate(alice: User, bob: User) -> None:
 
     assert passes_gate(Viewer(user=alice), repo)
     assert passes_gate(Viewer(user=bob), repo)
-    for stranger in (Viewer(user=other), Viewer(user=staff), VISITOR):
+    for stranger in (Viewer(user=other), proved_viewer(staff), VISITOR):
         assert not may_see_contents(stranger, repo)
         with pytest.raises(GatedRepoError) as caught:
             check_contents(stranger, repo)

@@ -9,7 +9,7 @@ from accounts.services.tokens import NewReach, create_token
 from accounts.viewer import VISITOR, Viewer
 from catalog.access import may_see_contents, open_repos
 from catalog.models import AccessRequest, ModelRepo
-from tests.factories import make_org, make_repo, make_user
+from tests.factories import make_org, make_repo, make_user, proved_viewer
 
 READ = frozenset({Permission.READ})
 GATES = ("none", "auto", "manual")
@@ -44,7 +44,7 @@ def viewers(alice: User, repos: list[ModelRepo]) -> dict[str, Viewer]:
         "visitor": VISITOR,
         "alice": Viewer(user=alice),
         "stranger": Viewer(user=make_user("dora")),
-        "staff": Viewer(user=make_user("carol", is_staff=True)),
+        "staff": proved_viewer(make_user("carol", is_staff=True)),
         "reader": Viewer(user=alice, token=create_token(alice, name="r", scopes=[Scope.READ])[0]),
     }
     for name, reach in reaches.items():

@@ -28,7 +28,7 @@ from catalog.services.publishing import AddFile, publish
 from catalog.services.revisions import check_write_revision
 from store.core.errors import StoreError
 from tests.catalog.formats.files import seconds
-from tests.factories import add_files, make_org, make_repo, make_user, safetensors
+from tests.factories import add_files, make_org, make_repo, make_user, proved_viewer, safetensors
 from tests.hub.talk import BASE, JSON, commit, details, opened, post, proposed, put
 from tests.hub.test_protocol import put as send
 from tests.hub.test_protocol import upload
@@ -226,7 +226,7 @@ def test_who_may_write_to_which_revision(
     client: Client, repo: ModelRepo, alice: User, bob: User, stranger: dict, staff: User, token_for
 ) -> None:
     opened(client, stranger, pull=True)
-    mine, author, other = Viewer(user=alice), Viewer(user=bob), Viewer(user=staff)
+    mine, author, other = Viewer(user=alice), Viewer(user=bob), proved_viewer(staff)
     reading = authenticate(token_for(bob, "read"))
     table = [
         (mine, "main", False, True),

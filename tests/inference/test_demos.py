@@ -23,7 +23,7 @@ from store.core.jobs import JobName, enqueue
 from store.core.models import Job
 from store.core.placing import NO_WORKER
 from store.env import GIB
-from tests.factories import add_files, make_repo
+from tests.factories import add_files, make_repo, proved_viewer
 from tests.inference.fakes import FakeBox
 from tests.threads import at_once
 from workers import tasks
@@ -278,7 +278,7 @@ def test_a_model_taken_down_shows_none_and_writes_none(
 
     with pytest.raises(RepoDisabledError):
         demos.demos_of(as_bob, planned)
-    assert len(demos.demos_of(Viewer(user=staff), planned).rows) == PROMPTS
+    assert len(demos.demos_of(proved_viewer(staff), planned).rows) == PROMPTS
     assert write_all().result == {"done": 0, "failed": 0}
     assert fake_box.asked == []
     demos.ask()

@@ -38,7 +38,7 @@ from store.core.errors import ForbiddenError, InvalidError, UnauthenticatedError
 from store.core.jobs import JobName
 from store.core.models import Job
 from store.core.presence import Worker
-from tests.factories import PASSWORD, add_files, make_repo, make_user
+from tests.factories import PASSWORD, add_files, make_repo, make_user, proved_viewer
 from tests.inference.conftest import forget_news
 from tests.inference.test_trials import sell
 
@@ -90,7 +90,7 @@ def test_an_own_data_set_makes_a_private_run(
     assert (is_new, run.is_public) == (True, False)
     assert evaluations.ask(as_bob, tiny_repo, own) == (run, False)
     assert evaluations.read(as_bob, run.public_id) == run
-    for other in (as_alice, VISITOR, Viewer(user=staff)):
+    for other in (as_alice, VISITOR, proved_viewer(staff)):
         assert not evaluations.visible_runs(other, tiny_repo).exists()
         with pytest.raises(EvaluationNotFoundError) as hidden:
             evaluations.read(other, run.public_id)
@@ -321,9 +321,9 @@ def test_a_publisher_cannot_stop_or_change_a_run_of_the_store(
 
     run.refresh_from_db()
     assert run.state == "queued"
-    assert evaluations.cancel(Viewer(user=staff), run)
+    assert evaluations.cancel(proved_viewer(staff), run)
     assert run.state == "cancelled"
-    assert not evaluations.cancel(Viewer(user=staff), run)
+    assert not evaluations.cancel(proved_viewer(staff), run)
 
 
 def test_what_its_publisher_asked_for_first_becomes_the_stores_own(
@@ -393,7 +393,7 @@ def test_only_publisher_and_staff_note_something_on_a_public_run(
     private, _ = evaluations.ask(as_bob, tiny_repo, own)
 
     evaluations.add_note(as_alice, run, "It expects a chat template.")
-    evaluations.add_note(Viewer(user=staff), run, "Noted.")
+    evaluations.add_note(proved_viewer(staff), run, "Noted.")
 
     for viewer, about, text, error in (
         (as_bob, run, "no", ForbiddenError),

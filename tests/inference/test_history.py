@@ -14,6 +14,7 @@ from inference.models import GenerationRun, ShareLink
 from inference.services import history, runs, sharing, streams
 from inference.services.runs import RunNotFoundError
 from inference.services.sharing import RunOpenError
+from tests.factories import proved_viewer
 from tests.inference.fakes import FakeBox
 from workers.runner import run_job
 
@@ -153,7 +154,7 @@ def test_strangers_delete_and_share_nothing(
 
     assert GenerationRun.objects.get() == done
     assert not ShareLink.objects.exists()
-    for viewer in (VISITOR, Viewer(user=alice), Viewer(user=staff)):
+    for viewer in (VISITOR, Viewer(user=alice), proved_viewer(staff)):
         for refused in (history.delete, sharing.share, sharing.unshare):
             with pytest.raises(RunNotFoundError):
                 refused(viewer, done)

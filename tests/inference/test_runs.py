@@ -33,7 +33,7 @@ from store.core import jobs
 from store.core.errors import TransientError
 from store.core.models import Job
 from tests.catalog.formats.files import gg_model, gg_tensor
-from tests.factories import make_repo
+from tests.factories import make_repo, proved_viewer
 from tests.inference.conftest import forget_news
 
 Ask = Callable[..., GenerationRun]
@@ -316,7 +316,7 @@ def test_only_the_asker_reads_a_run(
     run = prompted()
 
     assert read(as_bob, run.public_id).pk == run.pk
-    for other in (as_alice, Viewer(user=staff), VISITOR):
+    for other in (as_alice, proved_viewer(staff), VISITOR):
         with pytest.raises(RunNotFoundError) as hidden:
             read(other, run.public_id, "guess")
         with pytest.raises(RunNotFoundError) as absent:
@@ -394,7 +394,7 @@ def test_an_ended_run_is_not_stopped_again(prompted: Ask, as_bob: Viewer) -> Non
 def test_strangers_and_staff_stop_nothing(prompted: Ask, as_alice: Viewer, staff: User) -> None:
     run = prompted()
 
-    for other in (as_alice, Viewer(user=staff), VISITOR):
+    for other in (as_alice, proved_viewer(staff), VISITOR):
         with pytest.raises(RunNotFoundError):
             cancel(other, run, "guess")
 

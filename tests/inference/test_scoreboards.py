@@ -12,7 +12,7 @@ from inference.models import EvaluationRun
 from inference.services import evaluations, scoreboards
 from inference.services.claims import claims_of
 from inference.services.scoreboards import history_plot, score_card
-from tests.factories import make_repo
+from tests.factories import make_repo, proved_viewer
 from tests.inference.measured import add_commit, make_run, make_suite
 
 OLD, OLDER = "1" * 40, "2" * 40
@@ -99,7 +99,7 @@ def test_private_runs_are_their_askers_alone(
     run = make_run(repo, make_suite(), asked_by=bob, is_public=False)
 
     assert list(evaluations.visible_runs(Viewer(user=bob), repo)) == [run]
-    for other in (Viewer(), Viewer(user=alice), Viewer(user=staff)):
+    for other in (Viewer(), Viewer(user=alice), proved_viewer(staff)):
         assert list(evaluations.visible_runs(other, repo)) == []
         with pytest.raises(evaluations.EvaluationNotFoundError):
             scoreboards.run_for(other, repo, run.public_id)

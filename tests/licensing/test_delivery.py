@@ -3,6 +3,7 @@
 import io
 import os
 import zipfile
+from collections.abc import Callable
 
 import pytest
 from django.test import Client
@@ -145,14 +146,16 @@ def test_files_that_were_never_scanned_wait(client: Client, repo: ModelRepo) -> 
 
 
 def test_a_disabled_repository_serves_staff_only(
-    client: Client, repo: ModelRepo, staff: User
+    client: Client, repo: ModelRepo, staff: User, browser_of: Callable[[User], Client]
 ) -> None:
     ModelRepo.objects.filter(pk=repo.pk).update(disabled_reason="stolen")
 
     refused = client.get(url("notes.txt"))
     client.force_login(staff)
-    granted = client.get(url("notes.txt"))
+    by_password = client.get(url("notes.txt"))
+    granted = browser_of(staff).get(url("notes.txt"))
 
+    assert (refused.status_code, by_password.status_code) == (403, 403)
     assert refused.status_code == 403
     assert refused["X-Error-Message"] == "Access to this resource is disabled."
     assert granted.status_code == 200

@@ -13,7 +13,7 @@ from django.utils import timezone
 from accounts.models import Permission, User
 from accounts.services.tokens import create_token
 from accounts.viewer import Viewer
-from catalog.models import FileScan, Grant, Listing
+from catalog.models import FileScan, Grant, Listing, ModelRepo
 from catalog.services.token_reach import Wanted, read_reach
 from licensing.models import License
 from licensing.services import license_keys, refunds
@@ -120,6 +120,73 @@ def passes(answer: Answer) -> bool:
     for secret in (WEIGHTS.sha256, WEIGHTS.file, "big.bin", "config.json", "300000"):
         assert secret not in told
     return False
+
+
+def test_a_model_that_went_private_stays_with_its_buyers(
+    shop: Shop, bearer: Callable[..., Headers]
+) -> None:
+    """Their programs' tokens open what they opened before; to others there is no such model."""
+    client, ada = Client(), shop.buyer
+    bob, eve = make_user("bob"), make_user("eve")
+    shop.buy()
+    make_repo(ada, "own")
+    make_org("acme", ada="admin", eve="read")
+    shop.buy("team", holder="acme")
+    callers = {
+        "visitor": {},
+        "stranger": bearer(bob, "read"),
+        "stranger, token for gated models": token(bob, has_gated=True),
+        "seller": bearer(shop.seller, "read"),
+        "buyer": bearer(ada, "read"),
+        "buyer, token for it": token(ada, REPO),
+        "buyer, token for gated models": token(ada, has_gated=True),
+        "buyer, token for other models": token(ada, "ada/own"),
+        "buyer, token for their name space": token(ada, "ada"),
+        "team of a buyer": bearer(eve, "read"),
+        "team, token for the team": token(eve, "acme"),
+    }
+    expected = EXPECTED | {"stranger, token for gated models": False}
+    ModelRepo.objects.filter(pk=shop.repo.pk).update(is_private=True)
+
+    found = {
+        name: {way: is_there(call(client, who)) for way, call in WAYS.items()}
+        for name, who in callers.items()
+    }
+
+    wanted = {
+        name: {way: expected[name] and (way, name) not in GENERATING for way in WAYS}
+        for name in callers
+    }
+    assert found == wanted
+
+
+def is_there(answer: Answer) -> bool:
+    """Whether a private model opens; to others it is as if there were none."""
+    if answer.status_code in {200, 206, 409}:
+        return True
+    told = answer.content.decode() + str(answer.headers)
+    assert answer.status_code in {401, 403, 404}, told
+    assert "purchase_required" not in told
+    for secret in (WEIGHTS.sha256, WEIGHTS.file, "300000"):
+        assert secret not in told
+    return False
+
+
+def test_a_taken_down_model_stays_with_its_buyers(
+    shop: Shop, bearer: Callable[..., Headers]
+) -> None:
+    """Staff take a sold model down: who bought it has it by every way, its seller sees it."""
+    client = Client()
+    shop.buy()
+    buyer, stranger = bearer(shop.buyer, "read"), bearer(make_user("bob"), "read")
+    ModelRepo.objects.filter(pk=shop.repo.pk).update(disabled_reason="a complaint")
+
+    for way, call in WAYS.items():
+        assert is_there(call(client, buyer)), way
+        for who in ({}, stranger):
+            closed = call(client, who)
+            assert closed.status_code in CLOSED, way
+            assert WEIGHTS.sha256 not in closed.content.decode() + str(closed.headers)
 
 
 def test_who_may_have_a_sold_model(shop: Shop, bearer: Callable[..., Headers]) -> None:

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from accounts.models import AccessToken, Role, Scope, User
 from accounts.services.tokens import create_token
+from accounts.viewer import VISITOR, Viewer
 from licensing.models import (
     LedgerMovement,
     License,
@@ -21,7 +22,7 @@ from licensing.models import (
 )
 from licensing.services import dunning, refunds
 from store.core.money import Money
-from tests.factories import add_files, make_org, make_user
+from tests.factories import add_files, make_org, make_user, proved_viewer
 from tests.licensing.selling.shop import BILLING, Shop, open_shop
 
 pytestmark = pytest.mark.django_db
@@ -32,8 +33,10 @@ def shop() -> Shop:
     return open_shop()
 
 
-def bearer(user: User, *scopes: Scope, limit: Money | None = None) -> dict[str, str]:
-    text = create_token(user, name="t", scopes=list(scopes), spend_limit=limit)[1]
+def bearer(
+    user: User, *scopes: Scope, limit: Money | None = None, by: Viewer = VISITOR
+) -> dict[str, str]:
+    text = create_token(user, name="t", scopes=list(scopes), spend_limit=limit, by=by)[1]
     return {"HTTP_AUTHORIZATION": f"Bearer {text}"}
 
 
@@ -481,13 +484,16 @@ def test_staff_answer_refunds_as_in_the_administration(
     grow_stale(by_password, second_factor=False)
 
     refused_and_waiting(post(stale, path, body, {}), 403, "recent_login_needed")
-    refused_and_waiting(post(by_password, path, body, {}), 403, "two_factor_needed")
+    refused_and_waiting(post(by_password, path, body, {}), 404, "refund_not_found")
+    unproved = bearer(clerk, Scope.ADMIN)
+    refused_and_waiting(post(client, path, body, unproved), 404, "refund_not_found")
     refused_and_waiting(
         post(client, path, body, bearer(clerk, Scope.WRITE)), 404, "refund_not_found"
     )
     nothing, code = ({}, "reason_needed") if deed == "accept" else ({"answer": " "}, "invalid")
     refused_and_waiting(post(browser_of(clerk), path, nothing, {}), 400, code)
-    refused_and_waiting(post(client, path, nothing, bearer(clerk, Scope.ADMIN)), 400, code)
+    proved = bearer(clerk, Scope.ADMIN, by=proved_viewer(clerk))
+    refused_and_waiting(post(client, path, nothing, proved), 400, code)
     assert post(browser_of(clerk), path, body, {}).json()["state"] == state
 
 

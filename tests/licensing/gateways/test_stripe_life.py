@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from accounts.viewer import Viewer
 from catalog.models import Grant
 from licensing.gateways.base import GatewayRefusedError
 from licensing.gateways.registry import gateway_named
@@ -21,7 +20,7 @@ from licensing.models import (
     Refund,
 )
 from licensing.services import checkout, inbox, ledger, reconciling, refunds
-from tests.factories import make_user
+from tests.factories import make_user, proved_viewer
 from tests.licensing.gateways.conftest import Deliver
 from tests.licensing.selling.shop import Shop, open_shop
 from tests.stripe_fake import StripeFake
@@ -57,7 +56,7 @@ def held(shop: Shop) -> dict[str, int]:
 def test_a_refund_is_asked_for_once_by_our_key(fake: StripeFake, deliver: Deliver) -> None:
     shop = open_shop()
     order, intent = paid_order(shop, fake, deliver)
-    staff = Viewer(user=make_user("carol", is_staff=True))
+    staff = proved_viewer(make_user("carol", is_staff=True))
 
     refund = refunds.give_back(staff, order, None, "sorry")
 
@@ -77,7 +76,7 @@ def test_a_refund_is_asked_for_once_by_our_key(fake: StripeFake, deliver: Delive
 def test_a_refund_whose_answer_is_lost_is_sent_once(fake: StripeFake, deliver: Deliver) -> None:
     shop = open_shop()
     order, _intent = paid_order(shop, fake, deliver)
-    staff = Viewer(user=make_user("carol", is_staff=True))
+    staff = proved_viewer(make_user("carol", is_staff=True))
     fake.lose_answers = 2  # the library tries once more by itself
 
     refund = refunds.give_back(staff, order, None, "sorry")
@@ -147,7 +146,7 @@ def test_a_refund_of_ours_that_failed_is_not_done_by_late_news(
 ) -> None:
     shop = open_shop()
     order, _intent = paid_order(shop, fake, deliver)
-    staff = Viewer(user=make_user("carol", is_staff=True))
+    staff = proved_viewer(make_user("carol", is_staff=True))
     fake.lose_answers = 2  # the library tries once more by itself
     refund = refunds.give_back(staff, order, None, "sorry")
     [made] = fake.take("refund.created")

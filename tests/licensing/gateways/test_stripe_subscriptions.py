@@ -8,7 +8,6 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.viewer import Viewer
 from catalog.access import PurchaseRequiredError, check_contents
 from catalog.models import Grant
 from licensing.gateways.base import GatewayError
@@ -38,7 +37,7 @@ from licensing.services import (
 from licensing.services.offers import set_active
 from store.core.jobs import JobName
 from store.core.models import Job
-from tests.factories import make_user
+from tests.factories import make_user, proved_viewer
 from tests.licensing.gateways.conftest import Deliver
 from tests.licensing.selling.shop import Shop, open_shop
 from tests.stripe_fake import StripeFake
@@ -179,7 +178,7 @@ def test_a_refunded_subscription_is_collected_no_more(
 ) -> None:
     order, at_stripe = begun(shop, fake, deliver)
     run_jobs_of(run_jobs)
-    staff = Viewer(user=make_user("carol", is_staff=True))
+    staff = proved_viewer(make_user("carol", is_staff=True))
 
     refunds.give_back(staff, order, None, "sorry")
     run_jobs()
@@ -249,7 +248,7 @@ def test_money_collected_after_a_refund_goes_back(
     shop: Shop, fake: StripeFake, deliver: Deliver
 ) -> None:
     order, at_stripe = begun(shop, fake, deliver)
-    staff = Viewer(user=make_user("carol", is_staff=True))
+    staff = proved_viewer(make_user("carol", is_staff=True))
     refunds.give_back(staff, order, None, "sorry")
     fake.take()
     fake.renew(at_stripe)

@@ -41,6 +41,7 @@ from licensing.services import (
 from licensing.services.statements import BadStatementError
 from store.core.errors import ForbiddenError, UnauthenticatedError
 from store.core.models import Job
+from tests.factories import proved_viewer
 from tests.licensing.selling.shop import open_shop
 
 pytestmark = pytest.mark.django_db
@@ -59,7 +60,7 @@ def by_transfer(settings: Any, time_machine: Any) -> None:
 
 @pytest.fixture
 def clerk(staff: User) -> Viewer:
-    return Viewer(user=staff)
+    return proved_viewer(staff)
 
 
 def held(kind: LedgerAccount.Kind, **whose: Any) -> int:

@@ -17,7 +17,7 @@ from licensing.services.license_keys import LicenseRevokedError, ReasonRequiredE
 from licensing.services.validating import Code, validate
 from store.core.errors import ForbiddenError, StaleError, UnauthenticatedError
 from store.core.sealing import SealBrokenError
-from tests.factories import make_org, make_user
+from tests.factories import make_org, make_user, proved_viewer
 from tests.licensing.license_api.holding import Held, bank_says, everything, hold
 from tests.licensing.selling.shop import open_shop
 
@@ -36,7 +36,7 @@ def test_each_sees_and_does_what_is_theirs() -> None:
         make_user(name)
     make_org("acme", ada="admin", bob="read", dan="write")
     row = License.objects.get(line__order=shop.buy(holder="acme"))
-    staff = Viewer(user=make_user("carol", is_staff=True))
+    staff = proved_viewer(make_user("carol", is_staff=True))
     who = {name: Viewer(user=User.objects.get(username=name)) for name in ("ada", "bob", "dan")}
     who |= {"staff": staff, "seller": shop.selling}
     allowed = {

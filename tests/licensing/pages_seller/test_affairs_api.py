@@ -7,7 +7,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import AuditEvent
+from accounts.models import AuditEvent, Scope
+from accounts.services.tokens import create_token
 from licensing.models import Coupon, Payout, SellerAccount, SellerProfile
 from licensing.services import payouts
 from tests.factories import enrol, make_org, make_user
@@ -163,6 +164,7 @@ def test_a_profile_that_cannot_be_changes_nothing(
 
 
 def test_payouts_and_their_statements(shop: Shop, ask: Ask) -> None:
+    enrol(shop.seller)
     assert ask("get", "payouts").json() == {"results": [], "next": None}
     earn(shop.repo.namespace, 1900)
     (made,) = payouts.run_payouts()
@@ -191,6 +193,7 @@ def test_payouts_and_their_statements(shop: Shop, ask: Ask) -> None:
 
 
 def test_where_the_money_goes(shop: Shop, ask: Ask, settings: Any) -> None:
+    enrol(shop.seller)
     settings.ENV = settings.ENV.model_copy(update={"gateways": ("sandbox", "invoice")})
 
     told = ask("get", "payouts/account", scope="read").json()
@@ -236,6 +239,22 @@ def test_affairs_are_for_admins_of_the_seller(
     assert not SellerProfile.objects.exists()
 
 
+@pytest.mark.parametrize("path", [path for _m, path, _b in WAYS if path.startswith("payouts")])
+def test_payouts_need_a_token_that_was_made_by_two_factors(
+    path: str, shop: Shop, ask: Ask, client: Client
+) -> None:
+    earn(shop.repo.namespace, 1900)
+    (made,) = payouts.run_payouts()
+    path = path.replace("ID", made.public_id)
+
+    assert refusal(ask("get", path)) == (403, "two_factor_needed")
+    enrol(shop.seller)
+    text = create_token(shop.seller, name="by password", scopes=[Scope.ADMIN])[1]
+    by_password = client.get(f"/api/v1/{path}", headers={"Authorization": f"Bearer {text}"})
+    assert refusal(by_password) == (403, "two_factor_needed")
+    assert ask("get", path).status_code == 200
+
+
 def test_a_team_has_affairs_of_its_own(ask: Ask) -> None:
     ann = make_user("ann")
     org = make_org("acme", ann="admin")
@@ -252,6 +271,8 @@ def test_a_team_has_affairs_of_its_own(ask: Ask) -> None:
     ("method", "path"),
     [
         ("get", "balance"),
+        ("get", "sales"),
+        ("get", "coupons"),
         ("get", "seller-profile"),
         ("put", "seller-profile"),
         ("get", "payouts"),

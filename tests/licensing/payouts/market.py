@@ -13,7 +13,7 @@ from licensing.services import inbox, ledger
 from licensing.services.balances import Balance, balances_of
 from licensing.services.ledger import Entry
 from store.core.ids import new_public_id
-from tests.factories import make_user
+from tests.factories import make_user, proved_viewer
 
 Account = LedgerAccount.Kind
 Kind = LedgerMovement.Kind
@@ -61,7 +61,7 @@ def a_seller(name: str = "maria") -> Namespace:
 def staff_viewer(name: str = "carol") -> Viewer:
     """A member of staff."""
     found = User.objects.filter(username=name).first()
-    return Viewer(user=found or make_user(name, is_staff=True))
+    return proved_viewer(found or make_user(name, is_staff=True))
 
 
 def owed(owner: Namespace, gateway: str = "sandbox", currency: str = "EUR") -> int:

@@ -40,7 +40,7 @@ from licensing.services import (
 )
 from store.core.errors import UnauthenticatedError
 from store.core.models import Job
-from tests.factories import make_org, make_user
+from tests.factories import make_org, make_user, proved_viewer
 from tests.licensing.selling.shop import Shop, open_shop
 
 pytestmark = pytest.mark.django_db
@@ -464,7 +464,7 @@ def test_a_refunded_renewal_takes_its_period_back(shop: Shop, time_machine: Any)
     time_machine.move_to(first_end - timedelta(minutes=10), tick=False)
     dunning.renew_due()
     renewal = Order.objects.get(renews=row)
-    staff = Viewer(user=make_user("carol", is_staff=True))
+    staff = proved_viewer(make_user("carol", is_staff=True))
 
     refunds.give_back(staff, renewal, None, "sorry")
 
