@@ -195,9 +195,9 @@ def test_a_team_pays_where_one_may_charge_it(
     assert 'name="organization" value="team"' in browser.get(f"/runs/{run.public_id}").text
     asked = {"model": "alice/tiny", "prompt": "Once", "max_new_tokens": 8}
     door, token = "/api/v1/generations", bearer(bob)
-    body: dict[str, Any] = {"content_type": "application/json", "headers": token}
-    assert client.post(door, asked | {"organization": "others"}, **body).status_code == 404
-    assert client.post(door, asked | {"organization": "team"}, **body).status_code == 201
+    sent: dict[str, Any] = {"content_type": "application/json", "headers": token}
+    assert client.post(door, asked | {"organization": "others"}, **sent).status_code == 404
+    assert client.post(door, asked | {"organization": "team"}, **sent).status_code == 201
     assert GenerationRun.objects.filter(organization=team).count() == 2
     both = {"a": "alice/tiny", "b": "alice/tiny", "organization": "team"}
     assert "Charge to" in browser.get("/playground/compare", headers=HTML).text

@@ -270,7 +270,8 @@ def test_a_buyer_downloads_after_a_takedown(client: Client, bearer: Any) -> None
     again = client.get(WEIGHTS, headers=bearer(shop.buyer, "read"), follow=True)
     assert again.status_code == 200
     assert again.getvalue() == wanted.getvalue()
-    for who in ({}, bearer(make_user("bob"), "read"), bearer(shop.seller, "write")):
+    others: list[Any] = [{}, bearer(make_user("bob"), "read"), bearer(shop.seller, "write")]
+    for who in others:
         refused = client.get(WEIGHTS, headers=who)
         assert refused.status_code == 403
         assert refused["X-Error-Message"] == "Access to this resource is disabled."
