@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.models import User
+from accounts.viewer import Viewer
 from catalog.models import Listing, ModelRepo
 from catalog.search.query import SearchQuery
 from catalog.services.repos import change_settings
@@ -20,9 +21,11 @@ from inference.models import EvaluationRun, Suite
 from inference.services import leaderboards
 from inference.services.board_plot import AXES, MOST_DOTS, picture
 from inference.services.leaderboards import Board, Row, ranked
+from licensing.services.offers import NewPrice, make_offer
 from store.core.ui.plotting import front
-from tests.factories import make_repo
+from tests.factories import make_repo, make_user
 from tests.inference.measured import add_commit, make_run, make_suite
+from tests.licensing.selling.shop import FIXED, make_model
 
 ALL = SearchQuery()
 AT = datetime(2026, 11, 1, tzinfo=UTC)
@@ -291,6 +294,30 @@ def test_a_board_is_narrowed_by_license_and_family(
     assert on("architecture=GPT2LMHeadModel") == ["good", "fair"]
     assert on("architecture=GPT2LMHeadModel&license=mit") == ["fair"]
     assert on("license=gpl-3.0") == []
+
+
+def test_a_board_is_narrowed_and_drawn_by_what_is_asked(suite: Suite, client: Client) -> None:
+    seller = make_user("maria")
+    best, good, fair, poor = (make_model(seller, n) for n in ("best", "good", "fair", "poor"))
+    for repo, value in ((best, 0.9), (good, 0.6), (fair, 0.5), (poor, 0.1)):
+        make_run(repo, suite, value, half=0.01, samples=100)
+    for repo, amount_minor in ((best, 1900), (good, 2900), (fair, 500)):
+        draft = replace(FIXED, prices=(NewPrice("EUR", amount_minor),))
+        make_offer(Viewer(user=seller), [repo], draft)
+
+    def on(query: str) -> list[str]:
+        said = client.get(f"/api/v1/leaderboards/{suite.key}?{query}").json()
+        return [each["model"].removeprefix("maria/") for each in said["results"]]
+
+    assert on("") == ["best", "good", "fair", "poor"]
+    assert on("price_max=19&currency=EUR") == ["best", "fair", "poor"]
+    assert on("price_min=6&currency=EUR") == ["best", "good"]
+    page = client.get(f"/leaderboards/{suite.key}?x=price").text
+    assert ("€19" in page, "€29" in page, "€5" in page) == (True, True, True)
+    board = leaderboards.board(suite.key, ALL)
+    leaderboards.add_costs(board.rows, board.currency)
+    # nobody is better for less: all but the one that is dearer than the best
+    assert picture(board, AXES["price"]).best == {repo.pk for repo in (best, fair, poor)}
 
 
 # ── pages and tables ────────────────────────────────────────────────────────────────────────────

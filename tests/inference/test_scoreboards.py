@@ -50,6 +50,28 @@ def test_the_card_shows_the_newest_revision_that_was_measured(repo: ModelRepo) -
     assert line.is_head is True
 
 
+def test_the_listing_draws_the_scores_of_all_revisions(repo: ModelRepo, client: Client) -> None:
+    suite = make_suite()
+    add_commit(repo, OLD, -1)
+    add_commit(repo, OLDER, -2)
+    runs = [
+        make_run(repo, suite, 0.4, commit_oid=OLDER),
+        make_run(repo, suite, 0.6, commit_oid=OLD, days=1),
+        make_run(repo, suite, 0.3, days=2),
+    ]
+
+    page = client.get(f"/{repo.full_name}").text
+
+    _before, drawn = page.split("Arithmetic over 3 revisions", 1)
+    drawn = drawn.split("</details>", 1)[0]
+    links = [f'href="/{repo.full_name}/evaluations/{run.public_id}"' for run in runs]
+    places = [drawn.index(link) for link in links]
+    assert places == sorted(places)  # the oldest first
+    for run, value in zip(runs, ("40", "60", "30"), strict=True):
+        assert run.commit_oid[:8] in drawn
+        assert f"{value}\u202f%" in drawn
+
+
 def test_only_finished_public_runs_are_on_the_card(repo: ModelRepo, bob: User) -> None:
     suite = make_suite()
     make_run(repo, suite, state=EvaluationRun.State.RUNNING, commit_oid=OLD)
