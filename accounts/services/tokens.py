@@ -91,15 +91,13 @@ def create_token(
         expires_at: When it stops working; ``None``: when it is revoked.
         spend_limit: The most it may order in a calendar month; ``None``: without limit.
         publisher: The CI job it is for; whoever makes it writes that down.
-        by: Who makes it: what asks for two factors opens to it if it opened to them. The command
-            line and CI jobs have proved nothing of the kind.
+        by: Who makes it: what asks for two factors opens to it if it opened to them.
 
     Returns:
         The row, and the text, which exists nowhere else.
 
     Raises:
-        InvalidError: no name, no scope, nothing to reach, an expiry in the past, or a limit that
-            is no amount.
+        InvalidError: no name, scope or reach, an expiry in the past, a limit that is no amount.
     """
     if reach is None and not scopes:
         raise InvalidError(_("Choose at least one scope."))

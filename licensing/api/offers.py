@@ -15,7 +15,7 @@ from catalog.access import check_may, repo_for
 from catalog.api.parameters import page_of, paging
 from catalog.models import ModelRepo
 from licensing.api import examples
-from licensing.api.serializers import (
+from licensing.api.offer_serializers import (
     OfferIn,
     OffersOut,
     OfferStateIn,

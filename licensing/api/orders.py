@@ -12,7 +12,7 @@ from accounts.viewer import Viewer
 from catalog.api.parameters import page_of, paging
 from licensing.access_orders import invoices_of, order_changed_by, order_seen_by, orders_of
 from licensing.api import examples
-from licensing.api.serializers import (
+from licensing.api.order_serializers import (
     AcceptIn,
     AnswerIn,
     OrderIn,

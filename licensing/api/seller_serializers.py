@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from licensing.api.serializers import RefundOut
+from licensing.api.order_serializers import RefundOut
 from licensing.models import Order
 
 
