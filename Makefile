@@ -28,7 +28,7 @@ coverage: $(VENV)/.dev system $(JS)/node_modules/.installed ## the tests again, 
 	@$(BIN)/python -m tests.run --counted
 
 clients: $(VENV)/.dev system ## just the Hugging Face clients, five versions of them, against a live store
-	$(BIN)/python -m pytest tests/clients/test_xet.py tests/clients/test_client_versions.py
+	$(BIN)/python -m pytest tests/clients/test_xet.py tests/clients/test_lfs_again.py tests/clients/test_client_versions.py
 
 lint: $(VENV)/.dev ## style, types, architecture, templates, migrations
 	$(BIN)/ruff check .
@@ -46,8 +46,8 @@ fix: $(VENV)/.dev ## let the tools mend what they can
 bench: $(VENV)/.dev ## measure the figures of docs/figures.md on this machine
 	$(BIN)/python -m bench
 
-crash: $(VENV)/.dev ## kill -9 the store in mid-purchase, 100 times: nothing paid without a grant, nothing granted unpaid
-	STORE_CRASH_ROUNDS=$${STORE_CRASH_ROUNDS:-100} $(BIN)/python -m pytest -s tests/licensing/selling/crash
+crash: $(VENV)/.dev ## kill -9 the store in mid-purchase, 100 times, and at each step of an upload: nothing is half done
+	STORE_CRASH_ROUNDS=$${STORE_CRASH_ROUNDS:-100} $(BIN)/python -m pytest -s tests/licensing/selling/crash tests/clients/test_lfs_again.py
 
 first-start: $(VENV)/.dev system ## an empty store until every demo listing has all suites, clicked through in Chromium (some minutes)
 	STORE_FIRST_START=all $(BIN)/python -m pytest -s tests/e2e/test_first_start.py
