@@ -56,6 +56,7 @@ def price(page: Page, store: LiveStore, repo: str) -> list[str]:
     page.get_by_label("Currency").nth(1).fill("USD")
     page.get_by_label("Price", exact=True).nth(1).fill("21")
     expect(page.locator("#preview").get_by_text("$21.00").first).to_be_visible()
+    page.wait_for_load_state("networkidle")  # or the preview that is asked for would be aborted
     page.get_by_role("button", name="Put it up for sale").click()
     expect(page.get_by_text("“Commercial” is saved.")).to_be_visible()
     return faults + look(page, "offers")
@@ -116,6 +117,7 @@ def test_a_price_without_a_script(store: LiveStore, browser: Browser) -> None:
     page.get_by_label("Price", exact=True).fill("19")
     page.get_by_role("button", name="Preview").click()
     expect(page.get_by_text("You receive").first).to_be_visible()
+    page.wait_for_load_state("networkidle")  # or the preview that is asked for would be aborted
     page.get_by_role("button", name="Put it up for sale").click()
 
     expect(page.get_by_text("€19.00")).to_be_visible()

@@ -51,8 +51,8 @@ def tiny_repo(alice: User, tiny_folder: Path) -> ModelRepo:
 
 
 def forget_news() -> None:
-    """Drop the jobs that tell of new models: these tests count the others."""
-    Job.objects.filter(name=JobName.SPREAD_EVENT).delete()
+    """Drop the jobs that tell of new models and cut their files: these tests count the others."""
+    Job.objects.filter(name__in=[JobName.SPREAD_EVENT, JobName.CONVERT_OBJECT]).delete()
 
 
 @pytest.fixture

@@ -104,7 +104,7 @@ def payout_at(gateway: str) -> Payout:
 
 
 def paused() -> PayoutPause:
-    return payouts.pause(staff_viewer(), a_seller(), "We look at it")
+    return payouts.pause(staff_viewer("zoe"), a_seller(), "We look at it")
 
 
 def transfer_order() -> Order:
@@ -123,7 +123,7 @@ def unmatched() -> BankTransfer:
 
 def suspended() -> License:
     paid_order()
-    return license_keys.suspend(staff_viewer(), License.objects.get(), "We look at it")
+    return license_keys.suspend(staff_viewer("zoe"), License.objects.get(), "We look at it")
 
 
 def a_license() -> License:

@@ -335,15 +335,15 @@ def test_money_pages_need_a_recent_login(shop: Shop, browser_of: Browser) -> Non
     session["confirmed_at"] = 0
     session.save()
 
-    for path in ("/sales/balance", "/sales/profile", "/sales/payouts", "/sales/tables/sales.csv"):
-        answer = client.get(path, headers=HTML)
+    path = f"/sales/orders/{order.public_id}"
+    pages = ("/sales", "/sales/orders", path, "/sales/buyers", "/sales/coupons", "/sales/balance")
+    for page in (*pages, "/sales/profile", "/sales/payouts", "/sales/tables/sales.csv"):
+        answer = client.get(page, headers=HTML)
         assert answer.status_code == 302
         assert answer["Location"].startswith("/login/confirm?next=")
     sent = {"legal_name": "Other"}
     assert client.post("/sales/profile", sent, headers=HTML).status_code == 302
     assert not AuditEvent.objects.filter(action="seller.profile").exists()
-    path = f"/sales/orders/{order.public_id}"
-    assert client.get(path, headers=HTML).status_code == 200
     sent = {"act": "give-back", "line": order.lines.get().public_id}
     answer = client.post(path, sent, headers=HTML)
     assert answer["Location"].startswith("/login/confirm?next=%2Fsales%2Forders%2F")

@@ -26,7 +26,7 @@ from store.core.errors import TransientError
 from store.core.jobs import JobName
 from store.core.models import Job
 from store.core.work import JobContext
-from tests.factories import add_files, make_repo, make_user, safetensors
+from tests.factories import add_files, make_repo, make_user, proved_viewer, safetensors
 from tests.licensing.selling.shop import BILLING
 from workers.handlers import HANDLERS
 
@@ -48,7 +48,7 @@ class Market:
 
     @property
     def deciding(self) -> Viewer:
-        return Viewer(user=self.staff, gave_second_factor=True)
+        return proved_viewer(self.staff)
 
     def order(self, key: str, names: list[str], coupon: str = "", quantity: int = 1) -> Order:
         """An open order of some offers."""

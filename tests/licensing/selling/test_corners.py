@@ -115,7 +115,7 @@ def test_a_model_that_cannot_be_sold(shop: Shop, repo: dict, listing: dict, reas
 
 def test_bundles_are_of_one_owner_and_not_empty(shop: Shop) -> None:
     other = make_model(shop.buyer, "mine")
-    for repos in ([], [shop.repo, other], [shop.repo] * 51):
+    for repos in ([], [shop.repo, other]):
         with pytest.raises((BadOfferError, ForbiddenError)):
             offers.make_offer(shop.selling, repos, FIXED)
     assert Offer.objects.count() == 1

@@ -156,7 +156,9 @@ def test_a_bundle_has_one_owner_and_an_end(shop: Shop, monkeypatch: pytest.Monke
     make_org("acme", maria="admin")
     elsewhere = make_repo(shop.seller, "gpt", namespace="acme")
     add_files(shop.seller, elsewhere, {"model.safetensors": safetensors()})
-    for repos in ([], [shop.repo, elsewhere], [shop.repo] * 51):
+    other = make_model(shop.seller, "other")
+    monkeypatch.setattr(offers, "MAX_BUNDLE", 1)
+    for repos in ([], [shop.repo, elsewhere], [shop.repo, other]):
         with pytest.raises(BadOfferError):
             make_offer(shop.selling, repos, FIXED)
     monkeypatch.setattr(offers, "MAX_OFFERS", 1)

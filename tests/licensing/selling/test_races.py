@@ -193,7 +193,7 @@ def test_a_refund_and_a_dispute_at_once(market: Market) -> None:
             inbox.receive("sandbox", facts_of(order))
 
         steps = [
-            lambda order=order: refunds.give_back(market.deciding, order, None, "x"),
+            lambda order=order: refunds.give_back(clerk, order, None, "x"),
             dispute,
         ]
         at_once(lambda which, steps=steps: outcome(steps[which]), 2)
@@ -205,16 +205,17 @@ def test_a_refund_and_a_dispute_at_once(market: Market) -> None:
 
 def test_a_line_is_given_back_once_by_two_at_once(market: Market) -> None:
     """The second one's line was read before the first one's refund; the whole order counts, too."""
+    clerk = market.deciding
     for run in range(ROUNDS):
         order = market.order(f"k{run}", ["haiku", "prose", "bundle"])
         checkout.start(order, method="test_success")
         lines = [order.lines.get(position=1) for _ in range(2)]
 
         def give(number: int, order=order, lines=lines) -> str:
-            return outcome(lambda: refunds.give_back(market.deciding, order, lines[number], "x"))
+            return outcome(lambda: refunds.give_back(clerk, order, lines[number], "x"))
 
         def give_all(_number: int, order=order) -> str:
-            return outcome(lambda: refunds.give_back(market.deciding, order, None, "x"))
+            return outcome(lambda: refunds.give_back(clerk, order, None, "x"))
 
         assert sorted(at_once(give, 2)) == ["not_refundable", "ok"]
         order.refresh_from_db()
