@@ -2,8 +2,9 @@
 
 Understood are plain folders (``--local-dir``, git clones), and the cache of ``huggingface_hub``:
 the snapshot, the model's folder above it, the cache, or the folder the cache lies in. A snapshot's
-files are links to ``blobs`` beside it; links to any other place outside count as a difference,
-for what they lead to can change without this folder changing.
+files are links to ``blobs`` beside it, or to the ``blobs`` all models of the cache share; links to
+any other place outside count as a difference, for what they lead to can change without this folder
+changing.
 
 Loaders fetch what they need: one format of the weights, no card. Licensed files that are not in the
 folder are told apart from differences, unless weights are missing that belong to those there.
@@ -134,9 +135,7 @@ def _nearest(revisions: list[tuple[CoveredModel, Path]], progress: Progress | No
 def compare(model: CoveredModel, folder: Path, *, progress: Progress | None = None) -> FolderReport:
     """Hash the licensed files in ``folder`` and look for weights beside them."""
     report = FolderReport(model, folder)
-    allowed = [folder.resolve()]
-    if folder.resolve().parent.name == "snapshots":
-        allowed.append(folder.resolve().parent.parent / "blobs")
+    allowed = _roots(folder.resolve())
     for file in model.files:
         difference = _judge(file, folder, allowed, progress)
         if difference and difference.kind == "missing":
@@ -150,6 +149,20 @@ def compare(model: CoveredModel, folder: Path, *, progress: Progress | None = No
     if folder.is_dir():  # a cache may lack the snapshot altogether
         report.differences += _beside(model, folder, set(report.absent))
     return report
+
+
+def _roots(folder: Path) -> list[Path]:
+    """Return where the files of a folder may lie: in it; of a snapshot, among the cache's blobs.
+
+    ``huggingface_hub`` keeps the blobs of a model in its own folder; since 2.4, those that Xet
+    names are shared by all models of the cache.
+    """
+    roots, own = [folder], folder.parent.parent
+    if folder.parent.name == "snapshots":
+        roots.append(own / "blobs")
+        if own.name.startswith("models--"):
+            roots.append(own.parent / "blobs")
+    return roots
 
 
 def _missing(report: FolderReport) -> list[str]:

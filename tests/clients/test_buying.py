@@ -134,7 +134,7 @@ def check_offline(store: LiveStore, model: str, token: str, home: Path) -> None:
 
     done = verify(file, keys, cache)
 
-    assert (done.returncode, "are those it covers" in done.stdout) == (0, True), done
+    assert (done.returncode, "are those it covers" in done.stdout) == (0, True), done.stdout
     assert "not here: README.md" in done.stdout
     (weights,) = (cache / f"hub/models--{model.replace('/', '--')}").rglob("model.safetensors")
     assert weights.is_symlink()

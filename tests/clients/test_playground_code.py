@@ -107,7 +107,7 @@ def test_penalties_and_biases_are_the_stores_own(printed: Printed, tmp_path: Pat
         "top_p": "1",
         "frequency_penalty": "1.5",
         "presence_penalty": "0.5",
-        "logit_bias": "5: -100\n300: 1.5",
+        "logit_bias": "5: -100\n200: 1.5",
     }
 
     here, there = (printed.run(tool, tmp_path) for tool in ("transformers", "openai"))

@@ -241,6 +241,19 @@ def test_links_of_a_snapshot_lead_to_its_own_blobs_alone(cache, tmp_path) -> Non
     assert differences(snapshot) == [("outside", "config.json"), ("outside", "model.safetensors")]
 
 
+def test_models_of_a_cache_share_the_blobs_xet_names(cache, tmp_path) -> None:
+    repo, shared = cache / "hub/models--alice--poet", cache / "hub/blobs/c1"
+    shared.mkdir(parents=True)
+    (repo / "blobs/of-model.safetensors").rename(shared / ("c1" * 32))
+    (repo / "blobs/of-model.safetensors").symlink_to("../../blobs/c1/" + "c1" * 32)
+
+    assert differences(repo / "snapshots" / MODEL.revision) == []
+
+    (cache / "hub/blobs").rename(tmp_path / "blobs")
+    (cache / "hub/blobs").symlink_to(tmp_path / "blobs")
+    assert differences(repo / "snapshots" / MODEL.revision) == [("outside", "model.safetensors")]
+
+
 def test_a_copy_of_a_snapshot_without_its_cache_leads_out(cache, tmp_path) -> None:
     snapshot = cache / "hub/models--alice--poet/snapshots" / MODEL.revision
     shutil.copytree(snapshot, tmp_path / "copy", symlinks=True)

@@ -183,6 +183,7 @@ def test_cancelling_while_paying_leaves_nothing_open(market: Market) -> None:
 
 
 def test_a_refund_and_a_dispute_at_once(market: Market) -> None:
+    clerk = market.deciding
     for number in range(4):
         order = market.order(f"k{number}", ["haiku"])
         checkout.start(order, method="test_success")
