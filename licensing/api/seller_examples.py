@@ -4,6 +4,8 @@ from typing import Any
 
 from drf_spectacular.utils import OpenApiExample
 
+from licensing.api.license_examples import LICENSES
+
 _ORDER = "65f1c0a2b7e84d0f9a3b2c1d"
 _FIGURES = {"sales": 2, "gross_minor": 4522, "refunded_minor": 0, "earned_minor": 4142}
 _NOTHING = {"sales": 0, "gross_minor": 0, "refunded_minor": 0, "earned_minor": 0}
@@ -48,6 +50,15 @@ def _answer(name: str, value: Any) -> OpenApiExample:
 
 SALES = _answer("One sale", {"results": [_SALE], "next": None})
 SALE = _answer("A sale", _SALE)
+BUYERS = _answer(
+    "One license",
+    {
+        "results": [
+            LICENSES.value["results"][0] | {"order": "e7c81f4b2a6d905314fe8b7a", "country": "DE"}
+        ],
+        "next": None,
+    },
+)
 SUMMARY = _answer(
     "A month of tests",
     {
@@ -82,6 +93,27 @@ SUMMARY = _answer(
                 "by_country": [_SUM | {"key": "DE", "title": ""}],
             }
         ],
+    },
+)
+ENTRIES = _answer(
+    "What one sale brought",
+    {
+        "results": [
+            {
+                "at": "2026-11-25T02:19:05.471377Z",
+                "gateway": "sandbox",
+                "is_test": True,
+                "account": "payable",
+                "movement": "sale",
+                "purpose": "price",
+                "order": _ORDER,
+                "currency": "EUR",
+                "amount_minor": 1710,
+                "hold": "refund_window",
+                "available_at": "2026-12-09T02:19:05.471377Z",
+            }
+        ],
+        "next": None,
     },
 )
 BALANCES = _answer(

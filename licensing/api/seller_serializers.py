@@ -4,8 +4,10 @@ from typing import Any
 
 from rest_framework import serializers
 
+from licensing.api.license_serializers import LicenseOut
 from licensing.api.order_serializers import RefundOut
-from licensing.models import Order
+from licensing.models import LedgerEntry, Order
+from licensing.services import seller_entries
 
 
 class SoldLineOut(serializers.Serializer[Any]):
@@ -86,6 +88,20 @@ class DayOut(SalesFiguresOut):
     day = serializers.DateField()
 
 
+class SoldLicenseOut(LicenseOut):
+    """A license as its seller sees it."""
+
+    order = serializers.CharField(help_text="The order it was bought by.")
+    country = serializers.CharField(help_text="Of the buyer's address; may be empty.")
+
+
+class BuyersPageOut(serializers.Serializer[Any]):
+    """One page of sold licenses, newest first."""
+
+    results = SoldLicenseOut(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
 class SumOut(serializers.Serializer[Any]):
     """What one offer or one country brought."""
 
@@ -156,6 +172,45 @@ class HeldOut(serializers.Serializer[Any]):
     rule = serializers.CharField(help_text="Why it is held, in words.")
     release = serializers.CharField(help_text="What releases it, in words.")
     available_at = serializers.DateTimeField(allow_null=True, help_text="null: nobody knows yet.")
+
+
+class EntryOut(serializers.Serializer[Any]):
+    """A change of what is owed to a seller."""
+
+    at = serializers.DateTimeField(source="movement.at")
+    gateway = serializers.CharField(source="account.gateway")
+    is_test = serializers.SerializerMethodField(help_text="No real money.")
+    account = serializers.CharField(
+        source="account.kind", help_text="`payable`, `disputed` or `payouts` (on their way)."
+    )
+    movement = serializers.CharField(source="movement.kind", help_text="What happened.")
+    purpose = serializers.CharField()
+    order = serializers.SerializerMethodField(
+        help_text="Empty: none, or a share of somebody else's sale."
+    )
+    currency = serializers.CharField(source="account.currency")
+    amount_minor = serializers.SerializerMethodField(help_text="Below zero: taken.")
+    hold = serializers.CharField(help_text="The rule it is held by; empty: none.")
+    available_at = serializers.DateTimeField(allow_null=True)
+
+    def get_is_test(self, entry: LedgerEntry) -> bool:
+        """Return whether it is no real money."""
+        return seller_entries.is_test(entry)
+
+    def get_order(self, entry: LedgerEntry) -> str:
+        """Return the order's id."""
+        return seller_entries.own_order(entry)
+
+    def get_amount_minor(self, entry: LedgerEntry) -> int:
+        """Return what it adds to what is owed."""
+        return seller_entries.owed_minor(entry)
+
+
+class EntriesPageOut(serializers.Serializer[Any]):
+    """One page of entries, newest first."""
+
+    results = EntryOut(many=True)
+    next = serializers.CharField(allow_null=True)
 
 
 class ProspectOut(serializers.Serializer[Any]):

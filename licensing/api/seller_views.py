@@ -1,4 +1,4 @@
-"""``/api/v1/sales`` and ``/api/v1/balance``: what a seller sold, and what is owed to them."""
+"""``/api/v1/sales``, ``buyers`` and ``balance``: what was sold to whom, and what is owed for it."""
 
 from dataclasses import asdict
 from typing import Any
@@ -12,16 +12,20 @@ from accounts.models import Namespace
 from accounts.rest import check_recent, viewer
 from catalog.api.parameters import page_of, paging
 from licensing.api import seller_examples as examples
+from licensing.api.license_shapes import licenses_json
 from licensing.api.seller_serializers import (
     BalancesOut,
+    BuyersPageOut,
+    EntriesPageOut,
     SaleOut,
     SalesPageOut,
     SalesSummaryOut,
 )
-from licensing.services import balances, sales
+from licensing.services import balances, sales, seller_entries
 from licensing.services.funnel import Funnel, funnel_of
 from licensing.services.payout_prospects import prospect_of
 from licensing.services.sellers import seller_for
+from licensing.services.sold_licenses import country_of, sold_licenses
 from licensing.services.sold_orders import FILTERS, orders_of, sold, sold_order
 from store.core.errors import InvalidError
 
@@ -86,6 +90,36 @@ class SaleView(APIView):
     def get(self, request: Request, order_id: str) -> Response:
         """Answer one order as its seller sees it. Answer refunds at `/api/v1/refunds`."""
         return Response(SaleOut(sold_order(seller_of(request), order_id)).data)
+
+
+class BuyersView(APIView):
+    """Who holds licenses."""
+
+    @extend_schema(
+        operation_id="buyers_list",
+        summary="List the licenses you sold, newest first",
+        parameters=[
+            SELLER,
+            OpenApiParameter(
+                "q", str, description="Part of a licensee's or holder's name or a title; or an id."
+            ),
+            *paging(),
+        ],
+        responses=BuyersPageOut,
+        examples=[examples.BUYERS],
+    )
+    def get(self, request: Request) -> Response:
+        """Answer who holds what, whether it counts, and how many seats are used.
+
+        Suspend one or let it count again at `/api/v1/licenses/{id}/suspend` and `…/reinstate`.
+        """
+        rows = sold_licenses(seller_of(request), search=request.query_params.get("q", ""))
+        shown, following = page_of(request, rows.select_related("seller", "terms"))
+        found = [
+            facts | {"order": row.line.order.public_id, "country": country_of(row)}
+            for row, facts in zip(shown, licenses_json(shown), strict=True)
+        ]
+        return Response(BuyersPageOut({"results": found, "next": following}).data)
 
 
 class SalesSummaryView(APIView):
@@ -191,3 +225,20 @@ class BalanceView(APIView):
             for row in rows
         ]
         return Response(BalancesOut({"seller": seller.name, "balances": found}).data)
+
+
+class EntriesView(APIView):
+    """The seller's ledger."""
+
+    @extend_schema(
+        operation_id="balance_entries",
+        summary="List every change of your balance, newest first",
+        parameters=[SELLER, *paging()],
+        responses=EntriesPageOut,
+        examples=[examples.ENTRIES],
+    )
+    def get(self, request: Request) -> Response:
+        """Answer the entries whose sum, by gateway and currency, is the balance."""
+        rows = seller_entries.entries_of(seller_of(request)).order_by("-pk")
+        shown, following = page_of(request, rows)
+        return Response(EntriesPageOut({"results": shown, "next": following}).data)

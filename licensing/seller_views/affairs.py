@@ -111,8 +111,8 @@ def profile_page(request: HttpRequest, user: User) -> HttpResponse:
 @require_safe
 @recent
 def table_file(request: HttpRequest, user: User, table: str) -> HttpResponse:
-    """Send sales or ledger entries as CSV."""
-    return _table(request, table, ("sales", "entries"))
+    """Send sales, buyers or ledger entries as CSV."""
+    return _table(request, table, ("sales", "buyers", "entries"))
 
 
 @require_safe

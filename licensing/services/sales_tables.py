@@ -1,4 +1,4 @@
-"""A seller's books as tables: what was sold, every entry of the ledger, every payout.
+"""A seller's books as tables: what was sold, to whom, every entry of the ledger, every payout.
 
 Lines come as they are read, so a table of any length takes little memory. Amounts are in whole
 units with a point (``19.00``), each beside its currency. What others wrote runs in no spreadsheet.
@@ -6,18 +6,22 @@ units with a point (``19.00``), each beside its currency. What others wrote runs
 
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import islice
 
 from accounts.models import Namespace
 from licensing.gateways.base import TEST_GATEWAYS
-from licensing.models import LedgerAccount, LedgerEntry
+from licensing.models import License
 from licensing.services.balances import payouts_of
+from licensing.services.license_facts import LicenseFacts, facts_of_many
 from licensing.services.paperwork import licensee_name
 from licensing.services.sales import sold_lines
+from licensing.services.seller_entries import entries_of, is_test, owed_minor, own_order
+from licensing.services.sold_licenses import country_of, sold_licenses
+from licensing.services.validating import standing_of
 from store.core.money import Money
 from store.core.spreadsheets import plain_cell
 
 _AT_ONCE = 500
-_KINDS = (LedgerAccount.Kind.PAYABLE, LedgerAccount.Kind.DISPUTED, LedgerAccount.Kind.PAYOUTS)
 SALES_HEAD = [
     *("order", "paid_at", "test", "state", "offer", "models", "buyer", "country", "quantity"),
     *("currency", "net", "tax", "tax_rate_percent", "gross", "discount", "fee", "shares"),
@@ -26,6 +30,10 @@ SALES_HEAD = [
 ENTRIES_HEAD = [
     *("at", "test", "gateway", "account", "movement", "purpose", "order", "currency", "amount"),
     *("hold", "available_at"),
+]
+BUYERS_HEAD = [
+    *("license", "since", "until", "test", "state", "offer", "models", "licensee", "holder"),
+    *("country", "seats", "seat_kind", "used_seats", "order", "suspended_for"),
 ]
 PAYOUTS_HEAD = ["payout", "made_at", "test", "gateway", "state", "currency", "amount", "closed_at"]
 
@@ -60,24 +68,51 @@ def sales_table(seller: Namespace) -> Iterator[list[str]]:
         ]
 
 
+def buyers_table(seller: Namespace) -> Iterator[list[str]]:
+    """Yield the licenses a seller sold, oldest first; the head before them."""
+    yield BUYERS_HEAD
+    rows = sold_licenses(seller).order_by("pk").iterator(chunk_size=_AT_ONCE)
+    while some := list(islice(rows, _AT_ONCE)):
+        facts = facts_of_many([row.pk for row in some])
+        for row in some:
+            yield _license(row, facts[row.pk])
+
+
+def _license(row: License, facts: LicenseFacts) -> list[str]:
+    return [
+        row.public_id,
+        _moment(facts.starts_at),
+        _moment(facts.ends_at),
+        _yes(row.is_test),
+        standing_of(facts).value,
+        plain_cell(row.title),
+        plain_cell(", ".join(model.name for model in facts.models)),
+        plain_cell(row.licensee),
+        plain_cell(row.holder.name),
+        plain_cell(country_of(row)),
+        str(facts.seats or ""),
+        facts.seat_kind,
+        str(facts.used_seats),
+        row.line.order.public_id,
+        plain_cell(row.suspended_for),
+    ]
+
+
 def entries_table(seller: Namespace) -> Iterator[list[str]]:
     """Yield every change of what is owed to a seller, oldest first; their sum is the balance."""
     yield ENTRIES_HEAD
-    rows = LedgerEntry.objects.filter(account__namespace=seller, account__kind__in=_KINDS)
-    rows = rows.select_related("account", "movement__order", "line")
-    for entry in rows.order_by("pk").iterator(chunk_size=_AT_ONCE):
+    for entry in entries_of(seller).iterator(chunk_size=_AT_ONCE):
         account, movement = entry.account, entry.movement
-        is_own = entry.line is None or entry.line.seller_id == seller.pk
         yield [
             _moment(movement.at),
-            _yes(account.gateway in TEST_GATEWAYS),
+            _yes(is_test(entry)),
             account.gateway,
             account.kind,
             movement.kind,
             entry.purpose,
-            movement.order.public_id if movement.order and is_own else "",
+            own_order(entry),
             account.currency,
-            _units(-entry.amount_minor, account.currency),
+            _units(owed_minor(entry), account.currency),
             entry.hold,
             _moment(entry.available_at),
         ]
@@ -99,7 +134,12 @@ def payouts_table(seller: Namespace) -> Iterator[list[str]]:
         ]
 
 
-TABLES = {"sales": sales_table, "entries": entries_table, "payouts": payouts_table}
+TABLES = {
+    "sales": sales_table,
+    "buyers": buyers_table,
+    "entries": entries_table,
+    "payouts": payouts_table,
+}
 
 
 def _units(amount_minor: int, currency: str) -> str:

@@ -27,3 +27,8 @@ def sold_licenses(seller: Namespace, *, search: str = "") -> QuerySet[License]:
         named = Q(licensee__icontains=word) | Q(holder__name__icontains=word)
         rows = rows.filter(named | Q(title__icontains=word))
     return rows.order_by("-pk")
+
+
+def country_of(license_: License) -> str:
+    """Return the country of the buyer's address, two capitals; empty: none was asked for."""
+    return str(license_.line.order.billing.get("country", ""))

@@ -342,6 +342,22 @@ def test_sales_as_a_table(shop: Shop, seller: Client) -> None:
     assert row["receives"] == "19.00"
 
 
+def test_buyers_as_a_table(shop: Shop, seller: Client) -> None:
+    order = shop.buy("a", billing=BILLING | {"name": "=HYPERLINK(1)"})
+    shop.buy("b")
+    first, second = License.objects.order_by("pk")
+    Grant.objects.filter(pk=second.grant_id).update(state=Grant.State.FROZEN)
+
+    rows = rows_of(seller, "buyers")
+
+    assert [row["state"] for row in rows] == ["VALID", "FROZEN"]
+    row = rows[0]
+    assert (row["license"], row["order"]) == (first.public_id, order.public_id)
+    assert (row["licensee"], row["holder"], row["country"]) == ("'=HYPERLINK(1)", "ada", "DE")
+    assert (row["models"], row["seats"], row["used_seats"]) == ("maria/haiku-gpt", "1", "0")
+    assert '/sales/tables/buyers.csv"' in seller.get("/sales/buyers", headers=HTML).text
+
+
 def test_entries_add_up_to_the_balance(shop: Shop, seller: Client) -> None:
     shop.buy("a")
     shop.buy("b", method="test_dispute")

@@ -78,9 +78,50 @@ def test_sales_come_in_pages(shop: Shop, ask: Callable[..., Any]) -> None:
     assert rest["next"] is None
 
 
+def test_buyers(shop: Shop, ask: Callable[..., Any]) -> None:
+    orders = [shop.buy(f"k{number}") for number in range(3)]
+
+    first = ask("buyers?limit=2").json()
+    rest = ask(f"buyers?limit=2&cursor={first['next']}").json()
+
+    found = first["results"] + rest["results"]
+    assert [row["order"] for row in found] == [order.public_id for order in orders[::-1]]
+    row = found[0]
+    assert (row["licensee"], row["holder"], row["country"]) == ("Ada Byron", "ada", "DE")
+    assert (row["code"], row["seats"]["used"], row["seller"]) == ("VALID", 0, "maria")
+    assert "GPTS-" not in str(row)
+    assert ask(f"buyers?q={row['id']}").json()["results"] == [row]
+    assert ask("buyers?q=nobody").json()["results"] == []
+
+
+def test_entries_come_to_the_balance(shop: Shop, ask: Callable[..., Any]) -> None:
+    FeeRule.objects.create(basis_points=1000)
+    order = shop.buy("a")
+    shop.buy("b", method="test_dispute")
+
+    found, cursor = [], ""
+    while cursor is not None:
+        page = ask(f"balance/entries?limit=1{cursor and f'&cursor={cursor}'}").json()
+        found, cursor = found + page["results"], page["next"]
+
+    (balance,) = ask("balance").json()["balances"]
+    owed = balance["available_minor"] + balance["held_minor"] + balance["disputed_minor"]
+    assert sum(row["amount_minor"] for row in found) == owed == 3420
+    assert {row["movement"] for row in found} == {"sale", "dispute_opened"}
+    first = found[-1]
+    assert (first["order"], first["is_test"], first["hold"]) == (
+        order.public_id,
+        True,
+        "refund_window",
+    )
+
+
 @pytest.mark.parametrize(
     ("path", "status", "code"),
     [
+        ("buyers?cursor=junk", 400, "bad_cursor"),
+        ("buyers?seller=ada", 404, "seller_not_found"),
+        ("balance/entries?seller=ada", 404, "seller_not_found"),
         ("sales?only=nothing", 400, "bad_filter"),
         ("sales?cursor=junk", 400, "bad_cursor"),
         ("sales?limit=0", 400, "invalid"),
@@ -99,7 +140,9 @@ def test_refusals(ask: Callable[..., Any], path: str, status: int, code: str) ->
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
 
 
-@pytest.mark.parametrize("path", ["sales", "sales/summary", "balance", "sales/x"])
+@pytest.mark.parametrize(
+    "path", ["sales", "sales/summary", "balance", "sales/x", "buyers", "balance/entries"]
+)
 def test_visitors_have_no_sales(client: Client, db: None, path: str) -> None:
     assert client.get(f"/api/v1/{path}").status_code == 401
 
@@ -108,7 +151,7 @@ def test_teams_show_sales_to_admins(client: Client, bearer: Bearer, db: None) ->
     maria, tom = make_user("maria"), make_user("tom")
     make_org("acme", maria="admin", tom="write")
 
-    for path in ("sales", "sales/summary", "balance"):
+    for path in ("sales", "sales/summary", "balance", "buyers", "balance/entries"):
         seen = client.get(f"/api/v1/{path}?seller=ACME", headers=bearer(maria, "read"))
         assert seen.status_code == 200
         hidden = client.get(f"/api/v1/{path}?seller=acme", headers=bearer(tom, "read"))
