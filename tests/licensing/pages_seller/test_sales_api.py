@@ -99,7 +99,8 @@ def test_entries_come_to_the_balance(shop: Shop, ask: Callable[..., Any]) -> Non
     order = shop.buy("a")
     shop.buy("b", method="test_dispute")
 
-    found, cursor = [], ""
+    found: list[dict[str, Any]] = []
+    cursor = ""
     while cursor is not None:
         page = ask(f"balance/entries?limit=1{cursor and f'&cursor={cursor}'}").json()
         found, cursor = found + page["results"], page["next"]
