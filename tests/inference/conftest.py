@@ -97,17 +97,20 @@ def jobs_done(*, join_s: float) -> Iterator[None]:
 
 
 @contextmanager
-def inference_workers(folder: Path, real: JobName) -> Iterator[Callable[[], RealWorker]]:
-    """Start inference workers that really do one kind of job; none outlives the block."""
+def inference_workers(
+    folder: Path, *real: JobName, **environment: str
+) -> Iterator[Callable[[], RealWorker]]:
+    """Start inference workers that really do some kinds of job; none outlives the block."""
     started: list[RealWorker] = []
+    environment |= {"STORE_DATA_DIR": str(folder / "data"), "STORE_SECRET_KEY": "tests"}
 
     def run() -> RealWorker:
         worker = RealWorker(
             folder,
             queues="inference",
             policy={"lease_s": 3},
-            real=(real.value,),
-            environment={"STORE_DATA_DIR": str(folder / "data"), "STORE_SECRET_KEY": "tests"},
+            real=tuple(each.value for each in real),
+            environment=environment,
         )
         started.append(worker)
         return worker.ready()

@@ -10,52 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from celery import Celery
 from django.utils import timezone
 
-from store import engines
-from store.core import jobs, sweeping
+from store.core import jobs
 from store.core.jobs import JobName, Priority, enqueue
 from store.core.models import CounterBatch, Job
-from tests.store.engines_lab import kill, server, short_folder, valkey
+from tests.workers.broker import Broker, own_broker
 from tests.workers.real_worker import RealWorker, notes, sweep_until
-from workers.app import app
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 SCAN = JobName.SCAN_COMMIT
 JOBS = int(os.environ.get("STORE_CHAOS_JOBS", "60"))
 
 
-class Broker:
-    """A Valkey of the test's own, which may be killed without hurting other tests."""
-
-    def __init__(self, folder: Path, held: engines.Hold) -> None:
-        self._folder = folder
-        self._held = held
-        self.url = f"unix://{held.addresses.valkey_socket}?db=0"
-
-    def flush(self) -> None:
-        """Forget everything."""
-        with valkey(self._folder) as client:
-            client.flushall()
-
-    def restart(self) -> None:
-        """Die by SIGKILL and come back."""
-        kill(server(self._folder, "Valkey"))
-        assert self._held.revive() == ["Valkey"]
-
-
 @pytest.fixture
 def broker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Broker]:
-    with short_folder() as folder, engines.hold(folder, postgres=False, durable=False) as held:
-        own = Broker(folder, held)
-        where = own.url.replace("unix://", "redis+socket://").replace("?db=", "?virtual_host=")
-        ours = Celery("chaos", broker=where, set_as_current=False)
-        ours.conf.broker_transport_options = app.conf.broker_transport_options
-        for module in (jobs, sweeping):
-            monkeypatch.setattr(module, "current_app", ours)
+    with own_broker(monkeypatch) as own:
         yield own
-        ours.close()
 
 
 @pytest.fixture
