@@ -22,9 +22,9 @@ def ask(request: HttpRequest, ns: str, name: str) -> HttpResponse:
     """Ask for a suite on the newest revision, or on one that is named."""
     viewer = viewer_of(request)
     repo = repo_for(viewer, ns, name)
-    typed = {key: request.POST.get(key, "") for key in ("suite", "revision")}
+    typed = {key: request.POST.get(key, "") for key in ("suite", "task", "revision")}
     try:
-        suite = asking.chosen(viewer, typed["suite"])
+        suite = asking.chosen(viewer, typed["suite"], typed["task"].strip())
         run, is_new = evaluations.ask(viewer, repo, suite, typed["revision"].strip())
     except UnauthenticatedError:
         raise

@@ -24,7 +24,7 @@ from inference.services import (
 from inference.services.samples import Outcome, SampleQuery
 
 RUNS_PAGE = 25
-_NOTHING_TYPED = dict.fromkeys(("suite", "revision", "name", "match"), "")
+_NOTHING_TYPED = dict.fromkeys(("suite", "task", "revision", "name", "match"), "")
 
 
 @require_safe
@@ -63,6 +63,7 @@ def show_evaluations(
         "next_href": f"?page={number + 1}" if len(shown) > RUNS_PAGE else "",
         "previous_href": f"?page={number - 1}" if number > 1 else "",
         "choices": choices,
+        "harness_tasks": asking.harness_tasks(),
         "trial_left": trial_left,
         "trial_most": datasets.MAX_NEW_TOKENS,
         "trial_costs": evaluation_trials.costs_of(own),

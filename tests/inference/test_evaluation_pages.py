@@ -286,6 +286,28 @@ def test_a_person_asks_for_a_suite_and_sees_it_wait(
     assert run.state == EvaluationRun.State.QUEUED
 
 
+def test_a_task_of_the_harness_is_asked_for_by_name(
+    tiny_repo: ModelRepo, bob: User, client: Client, browser_of: Browser, settings: Any
+) -> None:
+    page, path = "/alice/tiny/evaluations", "/alice/tiny/evaluations/ask"
+    own = browser_of(bob)
+    assert 'name="task"' not in own.get(page).text
+    assert own.post(path, {"task": "arc_easy"}).status_code == 400
+    settings.ENV = settings.ENV.model_copy(update={"eval_tasks": ("arc_easy",)})
+    assert '<option value="arc_easy">' in own.get(page).text
+
+    refused = own.post(path, {"task": "winogrande"})
+    assert (refused.status_code, EvaluationRun.objects.count()) == (400, 0)
+    assert 'value="winogrande"' in refused.text
+    assert client.post(path, {"task": "arc_easy"}).status_code in {302, 401}
+    assert not Suite.objects.filter(key="lm-eval/arc_easy").exists()
+
+    answer = own.post(path, {"task": " lm-eval/arc_easy "})
+    run = EvaluationRun.objects.select_related("suite").get()
+    assert answer["Location"] == f"/alice/tiny/evaluations/{run.public_id}"
+    assert (run.suite.key, run.asked_by) == ("lm-eval/arc_easy", bob)
+
+
 def test_refused_asks_change_nothing_and_keep_what_was_typed(
     tiny_repo: ModelRepo, suite_id: str, alice: User, bob: User, client: Client, browser_of: Browser
 ) -> None:
