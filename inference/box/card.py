@@ -1,6 +1,22 @@
-"""Memory of a graphics card, as torch counts it for the box's own process."""
+"""The graphics card: whether a model goes there, and the memory it takes, for the box's process."""
 
 import torch
+
+_ROOM_FOR_CACHES = 1.1
+"""Times the weights: less is not worth a card, as nothing could be written there."""
+
+
+def device_for(weights_bytes: int) -> torch.device:
+    """Return where to put a model: on the card if it has room for it now, else on the processor.
+
+    Args:
+        weights_bytes: What the weights take on a card.
+    """
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    free_bytes, _all_bytes = torch.cuda.mem_get_info()
+    has_room = weights_bytes * _ROOM_FOR_CACHES <= free_bytes
+    return torch.device("cuda" if has_room else "cpu")
 
 
 def card_peak() -> tuple[int, int]:

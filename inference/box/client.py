@@ -30,6 +30,7 @@ from inference.box.process import CHILD_MODULE, BoxProcess
 from inference.box.prompted import fields_of
 from inference.box.protocol import (
     LAST_EVENTS,
+    DoneEvent,
     ErrorEvent,
     GenerateRequest,
     HelloEvent,
@@ -112,6 +113,7 @@ class Box:
     Attributes:
         facts: What was loaded, as the child says (checked for shape, not for truth).
         protection: What holds the child back.
+        card_bytes: Most memory of the graphics card it has had so far, as it says; 0 without.
     """
 
     def __init__(
@@ -126,6 +128,7 @@ class Box:
         self._talks = Talks(process)
         self.protection = protection
         self.facts = facts
+        self.card_bytes = facts.card_reserved_bytes
 
     @classmethod
     def start(
@@ -258,6 +261,8 @@ class Box:
                 event = talk.next(deadline)
                 if isinstance(event, ErrorEvent):
                     raise ModelRefusedError(event.message, reason=event.code)
+                if isinstance(event, DoneEvent):
+                    self.card_bytes = max(self.card_bytes, event.card_reserved_bytes)
                 yield event
                 if isinstance(event, LAST_EVENTS):
                     return

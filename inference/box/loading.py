@@ -19,6 +19,8 @@ import transformers
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 
+from inference.box.card import card_peak, device_for
+from inference.box.footprint import on_card_bytes
 from inference.box.protocol import LoadedEvent, LoadRequest
 
 _LOGGING: Any = transformers.logging  # transformers is typed in part only: Any at the seams
@@ -131,6 +133,7 @@ class LoadedModel:
             has_chat_template=self.has_chat_template,
             load_s=self.load_s,
             rss_bytes=rss_bytes(),
+            card_reserved_bytes=card_peak()[1],
         )
 
 
@@ -155,7 +158,7 @@ def load(request: LoadRequest, *, since: float | None = None) -> LoadedModel:
     source = _find_weights(folder, request.gguf_file)
     _refuse_detours(folder)
     config = _load_config(source)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = device_for(on_card_bytes(folder))
     model = _load_weights(source, config, device)
     if (folder / ADAPTER_FOLDER).is_dir():
         from inference.box.adapters import merged  # PEFT takes a second, and few models need it

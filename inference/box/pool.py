@@ -1,7 +1,6 @@
 """Keeps boxes resident between requests, within a budget of memory and number."""
 
 import itertools
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,17 +17,11 @@ from inference.box.errors import (
     BoxParkedError,
     BoxProtectionError,
 )
-from inference.box.limits import GIB, MIB, BoxLimits
+from inference.box.footprint import Footprint, guessed, measured, total
+from inference.box.limits import GIB, BoxLimits
 from inference.box.turns import Turns
 
-_EMPTY_BOX_BYTES = 400 * MIB
-"""Resident memory of Python, torch and transformers alone; measured 380 MB."""
-_FP32_BITS = 32
-_STORED_BITS = 16
-"""Of a weight in a file that does not say; processors compute in fp32."""
-_NAMED_BITS = re.compile(r"(?<![A-Za-z])(?:I?Q|TQ|B?F)(\d{1,2})(?!\d)", re.IGNORECASE)
-"""How the name of a GGUF file says what a weight takes: ``tiny-Q4_K_M.gguf``, ``tiny-f16.gguf``."""
-
+_BUDGET = Footprint(6 * GIB)
 _FRESH = itertools.count(1)
 """Names the places of boxes that nobody shares."""
 
@@ -51,11 +44,11 @@ class _Slot:
         turns: Shared by its users, or had by one alone.
         starting: Held while ``box`` is started or thrown away.
         failed: The last box whose failure was counted.
-        expected_bytes: Measured after each use; before that a guess.
+        expected: What it takes: measured after each use; before that a guess.
         used_at: When it was let go last, on the pool's clock.
     """
 
-    expected_bytes: int
+    expected: Footprint
     used_at: float
     box: Box | None = None
     users: int = 0
@@ -76,8 +69,8 @@ class BoxPool:
     Users of one key share its box and write side by side in it, unless one asks to be alone.
 
     Args:
-        budget_bytes: Memory all boxes may hold together, in bytes. A single model may need more;
-            it then runs alone and is not kept.
+        budget: Memory all boxes may hold together. A single model may need more; it then runs
+            alone and is not kept.
         max_boxes: Most processes at a time.
         limits: For each box.
         wait_s: Longest wait for a place or a turn, in seconds.
@@ -90,7 +83,7 @@ class BoxPool:
     def __init__(
         self,
         *,
-        budget_bytes: int = 6 * GIB,
+        budget: Footprint = _BUDGET,
         max_boxes: int = 4,
         limits: BoxLimits | None = None,
         wait_s: float = 300.0,
@@ -99,7 +92,7 @@ class BoxPool:
         starter: Starter = Box.start,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._budget_bytes = budget_bytes
+        self._budget = budget
         self._max_boxes = max_boxes
         self._limits = limits or BoxLimits()
         self._wait_s = wait_s
@@ -207,7 +200,7 @@ class BoxPool:
     def resident(self) -> dict[str, int]:
         """Keys that are held, with their memory in bytes as last measured or guessed."""
         with self._changed:
-            return {key: slot.expected_bytes for key, slot in self._slots.items()}
+            return {key: slot.expected.memory_bytes for key, slot in self._slots.items()}
 
     def _refuse_parked(self, key: str) -> None:
         with self._changed:
@@ -252,7 +245,7 @@ class BoxPool:
 
     def _reserve(self, key: str, model_dir: Path, deadline: float) -> _Slot:
         """Return the key's slot, making room for a new one by closing idle boxes."""
-        needed = unpacked_bytes(model_dir) + _EMPTY_BOX_BYTES
+        needed = guessed(model_dir)
         closing: list[Box] = []
         try:
             with self._changed:
@@ -270,12 +263,12 @@ class BoxPool:
             for box in closing:
                 box.close()
 
-    def _make_room(self, needed_bytes: int, closing: list[Box]) -> bool:
+    def _make_room(self, needed: Footprint, closing: list[Box]) -> bool:
         """Take idle slots out, oldest first, until one more fits; ``False``: it does not."""
         while True:
-            used = sum(slot.expected_bytes for slot in self._slots.values())
-            fits = len(self._slots) < self._max_boxes
-            if fits and (used + needed_bytes <= self._budget_bytes or not self._slots):
+            together = total([needed, *(slot.expected for slot in self._slots.values())])
+            has_place = len(self._slots) < self._max_boxes
+            if has_place and (together.fits(self._budget) or not self._slots):
                 return True
             idle = [(slot.used_at, key) for key, slot in self._slots.items() if slot.users == 0]
             if not idle:
@@ -300,10 +293,10 @@ class BoxPool:
 
     def _measure(self, slot: _Slot, box: Box) -> None:
         """Note the memory a box holds after use; throw away one that is gone."""
-        measured = box.rss_bytes() if box.is_alive else 0
+        memory_bytes = box.rss_bytes() if box.is_alive else 0
         with slot.starting:
-            if measured:
-                slot.expected_bytes = measured
+            if memory_bytes:
+                slot.expected = measured(memory_bytes, box.card_bytes)
             elif slot.box is box:
                 box.close()
                 slot.box = None
@@ -315,28 +308,11 @@ class BoxPool:
             slot.users -= 1
             slot.used_at = self._clock()
             if slot.users == 0:
-                used = sum(other.expected_bytes for other in self._slots.values())
-                over = used > self._budget_bytes or len(self._slots) > self._max_boxes
-                if slot.box is None or over:
+                used = total(other.expected for other in self._slots.values())
+                is_over = not used.fits(self._budget) or len(self._slots) > self._max_boxes
+                if slot.box is None or is_over:
                     self._slots.pop(key, None)
                     leaving = [slot.box] if slot.box is not None else []
             self._changed.notify_all()
         for box in leaving:
             box.close()
-
-
-def unpacked_bytes(folder: Path) -> int:
-    """Guess what the files of a model take in memory, in bytes: until its box is measured."""
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    return sum(int(path.stat().st_size * _growth(path.name)) for path in files)
-
-
-def _growth(name: str) -> float:
-    named = _NAMED_BITS.search(name) if name.lower().endswith(".gguf") else None
-    bits = int(named[1]) if named else _STORED_BITS
-    return max(1.0, _FP32_BITS / max(bits, 1))
-
-
-def folder_bytes(folder: Path) -> int:
-    """Size of all files below a folder, in bytes, links followed."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

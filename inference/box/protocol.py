@@ -166,6 +166,8 @@ class LoadedEvent(Message):
     load_s: Seconds
     """From the request to ready, importing torch included."""
     rss_bytes: Count
+    card_reserved_bytes: Count = 0
+    """Memory of the graphics card that torch has set aside for it; 0 without."""
 
 
 class StartedEvent(Message):

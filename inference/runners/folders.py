@@ -22,7 +22,7 @@ from django.conf import settings
 from catalog.content.reading import content_of
 from catalog.history.trees import Entry, read_blob
 from catalog.models import ModelRepo
-from inference.box.pool import folder_bytes
+from inference.box.footprint import folder_bytes
 from inference.services.weights import Part, needed_files
 from store.core.errors import StoreError, TransientError
 

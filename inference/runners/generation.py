@@ -12,6 +12,7 @@ from inference.box.beam_messages import BeamStepEvent
 from inference.box.client import Box
 from inference.box.conversation import TokenPrompt
 from inference.box.errors import ModelRefusedError
+from inference.box.footprint import Footprint
 from inference.box.limits import BoxLimits
 from inference.box.params import SamplingParams
 from inference.box.pool import BoxPool
@@ -20,6 +21,7 @@ from inference.box.spares import WarmStarter
 from inference.engines.base import Generator
 from inference.engines.choosing import engine_for
 from inference.models import GenerationRun
+from inference.runners.cards import card
 from inference.runners.writer import StreamWriter
 from inference.services import endings
 from inference.services.endings import Outcome
@@ -30,6 +32,8 @@ from store.core.work import JobContext, JobStoppedError
 
 OUT_OF_TIME = "time_limit"
 """Finish reason of a text that was cut off because the run took too long."""
+_CARD_SHARE = 0.9
+"""Of a card's memory for resident models; the rest is for what they compute in."""
 _CANCELLED = "cancelled"
 """What the box calls whatever was not let go on."""
 
@@ -68,8 +72,11 @@ def box_pool() -> BoxPool:
         generate_s=env.generation_timeout_s,
         allow_unprotected=env.allow_unprotected_box,
     )
+    found = card()
     return BoxPool(
-        budget_bytes=env.model_memory_bytes,
+        budget=Footprint(
+            env.model_memory_bytes, int(found.memory_bytes * _CARD_SHARE) if found else 0
+        ),
         limits=limits,
         wait_s=env.generation_timeout_s,
         starter=WarmStarter(limits) if env.spare_box else Box.start,

@@ -20,6 +20,8 @@ class FakeBox:
         asked: Prompts and parameters that came.
     """
 
+    card_bytes = 0
+
     def __init__(self) -> None:
         self.texts: list[list[str]] = [["Hello", ",", " world"]]
         self.before_token: Callable[[int], None] = lambda _count: None

@@ -14,9 +14,11 @@ from django.db import connection
 from accounts.viewer import Viewer
 from inference.box.client import Box
 from inference.box.errors import BoxCrashedError, ModelRefusedError
+from inference.box.footprint import Footprint
 from inference.box.pool import BoxPool
 from inference.models import GenerationRun
 from inference.runners import generation
+from inference.runners.cards import Card
 from inference.services import quotas, runs, streams
 from inference.services.streams import Event
 from store.core import jobs
@@ -439,7 +441,7 @@ def test_the_settings_bound_the_boxes(settings: Any, monkeypatch: pytest.MonkeyP
     generation.box_pool.__wrapped__()
 
     limits = made[0].pop("limits")
-    assert made == [{"budget_bytes": 3 * 1024**3, "wait_s": 77, "starter": Box.start}]
+    assert made == [{"budget": Footprint(3 * 1024**3), "wait_s": 77, "starter": Box.start}]
     assert (limits.memory_bytes, limits.generate_s) == (2 * 1024**3, 77)
     assert limits.allow_unprotected is True
 
@@ -456,3 +458,13 @@ def test_a_crash_is_named(prompted: Ask, fake_box: FakeBox) -> None:
         "The model's process was ended by SIGSEGV.",
     )
     assert "secret" not in run.error + Job.objects.get().log
+
+
+def test_most_of_a_card_is_for_resident_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[dict[str, Any]] = []
+    monkeypatch.setattr(generation, "BoxPool", lambda **options: made.append(options))
+    monkeypatch.setattr(generation, "card", lambda: Card("A card", 10 * 1024**3))
+
+    generation.box_pool.__wrapped__()
+
+    assert made[0]["budget"].card_bytes == 9 * 1024**3

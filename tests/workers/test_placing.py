@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from inference.runners import hardware
+from inference.runners import cards, hardware
 from store.core import placing, presence
 from store.core.jobs import JobName, Queue, claim, enqueue
 from store.core.models import Job
@@ -123,14 +123,15 @@ def test_places_and_memory_of_those_present() -> None:
 
 
 def test_what_this_machine_offers(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def look(cards: list[str], said: str | None) -> hardware.Hardware:
+    def look(found: list[str], said: str | None) -> hardware.Hardware:
         def ask(*_args: Any, **_kwargs: Any) -> Any:
             if said is None:
                 raise FileNotFoundError("nvidia-smi")
             return type("Done", (), {"stdout": said})
 
-        monkeypatch.setattr(hardware, "graphics_devices", lambda _limits: cards)
-        monkeypatch.setattr(hardware.subprocess, "run", ask)
+        monkeypatch.setattr(cards, "graphics_devices", lambda _limits: found)
+        monkeypatch.setattr(cards.subprocess, "run", ask)
+        cards.card.cache_clear()
         hardware.hardware.cache_clear()
         return hardware.hardware()
 
@@ -141,6 +142,7 @@ def test_what_this_machine_offers(settings: Any, monkeypatch: pytest.MonkeyPatch
         bare = look(["/dev/nvidia0"], None)
         odd = look(["/dev/nvidia0"], "no devices were found\n")
     finally:
+        cards.card.cache_clear()
         hardware.hardware.cache_clear()
 
     assert (plain.device, plain.memory_bytes) == ("cpu", 5 * GB)

@@ -18,18 +18,20 @@ from inference.box.errors import (
     BoxProtectionError,
     ModelRefusedError,
 )
+from inference.box.footprint import Footprint, folder_bytes, on_card_bytes, unpacked_bytes
 from inference.box.limits import GIB, MIB
 from inference.box.params import SamplingParams
-from inference.box.pool import BoxPool, folder_bytes, unpacked_bytes
+from inference.box.pool import BoxPool
 from tests.inference.box.conftest import LIMITS
 
 
 class FakeBox:
     """A box without a process."""
 
-    def __init__(self, name: str, size_bytes: int) -> None:
+    def __init__(self, name: str, size_bytes: int, card_bytes: int) -> None:
         self.name = name
         self.size_bytes = size_bytes
+        self.card_bytes = card_bytes
         self.is_alive = True
         self.closed = 0
 
@@ -48,13 +50,15 @@ class World:
         self.root = tmp_path
         self.started: list[FakeBox] = []
         self.sizes: dict[str, int] = {}
+        self.on_card: dict[str, int] = {}
         self.failure: Exception | None = None
         self.now = 1000.0
 
     def start(self, model_dir: Path, *, limits: Any = None, gguf_file: str | None = None) -> Any:
         if self.failure:
             raise self.failure
-        box = FakeBox(model_dir.name, self.sizes.get(model_dir.name, 500 * MIB))
+        name = model_dir.name
+        box = FakeBox(name, self.sizes.get(name, 500 * MIB), self.on_card.get(name, 0))
         self.started.append(box)
         return box
 
@@ -111,7 +115,7 @@ def test_the_least_recently_used_goes_first(make_pool: Any, world: World) -> Non
 
 
 def test_memory_as_measured_decides(make_pool: Any, world: World) -> None:
-    pool = make_pool(budget_bytes=2 * GIB, max_boxes=9)
+    pool = make_pool(budget=Footprint(2 * GIB), max_boxes=9)
     world.sizes = {"large": 1500 * MIB}
 
     use(pool, world, "large")
@@ -123,8 +127,38 @@ def test_memory_as_measured_decides(make_pool: Any, world: World) -> None:
     assert set(pool.resident) == {"small", "third"}
 
 
+def test_the_memory_of_the_card_decides_too(make_pool: Any, world: World) -> None:
+    pool = make_pool(budget=Footprint(64 * GIB, 16 * GIB), max_boxes=9)
+    world.on_card = {"a": 6 * GIB, "b": 6 * GIB}
+    for key in ("a", "b"):
+        use(pool, world, key)
+    assert set(pool.resident) == {"a", "b"}
+
+    with (world.folder("c") / "model.safetensors").open("wb") as file:
+        file.truncate(3 * GIB)  # as stored, with room for keys and values: 3.75, and the driver's
+    use(pool, world, "c")
+    assert set(pool.resident) == {"b", "c"}
+
+    unseen = make_pool(budget=Footprint(64 * GIB), max_boxes=9)
+    for key in ("a", "b", "c"):
+        use(unseen, world, key)
+    assert set(unseen.resident) == {"a", "b", "c"}
+
+
+def test_what_a_box_took_more_of_the_card_counts(make_pool: Any, world: World) -> None:
+    pool = make_pool(budget=Footprint(64 * GIB, 16 * GIB), max_boxes=9)
+    for key in ("a", "b"):
+        use(pool, world, key)
+    assert set(pool.resident) == {"a", "b"}
+
+    with pool.use("b", world.folder("b")) as box:
+        box.card_bytes = 20 * GIB  # alone it may have more, but it is not kept
+
+    assert set(pool.resident) == {"a"}
+
+
 def test_a_model_is_expected_to_need_twice_its_files(make_pool: Any, world: World) -> None:
-    pool = make_pool(budget_bytes=2 * GIB, max_boxes=9)
+    pool = make_pool(budget=Footprint(2 * GIB), max_boxes=9)
     use(pool, world, "a")
     with (world.folder("b") / "weights").open("wb") as file:
         file.truncate(700 * MIB)
@@ -134,7 +168,7 @@ def test_a_model_is_expected_to_need_twice_its_files(make_pool: Any, world: Worl
 
 
 def test_a_model_beyond_the_budget_runs_alone_and_is_not_kept(make_pool: Any, world: World) -> None:
-    pool = make_pool(budget_bytes=GIB)
+    pool = make_pool(budget=Footprint(GIB))
     world.sizes = {"huge": 3 * GIB}
 
     box = use(pool, world, "huge")
@@ -144,7 +178,7 @@ def test_a_model_beyond_the_budget_runs_alone_and_is_not_kept(make_pool: Any, wo
 
 
 def test_one_that_outgrows_the_budget_goes_when_let_go(make_pool: Any, world: World) -> None:
-    pool = make_pool(budget_bytes=GIB, max_boxes=9)
+    pool = make_pool(budget=Footprint(GIB), max_boxes=9)
     use(pool, world, "a")
     world.sizes = {"b": 900 * MIB}
 
@@ -447,6 +481,8 @@ def test_a_folder_is_guessed_by_what_its_files_unpack_to(
     (tmp_path / name).write_bytes(b"x" * 1000)
 
     assert unpacked_bytes(tmp_path) == growth * 1000
+    is_gguf = name.endswith(".gguf")
+    assert on_card_bytes(tmp_path) == (growth if is_gguf else 1) * 1000
 
 
 def fresh(pool: BoxPool, world: World, key: str) -> Any:
