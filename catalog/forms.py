@@ -185,6 +185,20 @@ class TagForm(forms.Form):
     message = forms.CharField(label=_("What is in it"), max_length=1000, required=False)
 
 
+class LargeFilesForm(forms.Form):
+    """Whether history forgets the chosen files, and the full name, typed."""
+
+    rewrite_history = forms.BooleanField(
+        label=_("Take them out of every version, too"),
+        help_text=_(
+            "All commits get new ids. Otherwise they go on naming files that cannot be downloaded."
+        ),
+        required=False,
+        initial=True,
+    )
+    confirmation = forms.CharField(label=_("Type the full name of the model"), max_length=140)
+
+
 class SquashForm(forms.Form):
     """Which history to give up, and the full name, typed."""
 

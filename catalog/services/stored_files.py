@@ -1,5 +1,6 @@
 """Which large files of all revisions take room in a repository."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,12 +12,14 @@ from catalog.history import log
 from catalog.history.refs import DEFAULT_BRANCH, HEADS, TAGS
 from catalog.history.trees import list_entries
 from catalog.models import FileScan, GitObject, ModelRepo, Ref, RepoLfsObject, XetClaim
+from store.core.paging import BadCursorError, decode_cursor, encode_cursor
 
 _MAIN = HEADS + DEFAULT_BRANCH
 
 Position = tuple[datetime, str]
 """Where a file stands in the list: when it came, and its sha256."""
 _Row = tuple[datetime, str, int]
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,33 @@ class StoredFile:
     def position(self) -> Position:
         """Return where it stands in the list."""
         return (self.pushed_at, self.sha256)
+
+
+def page_of_files(
+    repo: ModelRepo, cursor: str | None, *, limit: int
+) -> tuple[list[StoredFile], str | None]:
+    """Return a page of ``stored_files`` and the cursor of the next one; ``None``: it is the last.
+
+    Raises:
+        BadCursorError: the cursor is not ours.
+    """
+    found = stored_files(repo, after=_position(cursor), limit=limit + 1)
+    more = encode_cursor(list(found[limit - 1].position)) if len(found) > limit else None
+    return found[:limit], more
+
+
+def _position(cursor: str | None) -> Position | None:
+    if not cursor:
+        return None
+    said, sha256 = decode_cursor(cursor, length=2)
+    try:
+        pushed_at = datetime.fromisoformat(said)
+    except (TypeError, ValueError):
+        pushed_at = None
+    is_sha256 = isinstance(sha256, str) and _SHA256.fullmatch(sha256) is not None
+    if pushed_at is None or pushed_at.tzinfo is None or not is_sha256:
+        raise BadCursorError("This cursor is not ours. Start again without one.")
+    return pushed_at, sha256
 
 
 def stored_files(repo: ModelRepo, *, after: Position | None = None, limit: int) -> list[StoredFile]:

@@ -1,7 +1,5 @@
 """What takes room and how it is given up (contract 10): large files, and squashing history."""
 
-import re
-from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
@@ -16,16 +14,14 @@ from catalog.services.rewriting import (
     delete_stored_files,
     squash_history,
 )
-from catalog.services.stored_files import Position, StoredFile, stored_files
+from catalog.services.stored_files import StoredFile, page_of_files
 from hub.answers import hub_view, page_link
 from hub.params import flag, number
 from store.core.bodies import read_json
 from store.core.clock import iso
 from store.core.errors import InvalidError
-from store.core.paging import BadCursorError, decode_cursor, encode_cursor
 
 PAGE = 1000
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @hub_view("POST")
@@ -48,25 +44,11 @@ def lfs_files(request: HttpRequest, viewer: Viewer, ns: str, name: str) -> HttpR
     """List the large files of all revisions, one row a file."""
     repo = repo_for(viewer, ns, name, to="write")
     limit = min(number(request, "limit", PAGE, least=1), PAGE)
-    rows = stored_files(repo, after=_position(request.GET.get("cursor")), limit=limit + 1)
-    answer = JsonResponse([_row(file) for file in rows[:limit]], safe=False)
-    if len(rows) > limit:
-        answer["Link"] = page_link(request, cursor=encode_cursor(list(rows[limit - 1].position)))
+    rows, following = page_of_files(repo, request.GET.get("cursor"), limit=limit)
+    answer = JsonResponse([_row(file) for file in rows], safe=False)
+    if following is not None:
+        answer["Link"] = page_link(request, cursor=following)
     return answer
-
-
-def _position(cursor: str | None) -> Position | None:
-    if not cursor:
-        return None
-    said, sha256 = decode_cursor(cursor, length=2)
-    try:
-        pushed_at = datetime.fromisoformat(said)
-    except (TypeError, ValueError):
-        pushed_at = None
-    is_sha256 = isinstance(sha256, str) and _SHA256.fullmatch(sha256) is not None
-    if pushed_at is None or pushed_at.tzinfo is None or not is_sha256:
-        raise BadCursorError("This cursor is not ours. Start again without one.")
-    return pushed_at, sha256
 
 
 def _row(file: StoredFile) -> dict[str, Any]:

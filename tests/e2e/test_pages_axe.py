@@ -76,6 +76,7 @@ SIGNED_IN = [
     f"{DEMO}/checks",
     f"{DEMO}/settings",
     f"{DEMO}/settings/publishers",
+    f"{DEMO}/settings/files",
     f"{DEMO}/offers",
     f"{DEMO}/offers/new",
     "/sales",
