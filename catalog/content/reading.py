@@ -154,8 +154,7 @@ def warmed(recipe: Recipe) -> Iterator[bytes | memoryview]:
             yield from _term_bytes(known, term, first, last, unpacker)
         else:
             begin = known.table.raw_start(term.start)
-            for start in range(begin + first, begin + last, _BLOCK_BYTES):
-                yield raw[start : min(start + _BLOCK_BYTES, begin + last)]
+            yield from raw.blocks(begin + first, begin + last)
 
 
 def _known(name: bytes) -> KnownXorb:

@@ -12,7 +12,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from mmap import ACCESS_READ, mmap
+from mmap import ACCESS_READ, MADV_DONTNEED, PAGESIZE, mmap
 from pathlib import Path
 from typing import BinaryIO
 
@@ -89,16 +89,36 @@ def raw_copy(name: str) -> Iterator[RawCopy]:
         copy.drop()
 
 
-def kept_raw(xorb: bytes, size_bytes: int) -> memoryview | None:
-    """Return the raw content of a xorb that has ``size_bytes``; ``None``: it is not kept whole.
+class KeptRaw:
+    """The raw content of a xorb, where it lies in its file: reading copies nothing.
 
-    It lies in the file, which nobody shortens: reading copies nothing.
+    Nobody shortens such a file.
     """
+
+    def __init__(self, held: mmap) -> None:
+        self._held = held
+
+    def blocks(self, start: int, end: int) -> Iterator[memoryview]:
+        """Yield the bytes ``[start, end)``, at most 1 MiB a time, each good until the next.
+
+        What was read is let go of at once: a process is charged with the pages it looks at, and a
+        xorb has up to ``MAX_COPY_BYTES``.
+        """
+        view = memoryview(self._held)
+        for place in range(start, end, _BUFFER_BYTES):
+            after = min(place + _BUFFER_BYTES, end)
+            yield view[place:after]
+            page = place - place % PAGESIZE
+            self._held.madvise(MADV_DONTNEED, page, after - page)
+
+
+def kept_raw(xorb: bytes, size_bytes: int) -> KeptRaw | None:
+    """Return the raw content of a xorb that has ``size_bytes``; ``None``: it is not kept whole."""
     try:
         with (_folder() / to_hex(xorb)).open("rb") as file:
             if os.fstat(file.fileno()).st_size != size_bytes:
                 return None
-            return memoryview(mmap(file.fileno(), size_bytes, access=ACCESS_READ))
+            return KeptRaw(mmap(file.fileno(), size_bytes, access=ACCESS_READ))
     except OSError:
         return None
 

@@ -34,7 +34,7 @@ def keep(schemes: tuple[int, ...] = (LZ4, STORED), *, is_whole: bool = True) -> 
 
 def found() -> bytes | None:
     raw = kept_raw(XORB, len(RAW))
-    return None if raw is None else bytes(raw)
+    return None if raw is None else b"".join(raw.blocks(0, len(RAW)))
 
 
 def files(folder: Path) -> list[str]:
@@ -47,11 +47,38 @@ def test_what_was_unpacked_is_kept_until_it_is_forgotten(folder: Path, first: in
 
     held = kept_raw(XORB, len(RAW))
     assert held is not None
-    assert found() == bytes(held) == RAW
+    assert found() == b"".join(held.blocks(0, len(RAW))) == RAW
     forget_raw(XORB)
     assert (found(), files(folder)) == (None, [])
-    assert bytes(held) == RAW  # whoever reads it goes on
+    assert b"".join(held.blocks(0, len(RAW))) == RAW  # whoever reads it goes on
     forget_raw(XORB)
+
+
+def test_reading_a_long_one_takes_little_memory(folder: Path) -> None:
+    size_bytes, start = 32 * 1024**2, 4097
+    with raw_copy(NAME) as copy:
+        for number in range(256):
+            copy.write(number.to_bytes() * (128 * 1024), LZ4)
+        copy.keep()
+    raw = kept_raw(XORB, size_bytes)
+    assert raw is not None
+    before, most, read = mapped_bytes(), 0, 0
+
+    for block in raw.blocks(start, size_bytes):
+        place = start + read
+        assert block[0] == place // (128 * 1024)
+        assert block[-1] == (place + len(block) - 1) // (128 * 1024)
+        read += len(block)
+        most = max(most, mapped_bytes())
+
+    assert read == size_bytes - start
+    assert most - before < 4 * 1024**2
+
+
+def mapped_bytes() -> int:
+    """Memory of files this process is charged with."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("RssFile:")[1].split()[0]) * 1024
 
 
 def test_what_unpacks_to_very_much_is_not_copied(
