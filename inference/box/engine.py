@@ -34,6 +34,9 @@ _FIRST_TOKENS = 2
 _PIECE_STEPS = 1.25
 """How long a piece of a prompt is to take beside those who write, in steps of theirs: no two take
 equally long, and none should take more than two."""
+_OVER_LEAST = 1.15
+"""So many times a short piece may one take where even that is longer: of a small model a pass
+takes as long for twenty tokens as for two, and who reads by twos reads a long prompt for ever."""
 _WEIGHT = 0.2
 """Of the newest of the times that are averaged."""
 _ALONE_S = 0.05
@@ -56,6 +59,7 @@ class Engine:
         self._cohorts: list[Cohort] = []
         self._step_s = 0.0
         self._piece_tokens = float(_FIRST_TOKENS)
+        self._least_s = 0.0
         self._adding_s = 0.0
         self._can_fill = can_fill(loaded)
         self._joining: Joining | None = None
@@ -213,11 +217,19 @@ class Engine:
         """
         if not (self._cohorts and self._step_s):
             return
-        most_s = self._step_s * _PIECE_STEPS
+        self._learn_least(tokens, took_s)
+        most_s = max(self._step_s * _PIECE_STEPS, self._least_s * _OVER_LEAST)
         if tokens * 2 >= self._piece_tokens or took_s > most_s:
             ratio = min(3.0, max(0.5, most_s / took_s))
             wanted = self._piece_tokens * (ratio if ratio < 1 else (1 + ratio) / 2)
             self._piece_tokens = max(_FEWEST_TOKENS, min(WHOLE_TOKENS, wanted))
+
+    def _learn_least(self, tokens: int, took_s: float) -> None:
+        """Note how long a short piece takes, on average: one that is quick by luck says little."""
+        least_s = self._least_s or took_s
+        if tokens <= _FEWEST_TOKENS or took_s < least_s:
+            least_s += _WEIGHT * (took_s - least_s)
+        self._least_s = least_s
 
     def _enter(self, cohort: Cohort, events: list[Event]) -> None:
         self._refuse_bad_scores(cohort, events)
