@@ -37,6 +37,11 @@ class StoredFile:
     """What Xet clients fetch it by; ``None``: they cannot."""
 
     @property
+    def short_ref(self) -> str:
+        """Return the ref as people call it."""
+        return self.ref_name.removeprefix(HEADS).removeprefix(TAGS)
+
+    @property
     def position(self) -> Position:
         """Return where it stands in the list."""
         return (self.pushed_at, self.sha256)

@@ -49,6 +49,7 @@ def test_files_of_every_version_are_listed_and_deleted(
     shown = browser.get(PAGE, headers=HTML).text
 
     assert page.count("model.safetensors") == 2
+    assert page.count('<td class="table__rest">main</td>') == 2
     assert old[:12] in page
     assert new[:12] in page
     assert (answer.status_code, answer["Location"]) == (302, PAGE)
