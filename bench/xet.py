@@ -27,7 +27,8 @@ from urllib.parse import urlsplit
 import requests
 
 from bench._counting import counting
-from bench._live import PERSON, Live, live, peak_rss_mb, set_up_django, token
+from bench._live import PERSON, Live, live, set_up_django, token
+from bench._xet_memory import memory
 from bench.delivery import cpu_s, nginx
 
 TENSORS = 40
@@ -37,7 +38,6 @@ HEAD = 100  # the variant whose first tensors changed
 ROUNDS = 11
 CPU_ROUNDS = 4
 GB = 1e9
-MIB = 1024**2
 PLAIN = {"HF_HUB_DISABLE_XET": "1"}
 IS_WHOLE = (
     "from catalog.models import LfsObject;"
@@ -103,7 +103,7 @@ def _all(store: Live, folder: Path) -> Rows:
     rows += _downloads(store, secret, variants, folder)
     rows += _downloads_of_a_whole(store, secret, first, base, folder)
     rows += _plain(store, secret, base, folder)
-    rows += _memory(store, secret, first, base)
+    rows += memory(store, secret, first)
     for kind in ("float32", "float16"):
         rows += _cpu(store, secret, kind, folder)
     return rows
@@ -249,70 +249,6 @@ def _plain(store: Live, secret: str, base: Path, folder: Path) -> Rows:
     return [
         ("plain PUT of the same file (LFS), its server CPU", f"{put_s:.2f} s, {put_cpu:.2f} s/GB"),
         ("cp of the same file", f"{copy_s:.2f} s"),
-    ]
-
-
-def _memory(store: Live, secret: str, repo: str, base: Path) -> Rows:
-    """16 uploads of 64 MiB at once, half of them packed, then 64 range reads at once."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    from catalog.content.xet.hashes import to_hex
-    from catalog.content.xet.packing import pack
-    from catalog.content.xet.xorbs import XorbReader
-
-    headers = {"Authorization": f"Bearer {secret}"}
-    token_url = f"{store.url}/api/models/{repo}/xet-write-token/main"
-    xet = requests.get(token_url, headers=headers, timeout=60).json()
-    own = {"Authorization": f"Bearer {xet['accessToken']}"}
-
-    def send(number: int) -> None:
-        import io
-
-        import numpy as np
-
-        random = np.random.default_rng()
-        kind = (np.float16, np.float32)[number % 2]
-        weights = random.standard_normal(64 * MIB // 4, np.float32).astype(kind).tobytes()
-        starts = range(0, len(weights), 128 * 1024)
-        body = b"".join(pack(weights[start : start + 128 * 1024]) for start in starts)
-        reader = XorbReader(io.BytesIO(body), None)
-        while reader.read_some():
-            pass
-        name = to_hex(reader.table.hash)
-        done = requests.post(
-            f"{xet['casUrl']}/v1/xorbs/default/{name}", data=body, headers=own, timeout=600
-        )
-        assert done.json() == {"was_inserted": True}, done.text
-
-    with ThreadPoolExecutor(16) as pool:
-        list(pool.map(send, range(16)))
-    after_uploads = max(map(peak_rss_mb, store.web_workers()))
-    name = requests.head(f"{store.url}/{repo}/resolve/main/model.safetensors", timeout=60)
-    recipe = requests.get(
-        f"{xet['casUrl']}/v2/reconstructions/{name.headers['X-Xet-Hash']}", headers=own, timeout=60
-    ).json()
-    spans = [
-        (each["url"], each["ranges"][0]["bytes"])
-        for runs in recipe["xorbs"].values()
-        for each in runs
-    ]
-
-    def fetch(number: int) -> None:
-        url, span = spans[number % len(spans)]
-        wanted = {"Range": f"bytes={span['start']}-{span['end']}"}
-        with requests.get(url, headers=wanted, stream=True, timeout=600) as answer:
-            assert answer.status_code == 206
-            assert sum(map(len, answer.iter_content(1 << 20))) == span["end"] - span["start"] + 1
-
-    with ThreadPoolExecutor(64) as pool:
-        list(pool.map(fetch, range(64)))
-    after_reads = max(map(peak_rss_mb, store.web_workers()))
-    return [
-        (
-            "memory of a web process: 16 uploads of 64 MiB at once (≤ 250 MB)",
-            f"{after_uploads:.0f} MB",
-        ),
-        ("… and 64 range reads at once (≤ 250 MB)", f"{after_reads:.0f} MB"),
     ]
 
 

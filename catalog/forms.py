@@ -107,8 +107,8 @@ class MoveForm(forms.Form):
     name = forms.CharField(label=_("Name"), max_length=96)
 
 
-class DeleteForm(forms.Form):
-    """The full name, typed."""
+class ConfirmedForm(forms.Form):
+    """The full name, typed, before something is lost for good."""
 
     confirmation = forms.CharField(label=_("Type the full name of the model"), max_length=140)
 
@@ -185,7 +185,7 @@ class TagForm(forms.Form):
     message = forms.CharField(label=_("What is in it"), max_length=1000, required=False)
 
 
-class LargeFilesForm(forms.Form):
+class LargeFilesForm(ConfirmedForm):
     """Whether history forgets the chosen files, and the full name, typed."""
 
     rewrite_history = forms.BooleanField(
@@ -196,12 +196,10 @@ class LargeFilesForm(forms.Form):
         required=False,
         initial=True,
     )
-    confirmation = forms.CharField(label=_("Type the full name of the model"), max_length=140)
 
 
-class SquashForm(forms.Form):
+class SquashForm(ConfirmedForm):
     """Which history to give up, and the full name, typed."""
 
     branch = forms.CharField(label=_("Branch"), max_length=200, initial="main")
     message = forms.CharField(label=_("Message of the one commit"), max_length=500)
-    confirmation = forms.CharField(label=_("Type the full name of the model"), max_length=140)

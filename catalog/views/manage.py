@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.viewer import Viewer
 from accounts.views.guards import viewer_of
 from catalog.access import repo_for
-from catalog.forms import DeleteForm, GateSettingsForm, MoveForm, SquashForm, VisibilityForm
+from catalog.forms import ConfirmedForm, GateSettingsForm, MoveForm, SquashForm, VisibilityForm
 from catalog.models import ModelRepo
 from catalog.services.likes import set_like
 from catalog.services.repos import NotConfirmedError, change_settings, delete_repo, move_repo
@@ -39,7 +39,7 @@ def settings_page(request: HttpRequest, ns: str, name: str) -> HttpResponse:
             bound["move"], initial={"namespace": repo.namespace.name, "name": repo.name}
         ),
         "squash": SquashForm(bound["squash"], auto_id="squash-%s"),
-        "delete": DeleteForm(bound["delete"]),
+        "delete": ConfirmedForm(bound["delete"]),
     }
     chosen = forms.get(request.POST.get("form", ""))
     if chosen is not None and chosen.is_valid():

@@ -1,7 +1,7 @@
 """How much memory a model takes, of the machine and of its graphics card."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,8 +41,9 @@ def total(footprints: Iterable[Footprint]) -> Footprint:
 
 def guessed(folder: Path) -> Footprint:
     """Guess what a box with the model of ``folder`` takes, until it is measured."""
-    on_card = int(on_card_bytes(folder) * _CARD_GROWTH) + _EMPTY_CARD_BYTES
-    return Footprint(unpacked_bytes(folder) + _EMPTY_BOX_BYTES, on_card)
+    files = list(_files(folder))  # looked at whenever a box is used: once is enough
+    on_card = int(_on_card(files) * _CARD_GROWTH) + _EMPTY_CARD_BYTES
+    return Footprint(_unpacked(files) + _EMPTY_BOX_BYTES, on_card)
 
 
 def measured(memory_bytes: int, tensors_bytes: int) -> Footprint:
@@ -57,24 +58,34 @@ def measured(memory_bytes: int, tensors_bytes: int) -> Footprint:
 
 def unpacked_bytes(folder: Path) -> int:
     """Guess what the files of a model take in the memory of a processor, in bytes."""
-    return sum(int(path.stat().st_size * _growth(path.name)) for path in _files(folder))
+    return _unpacked(_files(folder))
 
 
 def on_card_bytes(folder: Path) -> int:
     """Guess the same for a graphics card: weights stay as they are stored, but GGUF."""
-    return sum(
-        int(path.stat().st_size * (_growth(path.name) if _is_gguf(path.name) else 1))
-        for path in _files(folder)
-    )
+    return _on_card(_files(folder))
 
 
 def folder_bytes(folder: Path) -> int:
     """Size of all files below a folder, in bytes, links followed."""
-    return sum(path.stat().st_size for path in _files(folder))
+    return sum(size_bytes for _name, size_bytes in _files(folder))
 
 
-def _files(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]
+def _files(folder: Path) -> Iterator[tuple[str, int]]:
+    """Yield name and size of every file."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            yield path.name, path.stat().st_size
+
+
+def _unpacked(files: Iterable[tuple[str, int]]) -> int:
+    return sum(int(size_bytes * _growth(name)) for name, size_bytes in files)
+
+
+def _on_card(files: Iterable[tuple[str, int]]) -> int:
+    return sum(
+        int(size_bytes * (_growth(name) if _is_gguf(name) else 1)) for name, size_bytes in files
+    )
 
 
 def _is_gguf(name: str) -> bool:
