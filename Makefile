@@ -30,13 +30,8 @@ coverage: $(VENV)/.dev system $(JS)/node_modules/.installed ## the tests again, 
 clients: $(VENV)/.dev system ## just the Hugging Face clients, five versions of them, against a live store
 	$(BIN)/python -m pytest tests/clients/test_xet.py tests/clients/test_lfs_again.py tests/clients/test_client_versions.py
 
-lint: $(VENV)/.dev ## style, types, architecture, templates, migrations
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy .
-	$(BIN)/lint-imports
-	$(BIN)/djlint templates --check --quiet
-	$(BIN)/djlint templates --lint --quiet
+lint: $(VENV)/.dev ## style, types, structure, templates, migrations: all that make test runs before its tests
+	@$(BIN)/python -m tests.run --lint
 
 fix: $(VENV)/.dev ## let the tools mend what they can
 	$(BIN)/ruff check --fix-only .
