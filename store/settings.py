@@ -36,8 +36,7 @@ def _secret_key() -> str:
 def _database() -> dict[str, object]:
     """Return Django's database entry from DATABASE_URL, or for the embedded engine."""
     common: dict[str, object] = {
-        "ENGINE": "django.db.backends.postgresql",
-        "CONN_HEALTH_CHECKS": True,
+        "ENGINE": "store.core.postgres",
         "OPTIONS": {
             "options": "-c lock_timeout=30s -c statement_timeout=120s",
             "prepare_threshold": 5,  # allows it; only ``store.core.database`` asks for it

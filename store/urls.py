@@ -19,11 +19,11 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/v1/openapi.json", SpectacularJSONAPIView.as_view()),
     path("api/v1/docs", docs_page),
+    path("api/v1/", include("licensing.api.license_urls")),  # asked at every start of programs
     path("api/v1/", include("accounts.api.urls")),
     path("api/v1/", include("catalog.api.urls")),
     path("api/v1/", include("inference.api.urls")),
     path("api/v1/", include("licensing.api.urls")),
-    path("api/v1/", include("licensing.api.license_urls")),
     path("api/v1/", include("licensing.api.seller_urls")),
     path("api/v1/", include("workers.api.urls")),
     path("", include("store.site_urls")),
