@@ -32,6 +32,7 @@ urlpatterns = [
     path("library/<seg:ident>/renew", views_renewing.renew_page),
     path("library/<seg:ident>/mend-payment", views_renewing.mend_payment),
     path("library/<seg:ident>/end-subscription", views_renewing.end_subscription),
+    path("library/<seg:ident>/resume-subscription", views_renewing.resume_subscription),
     path("orders", views_orders.list_page),
     path("orders/<seg:order>", views_orders.order_page),
     path("orders/<seg:order>/pay", views_orders.pay_order),

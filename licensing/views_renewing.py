@@ -1,4 +1,4 @@
-"""How long a license goes on: another term is bought, a subscription is ended."""
+"""How long a license goes on: another term is bought, a subscription is ended or resumed."""
 
 from dataclasses import replace
 
@@ -13,12 +13,12 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.models import User
 from accounts.viewer import Viewer
-from accounts.views.guards import personal, recent_to_change, viewer_of
+from accounts.views.guards import personal, recent, recent_to_change, viewer_of
 from licensing.access import license_for
 from licensing.access_orders import may_change
 from licensing.forms_amount import AmountForm
 from licensing.models import License
-from licensing.services import placing, renewals, renewing, subscriptions
+from licensing.services import placing, renewals, renewing, resuming, subscriptions
 from licensing.services.carts import Cart
 from licensing.services.shelf import price_row
 from licensing.views_checkout import Desk, serve
@@ -87,6 +87,27 @@ def end_subscription(request: HttpRequest, user: User, ident: str) -> HttpRespon
             return redirect(back)
     context = {"standing": found, "license": row, "back": back, "is_member": is_member}
     return render(request, "licensing/subscription_end.html", context, status=status)
+
+
+@require_POST
+@recent
+def resume_subscription(request: HttpRequest, user: User, ident: str) -> HttpResponse:
+    """Go on with a subscription that was ended; its page says what is charged then, and when.
+
+    Also for who bought it and has left the team since, as they may end it.
+    """
+    viewer = viewer_of(request)
+    found = subscriptions.standing_behind(viewer, ident)
+    try:
+        resumed = resuming.resume_subscription(viewer, found.subscription)
+    except StoreError as error:
+        messages.error(request, error.message)
+    else:
+        day = date_format(localtime(resumed.paid_until), "DATE_FORMAT")
+        messages.success(
+            request, _("It goes on. The next period begins on %(day)s.") % {"day": day}
+        )
+    return redirect(_back(viewer, found.license))
 
 
 @require_POST

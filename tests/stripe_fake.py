@@ -344,6 +344,12 @@ class StripeFake:
 
     def update_subscription(self, given: JSON, ident: str) -> JSON:
         row = self.get({}, ident)
+        if row["status"] == "canceled":
+            raise StripeAnswerError(
+                400,
+                type="invalid_request_error",
+                message="A canceled subscription can only update its cancellation_details.",
+            )
         row["cancel_at_period_end"] = given["cancel_at_period_end"] == "true"
         return row
 

@@ -223,11 +223,11 @@ def subscription_unpaid(context: JobContext) -> dict[str, Any]:
     return {}
 
 
-def end_collection(context: JobContext) -> dict[str, Any]:
-    """Have a gateway collect no more of a subscription."""
-    from licensing.services import renewals
+def tell_gateway(context: JobContext) -> dict[str, Any]:
+    """Tell a gateway whether a subscription goes on."""
+    from licensing.services import collecting
 
-    return {"told": renewals.stop_collecting(context.claim.job.args["order_id"])}
+    return {"told": collecting.tell_gateway(context.claim.job.args["order_id"])}
 
 
 def remind_transfers(_context: JobContext) -> dict[str, Any]:
@@ -362,7 +362,7 @@ HANDLERS: Mapping[JobName, Handler] = {
     JobName.SEND_REFUND: send_refund,
     JobName.RENEW_SUBSCRIPTIONS: renew_subscriptions,
     JobName.SUBSCRIPTION_UNPAID: subscription_unpaid,
-    JobName.END_COLLECTION: end_collection,
+    JobName.TELL_GATEWAY: tell_gateway,
     JobName.REMIND_TRANSFERS: remind_transfers,
     JobName.SEND_ORDER_LETTER: send_order_letter,
     JobName.CLOSE_ORDERS: close_orders,

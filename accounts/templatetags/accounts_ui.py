@@ -63,6 +63,7 @@ _TOLD = {
     "refund.accept": _("gave the money back for the order"),
     "refund.decline": _("declined a refund of the order"),
     "subscription.cancel": _("ended the subscription of the order"),
+    "subscription.resume": _("went on with the subscription of the order"),
     "coupon.make": _("made the coupon"),
     "coupon.end": _("ended the coupon"),
     "seller.profile": _("changed who is on the documents of"),

@@ -173,13 +173,16 @@ _SUBSCRIPTION = {
     "periods": 3,
     "paid_until": "2026-12-26T09:20:01Z",
     "next_charge_at": "2026-12-26T09:20:01Z",
+    "is_resumable": False,
     "amount_minor": 2261,
     "currency": "EUR",
 }
 SUBSCRIPTION = _answer("Paid by the month", _SUBSCRIPTION)
 SUBSCRIPTION_ENDED = _answer(
-    "Good until it runs out", _SUBSCRIPTION | {"state": "ending", "next_charge_at": None}
+    "Good until it runs out",
+    _SUBSCRIPTION | {"state": "ending", "next_charge_at": None, "is_resumable": True},
 )
+SUBSCRIPTION_RESUMED = _answer("It goes on as before", _SUBSCRIPTION)
 RENEW_BODY = _body("In euros", {"currency": "EUR"})
 RENEWAL = _answer(
     "Another year",

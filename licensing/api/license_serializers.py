@@ -245,6 +245,9 @@ class SubscriptionOut(serializers.Serializer[Any]):
     periods = serializers.IntegerField(help_text="How many were paid.")
     paid_until = serializers.DateTimeField(help_text="Once ended, access ends then.")
     next_charge_at = serializers.DateTimeField(allow_null=True, help_text="null: never again.")
+    is_resumable = serializers.BooleanField(
+        help_text="It was ended and can go on again, until the end of what is paid."
+    )
     amount_minor = serializers.IntegerField(
         help_text="Of the next period with today's tax; once ended, of the last."
     )

@@ -72,6 +72,7 @@ def subscription_json(found: Standing) -> dict[str, Any]:
         "periods": subscription.periods,
         "paid_until": moment(subscription.paid_until),
         "next_charge_at": moment(found.next_charge_at),
+        "is_resumable": found.is_resumable,
         "amount_minor": found.amount_minor,
         "currency": found.currency,
     }

@@ -26,6 +26,7 @@ urlpatterns = [
     path(f"{ONE}/renew", views.RenewView.as_view()),
     path(f"{ONE}/subscription", views.SubscriptionView.as_view()),
     path(f"{ONE}/subscription/cancel", views.EndSubscriptionView.as_view()),
+    path(f"{ONE}/subscription/resume", views.ResumeSubscriptionView.as_view()),
     path(f"{ONE}/activations", seats.ActivationsView.as_view()),
     path(f"{ONE}/activations/<str:activation>", seats.ActivationView.as_view()),
     path(f"{ONE}/activations/<str:activation>/transfer", seats.TransferView.as_view()),

@@ -32,7 +32,14 @@ from licensing.api.license_serializers import (
 from licensing.api.license_shapes import license_json, licenses_json, moment, subscription_json
 from licensing.models import LicensedFile
 from licensing.paper_answers import license_file_answer
-from licensing.services import issuing, license_keys, renewals, renewing, subscriptions
+from licensing.services import (
+    issuing,
+    license_keys,
+    renewals,
+    renewing,
+    resuming,
+    subscriptions,
+)
 
 FILES_PAGE = 1000
 
@@ -262,6 +269,29 @@ class EndSubscriptionView(APIView):
         who.require(Scope.WRITE)
         found = subscriptions.standing_behind(who, public_id)
         renewals.cancel_subscription(who, found.subscription)
+        return _subscription(who, public_id)
+
+
+class ResumeSubscriptionView(APIView):
+    """Its going on after all."""
+
+    @extend_schema(
+        operation_id="licenses_subscription_resume",
+        summary="Go on with a subscription that was ended",
+        request=None,
+        responses=SubscriptionOut,
+        examples=[examples.SUBSCRIPTION_RESUMED],
+    )
+    def post(self, request: Request, public_id: str) -> Response:
+        """Answer when it is charged next. Resuming what goes on changes nothing.
+
+        Refused with `not_resumable` once what was paid has run out, or something else ended it.
+        """
+        check_recent(request)
+        who = viewer(request)
+        who.require(Scope.BUY)
+        found = subscriptions.standing_behind(who, public_id)
+        resuming.resume_subscription(who, found.subscription)
         return _subscription(who, public_id)
 
 

@@ -230,13 +230,27 @@ class Gateway(Protocol):
         """Return the ``method`` that paid an order, to pay its renewals with; empty: none."""
 
     def end_subscription(self, order_ref: str, *, at_once: bool) -> None:
-        """Collect no more of the subscription an order began. Safe to repeat.
+        """Collect no more of the subscription an order began. Safe to repeat, also once it ended.
 
         Args:
             order_ref: Public id of the order that began it.
             at_once: Now, because it was refunded; else with the period that is paid.
 
         Raises:
+            GatewayError: try again.
+        """
+
+    def resume_subscription(self, order_ref: str) -> list[Fact]:
+        """Go on to collect what was to end with the period that is paid. Safe to repeat.
+
+        Args:
+            order_ref: Public id of the order that began it.
+
+        Returns:
+            That it has ended meanwhile, if so: then it cannot go on.
+
+        Raises:
+            GatewayRefusedError: it will not.
             GatewayError: try again.
         """
 

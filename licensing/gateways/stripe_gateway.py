@@ -14,7 +14,7 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from licensing.gateways import stripe_events
+from licensing.gateways import stripe_events, stripe_subscriptions
 from licensing.gateways import stripe_facts as facts
 from licensing.gateways.base import (
     Charge,
@@ -38,7 +38,7 @@ SAVED = "saved"
 _NEEDS_BROWSER = "authentication_required"
 _LEAST, _MOST = timedelta(minutes=31), timedelta(hours=24)
 """Stripe lets a checkout live for 30 minutes to 24 hours."""
-_GONE, _NO_MONEY = "resource_missing", "balance_insufficient"
+_NO_MONEY = "balance_insufficient"
 
 
 class Stripe:
@@ -255,17 +255,12 @@ class Stripe:
         return ""
 
     def end_subscription(self, order_ref: str, *, at_once: bool) -> None:
-        api = client().v1.subscriptions
         for external_id in _Inquiry(order_ref).subscription_ids():
-            try:
-                with calling():
-                    if at_once:
-                        api.cancel(external_id)
-                    else:
-                        api.update(external_id, {"cancel_at_period_end": True})
-            except GatewayRefusedError as error:
-                if error.extra.get("reason") != _GONE:  # else it has ended already
-                    raise
+            stripe_subscriptions.end(external_id, at_once=at_once)
+
+    def resume_subscription(self, order_ref: str) -> list[Fact]:
+        known = _Inquiry(order_ref).subscription_ids()
+        return [fact for ident in known for fact in stripe_subscriptions.resume(ident)]
 
     def mending_url(self, order_ref: str, *, payer_id: int, return_url: str) -> str:
         """The billing portal, for whose card it is; else the page of the invoice that is open."""

@@ -95,7 +95,7 @@ def _collect(row: Subscription, gateway: Gateway) -> bool:
     if row.paid_until > timezone.now() + early:
         return False
     try:
-        order = renewals.open_renewal(row, f"period-{row.periods + 1}")
+        order = renewals.open_renewal(row, renewals.key_of_next(row))
     except renewals.NotRenewableError:
         return _missed(row, None)
     if order.state == Order.State.CANCELLED:
@@ -148,7 +148,7 @@ def _over(row: Subscription, order: Order | None) -> bool:
     """End a subscription nobody paid for; its license ended with the paid period."""
     if order is not None and order.state == Order.State.OPEN:
         settling.cancel(order.pk)
-    if granting.end_unpaid(row) and order is not None:
+    if granting.end_unpaid(row, order) and order is not None:
         order_letters.tell_unpaid(order)
     return False
 

@@ -99,7 +99,7 @@ def _end(line: OrderLine, start: datetime) -> datetime | None:
 
 def _renew(subscription: Subscription) -> None:
     """Carry a license on for another period, counted from its start."""
-    grant = _grant_of(subscription)
+    grant = lock_grant(subscription)
     subscription.periods += 1
     subscription.attempts, subscription.next_try_at = 0, None
     if subscription.state == Subscription.State.OVERDUE:
@@ -107,8 +107,11 @@ def _renew(subscription: Subscription) -> None:
     _set_end(subscription, grant)
 
 
-def _grant_of(subscription: Subscription) -> Grant:
-    """Return the grant a subscription carries, locked, and read the subscription anew."""
+def lock_grant(subscription: Subscription) -> Grant:
+    """Return the grant a subscription carries, locked, and read the subscription anew.
+
+    Locks of orders come first.
+    """
     grant = Grant.objects.select_for_update().get(license__line=subscription.line)
     subscription.refresh_from_db()
     return grant
@@ -140,25 +143,25 @@ def revoke(line: OrderLine) -> None:
             extending.recount(row)
     if subscription is None and line.kind == Offer.Kind.SUBSCRIPTION:
         Subscription.objects.filter(line=line).update(state=Subscription.State.ENDED)
-        collect_no_more(line.order)
+        have_gateway_told(line.order)
 
 
 def _shorten(subscription: Subscription) -> None:
     """Take one paid period back, and collect no more."""
-    grant = _grant_of(subscription)
+    grant = lock_grant(subscription)
     subscription.periods = max(0, subscription.periods - 1)
     if subscription.state in GOING:
         subscription.state = Subscription.State.ENDING
     _set_end(subscription, grant)
-    collect_no_more(subscription.line.order)
+    have_gateway_told(subscription.line.order)
 
 
-def collect_no_more(first: Order) -> None:
-    """Have the gateway told to collect no more of the subscription an order began.
+def have_gateway_told(first: Order) -> None:
+    """Have the gateway told whether the subscription an order began goes on, as it is then.
 
     Also where none came of it here: the gateway began one with the first payment.
     """
-    enqueue(JobName.END_COLLECTION, order_id=first.pk)
+    enqueue(JobName.TELL_GATEWAY, order_id=first.pk)
 
 
 def freeze(order: Order) -> None:
@@ -197,26 +200,43 @@ def end_subscription(order: Order) -> bool:
     subscription = subscription_of(order)
     if subscription is None:
         return False
-    grant = _grant_of(subscription)
+    grant = lock_grant(subscription)
     if subscription.state not in GOING:
         return False
     subscription.state = Subscription.State.ENDING
     subscription.next_try_at = None
     _set_end(subscription, grant)
-    collect_no_more(subscription.line.order)
+    have_gateway_told(subscription.line.order)
     return True
 
 
-def end_unpaid(subscription: Subscription) -> bool:
-    """End a subscription nobody paid for; ``False``: it was paid or ended meanwhile."""
+def resume_subscription(subscription: Subscription) -> None:
+    """Let a subscription that is to end go on. Its first order and its grant are locked."""
+    grant = lock_grant(subscription)
+    is_late = subscription.attempts > 0  # the period that is due was refused before
+    subscription.state = Subscription.State.OVERDUE if is_late else Subscription.State.ACTIVE
+    _set_end(subscription, grant)
+    have_gateway_told(subscription.line.order)
+
+
+def end_unpaid(subscription: Subscription, order: Order | None) -> bool:
+    """End a subscription nobody paid for; ``False``: it was paid or ended meanwhile.
+
+    Args:
+        subscription: As it was when it was found unpaid.
+        order: Of the period, cancelled; it may be open again if somebody went on meanwhile.
+    """
     periods = subscription.periods
     with transaction.atomic():
-        grant = _grant_of(subscription)
+        grant = lock_grant(subscription)
         if subscription.state not in GOING or subscription.periods != periods:
+            return False
+        found = Order.objects.filter(pk=order.pk) if order is not None else Order.objects.none()
+        if found.exclude(state=Order.State.CANCELLED).exists():
             return False
         subscription.state, subscription.next_try_at = Subscription.State.ENDED, None
         _set_end(subscription, grant)
-        collect_no_more(subscription.line.order)
+        have_gateway_told(subscription.line.order)
     return True
 
 
@@ -225,7 +245,7 @@ def mark_overdue(order: Order, period_key: str) -> bool:
     subscription = subscription_of(order)
     if subscription is None:
         return False
-    _grant_of(subscription)
+    lock_grant(subscription)
     paid = subscription.renewals.filter(idempotency_key=renewal_key(subscription, period_key))
     if subscription.state not in GOING or paid.exclude(paid_at=None).exists():
         return False

@@ -17,7 +17,7 @@ from accounts.services import mailing
 from catalog.services.notice_letters import unsubscribe_headers, unsubscribe_path
 from catalog.services.notice_settings import Kind, wishes_about
 from licensing.gateways import references
-from licensing.models import Order, Refund, TransferReminder
+from licensing.models import Order, Refund, Subscription, TransferReminder
 from store.core.jobs import JobName, enqueue
 from store.core.money import Money, show
 
@@ -29,6 +29,8 @@ class OrderLetter(StrEnum):
     """How to pay by bank transfer; about a reminder."""
     UNPAID = "unpaid"
     """A period of a subscription was not paid; about its order."""
+    ENDED = "ended"
+    """The payment service ended a subscription that was to go on; about its first order."""
     REFUND = "refund"
     """A refund was granted or declined; about the refund."""
 
@@ -50,6 +52,11 @@ def ask_for_transfer(order: Order, number: int) -> bool:
 def tell_unpaid(order: Order) -> None:
     """Have a buyer told that a period of their subscription was not paid."""
     _ask(OrderLetter.UNPAID, order.pk)
+
+
+def tell_ended(first: Order) -> None:
+    """Have a buyer told that the payment service ended the subscription an order began."""
+    _ask(OrderLetter.ENDED, first.pk)
 
 
 def tell_refund(refund: Refund) -> None:
@@ -118,6 +125,18 @@ def _unpaid(order_id: int) -> EmailMessage | None:
     return mailing.compose(subject, "licensing/mail/unpaid.txt", context, order.buyer.email)
 
 
+def _ended(order_id: int) -> EmailMessage | None:
+    order = Order.objects.select_related("buyer").get(pk=order_id)
+    if order.buyer is None:
+        return None
+    subscription = Subscription.objects.get(line__order=order)
+    context = _context(order) | {"paid_until": subscription.paid_until.date()}
+    subject = _("Your subscription ends: %(title)s") % {"title": context["title"]}
+    if order.is_test:
+        subject = f"TEST · {subject}"
+    return mailing.compose(subject, "licensing/mail/ended.txt", context, order.buyer.email)
+
+
 def _refund(refund_id: int) -> EmailMessage | None:
     rows = Refund.objects.select_related("order__buyer", "asked_by", "line")
     refund = rows.get(pk=refund_id)
@@ -148,6 +167,7 @@ def _refund(refund_id: int) -> EmailMessage | None:
 _WRITERS: Mapping[OrderLetter, Callable[[int], EmailMessage | None]] = {
     OrderLetter.TRANSFER: _transfer,
     OrderLetter.UNPAID: _unpaid,
+    OrderLetter.ENDED: _ended,
     OrderLetter.REFUND: _refund,
 }
 

@@ -274,6 +274,35 @@ def count_payment(token: AccessToken, order: Order) -> None:
     locked.save(update_fields=["token"])
 
 
+def count_resumed(token: AccessToken, subscription: Subscription, *, is_ordered: bool) -> None:
+    """Count the next period of a subscription that goes on again against a token's limit.
+
+    Periods count for the token that began a subscription, see ``_spent_this_month``: another one
+    with a limit cannot answer for them. Call it before anything changes.
+
+    Args:
+        token: Of whoever goes on with it.
+        subscription: Locked, with its line and that line's order.
+        is_ordered: An order for the period is made already, so it counts in this month.
+
+    Raises:
+        SpendLimitError: more than the token may spend, or it did not begin the subscription.
+    """
+    first = subscription.line.order
+    asked = Money(subscription.line.gross_minor, first.currency)
+    if token.spend_limit_minor is None or asked.amount_minor == 0:
+        return
+    if first.token_id != token.pk:
+        raise SpendLimitError(
+            _(
+                "This token has a limit and did not begin this subscription. Use the token that"
+                " did, one without a limit, or the license's page."
+            )
+        )
+    if is_ordered or subscription.paid_until < _month()[1]:
+        _check_spending(token, asked)
+
+
 def _check_spending(token: AccessToken, asked: Money) -> None:
     """Refuse what goes over the token's monthly limit; its row stays locked until the commit.
 
@@ -308,13 +337,19 @@ def _spent_this_month(token: AccessToken) -> int:
     be collected in this one, too. Cancelled orders do not count, refunded ones do: a limit is not
     to be gone around by refunds.
     """
-    start = timezone.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    start, end = _month()
     counts = Q(created_at__gte=start) | Q(paid_at__gte=start) | Q(state=Order.State.OPEN)
     own = Q(token=token) | Q(token=None, renews__line__order__token=token)
     rows = Order.objects.filter(counts, own, currency=token.spend_currency)
     rows = rows.exclude(state=Order.State.CANCELLED)
     total: int = rows.aggregate(total=Coalesce(Sum("gross_minor"), 0))["total"]
-    return total + _to_be_collected(token, before=(start + timedelta(days=32)).replace(day=1))
+    return total + _to_be_collected(token, before=end)
+
+
+def _month() -> tuple[datetime, datetime]:
+    """Return when this calendar month (UTC) begins, and when the next one does."""
+    start = timezone.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return start, (start + timedelta(days=32)).replace(day=1)
 
 
 def _to_be_collected(token: AccessToken, *, before: datetime) -> int:

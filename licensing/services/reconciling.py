@@ -33,6 +33,7 @@ from licensing.models import (
     Refund,
 )
 from licensing.services import (
+    collecting,
     inbox,
     ledger,
     payout_checks,
@@ -173,7 +174,7 @@ def _wake(away: set[str]) -> Iterator[Difference]:
         returning.ask_to_send(refund)
     for order in renewals.unwanted(timezone.now() - ASK_FOR):
         if order.gateway not in away:
-            yield from _apart(order.public_id, partial(renewals.stop_collecting, order.pk))
+            yield from _apart(order.public_id, partial(collecting.tell_gateway, order.pk))
 
 
 @transaction.atomic
@@ -222,10 +223,8 @@ def _states() -> Iterator[Difference]:
     old = timezone.now() - _SETTLED
     for order in Order.objects.filter(state=Order.State.PAID, paid_at__lt=old):
         yield Difference("not_fulfilled", order.public_id, "paid, but nothing was granted")
-    paid = Order.objects.filter(
-        state=Order.State.OPEN, gross_minor__gt=0, paid_minor__gte=F("gross_minor")
-    )
-    for order in paid:
+    waiting = Order.objects.filter(state=Order.State.OPEN, gross_minor__gt=0)
+    for order in waiting.annotate(kept=kept).filter(kept__gte=F("gross_minor")):
         yield Difference("still_open", order.public_id, "paid in full, but still open")
 
 

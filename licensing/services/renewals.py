@@ -1,6 +1,7 @@
 """The later periods of subscriptions: each is an order of its own, with the first one's terms."""
 
 import hashlib
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -13,13 +14,11 @@ from accounts.models import Role, Scope
 from accounts.services.audit import record
 from accounts.viewer import Viewer
 from licensing.gateways.base import Fact, FactKind
-from licensing.gateways.registry import gateway_named
 from licensing.models import LineShare, Offer, Order, OrderLine, PaymentEvent, Subscription
 from licensing.services import fees, granting, settling, taxing
 from licensing.tax.amounts import Taxed
 from store.core.errors import ConflictError, NotFoundError, StoreError
 
-State = Subscription.State
 OPEN_FOR = timedelta(days=30)
 """A renewal nobody paid is cancelled after it, and with it the subscription."""
 _HOLDERS = {Role.ADMIN, Role.WRITE}
@@ -107,8 +106,13 @@ def for_fact(first: Order, fact: Fact) -> tuple[Order, Fact]:
     return Order.objects.select_for_update().get(pk=order.pk), fact
 
 
+def key_of_next(subscription: Subscription) -> str:
+    """Return our key of the period that comes next, for ``open_renewal``."""
+    return f"period-{subscription.periods + 1}"
+
+
 def subscription_for(viewer: Viewer, public_id: str) -> Subscription:
-    """Return a subscription the viewer may end: who bought it, or who buys for its holder.
+    """Return a subscription the viewer may end or resume: who bought it, or buys for its holder.
 
     Raises:
         SubscriptionNotFoundError: there is none, or not theirs.
@@ -122,7 +126,7 @@ def subscription_for(viewer: Viewer, public_id: str) -> Subscription:
 
 
 def may_end(viewer: Viewer, subscription: Subscription) -> bool:
-    """Whether it is the viewer's to end; what a token covers comes on top."""
+    """Whether it is the viewer's to end or resume; what a token covers comes on top."""
     order = subscription.line.order
     is_buyer = viewer.user is not None and order.buyer_id == viewer.user.pk
     return is_buyer or viewer.role_in(order.holder_id) in _HOLDERS
@@ -131,7 +135,8 @@ def may_end(viewer: Viewer, subscription: Subscription) -> bool:
 def cancel_subscription(viewer: Viewer, subscription: Subscription) -> Subscription:
     """Let a subscription end with what is paid. Cancelling again changes nothing.
 
-    A period that was due and not paid is not collected any more.
+    A period that was due and not paid is not collected any more. Until the end of what is paid
+    ``resuming.resume_subscription`` takes it back.
 
     Args:
         viewer: Who ends it; a token needs the scope ``write``.
@@ -146,6 +151,9 @@ def cancel_subscription(viewer: Viewer, subscription: Subscription) -> Subscript
     first = found.line.order
     with transaction.atomic():
         Order.objects.select_for_update().get(pk=first.pk)
+        for renewal in found.renewals.filter(state=Order.State.OPEN).order_by("pk"):
+            with suppress(settling.NotCancellableError):  # it was paid at this very moment
+                settling.cancel(renewal.pk)
         if granting.end_subscription(first):
             record(
                 "subscription.cancel",
@@ -155,35 +163,8 @@ def cancel_subscription(viewer: Viewer, subscription: Subscription) -> Subscript
                 address=viewer.address,
                 subscription=found.public_id,
             )
-    for renewal in found.renewals.filter(state=Order.State.OPEN):
-        settling.cancel(renewal.pk)
     found.refresh_from_db()
     return found
-
-
-def stop_collecting(order_id: int) -> bool:
-    """Tell the gateway that a subscription ends; the work of a job. Safe to repeat.
-
-    Args:
-        order_id: The order that began it. One that was cancelled, or taken back before it was
-            fulfilled, has no subscription here; the gateway has one since it was paid.
-
-    Returns:
-        Whether there was something to tell.
-
-    Raises:
-        GatewayError: try again.
-    """
-    first = Order.objects.get(pk=order_id)
-    subscription = Subscription.objects.filter(line__order=first).first()
-    if subscription is not None:
-        goes_on, at_once = subscription.state in granting.GOING, subscription.state == State.ENDED
-    else:
-        goes_on, at_once = first.closed_at is None, True
-    if goes_on:
-        return False
-    gateway_named(first.gateway).end_subscription(first.public_id, at_once=at_once)
-    return True
 
 
 def unwanted(since: datetime) -> list[Order]:

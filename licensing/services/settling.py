@@ -5,10 +5,12 @@ so facts may come in any order, more than once, and after a crash at any point:
 
     open → paid → fulfilled → refunded
               ↘ disputed ↗  (and back, when the dispute is won)
-    open → cancelled (→ paid, when the money comes after all and still buys the same)
+    open → cancelled (→ paid, when the money comes after all and still buys the same;
+                      → open, a period of a subscription that goes on again)
 """
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 
 from django.db import transaction
 from django.utils import timezone
@@ -86,7 +88,7 @@ def _refuse(order: Order) -> None:
     if order.state == State.OPEN:
         _cancel(order)
     if order.renews is None and order.lines.filter(kind=Offer.Kind.SUBSCRIPTION).exists():
-        granting.collect_no_more(order)
+        granting.have_gateway_told(order)
 
 
 def _sell(order: Order) -> None:
@@ -159,6 +161,12 @@ def cancel(order_id: int) -> Order:
 def _cancel(order: Order) -> None:
     order.state, order.closed_at = State.CANCELLED, timezone.now()
     order.save(update_fields=["state", "closed_at"])
+
+
+def reopen(order: Order, *, until: datetime) -> None:
+    """Let the locked, cancelled order of a period be paid again."""
+    order.state, order.closed_at, order.expires_at = State.OPEN, None, until
+    order.save(update_fields=["state", "closed_at", "expires_at"])
 
 
 def _paid(order: Order, fact: Fact) -> bool:

@@ -2,7 +2,7 @@
 
 from licensing.gateways.base import Fact
 from licensing.models import Order
-from licensing.services import granting
+from licensing.services import granting, order_letters
 from licensing.services.fact_errors import TooEarlyError
 from store.core.jobs import JobName, enqueue
 
@@ -19,9 +19,15 @@ def renewal_failed(order: Order, fact: Fact) -> bool:
 
 
 def ended(order: Order, fact: Fact) -> bool:
-    """The gateway will not collect any more; what is paid stays paid."""
+    """The gateway will not collect any more; what is paid stays paid.
+
+    Where nobody here had ended it, the subscriber is told.
+    """
     _check_begun(order)
-    return granting.end_subscription(order)
+    if not granting.end_subscription(order):
+        return False
+    order_letters.tell_ended(order)
+    return True
 
 
 def _check_begun(order: Order) -> None:

@@ -16,6 +16,7 @@ from licensing.services.renewals import (
     may_end,
     priced_again,
 )
+from licensing.services.resuming import is_resumable
 
 State = Subscription.State
 
@@ -32,9 +33,11 @@ class Standing:
         currency: Three capitals.
         next_charge_at: When it is collected or asked for next; ``None``: never again.
         lasts_until: When access ends if nobody pays any more.
-        is_own: The viewer may end it.
+        is_own: The viewer may end it, and go on with it.
         unpaid: The open order of the period that is due; ``None``: there is none.
         renews_itself: The gateway collects by itself, and has a page for the card.
+        resumes_for_minor: What its next period would cost if it went on again, due when what was
+            paid ends; ``None``: it goes on, or cannot any more.
     """
 
     subscription: Subscription
@@ -46,11 +49,17 @@ class Standing:
     is_own: bool
     unpaid: Order | None
     renews_itself: bool
+    resumes_for_minor: int | None
 
     @property
     def goes_on(self) -> bool:
         """It is paid again until somebody ends it."""
         return self.subscription.state in GOING
+
+    @property
+    def is_resumable(self) -> bool:
+        """It was ended and can go on again."""
+        return self.resumes_for_minor is not None
 
     @property
     def is_over(self) -> bool:
@@ -88,7 +97,7 @@ def standing_behind(viewer: Viewer, license_id: str) -> Standing:
 def standing_of(viewer: Viewer, row: License) -> Standing:
     """Return how the subscription of a license stands; the license has one."""
     subscription = row.line.subscription
-    goes_on = subscription.state in GOING
+    goes_on, resumes = subscription.state in GOING, is_resumable(subscription, row.grant)
     at = subscription.next_try_at or subscription.paid_until
     return Standing(
         subscription=subscription,
@@ -100,6 +109,7 @@ def standing_of(viewer: Viewer, row: License) -> Standing:
         is_own=may_end(viewer, subscription),
         unpaid=subscription.renewals.filter(state=Order.State.OPEN).order_by("id").last(),
         renews_itself=_renews_itself(row.line.order) and row.line.gross_minor > 0,
+        resumes_for_minor=_next_amount(subscription) if resumes else None,
     )
 
 

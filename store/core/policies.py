@@ -34,7 +34,7 @@ class JobName(StrEnum):
     SEND_REFUND = "licensing.send_refund"
     RENEW_SUBSCRIPTIONS = "licensing.renew_subscriptions"
     SUBSCRIPTION_UNPAID = "licensing.subscription_unpaid"
-    END_COLLECTION = "licensing.end_collection"
+    TELL_GATEWAY = "licensing.tell_gateway"
     REMIND_TRANSFERS = "licensing.remind_transfers"
     SEND_ORDER_LETTER = "licensing.send_order_letter"
     CLOSE_ORDERS = "licensing.close_orders"
@@ -86,7 +86,7 @@ POLICIES: Mapping[JobName, Policy] = {
     JobName.SEND_REFUND: Policy(Queue.DEFAULT, max_attempts=12),
     JobName.RENEW_SUBSCRIPTIONS: Policy(Queue.DEFAULT, priority=Priority.STORE),
     JobName.SUBSCRIPTION_UNPAID: Policy(Queue.DEFAULT),
-    JobName.END_COLLECTION: Policy(Queue.DEFAULT, max_attempts=12),
+    JobName.TELL_GATEWAY: Policy(Queue.DEFAULT, max_attempts=12),
     JobName.REMIND_TRANSFERS: Policy(Queue.DEFAULT, priority=Priority.STORE),
     JobName.SEND_ORDER_LETTER: Policy(Queue.DEFAULT, max_attempts=8, time_limit_s=60),
     JobName.CLOSE_ORDERS: Policy(Queue.DEFAULT, priority=Priority.STORE),

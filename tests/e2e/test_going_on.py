@@ -109,6 +109,9 @@ def test_both_without_javascript(
     end(page, store.url + club)
     page.get_by_role("button", name="End subscription").click()
     expect(page.get_by_text("Nothing is charged any more. It was paid until")).to_be_visible()
+    page.get_by_role("button", name="Go on with it").click()
+    expect(page.get_by_text("It goes on. The next period begins on")).to_be_visible()
+    expect(page.get_by_role("link", name="End subscription")).to_be_visible()
 
     renew(page, store.url + month)
     page.get_by_role("button", name="Pay €19.00").click()

@@ -120,6 +120,7 @@ BUYERS: list[tuple[str, dict[str, Any]]] = [
     ("/library/LICENSE/key", {}),
     ("/library/LICENSE/key", {"rotate": "1", "rotation": "0"}),
     ("/library/LICENSE/end-subscription", {}),
+    ("/library/LICENSE/resume-subscription", {}),
 ]
 TWINS: list[tuple[str, str, dict[str, Any]]] = [
     ("post", "coupons", {"code": "FREE", "basis_points": 10000}),
@@ -137,6 +138,7 @@ TWINS: list[tuple[str, str, dict[str, Any]]] = [
     ("post", "licenses/LICENSE/key", {}),
     ("post", "licenses/LICENSE/rotate", {"key_rotation": 0}),
     ("post", "licenses/LICENSE/subscription/cancel", {}),
+    ("post", "licenses/LICENSE/subscription/resume", {}),
 ]
 
 
@@ -237,7 +239,8 @@ def test_an_old_session_does_no_more_by_api(
     path: str,
     sent: dict[str, Any],
 ) -> None:
-    holder = held.shop.buyer if path.endswith(("/key", "/rotate", "/cancel")) else held.shop.seller
+    buyers = ("/key", "/rotate", "/cancel", "/resume")
+    holder = held.shop.buyer if path.endswith(buyers) else held.shop.seller
     browser, before = forget(browser_of(holder)), sold_state(held)
 
     answer = getattr(browser, method)(

@@ -25,6 +25,7 @@ from licensing.models import (
 )
 from licensing.services import (
     checkout,
+    collecting,
     dunning,
     granting,
     inbox,
@@ -182,7 +183,7 @@ def test_a_refunded_subscription_is_collected_no_more(
 
     refunds.give_back(staff, order, None, "sorry")
     run_jobs()
-    renewals.stop_collecting(order.pk)  # told twice
+    collecting.tell_gateway(order.pk)  # told twice
 
     assert at_stripe["status"] == "canceled"
     assert Subscription.objects.get().state == State.ENDED
@@ -226,8 +227,8 @@ def test_a_subscription_of_a_cancelled_order_is_ended_once_stripe_answers_again(
         assert deliver(event).status_code == 200
     fake.is_down = True
     with pytest.raises(GatewayError):
-        renewals.stop_collecting(order.pk)
-    Job.objects.filter(name=JobName.END_COLLECTION).delete()  # it was tried often enough
+        collecting.tell_gateway(order.pk)
+    Job.objects.filter(name=JobName.TELL_GATEWAY).delete()  # it was tried often enough
     assert reconciling.reconcile().unreachable == [order.gateway]
     assert at_stripe["status"] == "active"
 
@@ -240,7 +241,7 @@ def test_a_subscription_of_a_cancelled_order_is_ended_once_stripe_answers_again(
 def test_an_open_order_is_no_reason_to_end_a_subscription(shop: Shop, fake: StripeFake) -> None:
     order, at_stripe = begin(shop, fake)
 
-    assert renewals.stop_collecting(order.pk) is False
+    assert collecting.tell_gateway(order.pk) is False
     assert at_stripe["status"] == "active"
 
 

@@ -506,7 +506,7 @@ def test_a_subscription_is_read_and_ended(client: Client, bearer: Headers) -> No
         ended = post(client, f"{path}/cancel", headers=writer)
         assert (ended.status_code, ended.json()) == (
             200,
-            told | {"state": "ending", "next_charge_at": None},
+            told | {"state": "ending", "next_charge_at": None, "is_resumable": True},
         )
     assert client.get(BASE + path, headers=reader).json() == ended.json()
 

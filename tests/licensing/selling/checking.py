@@ -1,6 +1,7 @@
 """What must be true of money at any moment, and what at rest."""
 
 from collections import defaultdict
+from datetime import timedelta
 
 from django.db import connection
 from django.db.models import Sum
@@ -18,8 +19,9 @@ from licensing.models import (
     License,
     Order,
     OrderLine,
+    Subscription,
 )
-from licensing.services import ledger
+from licensing.services import granting, ledger
 from tests.licensing.selling.market import Market
 
 Kind = LedgerAccount.Kind
@@ -37,6 +39,7 @@ def check_always() -> None:
     _nobody_gives_more_than_they_got()
     _no_license_without_payment()
     _no_coupon_is_overused()
+    _licenses_last_as_their_subscriptions()
 
 
 def _nobody_gives_more_than_they_got() -> None:
@@ -53,6 +56,14 @@ def _no_coupon_is_overused() -> None:
     for coupon in Coupon.objects.exclude(most_uses=None):
         used = coupon.orders.exclude(state=Order.State.CANCELLED)
         assert used.count() <= coupon.most_uses, f"{coupon} was used too often"
+
+
+def _licenses_last_as_their_subscriptions() -> None:
+    """One that goes on has a day of grace; one that ends, or has ended, has none."""
+    kept = Subscription.objects.exclude(line__license__grant__state=Grant.State.REVOKED)
+    for row in kept.select_related("line__license__grant"):
+        grace = granting.GRACE if row.state in granting.GOING else timedelta()
+        assert row.line.license.grant.ends_at == row.paid_until + grace, f"{row} ends otherwise"
 
 
 def _no_license_without_payment() -> None:

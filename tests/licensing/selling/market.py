@@ -30,7 +30,12 @@ from tests.factories import add_files, make_repo, make_user, proved_viewer, safe
 from tests.licensing.selling.shop import BILLING
 from workers.handlers import HANDLERS
 
-MONEY_JOBS = (JobName.APPLY_PAYMENT, JobName.FULFIL_ORDER, JobName.SEND_REFUND)
+MONEY_JOBS = (
+    JobName.APPLY_PAYMENT,
+    JobName.FULFIL_ORDER,
+    JobName.SEND_REFUND,
+    JobName.TELL_GATEWAY,
+)
 
 
 @dataclass(slots=True)

@@ -26,7 +26,17 @@ from hypothesis.stateful import (
 from licensing.gateways.base import Charge
 from licensing.gateways.sandbox import Sandbox
 from licensing.models import Order, Refund, SandboxCharge, Subscription
-from licensing.services import checkout, closing, inbox, reconciling, refunds, settling
+from licensing.services import (
+    checkout,
+    closing,
+    dunning,
+    inbox,
+    reconciling,
+    refunds,
+    renewals,
+    resuming,
+    settling,
+)
 from store.core.errors import StoreError
 from tests.licensing.selling.checking import check_always, check_at_rest
 from tests.licensing.selling.market import (
@@ -116,6 +126,21 @@ class MoneyMachine(RuleBasedStateMachine):
         if found := _pick(Subscription.objects.order_by("id"), which):
             self.made += 1
             self._step(lambda: renewal_of(found, f"renewal-{self.made}"))
+
+    @rule(which=WHICH)
+    def end(self, which: int) -> None:
+        if found := _pick(Subscription.objects.order_by("id"), which):
+            self._step(lambda: renewals.cancel_subscription(self.market.buying, found))
+
+    @rule(which=WHICH)
+    def resume(self, which: int) -> None:
+        """Whoever goes on has what they had before they ended it."""
+        if found := _pick(Subscription.objects.order_by("id"), which):
+            self._step(lambda: resuming.resume_subscription(self.market.buying, found))
+
+    @rule()
+    def collect_due(self) -> None:
+        self._step(dunning.renew_due)
 
     @rule(which=WHICH, method=st.sampled_from([*PAYING, "test_success", "test_decline"]))
     def pay(self, which: int, method: str) -> None:

@@ -8,8 +8,18 @@ from accounts.viewer import Viewer
 from catalog.models import Grant
 from licensing.gateways.base import FactKind
 from licensing.gateways.sandbox import CARDS, Sandbox
-from licensing.models import Coupon, Invoice, License, Order, Payment, Refund
-from licensing.services import checkout, inbox, ordering, quotes, reconciling, refunds, settling
+from licensing.models import Coupon, Invoice, License, Order, Payment, Refund, Subscription
+from licensing.services import (
+    checkout,
+    inbox,
+    ordering,
+    quotes,
+    reconciling,
+    refunds,
+    renewals,
+    resuming,
+    settling,
+)
 from licensing.services.coupons import CouponError
 from licensing.services.pricing import Item
 from store.core.errors import StoreError
@@ -224,6 +234,35 @@ def test_a_line_is_given_back_once_by_two_at_once(market: Market) -> None:
         assert sorted(at_once(give_all, 2)) == ["not_refundable", "ok"]
         order.refresh_from_db()
         assert order.refunded_minor == order.gross_minor
+    agrees(market)
+
+
+def test_ending_and_going_on_at_once_leaves_one_of_both(market: Market) -> None:
+    """Also while the order of the next period is paid, and while dunning looks at it."""
+    for number in range(2 * ROUNDS):
+        first = market.order(f"k{number}", ["monthly"])
+        checkout.start(first, method="test_success")
+        row = Subscription.objects.get(line__order=first)
+        asked = renewals.open_renewal(row, renewals.key_of_next(row))
+        if number % 2:
+            renewals.cancel_subscription(market.buying, row)
+        steps = [
+            lambda row=row: renewals.cancel_subscription(market.buying, row),
+            lambda row=row: resuming.resume_subscription(market.buying, row),
+            lambda row=row: resuming.resume_subscription(market.buying, row),
+            lambda asked=asked: checkout.start(asked, method="test_success"),
+        ]
+
+        told = at_once(lambda which, steps=steps: outcome(steps[which]), 4)
+
+        row.refresh_from_db()
+        asked.refresh_from_db()
+        assert told[:3] == ["ok"] * 3
+        assert row.state in {Subscription.State.ACTIVE, Subscription.State.ENDING}
+        if asked.state != Order.State.FULFILLED:
+            is_open = asked.state == Order.State.OPEN
+            assert is_open == (row.state == Subscription.State.ACTIVE)
+        assert row.periods == 1 + (asked.state == Order.State.FULFILLED)
     agrees(market)
 
 

@@ -474,14 +474,6 @@ def test_a_refunded_renewal_takes_its_period_back(shop: Shop, time_machine: Any)
     assert Grant.objects.get().state == Grant.State.ACTIVE
 
 
-def test_nothing_is_told_to_a_gateway_while_it_goes_on(shop: Shop) -> None:
-    row = subscribed(shop)
-
-    assert renewals.stop_collecting(row.line.order_id) is False
-    renewals.cancel_subscription(shop.buying, row)
-    assert renewals.stop_collecting(row.line.order_id) is True
-
-
 @pytest.mark.parametrize(("interval", "days"), [("month", 28), ("year", 365)])
 def test_a_period_is_one_of_the_calendar(interval: str, days: int, shop: Shop) -> None:
     assert (periods.after(timezone.now(), interval, 1) - timezone.now()).days == days
