@@ -174,6 +174,8 @@ _SUBSCRIPTION = {
     "paid_until": "2026-12-26T09:20:01Z",
     "next_charge_at": "2026-12-26T09:20:01Z",
     "amount_minor": 2261,
+    "later_amount_minor": None,
+    "later_from": None,
     "currency": "EUR",
 }
 SUBSCRIPTION = _answer("Paid by the month", _SUBSCRIPTION)
