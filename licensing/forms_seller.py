@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from licensing.forms_offers import MomentField
 from licensing.invoices.names import clean_name
-from licensing.models import Offer, SellerProfile
+from licensing.models import MAX_COUPON_PERIODS, Offer, SellerProfile
 from licensing.services.coupon_making import MAX_USES, CouponDraft
 from licensing.services.seller_profiles import MAX_PREFIX_CHARS, ProfileChange
 from licensing.tax.countries import countries_for_forms, regions_for_forms
@@ -48,6 +48,13 @@ class CouponForm(forms.Form):
         required=False,
         max_length=3,
         widget=forms.TextInput({"placeholder": "EUR", "autocapitalize": "characters"}),
+    )
+    periods = forms.IntegerField(
+        label=_("Periods of a subscription"),
+        required=False,
+        min_value=1,
+        max_value=MAX_COUPON_PERIODS,
+        help_text=_("3: its first three payments cost less. Empty: all of them."),
     )
     starts_at = MomentField(label=_("From (UTC)"), required=False)
     ends_at = MomentField(label=_("Until (UTC)"), required=False)
@@ -94,6 +101,7 @@ class CouponForm(forms.Form):
             basis_points=None if percent is None else int(percent * 100),
             amount_minor=values.get("amount_minor"),
             currency=values["currency"],
+            periods=values["periods"],
             starts_at=values["starts_at"],
             ends_at=values["ends_at"],
             most_uses=values["most_uses"],

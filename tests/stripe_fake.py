@@ -243,7 +243,10 @@ class StripeFake:
         metadata = given.get("payment_intent_data", given.get("subscription_data"))["metadata"]
         until = int(given.get("expires_at", _now() + 86400))
         assert _now() + 1800 <= until <= _now() + 86400
-        total = sum(int(row["unit_amount"]) for row in amounts)
+        regular = sum(int(row["unit_amount"]) for row in amounts)
+        coupons = [self.get({}, row["coupon"]) for row in given.get("discounts", [])]
+        total = regular - sum(coupon["amount_off"] for coupon in coupons)
+        assert all(coupon["currency"] == amounts[0]["currency"] for coupon in coupons)
         if total < 50:
             raise StripeAnswerError(
                 400, type="invalid_request_error", code="amount_too_small", message="Too small"
@@ -265,7 +268,24 @@ class StripeFake:
         )
         row |= {"url": f"{self.url}/pay/{row['id']}", "_intent_metadata": metadata}
         row["_recurring"] = amounts[0].get("recurring")
+        row |= {"_regular": regular, "_coupons": coupons}
         return row
+
+    def make_coupon(self, given: JSON) -> JSON:
+        assert ("duration_in_months" in given) == (given["duration"] == "repeating")
+        assert len(given.get("name", "")) <= 40
+        months = given.get("duration_in_months")
+        return self._keep(
+            stripe.Coupon,
+            "coupon",
+            amount_off=int(given["amount_off"]),
+            currency=given["currency"],
+            duration=given["duration"],
+            duration_in_months=int(months) if months else None,
+            name=given.get("name"),
+            metadata=given["metadata"],
+            valid=True,
+        )
 
     def make_customer(self, given: JSON) -> JSON:
         return self._keep(stripe.Customer, "cus", email=given["email"], metadata=given["metadata"])
@@ -465,7 +485,9 @@ class StripeFake:
             metadata=session.pop("_intent_metadata"),
             status="active",
         )
-        subscription["_amount"] = session["amount_total"]
+        subscription["_amount"] = session["_regular"]
+        subscription["_coupons"] = session["_coupons"]
+        subscription["_months"] = {"month": 1, "year": 12}[session["_recurring"]["interval"]]
         invoice = self._invoice(subscription, "subscription_create")
         session |= {"subscription": subscription["id"], "invoice": invoice["id"]}
         return self._pay_invoice(invoice)
@@ -479,16 +501,31 @@ class StripeFake:
         parent = made(
             stripe.Invoice.Parent, subscription_details=details, type="subscription_details"
         )
+        amount = subscription["_amount"] - self._off(subscription)
         return self._keep(
             stripe.Invoice,
             "in",
-            amount_due=subscription["_amount"],
-            total=subscription["_amount"],
+            amount_due=amount,
+            subtotal=subscription["_amount"],
+            total=amount,
             currency=subscription["currency"],
             billing_reason=reason,
             status="open",
             hosted_invoice_url=f"{self.url}/invoice/{subscription['id']}",
             parent=parent,
+        )
+
+    def _off(self, subscription: JSON) -> int:
+        """What is taken off the next invoice: a coupon lasts for months, counted from the first."""
+        before = sum(
+            row["parent"]["subscription_details"]["subscription"] == subscription["id"]
+            for row in self.all("invoice")
+        )
+        passed = before * subscription["_months"]
+        return sum(
+            coupon["amount_off"]
+            for coupon in subscription["_coupons"]
+            if passed < (coupon["duration_in_months"] or 1)
         )
 
     def _pay_invoice(self, invoice: JSON) -> JSON:
@@ -557,6 +594,7 @@ _ROUTES: list[tuple[str, str, Any, _Act]] = [
     ("/v1/checkout/sessions", "POST", shapes.checkout.SessionCreateParams, _F.make_session),
     (r"/v1/checkout/sessions/(\w+)", "GET", None, _F.get),
     (r"/v1/checkout/sessions/(\w+)/expire", "POST", None, _F.end_session),
+    ("/v1/coupons", "POST", shapes.CouponCreateParams, _F.make_coupon),
     ("/v1/customers", "POST", shapes.CustomerCreateParams, _F.make_customer),
     (r"/v1/customers/(\w+)/payment_methods", "GET", None, _F.list_methods),
     ("/v1/payment_intents", "POST", shapes.PaymentIntentCreateParams, _F.make_intent),

@@ -9,6 +9,7 @@ _COUPON: dict[str, Any] = {
     "basis_points": 2500,
     "amount_minor": None,
     "currency": "",
+    "periods": 3,
     "starts_at": None,
     "ends_at": "2027-06-01T00:00:00Z",
     "most_uses": 100,

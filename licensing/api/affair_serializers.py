@@ -30,6 +30,13 @@ class _CouponFields(serializers.Serializer[Any]):
     currency = serializers.CharField(
         required=False, allow_blank=True, default="", max_length=3, help_text="Of the amount."
     )
+    periods = serializers.IntegerField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="How many periods of a subscription it lowers, from the first on: 1 to 120;"
+        " null: all of them.",
+    )
     starts_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
     ends_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
     most_uses = serializers.IntegerField(
@@ -41,7 +48,7 @@ class _CouponFields(serializers.Serializer[Any]):
 
 
 class CouponIn(_CouponFields):
-    """A coupon as its seller wants it. Of a subscription it lowers every period."""
+    """A coupon as its seller wants it."""
 
     offers = serializers.ListField(
         child=serializers.CharField(max_length=24),

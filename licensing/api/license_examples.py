@@ -175,6 +175,8 @@ _SUBSCRIPTION = {
     "next_charge_at": "2026-12-26T09:20:01Z",
     "is_resumable": False,
     "amount_minor": 2261,
+    "later_amount_minor": None,
+    "later_from": None,
     "currency": "EUR",
 }
 SUBSCRIPTION = _answer("Paid by the month", _SUBSCRIPTION)

@@ -251,6 +251,13 @@ class SubscriptionOut(serializers.Serializer[Any]):
     amount_minor = serializers.IntegerField(
         help_text="Of the next period with today's tax; once ended, of the last."
     )
+    later_amount_minor = serializers.IntegerField(
+        allow_null=True,
+        help_text="Of each period once its discount has ended; null: it has, or there is none.",
+    )
+    later_from = serializers.DateTimeField(
+        allow_null=True, help_text="When the first period begins that costs so much."
+    )
     currency = serializers.CharField()
 
 

@@ -74,6 +74,8 @@ def subscription_json(found: Standing) -> dict[str, Any]:
         "next_charge_at": moment(found.next_charge_at),
         "is_resumable": found.is_resumable,
         "amount_minor": found.amount_minor,
+        "later_amount_minor": found.later.amount_minor if found.later else None,
+        "later_from": moment(found.later.begins_at) if found.later else None,
         "currency": found.currency,
     }
 

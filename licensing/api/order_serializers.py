@@ -53,6 +53,14 @@ class LineOut(serializers.Serializer[Any]):
     net_minor = serializers.IntegerField()
     tax_minor = serializers.IntegerField()
     gross_minor = serializers.IntegerField()
+    discount_periods = serializers.IntegerField(
+        allow_null=True,
+        help_text="Of a subscription: the discount ends after so many periods, this one included;"
+        " null: it does not.",
+    )
+    later_gross_minor = serializers.IntegerField(
+        allow_null=True, help_text="What each period after those costs; null: what this one does."
+    )
 
 
 class QuotedLineOut(LineOut):

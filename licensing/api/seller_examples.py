@@ -35,6 +35,7 @@ _SALE: dict[str, Any] = {
             "tax_minor": 361,
             "gross_minor": 2261,
             "discount_minor": 0,
+            "discount_periods": None,
             "fee_minor": 190,
             "shares_minor": 0,
             "refunded_minor": 0,

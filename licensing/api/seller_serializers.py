@@ -23,6 +23,11 @@ class SoldLineOut(serializers.Serializer[Any]):
     tax_minor = serializers.IntegerField()
     gross_minor = serializers.IntegerField()
     discount_minor = serializers.IntegerField()
+    discount_periods = serializers.IntegerField(
+        allow_null=True,
+        help_text="Of the first order of a subscription: the discount ends after so many periods;"
+        " null: it does not, or there is none.",
+    )
     fee_minor = serializers.IntegerField(help_text="What the store keeps.")
     shares_minor = serializers.SerializerMethodField(help_text="What owners upstream get.")
     refunded_minor = serializers.IntegerField()

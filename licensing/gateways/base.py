@@ -82,6 +82,23 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
+class Later:
+    """What a subscription costs once its discount has ended.
+
+    Args:
+        after: How many periods, the first one included, cost what is charged now; from 1.
+        amount_minor: Each period after those, more than now.
+        tax_minor: The part of it that is tax.
+        discount: What the discount is called: the coupon's code.
+    """
+
+    after: int
+    amount_minor: int
+    tax_minor: int
+    discount: str
+
+
+@dataclass(frozen=True, slots=True)
 class Charge:
     """What a gateway is asked to collect.
 
@@ -95,6 +112,7 @@ class Charge:
         cancel_url: Where it goes otherwise.
         method: How to pay without a browser: a name the gateway knows; empty: in a browser.
         interval: ``month`` or ``year`` for a subscription, else empty.
+        later: What later periods of it cost; ``None``: what is charged now.
         tax_minor: The part of the amount that is tax, to be shown beside the price.
         payer_id: Id of the person who pays, for cards they saved; ``None``: nobody who has any.
         expires_at: When the order is cancelled if nobody paid.
@@ -109,6 +127,7 @@ class Charge:
     cancel_url: str
     method: str = ""
     interval: str = ""
+    later: Later | None = None
     tax_minor: int = 0
     payer_id: int | None = None
     expires_at: datetime | None = None

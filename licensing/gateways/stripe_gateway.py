@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 
 from licensing.gateways import stripe_events, stripe_subscriptions
 from licensing.gateways import stripe_facts as facts
+from licensing.gateways import stripe_prices as prices
 from licensing.gateways.base import (
     Charge,
     Checkout,
@@ -79,6 +80,8 @@ class Stripe:
             if session.status == "complete" and not facts.has_bounced(session):
                 return Checkout(facts=facts.of_session(session))
         params = self._session_params(charge)
+        if charge.later is not None:
+            params["discounts"] = [{"coupon": prices.coupon(charge, charge.later)}]
         key = f"{charge.order_ref}-session-{made.count()}-{charge.payer_id or 0}"
         with calling():
             session = client().v1.checkout.sessions.create(params, {"idempotency_key": key})
@@ -98,7 +101,7 @@ class Stripe:
         params: SessionCreateParams = {
             "client_reference_id": charge.order_ref,
             "metadata": words,
-            "line_items": _lines(charge),
+            "line_items": prices.lines(charge),
             "success_url": charge.success_url,
             "cancel_url": charge.cancel_url,
             "adaptive_pricing": {"enabled": False},
@@ -354,21 +357,3 @@ def _add(found: dict[str, Fact], more: list[Fact]) -> None:
 def _key_of(refund: stripe.Refund) -> str:
     metadata: Any = refund.metadata
     return str(metadata.to_dict().get(facts.REFUND, "")) if metadata is not None else ""
-
-
-def _lines(charge: Charge) -> list[Any]:
-    """Return price and tax as lines of their own; Stripe reckons nothing."""
-    parts = [(charge.title, charge.amount_minor - charge.tax_minor), (_("Tax"), charge.tax_minor)]
-    return [
-        {
-            "quantity": 1,
-            "price_data": {
-                "currency": charge.currency.lower(),
-                "unit_amount": to_stripe(amount, charge.currency),
-                "product_data": {"name": name},
-                **({"recurring": {"interval": charge.interval}} if charge.interval else {}),
-            },
-        }
-        for name, amount in parts
-        if amount
-    ]

@@ -19,6 +19,7 @@ from licensing.models.ledger import (
 )
 from licensing.models.licenses import Activation, ActivationQuerySet, License, LicensedFile
 from licensing.models.offers import (
+    MAX_COUPON_PERIODS,
     Coupon,
     FeeRule,
     Offer,
@@ -36,6 +37,7 @@ from licensing.models.terms import Terms
 from licensing.models.trials import TrialUse
 
 __all__ = [
+    "MAX_COUPON_PERIODS",
     "Activation",
     "ActivationQuerySet",
     "BankTransfer",

@@ -168,6 +168,10 @@ class Price(models.Model):
         return self.launch_minor if has_begun and moment < self.launch_until else self.amount_minor
 
 
+MAX_COUPON_PERIODS = 120
+"""Ten years of months."""
+
+
 class Coupon(models.Model):
     """A word that lowers the price of one seller's offers."""
 
@@ -179,6 +183,8 @@ class Coupon(models.Model):
     amount_minor = models.BigIntegerField(null=True, blank=True)
     """What is taken off the order's lines it fits, in ``currency``."""
     currency = models.CharField(max_length=3, blank=True)
+    periods = models.PositiveSmallIntegerField(null=True, blank=True)
+    """How many periods of a subscription it lowers, from the first on; ``None``: all of them."""
     starts_at = models.DateTimeField(null=True, blank=True)
     ends_at = models.DateTimeField(null=True, blank=True)
     most_uses = models.PositiveIntegerField(null=True, blank=True)
@@ -197,6 +203,14 @@ class Coupon(models.Model):
                 condition=Q(basis_points__gte=1, basis_points__lte=10_000, amount_minor=None)
                 | Q(basis_points=None, amount_minor__gte=1, amount_minor__lte=MAX_MINOR),
                 name="coupon_takes_off_one_thing",
+            ),
+            models.CheckConstraint(
+                condition=Q(periods=None) | Q(periods__gte=1, periods__lte=MAX_COUPON_PERIODS),
+                name="coupon_periods_are_sane",
+            ),
+            models.CheckConstraint(
+                condition=Q(periods=None) | Q(basis_points=None) | Q(basis_points__lt=10_000),
+                name="coupon_never_begins_for_nothing",
             ),
         ]
 

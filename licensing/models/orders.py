@@ -150,6 +150,12 @@ class OrderLine(models.Model):
     net_minor = models.BigIntegerField()
     tax_minor = models.BigIntegerField()
     gross_minor = models.BigIntegerField()
+    discount_periods = models.PositiveSmallIntegerField(null=True)
+    """Of the line that begins a subscription: how many periods cost what this one does, before the
+    discount ends; ``None``: all of them."""
+    later_net_minor = models.BigIntegerField(null=True)
+    later_tax_minor = models.BigIntegerField(null=True)
+    """What each period costs after those, and its tax, by the rate of the day it was ordered."""
     tax = models.JSONField(default=dict)
     """Kind, country, rate and note, as assessed."""
     fee_minor = models.BigIntegerField()
@@ -175,11 +181,34 @@ class OrderLine(models.Model):
                 & Q(refunded_minor__gte=0, refunded_minor__lte=models.F("gross_minor")),
                 name="order_line_adds_up",
             ),
+            models.CheckConstraint(
+                condition=Q(discount_periods=None, later_net_minor=None, later_tax_minor=None)
+                | Q(discount_periods__isnull=False, discount_periods__gte=1, kind="subscription")
+                & Q(later_net_minor__isnull=False, later_net_minor__gte=0, gross_minor__gt=0)
+                & Q(later_tax_minor__isnull=False, later_tax_minor__gte=0),
+                name="order_line_discount_ends",
+            ),
         ]
         indexes = [models.Index(fields=["seller", "-id"], name="sale_of_seller")]
 
     def __str__(self) -> str:
         return f"{self.quantity} x {self.title}"
+
+    @property
+    def later_gross_minor(self) -> int | None:
+        """What each period costs once the discount has ended; ``None``: it does not end."""
+        if self.later_net_minor is None or self.later_tax_minor is None:
+            return None
+        return self.later_net_minor + self.later_tax_minor
+
+    def is_discounted(self, period: int) -> bool:
+        """Whether a period of the subscription it begins has its discount; 1 is the first."""
+        return self.discount_periods is None or period <= self.discount_periods
+
+    def agreed_minor(self, period: int) -> int:
+        """What a period was agreed to cost, tax and all."""
+        later = self.later_gross_minor
+        return self.gross_minor if later is None or self.is_discounted(period) else later
 
 
 class LineShare(models.Model):
@@ -190,6 +219,8 @@ class LineShare(models.Model):
     repo = models.ForeignKey(ModelRepo, models.SET_NULL, null=True, related_name="+")
     basis_points = models.PositiveIntegerField()
     amount_minor = models.BigIntegerField()
+    later_minor = models.BigIntegerField(null=True)
+    """What they get of each period once the line's discount has ended."""
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["line", "repo"], name="share_once_per_line")]

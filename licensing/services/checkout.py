@@ -4,9 +4,9 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from licensing.gateways.base import Charge, Checkout, PaymentDeclinedError
+from licensing.gateways.base import Charge, Checkout, Later, PaymentDeclinedError
 from licensing.gateways.registry import gateway_named
-from licensing.models import Order
+from licensing.models import Order, OrderLine
 from licensing.services import inbox, settling
 from store.core.errors import ConflictError
 
@@ -51,6 +51,7 @@ def start(order: Order, *, payer: User | None = None, method: str = "") -> Check
 def _charge(order: Order, payer: User | None, method: str) -> Charge:
     here = f"{settings.PUBLIC_URL}/orders/{order.public_id}"
     first = order.lines.order_by("position").first()
+    begins = first is not None and order.renews_id is None
     return Charge(
         order_ref=order.public_id,
         amount_minor=order.due_minor,
@@ -60,8 +61,18 @@ def _charge(order: Order, payer: User | None, method: str) -> Charge:
         success_url=here,
         cancel_url=f"{here}?paid=no",
         method=method,
-        interval=first.interval if first is not None and order.renews_id is None else "",
+        interval=first.interval if first is not None and begins else "",
+        later=_later(order, first) if first is not None and begins else None,
         tax_minor=order.tax_minor if order.paid_minor == 0 else 0,
         payer_id=payer.pk if payer is not None else None,
         expires_at=order.expires_at,
     )
+
+
+def _later(order: Order, line: OrderLine) -> Later | None:
+    """Return what later periods cost than the one that begins a subscription."""
+    full = line.later_gross_minor
+    if line.discount_periods is None or full is None:
+        return None
+    name = order.coupon.code if order.coupon is not None else ""
+    return Later(line.discount_periods, full, line.later_tax_minor or 0, name)

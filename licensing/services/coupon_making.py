@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from accounts.models import Namespace
 from accounts.services.audit import record
 from accounts.viewer import Viewer
-from licensing.models import Coupon, Offer, Order
+from licensing.models import MAX_COUPON_PERIODS, Coupon, Offer, Order
 from licensing.services.sellers import check_runs
 from store.core.errors import ConflictError, InvalidError, NotFoundError
 from store.core.money import (
@@ -56,6 +56,7 @@ class CouponDraft:
     basis_points: int | None = None
     amount_minor: int | None = None
     currency: str = ""
+    periods: int | None = None
     starts_at: datetime | None = None
     ends_at: datetime | None = None
     most_uses: int | None = None
@@ -91,6 +92,7 @@ def make_coupon(viewer: Viewer, seller: Namespace, draft: CouponDraft) -> Coupon
             coupon = Coupon.objects.create(
                 namespace=seller,
                 code=code,
+                periods=draft.periods,
                 starts_at=draft.starts_at,
                 ends_at=draft.ends_at,
                 most_uses=draft.most_uses,
@@ -113,6 +115,7 @@ def make_coupon(viewer: Viewer, seller: Namespace, draft: CouponDraft) -> Coupon
         basis_points=coupon.basis_points,
         amount_minor=coupon.amount_minor,
         currency=coupon.currency,
+        periods=coupon.periods,
     )
     return coupon
 
@@ -154,11 +157,31 @@ def _checked(draft: CouponDraft, code: str) -> dict[str, int | str | None]:
         if uses is not None and not 1 <= uses <= MAX_USES:
             raise _bad(name, _("A number of uses is between 1 and a million."))
     _check_dates(draft)
+    _check_periods(draft)
     if draft.basis_points is not None:
         if not 1 <= draft.basis_points <= BASIS_POINTS:
             raise _bad("basis_points", _("A percentage is more than 0 and at most 100."))
         return {"basis_points": draft.basis_points, "amount_minor": None, "currency": ""}
     return {"basis_points": None} | _amount(draft.amount_minor or 0, draft.currency)
+
+
+def _check_periods(draft: CouponDraft) -> None:
+    if draft.periods is None:
+        return
+    if not 1 <= draft.periods <= MAX_COUPON_PERIODS:
+        raise _bad(
+            "periods",
+            _("A coupon lowers the first 1 to %(most)d periods, or all of them.")
+            % {"most": MAX_COUPON_PERIODS},
+        )
+    if draft.basis_points == BASIS_POINTS:  # nobody would have a way to pay the later ones with
+        raise _bad(
+            "periods",
+            _(
+                "Nothing to pay at first and something later cannot be: 100 % hold for all periods."
+                " Take less off, or let people try your models with the free tokens of an offer."
+            ),
+        )
 
 
 def _check_dates(draft: CouponDraft) -> None:

@@ -1,20 +1,25 @@
 """Coupons: found by code, checked, counted under a lock."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
 
 from licensing.models import Coupon, Offer, Order
 from store.core.errors import ConflictError
-from store.core.money import share_of
+from store.core.money import share_of, spread
+
+if TYPE_CHECKING:
+    from licensing.services.pricing import PricedLine
 
 
 class CouponError(ConflictError):
     """The coupon does not lower this price; ``extra.reason`` says why, stable.
 
     One of ``unknown``, ``not_yet``, ``expired``, ``open_order`` (``extra.order`` is it),
-    ``used_up``, ``used_by_you``, ``not_for_these``, ``other_currency``.
+    ``used_up``, ``used_by_you``, ``not_for_these``, ``other_currency``, ``free_at_first``.
     """
 
     code = "coupon_refused"
@@ -94,6 +99,34 @@ def check(coupon: Coupon, *, buyer_id: int | None, currency: str, at: datetime) 
         raise CouponError(_("You have used this coupon already."), reason="used_by_you")
     if coupon.most_uses is not None and used.count() >= coupon.most_uses:
         raise CouponError(_("This coupon is used up."), reason="used_up")
+
+
+def discounted(lines: Sequence["PricedLine"], coupon: Coupon) -> list["PricedLine"]:
+    """Take a coupon off the lines it fits, spread over them by what they cost.
+
+    Raises:
+        CouponError: it would make the first periods of a subscription free, but not later ones.
+            Who pays nothing at first has no way to pay that could be asked for those.
+    """
+    fits = fitting(coupon, [line.offer for line in lines])
+    costs = [line.listed_minor if line.offer.pk in fits else 0 for line in lines]
+    parts = spread(amount_off(coupon, sum(costs)), costs)
+    return [_lowered(line, part, coupon) for line, part in zip(lines, parts, strict=True)]
+
+
+def _lowered(line: "PricedLine", part: int, coupon: Coupon) -> "PricedLine":
+    lowered = replace(line, discount_minor=part)
+    if not part or coupon.periods is None or line.offer.kind != Offer.Kind.SUBSCRIPTION:
+        return lowered
+    if part == line.listed_minor:
+        raise CouponError(
+            _(
+                "This coupon would make the first periods free and not the later ones, which cannot"
+                " be. Order without it, or ask the seller for one that leaves something to pay."
+            ),
+            reason="free_at_first",
+        )
+    return replace(lowered, discount_periods=coupon.periods)
 
 
 def amount_off(coupon: Coupon, cost_minor: int) -> int:

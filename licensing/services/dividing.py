@@ -1,12 +1,12 @@
 """What a sale brings whom: the store its fee, owners upstream their shares, the seller the rest."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from licensing.services import fees
+from licensing.services import fees, taxing
 from licensing.services.upstream import asks_of_all
 from licensing.terms.shares import UpstreamAsk, divide
 from store.core.money import share_of, spread
@@ -23,6 +23,22 @@ class PricedShare:
     repo_id: int
     basis_points: int
     amount_minor: int
+
+
+def reckoned(
+    lines: Sequence["PricedLine"], billing: Mapping[str, Any], at: datetime
+) -> list["PricedLine"]:
+    """Return lines with their tax, fee and shares; also of later periods that cost more.
+
+    Raises:
+        BadCountryError, BadRegionError, RateMissingError: see ``taxing.taxed``.
+    """
+    found = divided(taxing.taxed(lines, billing, on=at.date()), at)
+    if all(line.discount_periods is None for line in lines):
+        return found
+    regular = [replace(line, discount_minor=0, discount_periods=None) for line in lines]
+    later = reckoned(regular, billing, at)  # of one line: a subscription is ordered alone
+    return [replace(line, later=dear) for line, dear in zip(found, later, strict=True)]
 
 
 def divided(lines: Sequence["PricedLine"], at: datetime) -> list["PricedLine"]:

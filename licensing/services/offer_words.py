@@ -23,6 +23,17 @@ class Granting(Protocol):
     updates: str
 
 
+class Lowered(Protocol):
+    """What a ``PricedLine`` and an ``OrderLine`` have in common: a discount that may end."""
+
+    @property
+    def gross_minor(self) -> int: ...
+    @property
+    def discount_periods(self) -> int | None: ...
+    @property
+    def later_gross_minor(self) -> int | None: ...
+
+
 def seats_text(seats: int, seat_kind: str) -> str:
     """Say for how many people or machines it is: ``5 machines``; 0 is any number."""
     is_people = seat_kind == SeatKind.PEOPLE
@@ -79,6 +90,30 @@ def price_text(offer: Offer, price: Money | None) -> str:
             return _("Pay what you want")
         return _("from %(price)s") % {"price": amount}
     return amount + interval_text(offer.interval)
+
+
+def course_text(line: Lowered, interval: str, currency: str) -> str:
+    """Say what a subscription costs while its discount holds, and then; empty: it does not end."""
+    periods, later = line.discount_periods, line.later_gross_minor
+    if periods is None or later is None:
+        return ""
+    if interval == Offer.Interval.MONTH:
+        text = ngettext(
+            "%(now)s for the first month, then %(later)s a month.",
+            "%(now)s a month for the first %(n)d months, then %(later)s a month.",
+            periods,
+        )
+    else:
+        text = ngettext(
+            "%(now)s for the first year, then %(later)s a year.",
+            "%(now)s a year for the first %(n)d years, then %(later)s a year.",
+            periods,
+        )
+    return text % {
+        "now": show(Money(line.gross_minor, currency)),
+        "later": show(Money(later, currency)),
+        "n": periods,
+    }
 
 
 def interval_text(interval: str) -> str:

@@ -18,6 +18,7 @@ from catalog.services.notice_letters import unsubscribe_headers, unsubscribe_pat
 from catalog.services.notice_settings import Kind, wishes_about
 from licensing.gateways import references
 from licensing.models import Order, Refund, Subscription, TransferReminder
+from licensing.services.offer_words import course_text
 from store.core.jobs import JobName, enqueue
 from store.core.money import Money, show
 
@@ -90,12 +91,14 @@ def _ask(letter: OrderLetter, ident: int) -> None:
 
 
 def _transfer(reminder_id: int) -> EmailMessage | None:
-    reminder = TransferReminder.objects.select_related("order__buyer").get(pk=reminder_id)
+    rows = TransferReminder.objects.select_related("order__buyer", "order__renews__line")
+    reminder = rows.get(pk=reminder_id)
     order = reminder.order
     if order.state != Order.State.OPEN or order.buyer is None:
         return None
     context = _context(order) | {
         "number": reminder.number,
+        "course": _course(order),
         "reference": references.shown(references.reference_of(order.public_id)),
         "bank": settings.ENV.bank_details,
         "until": order.expires_at.date(),
@@ -110,9 +113,13 @@ def _unpaid(order_id: int) -> EmailMessage | None:
     line = first.lines.select_related("subscription").first()
     subscription = getattr(line, "subscription", None)
     is_paid = order.renews is not None and order.paid_at is not None
-    if subscription is None or order.buyer is None or is_paid:
+    if line is None or subscription is None or order.buyer is None or is_paid:
         return None
+    due = order.due_minor or order.gross_minor
+    if order.renews is None:  # a gateway that renews by itself told of it: it is no order yet
+        due = line.agreed_minor(subscription.periods + 1)
     context = _context(first) | {
+        "amount": show(Money(due, order.currency)),
         "paid_until": subscription.paid_until.date(),
         "next_try_on": subscription.next_try_at.date() if subscription.next_try_at else None,
         "has_ended": subscription.state == subscription.State.ENDED,
@@ -180,3 +187,12 @@ def _context(order: Order) -> dict[str, object]:
         "amount": show(Money(order.due_minor or order.gross_minor, order.currency)),
         "link": f"{settings.PUBLIC_URL}{order.get_absolute_url()}",
     }
+
+
+def _course(order: Order) -> str:
+    """Say that the price of a subscription rises, up to the first period that costs more."""
+    subscription = order.renews
+    line = subscription.line if subscription else order.lines.order_by("position").first()
+    if line is None or (subscription and not line.is_discounted(subscription.periods)):
+        return ""
+    return course_text(line, line.interval, order.currency)

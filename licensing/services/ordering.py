@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef, Q, Sum
+from django.db.models import BigIntegerField, Case, Exists, F, OuterRef, Q, Sum, When
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -232,6 +232,9 @@ def add_line(order: Order, position: int, line: PricedLine) -> OrderLine:
         net_minor=line.net_minor,
         tax_minor=line.tax_minor,
         gross_minor=line.gross_minor,
+        discount_periods=line.discount_periods,
+        later_net_minor=line.later.net_minor if line.later else None,
+        later_tax_minor=line.later.tax_minor if line.later else None,
         tax=dict(line.tax or {}),
         fee_minor=line.fee_minor,
         terms=offer.terms,
@@ -242,18 +245,26 @@ def add_line(order: Order, position: int, line: PricedLine) -> OrderLine:
         updates=offer.updates,
     )
     row.repos.set(line.repos)
-    LineShare.objects.bulk_create(
+    LineShare.objects.bulk_create(_shares(row, line))
+    return row
+
+
+def _shares(row: OrderLine, line: PricedLine) -> list[LineShare]:
+    """Return what owners upstream get of a line, and of its later periods where those differ."""
+    now = {share.repo_id: share.amount_minor for share in line.shares}
+    later = {share.repo_id: share.amount_minor for share in line.later.shares} if line.later else {}
+    return [
         LineShare(
             line=row,
             namespace_id=share.namespace_id,
             repo_id=share.repo_id,
             basis_points=share.basis_points,
-            amount_minor=share.amount_minor,
+            amount_minor=now.get(share.repo_id, 0),
+            later_minor=later.get(share.repo_id, 0) if line.later else None,
         )
-        for share in line.shares
-        if share.amount_minor
-    )
-    return row
+        for share in (line.later or line).shares  # of a lower price may be too little for some
+        if now.get(share.repo_id) or later.get(share.repo_id)
+    ]
 
 
 @transaction.atomic
@@ -274,7 +285,9 @@ def count_payment(token: AccessToken, order: Order) -> None:
     locked.save(update_fields=["token"])
 
 
-def count_resumed(token: AccessToken, subscription: Subscription, *, is_ordered: bool) -> None:
+def count_resumed(
+    token: AccessToken, subscription: Subscription, due_minor: int, *, is_ordered: bool
+) -> None:
     """Count the next period of a subscription that goes on again against a token's limit.
 
     Periods count for the token that began a subscription, see ``_spent_this_month``: another one
@@ -283,13 +296,14 @@ def count_resumed(token: AccessToken, subscription: Subscription, *, is_ordered:
     Args:
         token: Of whoever goes on with it.
         subscription: Locked, with its line and that line's order.
+        due_minor: What the period costs, in the order's currency.
         is_ordered: An order for the period is made already, so it counts in this month.
 
     Raises:
         SpendLimitError: more than the token may spend, or it did not begin the subscription.
     """
     first = subscription.line.order
-    asked = Money(subscription.line.gross_minor, first.currency)
+    asked = Money(due_minor, first.currency)
     if token.spend_limit_minor is None or asked.amount_minor == 0:
         return
     if first.token_id != token.pk:
@@ -367,5 +381,10 @@ def _to_be_collected(token: AccessToken, *, before: datetime) -> int:
         line__order__token=token,
         line__order__currency=token.spend_currency,
     )
-    total: int = rows.aggregate(total=Coalesce(Sum("line__gross_minor"), 0))["total"]
+    dear = When(
+        line__discount_periods__lte=F("periods"),
+        then=F("line__later_net_minor") + F("line__later_tax_minor"),
+    )
+    price = Case(dear, default=F("line__gross_minor"), output_field=BigIntegerField())
+    total: int = rows.aggregate(total=Coalesce(Sum(price), 0))["total"]
     return total

@@ -14,8 +14,8 @@ from eu_vat_rates_data import is_eu_member
 
 from catalog.models import ModelRepo
 from licensing.models import Offer, Price, SellerProfile
-from licensing.services import fees, taxing
-from licensing.services.dividing import divided
+from licensing.services import fees
+from licensing.services.dividing import reckoned
 from licensing.services.offer_checks import NewPrice, OfferDraft, check_prices
 from licensing.services.pricing import PricedLine
 from licensing.services.seller_profiles import profile_of
@@ -155,7 +155,7 @@ def _case(
     line: PricedLine, currency: str, words: str, billing: Mapping[str, Any], at: datetime
 ) -> Case:
     try:
-        sold = divided(taxing.taxed([line], billing, on=at.date()), at)[0]
+        sold = reckoned([line], billing, at)[0]
     except RateMissingError as error:  # an order would be told the same
         return Case(words, problem=error.message)
     tax = sold.tax or {}

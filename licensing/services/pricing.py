@@ -7,7 +7,7 @@ either comes out the same or is known to be stale.
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -18,9 +18,9 @@ from django.utils.translation import gettext as _
 from catalog.models import ModelRepo
 from licensing.models import Coupon, Offer, Price
 from licensing.services import coupons, extending, sellability, taxing
-from licensing.services.dividing import PricedShare, divided
+from licensing.services.dividing import PricedShare, reckoned
 from store.core.errors import ConflictError, InvalidError, NotFoundError
-from store.core.money import MAX_MINOR, Money, check_currency, show, spread
+from store.core.money import MAX_MINOR, Money, check_currency, show
 
 MAX_LINES = 20
 """Offers in one order."""
@@ -127,11 +127,19 @@ class PricedLine:
     fee_minor: int = 0
     tax: Mapping[str, Any] | None = None
     shares: tuple[PricedShare, ...] = ()
+    discount_periods: int | None = None
+    later: "PricedLine | None" = None
+    """What each period of a subscription comes to after those; ``None``: what this one does."""
 
     @property
     def listed_minor(self) -> int:
         """What the seller's page says it costs, before a coupon."""
         return self.unit_minor * self.quantity
+
+    @property
+    def later_gross_minor(self) -> int | None:
+        """What each later period costs; ``None``: what this one does."""
+        return self.later.gross_minor if self.later else None
 
     @property
     def detail(self) -> str:
@@ -154,6 +162,8 @@ class PricedLine:
             "net_minor": self.net_minor,
             "tax_minor": self.tax_minor,
             "gross_minor": self.gross_minor,
+            "discount_periods": self.discount_periods,
+            "later_gross_minor": self.later_gross_minor,
             "tax": dict(self.tax or {}),
             "terms": {"sha256": offer.terms_id, "title": offer.terms.title},
             "rights": offer.rights,
@@ -242,10 +252,9 @@ def price(wish: Wish, *, buyer_id: int, at: datetime | None = None) -> Priced:
     if wish.coupon:
         chosen = [line.offer for line in lines]
         coupon = coupons.find(wish.coupon, chosen, buyer_id=buyer_id, currency=currency, at=at)
-        lines = _discounted(lines, coupon)
-    lines = taxing.taxed(lines, wish.billing, on=at.date())
-    lines = divided(lines, at)
-    if sum(line.gross_minor for line in lines) > MAX_MINOR:
+        lines = coupons.discounted(lines, coupon)
+    lines = reckoned(lines, wish.billing, at)
+    if sum((line.later or line).gross_minor for line in lines) > MAX_MINOR:
         raise BadQuantityError(
             _("An order comes to at most %(most)s.") % {"most": show(Money(MAX_MINOR, currency))}
         )
@@ -387,14 +396,3 @@ def check_given(given: int, offer: Offer, found: Price, at: datetime) -> int:
     if given > MAX_MINOR:
         raise BadQuantityError(_("That is more than one order takes."), offer=offer.public_id)
     return given
-
-
-def _discounted(lines: Sequence[PricedLine], coupon: Coupon) -> list[PricedLine]:
-    """Take a coupon off the lines it fits, spread over them by what they cost."""
-    fits = coupons.fitting(coupon, [line.offer for line in lines])
-    costs = [line.listed_minor if line.offer.pk in fits else 0 for line in lines]
-    off = coupons.amount_off(coupon, sum(costs))
-    return [
-        replace(line, discount_minor=part)
-        for line, part in zip(lines, spread(off, costs), strict=True)
-    ]

@@ -42,9 +42,9 @@ def open_renewal(
 ) -> Order:
     """Return the order that pays one more period, made on first asking with this key.
 
-    Price, seats and terms are those of the first order; the tax is that of today. What a gateway
-    collected by itself is the sum the buyer agreed to: when the rate changed since, the tax is
-    taken out of that sum, not put on top of it.
+    Price, seats and terms are those of the first order, without its discount once that has ended;
+    the tax is that of today. What a gateway collected by itself is the sum the buyer agreed to:
+    when the rate changed since, the tax is taken out of that sum, not put on top of it.
 
     Args:
         subscription: What is paid again.
@@ -60,7 +60,8 @@ def open_renewal(
         return found
     line = OrderLine.objects.select_related("order__holder", "seller").get(pk=locked.line_id)
     first, now = line.order, timezone.now()
-    amounts, tax = priced_again(line, first, collected_minor)
+    period = next_period(locked)
+    amounts, tax = priced_again(line, first, period, collected_minor)
     order = Order.objects.create(
         buyer=first.buyer,
         holder=first.holder,
@@ -78,8 +79,18 @@ def open_renewal(
         created_at=now,
         expires_at=now + OPEN_FOR,
     )
-    _copy(line, order, amounts, tax)
+    _copy(line, order, amounts, tax, is_discounted=line.is_discounted(period))
     return order
+
+
+def next_period(subscription: Subscription) -> int:
+    """Return the number of the period that is paid next; 1 was the first.
+
+    One that was paid counts also before its license is carried on: a gateway may tell of several
+    at once.
+    """
+    waiting = subscription.renewals.filter(paid_at__isnull=False, fulfilled_at=None, closed_at=None)
+    return subscription.periods + waiting.count() + 1
 
 
 def for_fact(first: Order, fact: Fact) -> tuple[Order, Fact]:
@@ -190,41 +201,49 @@ def unwanted(since: datetime) -> list[Order]:
 
 
 def priced_again(
-    line: OrderLine, first: Order, collected_minor: int | None = None
+    line: OrderLine, first: Order, period: int, collected_minor: int | None = None
 ) -> tuple[Taxed, dict[str, object]]:
     """Return what another period of a line costs, with today's tax, and the facts of that tax.
 
     Args:
         line: As it was ordered first.
         first: Its order.
+        period: Its number; 1 was the first.
         collected_minor: See ``open_renewal``.
 
     Raises:
         NotRenewableError: see ``open_renewal``.
     """
     today = timezone.now().date()
-    amount = line.unit_minor * line.quantity - line.discount_minor
+    amount, agreed = line.unit_minor * line.quantity, line.agreed_minor(period)
+    if line.is_discounted(period):
+        amount -= line.discount_minor
     try:
         priced = taxing.taxed_again(
             line, first.billing, amount, included=_is_tax_included(line), on=today
         )
         if collected_minor is None or collected_minor == priced[0].gross_minor:
             return priced
-        if collected_minor == line.gross_minor:
+        if collected_minor == agreed:
             return taxing.taxed_again(line, first.billing, collected_minor, included=True, on=today)
     except StoreError as error:
         raise NotRenewableError(f"The tax of the period is not known: {error.message}") from error
-    raise NotRenewableError(f"{collected_minor} was collected, agreed was {line.gross_minor}.")
+    raise NotRenewableError(f"{collected_minor} was collected, agreed was {agreed}.")
 
 
 def _is_tax_included(line: OrderLine) -> bool:
     """Whether the price was shown with the tax; without any tax, as the offer shows it now."""
+    listed = line.unit_minor * line.quantity
     if line.tax_minor:
-        return line.gross_minor == line.unit_minor * line.quantity - line.discount_minor
+        return line.gross_minor == listed - line.discount_minor
+    if line.later_tax_minor:  # the discount left too little for any tax
+        return line.later_gross_minor == listed
     return line.offer is not None and line.offer.is_tax_included
 
 
-def _copy(line: OrderLine, order: Order, amounts: Taxed, tax: dict[str, object]) -> None:
+def _copy(
+    line: OrderLine, order: Order, amounts: Taxed, tax: dict[str, object], *, is_discounted: bool
+) -> None:
     """Write the renewal's one line, with today's fee and the agreed parts of upstream owners."""
     fee = fees.fee_on(amounts.net_minor, line.seller, order.created_at)
     row = OrderLine.objects.create(
@@ -239,7 +258,7 @@ def _copy(line: OrderLine, order: Order, amounts: Taxed, tax: dict[str, object])
         interval=line.interval,
         quantity=line.quantity,
         unit_minor=line.unit_minor,
-        discount_minor=line.discount_minor,
+        discount_minor=line.discount_minor if is_discounted else 0,
         net_minor=amounts.net_minor,
         tax_minor=amounts.tax_minor,
         gross_minor=amounts.gross_minor,
@@ -253,8 +272,7 @@ def _copy(line: OrderLine, order: Order, amounts: Taxed, tax: dict[str, object])
         updates=line.updates,
     )
     row.repos.set(line.repos.all())
-    was, now = line.net_minor - line.fee_minor, amounts.net_minor - fee
-    parts = [(share, share.amount_minor * now // was if was else 0) for share in line.shares.all()]
+    parts = _shared(line, amounts.net_minor - fee, is_discounted=is_discounted)
     LineShare.objects.bulk_create(
         LineShare(
             line=row,
@@ -266,3 +284,21 @@ def _copy(line: OrderLine, order: Order, amounts: Taxed, tax: dict[str, object])
         for share, part in parts
         if part
     )
+
+
+def _shared(line: OrderLine, left: int, *, is_discounted: bool) -> list[tuple[LineShare, int]]:
+    """Return what owners upstream get of a period, as was agreed for one of its price.
+
+    Args:
+        line: As it was ordered first.
+        left: What the seller would get without them, in minor units.
+        is_discounted: The period has the line's discount.
+    """
+    shares = list(line.shares.all())
+    if is_discounted or line.later_net_minor is None:
+        was = line.net_minor - line.fee_minor
+        return [(share, share.amount_minor * left // was if was else 0) for share in shares]
+    was = line.later_net_minor - fees.fee_on(
+        line.later_net_minor, line.seller, line.order.created_at
+    )
+    return [(share, (share.later_minor or 0) * left // was if was else 0) for share in shares]

@@ -71,7 +71,8 @@ def is_resumable(subscription: Subscription, grant: Grant) -> bool:
 def _go_on(viewer: Viewer, subscription: Subscription, waiting: list[Order]) -> None:
     """Let a locked subscription go on, and have its next period paid."""
     if viewer.token is not None:
-        ordering.count_resumed(viewer.token, subscription, is_ordered=bool(waiting))
+        due = subscription.line.agreed_minor(renewals.next_period(subscription))
+        ordering.count_resumed(viewer.token, subscription, due, is_ordered=bool(waiting))
     for order in waiting:
         settling.reopen(order, until=timezone.now() + renewals.OPEN_FOR)
         order.reminders.all().delete()  # who pays by transfer is asked anew

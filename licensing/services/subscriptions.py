@@ -9,16 +9,31 @@ from django.utils.translation import gettext as _
 from accounts.viewer import Viewer
 from licensing.gateways.registry import UnknownGatewayError, gateway_named
 from licensing.models import License, Order, Subscription
+from licensing.services import periods
 from licensing.services.granting import GOING
 from licensing.services.renewals import (
     NotRenewableError,
     SubscriptionNotFoundError,
     may_end,
+    next_period,
     priced_again,
 )
 from licensing.services.resuming import is_resumable
 
 State = Subscription.State
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """What a subscription costs once its discount has ended.
+
+    Args:
+        amount_minor: Each period with today's tax.
+        begins_at: When the first of them begins.
+    """
+
+    amount_minor: int
+    begins_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +45,8 @@ class Standing:
         license: The license it carries.
         amount_minor: What the next period costs with today's tax; of one that ends, what the last
             one did.
+        later: From when on each period costs more, and what: its discount ends then. ``None``: the
+            next one costs what all do that follow.
         currency: Three capitals.
         next_charge_at: When it is collected or asked for next; ``None``: never again.
         lasts_until: When access ends if nobody pays any more.
@@ -43,6 +60,7 @@ class Standing:
     subscription: Subscription
     license: License
     amount_minor: int
+    later: "Later | None"
     currency: str
     next_charge_at: datetime | None
     lasts_until: datetime
@@ -97,19 +115,23 @@ def standing_behind(viewer: Viewer, license_id: str) -> Standing:
 def standing_of(viewer: Viewer, row: License) -> Standing:
     """Return how the subscription of a license stands; the license has one."""
     subscription = row.line.subscription
-    goes_on, resumes = subscription.state in GOING, is_resumable(subscription, row.grant)
+    goes_on, period = subscription.state in GOING, next_period(subscription)
+    resumes = is_resumable(subscription, row.grant)
     at = subscription.next_try_at or subscription.paid_until
     return Standing(
         subscription=subscription,
         license=row,
-        amount_minor=_next_amount(subscription) if goes_on else row.line.gross_minor,
+        amount_minor=_amount(subscription, period)
+        if goes_on
+        else row.line.agreed_minor(subscription.periods),
+        later=_later(row, period) if goes_on or resumes else None,
         currency=row.line.order.currency,
         next_charge_at=max(at, timezone.now()) if goes_on else None,
         lasts_until=subscription.paid_until,
         is_own=may_end(viewer, subscription),
         unpaid=subscription.renewals.filter(state=Order.State.OPEN).order_by("id").last(),
         renews_itself=_renews_itself(row.line.order) and row.line.gross_minor > 0,
-        resumes_for_minor=_next_amount(subscription) if resumes else None,
+        resumes_for_minor=_amount(subscription, period) if resumes else None,
     )
 
 
@@ -143,13 +165,21 @@ def _renews_itself(first: Order) -> bool:
         return False
 
 
-def _next_amount(subscription: Subscription) -> int:
-    """Return what the next period comes to; Stripe collects what it did before, tax and all."""
+def _amount(subscription: Subscription, period: int) -> int:
+    """Return what a period comes to; Stripe collects what was agreed at first, tax and all."""
     line = subscription.line
     first: Order = line.order
     try:
         if gateway_named(first.gateway).renews_itself:
-            return line.gross_minor
-        return priced_again(line, first)[0].gross_minor
+            return line.agreed_minor(period)
+        return priced_again(line, first, period)[0].gross_minor
     except (UnknownGatewayError, NotRenewableError):  # it waits, or fails, when it is due
-        return line.gross_minor
+        return line.agreed_minor(period)
+
+
+def _later(row: License, period: int) -> Later | None:
+    cheap = row.line.discount_periods
+    if cheap is None or period > cheap:
+        return None
+    begins_at = periods.after(row.grant.starts_at, row.line.interval, cheap)
+    return Later(_amount(row.line.subscription, cheap + 1), begins_at)

@@ -14,6 +14,7 @@ from catalog.models import ModelRepo, RepoEvent
 from catalog.services.events import emit
 from licensing.models import Order, OrderLine, Refund
 from licensing.services import order_letters
+from licensing.services.offer_words import course_text
 from store.core.money import Money, show
 
 
@@ -107,7 +108,11 @@ def _receipt(order: Order, to: str) -> EmailMessage:
         "order": order,
         "user": order.buyer,
         "lines": [
-            (line, show(Money(line.gross_minor, order.currency), "en"))
+            (
+                line,
+                show(Money(line.gross_minor, order.currency), "en"),
+                course_text(line, line.interval, order.currency),
+            )
             for line in order.lines.all()
         ],
         "total": show(Money(order.gross_minor, order.currency), "en"),

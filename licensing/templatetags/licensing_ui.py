@@ -14,7 +14,7 @@ from catalog.models import Grant, Listing, ModelRepo
 from licensing.gateways.registry import default_gateway
 from licensing.models import Order, Refund, Subscription
 from licensing.services.holdings import Held
-from licensing.services.offer_words import grants_text, interval_text, seats_text
+from licensing.services.offer_words import course_text, grants_text, interval_text, seats_text
 from licensing.services.paperwork import tax_label
 from licensing.services.shelf import Sale, price_notes, sale_of
 from licensing.services.validating import Code, message_of
@@ -30,6 +30,7 @@ register = template.Library()
 register.filter("grants_text", grants_text)
 register.filter("interval_text", interval_text)
 register.filter("country", country_name)
+register.simple_tag(course_text, name="course")
 
 
 @register.filter

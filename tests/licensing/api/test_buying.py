@@ -11,6 +11,7 @@ from accounts.models import AccessToken, Role, Scope, User
 from accounts.services.tokens import create_token
 from accounts.viewer import VISITOR, Viewer
 from licensing.models import (
+    Coupon,
     LedgerMovement,
     License,
     Offer,
@@ -350,6 +351,53 @@ def test_periods_of_subscriptions_a_token_began_count_in_their_month(
     Subscription.objects.update(state=Subscription.State.ENDING)
     time_machine.move_to("2027-03-10 12:00:00+00:00", tick=False)
     assert order("march", script).status_code == 201
+
+
+def test_a_quote_and_its_order_tell_when_a_discount_ends(client: Client) -> None:
+    shop = open_shop(kind=Offer.Kind.SUBSCRIPTION, interval="month")
+    script = bearer(shop.buyer, Scope.BUY)
+    Coupon.objects.create(namespace=shop.repo.namespace, code="HALF", basis_points=5000, periods=3)
+
+    quoted = quote(client, shop, script, coupon="half")
+    made = post(client, "orders", wish(quoted, payment_method="test_success"), script, "k").json()
+    plain = quote(client, shop, script)["lines"][0]
+
+    for line in (quoted["lines"][0], made["lines"][0]):
+        assert (line["gross_minor"], line["discount_minor"]) == (950, 950)
+        assert (line["discount_periods"], line["later_gross_minor"]) == (3, 1900)
+    assert (plain["discount_periods"], plain["later_gross_minor"]) == (None, None)
+
+
+def test_what_would_be_free_at_first_alone_is_not_quoted(client: Client) -> None:
+    shop = open_shop(kind=Offer.Kind.SUBSCRIPTION, interval="month")
+    script = bearer(shop.buyer, Scope.BUY)
+    Coupon.objects.create(
+        namespace=shop.repo.namespace, code="MUCH", amount_minor=1900, currency="EUR", periods=2
+    )
+    body = {"items": [{"offer": shop.offer.public_id}], "currency": "EUR", "coupon": "MUCH"}
+
+    answer = post(client, "quotes", body, script)
+
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (409, "coupon_refused")
+    assert error["extra"] == {"reason": "free_at_first"}
+    assert nothing_ordered()
+    assert not Quote.objects.exists()
+
+
+def test_a_token_is_counted_the_dearer_period_that_comes(client: Client, time_machine: Any) -> None:
+    time_machine.move_to("2027-01-31 12:00:00+00:00", tick=False)
+    shop = open_shop(kind=Offer.Kind.SUBSCRIPTION, interval="month")
+    script = bearer(shop.buyer, Scope.BUY, limit=Money(2000, "EUR"))
+    Coupon.objects.create(namespace=shop.repo.namespace, code="HALF", basis_points=5000, periods=1)
+    quoted = quote(client, shop, script, coupon="HALF")
+    post(client, "orders", wish(quoted, payment_method="test_success"), script, "k")
+    time_machine.move_to("2027-02-10 12:00:00+00:00", tick=False)
+
+    refused = post(client, "orders", wish(quote(client, shop, script)), script, "l")
+
+    assert refused.json()["error"]["extra"]["left_minor"] == 100
+    assert Order.objects.count() == 1
 
 
 def test_a_team_buys_for_its_members(client: Client, shop: Shop) -> None:

@@ -13,6 +13,7 @@ from catalog.models import Grant
 from licensing.gateways.base import GatewayError
 from licensing.gateways.registry import gateway_named
 from licensing.models import (
+    Coupon,
     Invoice,
     LedgerAccount,
     License,
@@ -21,6 +22,7 @@ from licensing.models import (
     Payment,
     PaymentEvent,
     Refund,
+    SellerProfile,
     Subscription,
 )
 from licensing.services import (
@@ -34,6 +36,7 @@ from licensing.services import (
     refunds,
     renewals,
     settling,
+    subscriptions,
 )
 from licensing.services.offers import set_active
 from store.core.jobs import JobName
@@ -343,3 +346,125 @@ def test_a_script_that_subscribes_is_sent_to_a_page(shop: Shop, fake: StripeFake
 
     assert started.needs_browser
     assert started.url == fake.all("checkout.session")[0]["url"]
+
+
+def half(shop: Shop, **values: Any) -> None:
+    fields: dict[str, Any] = {"code": "HALF", "basis_points": 5000}
+    Coupon.objects.create(namespace=shop.repo.namespace, **fields | values)
+
+
+def begun_cheaper(shop: Shop, fake: StripeFake, deliver: Deliver) -> tuple[Order, dict[str, Any]]:
+    """Begin with the coupon, paid and told."""
+    order = shop.order(coupon="HALF")
+    checkout.start(order, payer=shop.buyer)
+    fake.pay(fake.all("checkout.session")[0])
+    for event in fake.take():
+        assert deliver(event).status_code == 200
+    order.refresh_from_db()
+    return order, fake.all("subscription")[0]
+
+
+def test_stripe_takes_the_coupon_off_its_periods_and_then_no_more(
+    shop: Shop, fake: StripeFake, deliver: Deliver
+) -> None:
+    SellerProfile.objects.create(
+        namespace=shop.repo.namespace, country="DE", is_registered=True, vat_number="DE136695976"
+    )
+    half(shop, periods=3)
+    order, at_stripe = begun_cheaper(shop, fake, deliver)
+    Coupon.objects.update(is_active=False)
+
+    for _period in range(4):
+        fake.renew(at_stripe)
+        for event in fake.take() * 2:
+            assert deliver(event).status_code == 200
+
+    [coupon] = fake.all("coupon")
+    assert (coupon["amount_off"], coupon["currency"], coupon["name"]) == (1130, "eur", "HALF")
+    assert (coupon["duration"], coupon["duration_in_months"]) == ("repeating", 3)
+    assert coupon["metadata"] == {"order_ref": order.public_id}
+    [asked] = [given for _verb, path, given in fake.calls if path == "/v1/checkout/sessions"]
+    amounts = [line["price_data"]["unit_amount"] for line in asked["line_items"]]
+    assert (amounts, asked["discounts"]) == (["1900", "361"], [{"coupon": coupon["id"]}])
+    orders = list(Order.objects.order_by("pk"))
+    assert [one.gross_minor for one in orders] == [1131, 1131, 1131, 2261, 2261]
+    assert [one.lines.get().discount_minor for one in orders] == [950, 950, 950, 0, 0]
+    assert {one.state for one in orders} == {Order.State.FULFILLED}
+    assert Subscription.objects.get().periods == 5
+    assert Invoice.objects.count() == 5
+    held = ledger.balance(LedgerAccount.Kind.GATEWAY, gateway="stripe-test", currency="EUR")
+    assert held == 3 * 1131 + 2 * 2261
+
+
+@pytest.mark.parametrize(
+    ("interval", "periods", "wanted"),
+    [
+        ("month", 1, ("once", None)),
+        ("year", 1, ("once", None)),
+        ("year", 2, ("repeating", 24)),
+        ("month", 120, ("repeating", 120)),
+    ],
+)
+def test_stripe_counts_a_coupon_in_months(
+    fake: StripeFake, interval: str, periods: int, wanted: tuple[str, int | None]
+) -> None:
+    shop = open_shop(kind=Offer.Kind.SUBSCRIPTION, interval=interval)
+    half(shop, periods=periods)
+    order = shop.order(coupon="HALF")
+    fake.lose_answers = 1
+
+    checkout.start(order)
+    checkout.start(order)
+    session = fake.all("checkout.session")[0]
+    fake.expire(session)
+    checkout.start(order)
+
+    [coupon] = fake.all("coupon")
+    assert (coupon["duration"], coupon["duration_in_months"]) == wanted
+    assert [row["amount_total"] for row in fake.all("checkout.session")] == [950, 950]
+    fake.pay(fake.all("checkout.session")[1])
+    at_stripe = fake.all("subscription")[0]
+    paid = [fake.renew(at_stripe)["total"] for _period in range(3)]
+    assert paid == [950 if period < periods else 1900 for period in (1, 2, 3)]
+
+
+def test_a_coupon_for_ever_is_no_coupon_of_stripes(
+    shop: Shop, fake: StripeFake, deliver: Deliver
+) -> None:
+    half(shop)
+
+    _order, at_stripe = begun_cheaper(shop, fake, deliver)
+    fake.renew(at_stripe)
+    for event in fake.take():
+        assert deliver(event).status_code == 200
+
+    assert fake.all("coupon") == []
+    assert {one.gross_minor for one in Order.objects.all()} == {950}
+    assert Order.objects.count() == 2
+
+
+def test_a_full_price_in_a_discounted_period_is_set_aside(
+    shop: Shop, fake: StripeFake, deliver: Deliver
+) -> None:
+    half(shop, periods=2)
+    _order, at_stripe = begun_cheaper(shop, fake, deliver)
+    at_stripe["_coupons"] = []  # somebody took it away in Stripe's dashboard
+    fake.renew(at_stripe)
+
+    for event in fake.take("invoice.paid"):
+        assert deliver(event).status_code == 200
+
+    assert PaymentEvent.objects.filter(outcome=PaymentEvent.Outcome.PARKED).count() == 1
+    assert Order.objects.count() == Payment.objects.count() == 1
+    assert Subscription.objects.get().periods == 1
+
+
+def test_the_standing_is_what_stripe_will_collect(
+    shop: Shop, fake: StripeFake, deliver: Deliver
+) -> None:
+    half(shop, periods=1)
+    begun_cheaper(shop, fake, deliver)
+
+    found = subscriptions.standing_behind(shop.buying, License.objects.get().public_id)
+
+    assert (found.amount_minor, found.later) == (1900, None)

@@ -456,6 +456,32 @@ def test_who_has_paid_is_not_reminded(
     assert mailoutbox == []
 
 
+def test_the_letters_tell_that_a_discount_ends(
+    clerk: Viewer, time_machine: Any, run_jobs: Any, mailoutbox: list[Any]
+) -> None:
+    shop = open_shop(kind=Offer.Kind.SUBSCRIPTION, interval="month")
+    Coupon.objects.create(namespace=shop.repo.namespace, code="HALF", basis_points=5000, periods=2)
+    course = "(€9.50 a month for the first 2 months, then €19.00 a month.)"
+    order, sums = shop.order(coupon="HALF"), []
+    time_machine.shift(timedelta(days=8))
+    assert transfers.remind() == 1
+
+    for number, amount in enumerate((950, 950, 1900, 1900)):
+        run_jobs()
+        sums.append(mailoutbox[-1].body.partition("Amount: ")[2].partition("\n")[0])
+        mailoutbox.clear()
+        transfers.note_transfer(clerk, order, amount, f"B{number}", timezone.now().date())
+        Job.objects.all().delete()
+        row = Subscription.objects.get()
+        assert row.periods == number + 1
+        time_machine.move_to(row.paid_until - timedelta(days=14), tick=False)
+        assert dunning.renew_due() == 0
+        order = Order.objects.latest("pk")
+
+    assert sums == [f"€9.50 {course}", f"€9.50 {course}", f"€19.00 {course}", "€19.00"]
+    assert list(reconciling.differences()) == []
+
+
 def test_a_subscription_is_asked_for_two_weeks_before(
     clerk: Viewer, time_machine: Any, run_jobs: Any, mailoutbox: list[Any]
 ) -> None:

@@ -15,7 +15,7 @@ from accounts.models import User
 from catalog.models import Grant
 from licensing.configured import signer
 from licensing.documents.jws import open_license, read_file
-from licensing.models import License, Offer, Quote, SeatKind, Subscription
+from licensing.models import License, Offer, OrderLine, Quote, SeatKind, Subscription
 from licensing.services import checkout, ordering, refunds
 from licensing.services.validating import Code
 from tests.factories import add_files, make_user
@@ -509,6 +509,32 @@ def test_a_subscription_is_read_and_ended(client: Client, bearer: Headers) -> No
             told | {"state": "ending", "next_charge_at": None, "is_resumable": True},
         )
     assert client.get(BASE + path, headers=reader).json() == ended.json()
+
+
+def test_a_subscription_tells_what_it_costs_once_its_discount_has_ended(
+    client: Client, bearer: Headers
+) -> None:
+    held = hold(kind=Offer.Kind.SUBSCRIPTION, interval="month")
+    OrderLine.objects.update(
+        discount_minor=950,
+        net_minor=950,
+        gross_minor=950,
+        discount_periods=1,
+        later_net_minor=1900,
+        later_tax_minor=0,
+    )
+    path, reader = f"/{held.row.public_id}/subscription", bearer(held.shop.buyer, "read")
+
+    def told() -> tuple[int, int | None, str | None]:
+        found = client.get(BASE + path, headers=reader).json()
+        return found["amount_minor"], found["later_amount_minor"], found["later_from"]
+
+    assert told() == (1900, None, None)
+    OrderLine.objects.update(discount_periods=2)
+    amount, later, begins = told()
+    assert (amount, later) == (950, 1900)
+    assert begins is not None
+    assert begins > client.get(BASE + path, headers=reader).json()["next_charge_at"]
 
 
 def test_a_subscription_is_nobody_elses(client: Client, bearer: Headers) -> None:

@@ -321,6 +321,72 @@ def test_a_subscription_tells_what_every_period_costs(browser_of: Browser) -> No
     assert "Get it free" in page
 
 
+def test_a_discount_that_ends_is_told_before_it_is_paid(browser_of: Browser) -> None:
+    shop = open_shop(kind=Offer.Kind.SUBSCRIPTION, interval="month")
+    SellerProfile.objects.create(
+        namespace=shop.repo.namespace, country="DE", is_registered=True, vat_number="DE136695976"
+    )
+    coupon = Coupon.objects.create(
+        namespace=shop.repo.namespace, code="HALF", basis_points=5000, periods=3
+    )
+    browser = browser_of(shop.buyer)
+    put_in_cart(browser, shop.offer)
+    post(browser, "/cart", {"coupon": "HALF"})
+    told = "€9.50 a month for the first 3 months, then €19.00 a month."
+    assert told in visible(get(browser, "/cart"))
+    assert told in visible(get(browser, "/checkout"))
+
+    form = filled(browser)
+    page = visible(text_of(post(browser, "/checkout", ADDRESS | {"update": "1"})))
+    answer = post(browser, "/checkout", form)
+
+    told = "€11.31 a month for the first 3 months, then €22.61 a month."
+    assert told in page
+    assert "That is paid until you end it" in page
+    assert "The coupon lowers every period." not in page
+    assert "Each period costs the same" not in page
+    assert "Pay €11.31" in page
+    assert answer.status_code == 302
+    order = Order.objects.get()
+    assert told in visible(get(browser, f"/orders/{order.public_id}"))
+    coupon.periods = 1
+    coupon.save()
+    assert told in visible(get(browser, f"/orders/{order.public_id}"))
+
+
+def test_a_year_is_told_by_its_name(browser_of: Browser) -> None:
+    shop = open_shop(kind=Offer.Kind.SUBSCRIPTION, interval="year")
+    namespace = shop.repo.namespace
+    Coupon.objects.create(namespace=namespace, code="ONE", basis_points=5000, periods=1)
+    Coupon.objects.create(namespace=namespace, code="TWO", basis_points=5000, periods=2)
+    browser = browser_of(shop.buyer)
+    put_in_cart(browser, shop.offer)
+
+    post(browser, "/cart", {"coupon": "ONE"})
+    assert "€9.50 for the first year, then €19.00 a year." in visible(get(browser, "/cart"))
+    post(browser, "/cart", {"coupon": "TWO"})
+    words = visible(get(browser, "/cart"))
+
+    assert "€9.50 a year for the first 2 years, then €19.00 a year." in words
+
+
+def test_what_would_be_free_at_first_alone_is_not_ordered(browser_of: Browser) -> None:
+    shop = open_shop(kind=Offer.Kind.SUBSCRIPTION, interval="month")
+    Coupon.objects.create(
+        namespace=shop.repo.namespace, code="MUCH", amount_minor=2000, currency="EUR", periods=1
+    )
+    browser = browser_of(shop.buyer)
+    put_in_cart(browser, shop.offer)
+    post(browser, "/cart", {"coupon": "MUCH"})
+
+    words = visible(get(browser, "/cart"))
+
+    assert "would make the first periods free and not the later ones" in words
+    assert post(browser, "/checkout", ADDRESS | {"pay": "1"})["Location"] == "/cart"
+    assert not Order.objects.exists()
+    assert not Quote.objects.exists()
+
+
 def test_a_country_without_its_region_shows_no_total(browser_of: Browser) -> None:
     shop = open_shop()
     browser = browser_of(shop.buyer)

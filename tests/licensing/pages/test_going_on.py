@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.utils import timezone
+from django.utils.formats import date_format
 
 from accounts.models import Membership, User
 from catalog.models import Grant
 from licensing.models import (
+    Coupon,
     License,
     Offer,
     Order,
@@ -19,7 +21,7 @@ from licensing.models import (
     SellerProfile,
     Subscription,
 )
-from licensing.services import dunning, refunds
+from licensing.services import dunning, periods, refunds
 from licensing.services.offers import set_active
 from licensing.services.pricing import Item
 from tests.factories import make_org, make_user
@@ -372,6 +374,23 @@ def test_a_subscription_says_what_comes_next_and_is_ended(club: Shop, browser_of
     assert "Next charge" not in words
     assert "end-subscription" not in get(buyer, place(row))
     assert "ended the subscription of the order" in words
+
+
+def test_a_subscription_says_when_its_discount_ends(club: Shop, browser_of: Browser) -> None:
+    Coupon.objects.create(namespace=club.repo.namespace, code="HALF", basis_points=5000, periods=2)
+    row, buyer = license_of(club.buy(coupon="HALF")), browser_of(club.buyer)
+    begins = periods.after(row.grant.starts_at, row.line.interval, 2)
+
+    words = visible(get(buyer, place(row)))
+
+    assert "Price with tax €9.50 a month From" in words
+    assert f"From {date_format(begins, 'DATE_FORMAT')} on €19.00 a month" in words
+    assert "the next charge would be €9.50" in visible(get(buyer, place(row, "/end-subscription")))
+    Subscription.objects.update(periods=2)
+    words = visible(get(buyer, place(row)))
+    assert "€19.00 a month" in words
+    assert "€9.50 a month From" not in words
+    assert "the next charge would be €19.00" in visible(get(buyer, place(row, "/end-subscription")))
 
 
 def test_ending_twice_is_no_fault(club: Shop, browser_of: Browser) -> None:

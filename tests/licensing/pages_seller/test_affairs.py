@@ -96,6 +96,9 @@ def test_an_amount_off_some_offers(shop: Shop, seller: Client) -> None:
         ({"percent": "", "amount": "5.001", "currency": "EUR"}, "EUR has 2 decimals"),
         ({"percent": "", "amount": "9999999999999", "currency": "EUR"}, "more than anything"),
         ({"most_uses": "0"}, "greater than or equal to 1"),
+        ({"periods": "0"}, "greater than or equal to 1"),
+        ({"periods": "121"}, "less than or equal to 120"),
+        ({"periods": "1", "percent": "100"}, "Nothing to pay at first and something later"),
         ({"ends_at": "2001-01-01T00:00"}, "The end is past"),
         (
             {"starts_at": "2100-01-02T00:00", "ends_at": "2100-01-01T00:00"},
@@ -124,6 +127,9 @@ def test_the_service_judges_too(shop: Shop) -> None:
         CouponDraft("GOOD", basis_points=1000, offers=("nothing",)),
         CouponDraft("GOOD", amount_minor=-5, currency="EUR"),
         CouponDraft("GOOD", amount_minor=5, currency="QQQ"),
+        CouponDraft("GOOD", basis_points=1000, periods=0),
+        CouponDraft("GOOD", basis_points=1000, periods=121),
+        CouponDraft("GOOD", basis_points=10_000, periods=1),
     ]
     for draft in bad:
         with pytest.raises(coupon_making.BadCouponError):
@@ -175,7 +181,22 @@ def test_a_coupon_ends(shop: Shop, seller: Client, browser_of: Browser, bob: Use
 
 
 def test_the_form_tells_what_a_coupon_does_to_a_subscription(seller: Client) -> None:
-    assert "costs less in every period" in seller.get("/sales/coupons/new", headers=HTML).text
+    page = seller.get("/sales/coupons/new", headers=HTML).text
+    assert "costs less in so many periods from the first on, or in every one" in page
+
+
+def test_a_coupon_for_the_first_periods_is_made_and_listed(seller: Client, shop: Shop) -> None:
+    for code, periods in (("ONE", "1"), ("THREE", "3"), ("ALL", "")):
+        sent = {"code": code, "percent": "50", "periods": periods}
+        assert seller.post("/sales/coupons/new", sent, headers=HTML).status_code == 302
+
+    kept = dict(Coupon.objects.values_list("code", "periods"))
+    assert kept == {"ONE": 1, "THREE": 3, "ALL": None}
+    page = seller.get("/sales/coupons", headers=HTML).text
+    assert page.count("of a subscription") == 2
+    assert "first period of a subscription" in page
+    assert "first 3 periods of a subscription" in page
+    assert AuditEvent.objects.get(action="coupon.make", subject="THREE").detail["periods"] == 3
 
 
 def test_coupons_in_every_state_are_listed(shop: Shop, seller: Client) -> None:

@@ -74,6 +74,19 @@ def test_a_coupon_is_made_used_and_ended(shop: Shop, ask: Ask) -> None:
     assert AuditEvent.objects.filter(action="coupon.end").count() == 1
 
 
+def test_a_coupon_says_how_many_periods_it_lowers(ask: Ask) -> None:
+    body = {"code": "THREE", "basis_points": 5000, "periods": 3}
+
+    made = ask("post", "coupons", body)
+    other = ask("post", "coupons", {"code": "ALL", "basis_points": 10_000})
+
+    assert (made.status_code, made.json()["periods"]) == (201, 3)
+    assert (other.status_code, other.json()["periods"]) == (201, None)
+    assert dict(Coupon.objects.values_list("code", "periods")) == {"THREE": 3, "ALL": None}
+    refused = ask("post", "coupons", body | {"code": "FREE", "basis_points": 10_000})
+    assert refused.json()["error"]["extra"]["field"] == "periods"
+
+
 def test_coupons_come_in_pages(ask: Ask) -> None:
     for code in ("ONE", "TWO", "SIX"):
         ask("post", "coupons", {"code": code, "amount_minor": 100, "currency": "EUR"})
@@ -95,6 +108,10 @@ def test_coupons_come_in_pages(ask: Ask) -> None:
         ({"code": "BOTH", "basis_points": 1, "amount_minor": 1}, (400, "bad_coupon")),
         ({"code": "MUCH", "basis_points": 10_001}, (400, "bad_coupon")),
         ({"code": "MONEY", "amount_minor": 5, "currency": "EURO"}, (400, "invalid")),
+        ({"code": "NONE", "basis_points": 1, "periods": 0}, (400, "bad_coupon")),
+        ({"code": "LONG", "basis_points": 1, "periods": 121}, (400, "bad_coupon")),
+        ({"code": "FREE", "basis_points": 10_000, "periods": 1}, (400, "bad_coupon")),
+        ({"code": "SOME", "basis_points": 1, "periods": "some"}, (400, "invalid")),
         ({"code": "OTHERS", "basis_points": 1, "offers": ["0" * 24]}, (400, "bad_coupon")),
         ({"code": "PAST", "basis_points": 1, "ends_at": "soon"}, (400, "invalid")),
         (

@@ -50,6 +50,18 @@ def test_net_and_tax_make_gross_and_signs_mirror(amount, rate, included) -> None
     assert back == Taxed(-taxed.net_minor, -taxed.tax_minor, -taxed.gross_minor)
 
 
+@given(st.integers(2, MAX_MINOR), st.data(), RATES, st.booleans())
+def test_a_period_without_its_discount_is_dearer_and_adds_up(price, data, rate, included) -> None:
+    """So what Stripe takes off the full price for the discounted periods is always something."""
+    off = data.draw(st.integers(1, price - 1))
+
+    cheap, full = (tax_on(each, rate, included=included) for each in (price - off, price))
+
+    for taxed in (cheap, full):
+        assert taxed.net_minor + taxed.tax_minor == taxed.gross_minor
+    assert 0 < cheap.gross_minor < full.gross_minor
+
+
 @given(AMOUNTS, RATES)
 def test_tax_is_within_half_a_unit(amount, rate) -> None:
     on_top = tax_on(amount, rate, included=False).tax_minor
