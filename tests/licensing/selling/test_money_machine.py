@@ -127,21 +127,6 @@ class MoneyMachine(RuleBasedStateMachine):
             self.made += 1
             self._step(lambda: renewal_of(found, f"renewal-{self.made}"))
 
-    @rule(which=WHICH)
-    def end(self, which: int) -> None:
-        if found := _pick(Subscription.objects.order_by("id"), which):
-            self._step(lambda: renewals.cancel_subscription(self.market.buying, found))
-
-    @rule(which=WHICH)
-    def resume(self, which: int) -> None:
-        """Whoever goes on has what they had before they ended it."""
-        if found := _pick(Subscription.objects.order_by("id"), which):
-            self._step(lambda: resuming.resume_subscription(self.market.buying, found))
-
-    @rule()
-    def collect_due(self) -> None:
-        self._step(dunning.renew_due)
-
     @rule(which=WHICH, method=st.sampled_from([*PAYING, "test_success", "test_decline"]))
     def pay(self, which: int, method: str) -> None:
         if order := _order(which):
@@ -270,6 +255,52 @@ class MoneyMachine(RuleBasedStateMachine):
             transaction.set_rollback(False)
 
 
+class SubscriptionMachine(MoneyMachine):
+    """The same with a subscription that was paid: it is ended, goes on, and is collected."""
+
+    @initialize(method=st.sampled_from([*PAYING, "test_success"]))
+    def first(self, method: str) -> None:  # type: ignore[override]
+        self.made += 1
+        order = self.market.order("first", ["monthly"])
+        self._step(lambda: checkout.start(order, method=method))
+
+    @rule(which=WHICH)
+    def end(self, which: int) -> None:
+        if found := _pick(Subscription.objects.order_by("id"), which):
+            self._step(lambda: renewals.cancel_subscription(self.market.buying, found))
+
+    @rule(which=WHICH)
+    def go_on(self, which: int) -> None:
+        if found := _pick(Subscription.objects.order_by("id"), which):
+            self._step(lambda: resuming.resume_subscription(self.market.buying, found))
+
+    @rule(which=WHICH)
+    def end_and_go_on(self, which: int) -> None:
+        """Whoever goes on has what they had before they ended it."""
+        self.end(which)
+        self.go_on(which)
+
+    @rule(which=WHICH)
+    def ask_early(self, which: int) -> None:
+        """The next period is ordered long before it is due, as for bank transfers."""
+        if found := _pick(Subscription.objects.order_by("id"), which):
+            key = renewals.key_of_next(found)
+            self._step(lambda: renewals.open_renewal(found, key))
+
+    @rule(which=WHICH, card=st.sampled_from([*PAYING, "test_decline", "test_success"]))
+    def fall_due(self, which: int, card: str) -> None:
+        """The period is over in half an hour; the next one is collected, or cannot be."""
+        if found := _pick(Subscription.objects.order_by("id"), which):
+            due = found.paid_until - timedelta(minutes=30)
+            self.clock.move_to(max(due, datetime.now(UTC)))
+            SandboxCharge.objects.filter(order_ref=found.line.order.public_id).update(card=card)
+        self._step(dunning.renew_due)
+
+    @rule()
+    def collect_due(self) -> None:
+        self._step(dunning.renew_due)
+
+
 def _undo(savepoint: str) -> None:
     """Go back to a savepoint, whatever broke since, and leave it: thousands open slow down all."""
     transaction.set_rollback(False)
@@ -293,13 +324,14 @@ def _order(which: int) -> Order | None:
     return found
 
 
+@pytest.mark.parametrize("kind", [MoneyMachine, SubscriptionMachine])
 @pytest.mark.django_db
 @pytest.mark.timeout(300 + EXAMPLES * 30)  # cut off in an example, Hypothesis would call it flaky
-def test_money_always_adds_up() -> None:
+def test_money_always_adds_up(kind: type[MoneyMachine]) -> None:
     with time_machine.travel(START, tick=False) as clock:
         market = open_market()
 
-        class Machine(MoneyMachine):
+        class Machine(kind):  # type: ignore[misc, valid-type]
             pass
 
         Machine.market, Machine.clock = market, clock
