@@ -468,3 +468,18 @@ def test_the_standing_is_what_stripe_will_collect(
     found = subscriptions.standing_behind(shop.buying, License.objects.get().public_id)
 
     assert (found.amount_minor, found.later) == (1900, None)
+
+
+def test_a_coupon_that_staff_deleted_still_lowers_what_was_ordered(
+    shop: Shop, fake: StripeFake
+) -> None:
+    half(shop, periods=1)
+    order = shop.order(coupon="HALF")
+    Coupon.objects.all().delete()
+    order.refresh_from_db()
+
+    checkout.start(order)
+
+    [coupon] = fake.all("coupon")
+    assert (coupon["amount_off"], coupon["name"]) == (950, None)
+    assert fake.all("checkout.session")[0]["amount_total"] == 950
