@@ -40,6 +40,7 @@ def check_always() -> None:
     _no_license_without_payment()
     _no_coupon_is_overused()
     _licenses_last_as_their_subscriptions()
+    _periods_cost_what_was_agreed()
 
 
 def _nobody_gives_more_than_they_got() -> None:
@@ -64,6 +65,18 @@ def _licenses_last_as_their_subscriptions() -> None:
     for row in kept.select_related("line__license__grant"):
         grace = granting.GRACE if row.state in granting.GOING else timedelta()
         assert row.line.license.grant.ends_at == row.paid_until + grace, f"{row} ends otherwise"
+
+
+def _periods_cost_what_was_agreed() -> None:
+    """The first ones what the discount leaves, the others the whole price; tax rates stay here."""
+    kept = Subscription.objects.prefetch_related("renewals").select_related("line")
+    for row in kept:
+        for place, order in enumerate(sorted(row.renewals.all(), key=lambda order: order.pk)):
+            line = order.lines.get()
+            most = row.line.agreed_minor(place + 2)  # orders of one period may be several
+            assert order.gross_minor in {most, row.line.gross_minor}, f"{order} costs otherwise"
+            shares = sum(share.amount_minor for share in line.shares.all())
+            assert 0 <= shares + line.fee_minor <= line.net_minor
 
 
 def _no_license_without_payment() -> None:

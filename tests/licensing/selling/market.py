@@ -16,7 +16,6 @@ from licensing.models import (
     Order,
     SandboxCharge,
     SellerProfile,
-    Subscription,
 )
 from licensing.services import ordering, quotes, upstream
 from licensing.services.offers import NewPrice, OfferDraft, make_offer
@@ -71,7 +70,7 @@ def open_market() -> Market:
     """Two sellers and the maker of what one of them builds on.
 
     ``maria`` pays a share to ``ula``, charges German tax on top and has a coupon of a third;
-    ``otto`` is tax-free and gives things away.
+    ``otto`` is tax-free and gives things away. Both have one for the first two periods.
     """
     maria, otto, ula = make_user("maria"), make_user("otto"), make_user("ula")
     market = Market(make_user("ada"), make_user("carol", is_staff=True))
@@ -88,9 +87,14 @@ def open_market() -> Market:
         "prose": _offer(otto, [third], Offer.Kind.PAY_WHAT_YOU_WANT, 1),
         "free": _offer(otto, [third], Offer.Kind.FREE, None),
         "monthly": _offer(otto, [third], Offer.Kind.SUBSCRIPTION, 900),
+        "rented": _offer(maria, [first], Offer.Kind.SUBSCRIPTION, 1333),
     }
     Coupon.objects.create(namespace=maria.namespace, code="THIRD", basis_points=3333, most_uses=2)
     Coupon.objects.create(namespace=otto.namespace, code="ALL", basis_points=10_000)
+    for seller in (maria, otto):
+        Coupon.objects.create(
+            namespace=seller.namespace, code="BEGIN", basis_points=6667, periods=2
+        )
     return market
 
 
@@ -111,35 +115,6 @@ def _offer(owner: User, repos: list[ModelRepo], kind: Offer.Kind, price: int | N
         interval="month" if kind == Offer.Kind.SUBSCRIPTION else "",
     )
     return make_offer(Viewer(user=owner), repos, draft)
-
-
-def renewal_of(subscription: Subscription, key: str) -> Order:
-    """An open order of a subscription's next period, with the line the first one had."""
-    line = subscription.line
-    first = line.order
-    order = Order.objects.create(
-        buyer=first.buyer,
-        holder=first.holder,
-        idempotency_key=key,
-        request_digest="",
-        gateway=first.gateway,
-        is_test=first.is_test,
-        currency=first.currency,
-        net_minor=line.net_minor,
-        tax_minor=line.tax_minor,
-        gross_minor=line.gross_minor,
-        billing=first.billing,
-        terms_accepted_at=first.terms_accepted_at,
-        renews=subscription,
-        expires_at=timezone.now() + ordering.OPEN_FOR,
-    )
-    repos = list(line.repos.all())
-    line.pk, line.order, line.refunded_minor, line.taken_back_at = None, order, 0, None
-    line.public_id = f"{key}-{order.pk}"[:24]
-    line._state.adding = True
-    line.save()
-    line.repos.set(repos)
-    return order
 
 
 def charges_of(order: Order) -> list[SandboxCharge]:

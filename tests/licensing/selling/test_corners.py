@@ -24,14 +24,23 @@ from licensing.models import (
     RevenueAsk,
     Subscription,
 )
-from licensing.services import checkout, inbox, offers, refunds, settling, storefront, upstream
+from licensing.services import (
+    checkout,
+    inbox,
+    offers,
+    refunds,
+    renewals,
+    settling,
+    storefront,
+    upstream,
+)
 from licensing.services.offers import BadOfferError, NewPrice, NotSellableError
 from licensing.services.pricing import BadQuantityError, Item
 from store.core.errors import ForbiddenError, StoreError
 from store.core.models import Job
 from tests.factories import make_user
 from tests.licensing.selling.checking import check_always
-from tests.licensing.selling.market import open_market, renewal_of
+from tests.licensing.selling.market import open_market
 from tests.licensing.selling.shop import FIXED, Shop, make_model, open_shop
 
 pytestmark = pytest.mark.django_db
@@ -205,7 +214,7 @@ def test_what_gateways_say_of_subscriptions() -> None:
     order = market.order("k", ["monthly"])
     checkout.start(order, method="test_success")
     subscription = Subscription.objects.get()
-    renewal = renewal_of(subscription, "renewal")
+    renewal = renewals.open_renewal(subscription, "renewal")
     failed = Fact("f", FactKind.PAYMENT_FAILED, renewal.public_id, "p", 900, "EUR", timezone.now())
     ended = Fact("s", FactKind.SUBSCRIPTION_ENDED, order.public_id, "", 0, "EUR", timezone.now())
 

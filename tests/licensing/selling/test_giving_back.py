@@ -30,6 +30,7 @@ from licensing.services import (
     ledger,
     reconciling,
     refunds,
+    renewals,
     returning,
     settling,
 )
@@ -39,7 +40,6 @@ from tests.licensing.selling.market import (
     charges_of,
     facts_of,
     open_market,
-    renewal_of,
     run_money_jobs,
 )
 
@@ -490,7 +490,7 @@ def test_a_refunded_renewal_takes_its_own_period_back(market: Market) -> None:
     order = bought(market, "monthly")
     subscription = Subscription.objects.get()
     until = subscription.paid_until
-    renewal = renewal_of(subscription, "renewal")
+    renewal = renewals.open_renewal(subscription, "renewal")
     checkout.start(renewal, method="test_success")
     subscription.refresh_from_db()
     assert (subscription.periods, subscription.paid_until > until) == (2, True)
@@ -508,7 +508,7 @@ def test_a_refunded_renewal_takes_its_own_period_back(market: Market) -> None:
 
 def test_a_renewal_that_was_not_complete_takes_no_period_back(market: Market, monkeypatch) -> None:
     bought(market, "monthly")
-    renewal = renewal_of(Subscription.objects.get(), "renewal")
+    renewal = renewals.open_renewal(Subscription.objects.get(), "renewal")
     monkeypatch.setattr(settling, "fulfil_if_paid", lambda order_id: False)
     checkout.start(renewal, method="test_success")
     monkeypatch.undo()
@@ -525,7 +525,7 @@ def test_a_disputed_renewal_freezes_the_license_until_it_is_decided(
 ) -> None:
     bought(market, "monthly")
     subscription = Subscription.objects.get()
-    renewal = renewal_of(subscription, "renewal")
+    renewal = renewals.open_renewal(subscription, "renewal")
     checkout.start(renewal, method="test_dispute")
     assert Grant.objects.get().state == Grant.State.FROZEN
     Sandbox().settle_dispute(charges_of(renewal)[0].public_id, is_won=is_won)
@@ -541,7 +541,7 @@ def test_a_disputed_renewal_freezes_the_license_until_it_is_decided(
 
 def test_a_won_dispute_leaves_frozen_what_another_period_holds(market: Market) -> None:
     first = bought(market, "monthly")
-    renewal = renewal_of(Subscription.objects.get(), "renewal")
+    renewal = renewals.open_renewal(Subscription.objects.get(), "renewal")
     checkout.start(renewal, method="test_success")
     for order in (first, renewal):
         Sandbox().dispute(charges_of(order)[0].public_id)
@@ -559,7 +559,7 @@ def test_a_won_dispute_leaves_frozen_what_another_period_holds(market: Market) -
 
 def test_a_renewal_of_what_was_refunded_goes_back(market: Market) -> None:
     order = bought(market, "monthly")
-    renewal = renewal_of(Subscription.objects.get(), "renewal")
+    renewal = renewals.open_renewal(Subscription.objects.get(), "renewal")
     refunds.give_back(market.deciding, order, None, "Sorry")
 
     checkout.start(renewal, method="test_success")

@@ -43,7 +43,6 @@ from tests.licensing.selling.market import (
     Market,
     facts_of,
     open_market,
-    renewal_of,
     run_money_jobs,
 )
 
@@ -125,7 +124,7 @@ class MoneyMachine(RuleBasedStateMachine):
     def renew(self, which: int) -> None:
         if found := _pick(Subscription.objects.order_by("id"), which):
             self.made += 1
-            self._step(lambda: renewal_of(found, f"renewal-{self.made}"))
+            self._step(lambda: renewals.open_renewal(found, f"renewal-{self.made}"))
 
     @rule(which=WHICH, method=st.sampled_from([*PAYING, "test_success", "test_decline"]))
     def pay(self, which: int, method: str) -> None:
@@ -258,10 +257,14 @@ class MoneyMachine(RuleBasedStateMachine):
 class SubscriptionMachine(MoneyMachine):
     """The same with a subscription that was paid: it is ended, goes on, and is collected."""
 
-    @initialize(method=st.sampled_from([*PAYING, "test_success"]))
-    def first(self, method: str) -> None:  # type: ignore[override]
+    @initialize(
+        name=st.sampled_from(["monthly", "rented"]),
+        coupon=st.sampled_from(["", "BEGIN"]),
+        method=st.sampled_from([*PAYING, "test_success"]),
+    )
+    def first(self, name: str, coupon: str, method: str) -> None:  # type: ignore[override]
         self.made += 1
-        order = self.market.order("first", ["monthly"])
+        order = self.market.order("first", [name], coupon)
         self._step(lambda: checkout.start(order, method=method))
 
     @rule(which=WHICH)
