@@ -460,7 +460,10 @@ def test_a_crash_is_named(prompted: Ask, fake_box: FakeBox) -> None:
     assert "secret" not in run.error + Job.objects.get().log
 
 
-def test_most_of_a_card_is_for_resident_models(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_most_of_a_card_is_for_resident_models(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.ENV = settings.ENV.model_copy(update={"spare_box": False})  # nobody would end it
     made: list[dict[str, Any]] = []
     monkeypatch.setattr(generation, "BoxPool", lambda **options: made.append(options))
     monkeypatch.setattr(generation, "card", lambda: Card("A card", 10 * 1024**3))
