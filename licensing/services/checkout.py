@@ -51,7 +51,7 @@ def start(order: Order, *, payer: User | None = None, method: str = "") -> Check
 def _charge(order: Order, payer: User | None, method: str) -> Charge:
     here = f"{settings.PUBLIC_URL}/orders/{order.public_id}"
     first = order.lines.order_by("position").first()
-    begins = first is not None and order.renews_id is None
+    begins = first if order.renews_id is None else None
     return Charge(
         order_ref=order.public_id,
         amount_minor=order.due_minor,
@@ -61,8 +61,8 @@ def _charge(order: Order, payer: User | None, method: str) -> Charge:
         success_url=here,
         cancel_url=f"{here}?paid=no",
         method=method,
-        interval=first.interval if first is not None and begins else "",
-        later=_later(order, first) if first is not None and begins else None,
+        interval=begins.interval if begins is not None else "",
+        later=_later(order, begins) if begins is not None else None,
         tax_minor=order.tax_minor if order.paid_minor == 0 else 0,
         payer_id=payer.pk if payer is not None else None,
         expires_at=order.expires_at,

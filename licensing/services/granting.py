@@ -210,9 +210,8 @@ def end_subscription(order: Order) -> bool:
     return True
 
 
-def resume_subscription(subscription: Subscription) -> None:
-    """Let a subscription that is to end go on. Its first order and its grant are locked."""
-    grant = lock_grant(subscription)
+def resume_subscription(subscription: Subscription, grant: Grant) -> None:
+    """Let a subscription that is to end go on. Its first order is locked, ``lock_grant`` called."""
     is_late = subscription.attempts > 0  # the period that is due was refused before
     subscription.state = Subscription.State.OVERDUE if is_late else Subscription.State.ACTIVE
     _set_end(subscription, grant)
@@ -231,9 +230,10 @@ def end_unpaid(subscription: Subscription, order: Order | None) -> bool:
         grant = lock_grant(subscription)
         if subscription.state not in GOING or subscription.periods != periods:
             return False
-        found = Order.objects.filter(pk=order.pk) if order is not None else Order.objects.none()
-        if found.exclude(state=Order.State.CANCELLED).exists():
-            return False
+        if order is not None:
+            order.refresh_from_db(fields=["state"])
+            if order.state != Order.State.CANCELLED:
+                return False
         subscription.state, subscription.next_try_at = Subscription.State.ENDED, None
         _set_end(subscription, grant)
         have_gateway_told(subscription.line.order)

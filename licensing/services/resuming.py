@@ -53,7 +53,7 @@ def resume_subscription(viewer: Viewer, subscription: Subscription) -> Subscript
         if found.state not in granting.GOING:
             if reason := _reason_against(found, grant):
                 raise _refusal(reason)
-            _go_on(viewer, found, [order for order in waiting if _is_next(order, found)])
+            _go_on(viewer, found, grant, [order for order in waiting if _is_next(order, found)])
     found.refresh_from_db()
     return found
 
@@ -68,7 +68,7 @@ def is_resumable(subscription: Subscription, grant: Grant) -> bool:
     return subscription.state == State.ENDING and not _reason_against(subscription, grant)
 
 
-def _go_on(viewer: Viewer, subscription: Subscription, waiting: list[Order]) -> None:
+def _go_on(viewer: Viewer, subscription: Subscription, grant: Grant, waiting: list[Order]) -> None:
     """Let a locked subscription go on, and have its next period paid."""
     if viewer.token is not None:
         due = subscription.line.agreed_minor(renewals.next_period(subscription))
@@ -76,7 +76,7 @@ def _go_on(viewer: Viewer, subscription: Subscription, waiting: list[Order]) -> 
     for order in waiting:
         settling.reopen(order, until=timezone.now() + renewals.OPEN_FOR)
         order.reminders.all().delete()  # who pays by transfer is asked anew
-    granting.resume_subscription(subscription)
+    granting.resume_subscription(subscription, grant)
     first = subscription.line.order
     record(
         "subscription.resume",

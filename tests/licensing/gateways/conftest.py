@@ -32,6 +32,19 @@ def fake(settings: Any) -> Iterator[StripeFake]:
 
 
 @pytest.fixture
+def refuse_writes(fake: StripeFake, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From its call on, Stripe refuses whatever would change something."""
+    whole = fake.answer
+
+    def answer(method: str, *rest: Any) -> Any:
+        if method == "POST":
+            return 400, {"error": {"type": "invalid_request_error", "message": "No."}}
+        return whole(method, *rest)
+
+    return lambda: monkeypatch.setattr(fake, "answer", answer)
+
+
+@pytest.fixture
 def deliver(client: Client) -> Deliver:
     """Send one event to the store's address as Stripe would."""
 

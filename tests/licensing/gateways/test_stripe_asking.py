@@ -1,5 +1,6 @@
 """What Stripe's objects say in their rarer states."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -339,21 +340,14 @@ def test_a_customer_is_made_once(fake: StripeFake) -> None:
 
 
 def test_ending_what_stripe_will_not_end_is_a_refusal(
-    fake: StripeFake, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
+    fake: StripeFake, refuse_writes: Callable[[], None]
 ) -> None:
     order, session = started(fake, **MONTHLY)
     fake.pay(session)
     [row] = fake.all("subscription")
     gateway = gateway_named("stripe")
     assert gateway.saved_method(order.public_id) == ""
-    whole = fake.answer
-
-    def refuse(method: str, *rest: Any) -> Any:
-        if method == "POST":
-            return 400, {"error": {"type": "invalid_request_error", "message": "No."}}
-        return whole(method, *rest)
-
-    monkeypatch.setattr(fake, "answer", refuse)
+    refuse_writes()
 
     with pytest.raises(GatewayRefusedError):
         gateway.end_subscription(order.public_id, at_once=False)

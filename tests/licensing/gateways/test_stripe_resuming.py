@@ -216,17 +216,10 @@ def test_stripe_is_told_once_it_answers_again(
 
 
 def test_going_on_with_what_stripe_refuses_is_a_refusal(
-    shop: Shop, begun: tuple[Order, JSON], fake: StripeFake, monkeypatch: pytest.MonkeyPatch
+    begun: tuple[Order, JSON], refuse_writes: Callable[[], None]
 ) -> None:
     order, at_stripe = begun
-    whole = fake.answer
-
-    def refuse(method: str, *rest: Any) -> Any:
-        if method == "POST":
-            return 400, {"error": {"type": "invalid_request_error", "message": "No."}}
-        return whole(method, *rest)
-
-    monkeypatch.setattr(fake, "answer", refuse)
+    refuse_writes()
 
     with pytest.raises(GatewayRefusedError):
         gateway_named(order.gateway).resume_subscription(order.public_id)
